@@ -1,0 +1,118 @@
+package graph
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"runtime/debug"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/errcode"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"lumen/graph/model"
+	"lumen/store"
+)
+
+// userErrors divides what came of a mutation: what the caller can mend becomes user errors, anything else stays an
+// error of the field. emailPath and idPath are where the arguments have them.
+func userErrors(err error) ([]*model.UserError, error) {
+	list := []*model.UserError{}
+	if err == nil {
+		return list, nil
+	}
+	known := store.AsError(err)
+	one := func(path ...string) ([]*model.UserError, error) {
+		return append(list, &model.UserError{Code: model.UserErrorCode(known.Code), Field: path, Message: known.Message}), nil
+	}
+	switch known.Code {
+	case store.EmailRequired, store.EmailTaken:
+		return one("input", "email")
+	case store.InvalidID, store.NotFound:
+		return one("id")
+	case store.InvalidInput:
+		for _, f := range known.Faults {
+			reason := model.InvalidInputReason(f.Reason)
+			list = append(list, &model.UserError{
+				Code: model.UserErrorCodeInvalidInput, Field: []string{"input", f.Field}, Message: f.Message, Reason: &reason,
+			})
+		}
+		return list, nil
+	default:
+		return list, known
+	}
+}
+
+// presenter turns every top-level error into one that a caller may see: the registry's, the library's wording for a
+// document it refused, and Internal for all else.
+type presenter struct {
+	requestID func(context.Context) string
+	log       *slog.Logger
+}
+
+func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
+	var library *gqlerror.Error
+	if errors.As(err, &library) {
+		switch code, _ := library.Extensions["code"].(string); code {
+		case errcode.ParseFailed, errcode.ValidationFailed:
+			return &gqlerror.Error{
+				Message: wording(library.Message), Path: library.Path, Locations: library.Locations,
+				Extensions: map[string]any{"code": code},
+			}
+		}
+	}
+	known := store.AsError(err)
+	shown := &gqlerror.Error{Message: known.Message, Path: graphql.GetPath(ctx), Extensions: map[string]any{"code": known.Code}}
+	if library != nil && len(shown.Path) == 0 {
+		shown.Path = library.Path
+	}
+	if len(known.Faults) > 0 {
+		shown.Extensions["details"] = details(known.Faults)
+	}
+	if known.Code == store.Internal || known.Code == store.Unavailable {
+		shown.Extensions["requestId"] = p.requestID(ctx)
+		p.log.ErrorContext(ctx, "operation failed", "code", known.Code, "path", shown.Path.String(), "error", known)
+	}
+	return shown
+}
+
+func details(faults []store.Fault) []map[string]any {
+	list := make([]map[string]any, len(faults))
+	for i, f := range faults {
+		list[i] = map[string]any{"field": f.Field, "code": f.Reason, "message": f.Message}
+	}
+	return list
+}
+
+// recovered is what a panic becomes; its stack goes to the log alone.
+func (p presenter) recovered(ctx context.Context, cause any) error {
+	p.log.ErrorContext(ctx, "panic", "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+	return store.NewError(store.Internal)
+}
+
+// The library repeats in its messages what it did not expect. A name may stand there, a value may not: it can be
+// anything, and of any length.
+var (
+	foundValue      = regexp.MustCompile(`(?s), found .*$`)
+	unexpectedValue = regexp.MustCompile(`(?s)^(Unexpected|Expected \S+, found) (String|BlockString|Int|Float)\b.*$`)
+	invalidEnum     = regexp.MustCompile(`(?s)^.* is not a valid (\w+)$`)
+	convertedValue  = regexp.MustCompile(`(?s)^cannot use value .* as (\w+)$`)
+	longName        = regexp.MustCompile(`(?s)"([^"]{64})[^"]+"`)
+)
+
+// maxWording is the longest message of the library's that is passed on, in characters.
+const maxWording = 300
+
+func wording(message string) string {
+	message = unexpectedValue.ReplaceAllString(message, "$1 $2")
+	message = foundValue.ReplaceAllString(message, "")
+	message = invalidEnum.ReplaceAllString(message, "not a valid $1")
+	message = convertedValue.ReplaceAllString(message, "cannot be used as $1")
+	message = longName.ReplaceAllString(message, `"$1..."`)
+	if runes := []rune(message); len(runes) > maxWording {
+		message = string(runes[:maxWording-3]) + "..."
+	}
+	return message
+}

@@ -1,0 +1,124 @@
+// Package scalar holds the graph's scalars. They are strict: a value of another type is refused, where gqlgen's own
+// would convert it.
+package scalar
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/errcode"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"lumen/store"
+)
+
+// wrongType refuses a value as the schema's own validation would have.
+func wrongType(expected string) error {
+	err := gqlerror.Errorf("expected a value of type %s", expected)
+	errcode.Set(err, errcode.ValidationFailed)
+	return err
+}
+
+// MarshalString writes a String.
+func MarshalString(text string) graphql.Marshaler { return graphql.MarshalString(text) }
+
+// UnmarshalString reads a String.
+func UnmarshalString(value any) (string, error) {
+	text, ok := value.(string)
+	if !ok {
+		return "", wrongType("String")
+	}
+	return text, nil
+}
+
+// MarshalID writes an ID.
+func MarshalID(id string) graphql.Marshaler { return graphql.MarshalString(id) }
+
+// UnmarshalID reads an ID, which the specification lets be an integer as well.
+func UnmarshalID(value any) (string, error) {
+	switch id := value.(type) {
+	case string:
+		return id, nil
+	case int64:
+		return strconv.FormatInt(id, 10), nil
+	default:
+		return "", wrongType("ID")
+	}
+}
+
+// MarshalBoolean writes a Boolean.
+func MarshalBoolean(b bool) graphql.Marshaler { return graphql.MarshalBoolean(b) }
+
+// UnmarshalBoolean reads a Boolean.
+func UnmarshalBoolean(value any) (bool, error) {
+	b, ok := value.(bool)
+	if !ok {
+		return false, wrongType("Boolean")
+	}
+	return b, nil
+}
+
+// MarshalInt writes an Int.
+func MarshalInt(n int) graphql.Marshaler { return graphql.MarshalInt(n) }
+
+// UnmarshalInt reads an Int, which is of 32 bits.
+func UnmarshalInt(value any) (int, error) {
+	n, ok := value.(int64)
+	if !ok || n < math.MinInt32 || n > math.MaxInt32 {
+		return 0, wrongType("Int")
+	}
+	return int(n), nil
+}
+
+// MarshalDateTime writes a DateTime: UTC, three fractional digits.
+func MarshalDateTime(t time.Time) graphql.Marshaler {
+	return graphql.WriterFunc(func(w io.Writer) {
+		var buffer [32]byte
+		_, _ = w.Write(t.UTC().AppendFormat(buffer[:0], `"2006-01-02T15:04:05.000Z"`))
+	})
+}
+
+// UnmarshalDateTime reads a DateTime: RFC 3339 with any offset. Anything else is store.InvalidInput.
+func UnmarshalDateTime(value any) (time.Time, error) {
+	text, _ := value.(string)
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}, store.Invalid(store.NewFault("DateTime", store.InvalidFormat))
+	}
+	return t, nil
+}
+
+// enum reads the value of an enum by its exact name.
+func enum[E ~string](value any, values ...E) (E, error) {
+	text, ok := value.(string)
+	for _, known := range values {
+		if ok && text == string(known) {
+			return known, nil
+		}
+	}
+	return "", wrongType(fmt.Sprintf("%T", values[0])[len("store."):])
+}
+
+// MarshalSortField writes a CustomerSortField.
+func MarshalSortField(field store.SortField) graphql.Marshaler {
+	return graphql.MarshalString(string(field))
+}
+
+// UnmarshalSortField reads a CustomerSortField.
+func UnmarshalSortField(value any) (store.SortField, error) {
+	return enum(value, store.SortCreatedAt, store.SortUpdatedAt, store.SortEmail, store.SortName)
+}
+
+// MarshalSortDirection writes a SortDirection.
+func MarshalSortDirection(direction store.SortDirection) graphql.Marshaler {
+	return graphql.MarshalString(string(direction))
+}
+
+// UnmarshalSortDirection reads a SortDirection.
+func UnmarshalSortDirection(value any) (store.SortDirection, error) {
+	return enum(value, store.Ascending, store.Descending)
+}

@@ -1,0 +1,156 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"lumen/store/wall"
+)
+
+// Customer is a customer of one merchant. Times are UTC with millisecond precision.
+type Customer struct {
+	bun.BaseModel `bun:"table:customers,alias:c"`
+
+	ID                  string     `bun:"id,pk"`
+	Email               string     `bun:"email"`
+	Name                *string    `bun:"name"`
+	UserID              *string    `bun:"user_id"`
+	BillingAddressLine1 *string    `bun:"billing_address_line1"`
+	BillingAddressLine2 *string    `bun:"billing_address_line2"`
+	BillingCity         *string    `bun:"billing_city"`
+	BillingPostalCode   *string    `bun:"billing_postal_code"`
+	BillingCountry      *string    `bun:"billing_country"`
+	TaxID               *string    `bun:"tax_id"`
+	MerchantID          string     `bun:"merchant_id,pk"`
+	CreatedAt           time.Time  `bun:"created_at"`
+	UpdatedAt           time.Time  `bun:"updated_at"`
+	DeletedAt           *time.Time `bun:"deleted_at"`
+
+	// EmailShared is true when the write that gave the customer its present address carried the dangerous flag.
+	EmailShared bool `bun:"email_shared"`
+
+	// EmailKey and NameKey are what lists sort by; see fold.go.
+	EmailKey string  `bun:"email_key"`
+	NameKey  *string `bun:"name_key"`
+}
+
+// Customers are the five operations of the API reference, and what lists need. Each works for the merchant whose
+// credential the context carries (I1) and is Unauthenticated without one. Every error is an *Error.
+type Customers struct {
+	scope      scope
+	statements statements
+}
+
+// Get returns the live customer with this id that belongs to the merchant in ctx (I1). Anything else - absent, deleted,
+// another merchant's - is NotFound, indistinguishably. A malformed id is InvalidID.
+func (c *Customers) Get(ctx context.Context, id string) (*Customer, error) {
+	if err := checkCustomerID(id); err != nil {
+		return nil, err
+	}
+	customer, err := c.scope.one(ctx, c.statements.get, id)
+	if err != nil {
+		return nil, failed("fetch customer", err)
+	}
+	if customer == nil {
+		return nil, NewError(NotFound)
+	}
+	return customer, nil
+}
+
+// GetMany returns, by id, those of the customers that Get would return. It is one statement, however many ids; ids
+// that are malformed find nothing.
+func (c *Customers) GetMany(ctx context.Context, ids []string) (map[string]*Customer, error) {
+	customers, err := c.scope.run(ctx, c.statements.getMany, ids)
+	if err != nil {
+		return nil, failed("fetch customers", err)
+	}
+	found := make(map[string]*Customer, len(customers))
+	for i := range customers {
+		found[customers[i].ID] = &customers[i]
+	}
+	return found, nil
+}
+
+// Create adds a customer. EmailRequired, InvalidInput and EmailTaken (I2) tell what is wrong with the input; Forbidden
+// that the credential may only read. The reply comes after the commit (I4).
+func (c *Customers) Create(ctx context.Context, in CustomerInput) (*Customer, error) {
+	if err := RequireWrite(ctx); err != nil {
+		return nil, err
+	}
+	in, err := in.normalize(true)
+	if err != nil {
+		return nil, err
+	}
+	id, err := newID(customerPrefix)
+	if err != nil {
+		return nil, failed("create customer", err)
+	}
+	created, err := c.scope.one(in.lockAddress(ctx), c.statements.create, append([]any{id}, in.values()...)...)
+	switch {
+	case violates(err, uniqueEmail), err == nil && created == nil:
+		return nil, NewError(EmailTaken)
+	case err != nil:
+		return nil, failed("create customer", err)
+	}
+	return created, nil
+}
+
+// Update changes what the input says and keeps the rest. UpdatedAt moves exactly when a stored value changes. It fails
+// as Get does for the id, and as Create does for the input.
+func (c *Customers) Update(ctx context.Context, id string, in CustomerInput) (*Customer, error) {
+	if err := RequireWrite(ctx); err != nil {
+		return nil, err
+	}
+	if err := checkCustomerID(id); err != nil {
+		return nil, err
+	}
+	in, err := in.normalize(false)
+	if err != nil {
+		return nil, err
+	}
+	updated, err := c.scope.one(in.lockAddress(ctx), c.statements.update, append(append([]any{id}, in.values()...), in.presence()...)...)
+	taken := violates(err, uniqueEmail)
+	if err != nil && !taken {
+		return nil, failed("update customer", err)
+	}
+	if updated == nil {
+		// No row: the customer is not there, or its new address is taken. Existence is asked first.
+		if _, err := c.Get(ctx, id); err != nil {
+			return nil, err
+		}
+		return nil, &Error{Code: EmailTaken, Message: emailTakenOnUpdate}
+	}
+	return updated, nil
+}
+
+// Delete marks the customer as deleted, for good (I3), and returns it as it then is. It fails as Get does; deleting
+// twice is NotFound.
+func (c *Customers) Delete(ctx context.Context, id string) (*Customer, error) {
+	if err := RequireWrite(ctx); err != nil {
+		return nil, err
+	}
+	if err := checkCustomerID(id); err != nil {
+		return nil, err
+	}
+	deleted, err := c.scope.one(ctx, c.statements.delete, id)
+	if err != nil {
+		return nil, failed("delete customer", err)
+	}
+	if deleted == nil {
+		return nil, NewError(NotFound)
+	}
+	return deleted, nil
+}
+
+// lockAddress makes the writers of one address of one merchant wait for each other, so that what each sees when it
+// checks the live rows is what stands when it commits (I2). The unique index alone does not know of flagged rows.
+func (in CustomerInput) lockAddress(ctx context.Context) context.Context {
+	email := in.Email.Ptr()
+	if email == nil {
+		return ctx
+	}
+	merchant, _ := merchantFrom(ctx)
+	return wall.WithLock(ctx, merchant+" "+mustEmailKey(*email))
+}

@@ -1,0 +1,175 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Code names an outcome on which a caller may act. The codes are part of the contract of both doors.
+type Code string
+
+// The registry of codes. REST maps each to a status; GraphQL shows them as extensions.code or UserErrorCode.
+const (
+	EmailRequired    Code = "EMAIL_REQUIRED"
+	InvalidInput     Code = "INVALID_INPUT"
+	InvalidID        Code = "INVALID_ID"
+	BadRequest       Code = "BAD_REQUEST"
+	Unauthenticated  Code = "UNAUTHENTICATED"
+	Forbidden        Code = "FORBIDDEN"
+	NotFound         Code = "NOT_FOUND"
+	RouteNotFound    Code = "ROUTE_NOT_FOUND"
+	MethodNotAllowed Code = "METHOD_NOT_ALLOWED"
+	EmailTaken       Code = "EMAIL_TAKEN"
+	PayloadTooLarge  Code = "PAYLOAD_TOO_LARGE"
+	UnsupportedType  Code = "UNSUPPORTED_MEDIA_TYPE"
+	RateLimited      Code = "RATE_LIMITED"
+	Internal         Code = "INTERNAL"
+	Unavailable      Code = "UNAVAILABLE"
+)
+
+// texts are the messages that callers see. The reference's are literal.
+var texts = map[Code]string{
+	EmailRequired:    "Email is required",
+	InvalidInput:     "Invalid request data",
+	InvalidID:        "Invalid customer ID format",
+	BadRequest:       "The request body is not valid JSON",
+	Unauthenticated:  "Unauthorized",
+	Forbidden:        "This credential may not do that",
+	NotFound:         "Customer not found or access denied",
+	RouteNotFound:    "Not found",
+	MethodNotAllowed: "Method not allowed",
+	EmailTaken:       "A customer with this email already exists",
+	PayloadTooLarge:  "Request body too large",
+	UnsupportedType:  "Content-Type must be application/json",
+	RateLimited:      "Too many requests",
+	Internal:         "Internal server error",
+	Unavailable:      "Service temporarily unavailable",
+}
+
+// emailTakenOnUpdate is the reference's longer text for the same code.
+const emailTakenOnUpdate = "Another customer with this email already exists. Use dangerouslyAllowSameEmailForDifferentCustomers to allow."
+
+// Error is an outcome for the caller. Its Message never holds anything that came from Postgres or from Go; the cause,
+// if any, is for the log alone.
+type Error struct {
+	Code    Code
+	Message string
+	// Faults lists every bad field of an InvalidInput, in the documented order of the fields.
+	Faults []Fault
+
+	cause error
+}
+
+// Reason says why a field was refused.
+type Reason string
+
+// The reasons.
+const (
+	InvalidFormat      Reason = "INVALID_FORMAT"
+	TooLong            Reason = "TOO_LONG"
+	ForbiddenCharacter Reason = "FORBIDDEN_CHARACTER"
+	WrongType          Reason = "WRONG_TYPE"
+)
+
+// Fault is one fault of one field, under the field's documented name.
+type Fault struct {
+	Field   string
+	Reason  Reason
+	Message string
+}
+
+// NewFault returns a Fault with a message that never repeats the value.
+func NewFault(field string, reason Reason) Fault {
+	return Fault{Field: field, Reason: reason, Message: field + " " + messages[reason]}
+}
+
+// messages say in words what a reason says in a code.
+var messages = map[Reason]string{
+	InvalidFormat:      "has an invalid format",
+	TooLong:            "is too long",
+	ForbiddenCharacter: "contains a character that is not allowed",
+	WrongType:          "has the wrong type",
+}
+
+// NewError returns an Error with the registry's text for code.
+func NewError(code Code) *Error { return &Error{Code: code, Message: texts[code]} }
+
+// Invalid returns an InvalidInput with these faults, or nil when there are none.
+func Invalid(faults ...Fault) error {
+	if len(faults) == 0 {
+		return nil
+	}
+	err := NewError(InvalidInput)
+	err.Faults = faults
+	return err
+}
+
+// Error describes the outcome with its cause, for logs.
+func (e *Error) Error() string {
+	text := string(e.Code) + ": " + e.Message
+	if e.cause != nil {
+		text += ": " + e.cause.Error()
+	}
+	return text
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.cause }
+
+// AsError returns what a caller may see of err: the *Error in its chain, or Internal for anything else.
+func AsError(err error) *Error {
+	var known *Error
+	if errors.As(err, &known) {
+		return known
+	}
+	return &Error{Code: Internal, Message: texts[Internal], cause: err}
+}
+
+// failed is how every operation of the store ends on an error. An outcome passes unchanged; an outage of the database
+// becomes Unavailable; the rest is Internal with the reference's text, "Failed to " and the operation.
+func failed(operation string, err error) error {
+	var known *Error
+	switch {
+	case errors.As(err, &known):
+		return known
+	case isOutage(err):
+		return &Error{Code: Unavailable, Message: texts[Unavailable], cause: err}
+	default:
+		return &Error{Code: Internal, Message: "Failed to " + operation, cause: err}
+	}
+}
+
+// isOutage reports that the database could not answer now and may later: no connection, shutting down, out of
+// resources, read-only, a lock or a time that ran out.
+func isOutage(err error) bool {
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) {
+		switch pgErr.Code {
+		case "25006", // read_only_sql_transaction
+			"40001", "40P01", // serialization_failure, deadlock_detected
+			"55P03", // lock_not_available
+			"57014", // query_canceled, by statement_timeout
+			"57P01", "57P02", "57P03", "57P05":
+			return true
+		}
+		return strings.HasPrefix(pgErr.Code, "08") || strings.HasPrefix(pgErr.Code, "53")
+	}
+	var connectErr *pgconn.ConnectError
+	var netErr net.Error
+	return errors.As(err, &connectErr) || errors.As(err, &netErr) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, sql.ErrConnDone) || pgconn.SafeToRetry(err)
+}
+
+// violates reports that err is a breach of the named constraint or unique index. Never of its message text.
+func violates(err error, constraint string) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && strings.HasPrefix(pgErr.Code, "23") && pgErr.ConstraintName == constraint
+}

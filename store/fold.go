@@ -1,0 +1,68 @@
+package store
+
+import (
+	"errors"
+	"strings"
+
+	"golang.org/x/net/idna"
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+)
+
+// fold maps texts that differ only in letter case or in their Unicode composition to one text: NFC, full case
+// folding, NFC. It is computed here and stored, because what lower() does in Postgres depends on a locale.
+func fold(text string) string {
+	return norm.NFC.String(cases.Fold().String(norm.NFC.String(text)))
+}
+
+var errNotAnAddress = errors.New("not an email address")
+
+// emailKey returns what two addresses have in common when they are the same to Lumen: the folded local part, and the
+// folded domain in its ASCII form. It is idempotent: the key of a key is that key.
+func emailKey(email string) (string, error) {
+	at := strings.LastIndexByte(email, '@')
+	if at < 0 {
+		return "", errNotAnAddress
+	}
+	labels := strings.Split(email[at+1:], ".")
+	for i, label := range labels {
+		key, err := labelKey(label)
+		if err != nil {
+			return "", err
+		}
+		labels[i] = key
+	}
+	return fold(email[:at]) + "@" + strings.Join(labels, "."), nil
+}
+
+// labelKey returns the key of one label of a domain. A label that claims to be encoded and is not, or that encodes
+// nothing but ASCII, is refused: its key would not be stable.
+func labelKey(label string) (string, error) {
+	if isEncoded(label) {
+		decoded, err := idna.Punycode.ToUnicode(strings.ToLower(label))
+		if err != nil || isASCII(decoded) {
+			return "", errNotAnAddress
+		}
+		label = decoded
+	}
+	folded := fold(label)
+	encoded, err := idna.Punycode.ToASCII(folded)
+	if err != nil || len(encoded) > 63 || isASCII(folded) && isEncoded(folded) {
+		return "", errNotAnAddress
+	}
+	return encoded, nil
+}
+
+// isEncoded reports whether a label has the prefix of an A-label, in any letter case.
+func isEncoded(label string) bool {
+	return len(label) >= 4 && strings.EqualFold(label[:4], "xn--")
+}
+
+func isASCII(text string) bool {
+	for i := range len(text) {
+		if text[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,183 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/uptrace/bun"
+)
+
+// Key is an API key of a merchant, without its secret: only a digest of that is stored.
+type Key struct {
+	bun.BaseModel `bun:"table:api_keys,alias:k"`
+
+	MerchantID string     `bun:"merchant_id,pk" json:"merchantId"`
+	ID         string     `bun:"id,pk" json:"id"`
+	Name       *string    `bun:"name" json:"name"`
+	Access     Access     `bun:"access" json:"access"`
+	CreatedAt  time.Time  `bun:"created_at" json:"createdAt"`
+	ExpiresAt  *time.Time `bun:"expires_at" json:"expiresAt"`
+	RevokedAt  *time.Time `bun:"revoked_at" json:"revokedAt"`
+	LastUsedAt *time.Time `bun:"last_used_at" json:"lastUsedAt"` // coarse: at most one update an hour
+}
+
+// Secret is what a caller presents: 256 random bits behind a recognisable prefix. It is shown once and stored nowhere.
+type Secret string
+
+// The prefixes of secrets. Demo keys are made by `lumen dev` and refused everywhere else.
+const (
+	secretPrefix     = "lumen_sk_"
+	demoSecretPrefix = "lumen_sk_demo_"
+)
+
+var (
+	secretForm     = regexp.MustCompile(`^lumen_sk_(demo_)?[a-z2-7]{52}$`)
+	secretEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+)
+
+// NewSecret returns a fresh secret.
+func NewSecret() Secret { return newSecret(secretPrefix) }
+
+// NewDemoSecret returns a fresh secret that only a development server accepts.
+func NewDemoSecret() Secret { return newSecret(demoSecretPrefix) }
+
+func newSecret(prefix string) Secret {
+	var bits [32]byte
+	_, _ = rand.Read(bits[:]) // never fails: it ends the program instead
+	return Secret(prefix + secretEncoding.EncodeToString(bits[:]))
+}
+
+// IsDemo reports whether the secret is one that only a development server accepts.
+func (s Secret) IsDemo() bool { return strings.HasPrefix(string(s), demoSecretPrefix) }
+
+// String hides the secret, so that no log can hold it by accident.
+func (s Secret) String() string { return secretPrefix + "***" }
+
+func (s Secret) digest() []byte {
+	sum := sha256.Sum256([]byte(s))
+	return sum[:]
+}
+
+// NewKey says what key to make. Expires is nil for a key without an end.
+type NewKey struct {
+	MerchantID string
+	Name       string
+	Access     Access
+	Expires    *time.Duration
+	Secret     Secret
+}
+
+// keyColumns are what may leave the table: all but the digest.
+const keyColumns = "merchant_id, id, name, access, created_at, expires_at, revoked_at, last_used_at"
+
+// Keys are managed by the operator, with the owner's connection.
+type Keys struct{ db *bun.DB }
+
+// Create adds a key for an existing merchant.
+func (k *Keys) Create(ctx context.Context, want NewKey) (Key, error) {
+	name, err := checkName(want.Name)
+	if err != nil {
+		return Key{}, err
+	}
+	if !secretForm.MatchString(string(want.Secret)) {
+		return Key{}, fmt.Errorf("a key's secret is made by the store")
+	}
+	id, err := newID(keyPrefix)
+	if err != nil {
+		return Key{}, err
+	}
+	key := Key{MerchantID: want.MerchantID, ID: id, Access: want.Access}
+	if name != "" {
+		key.Name = &name
+	}
+	insert := k.db.NewInsert().Model(&key).ExcludeColumn("created_at", "expires_at", "revoked_at", "last_used_at").
+		Value("digest", "?", want.Secret.digest()).Returning(keyColumns)
+	if want.Expires != nil {
+		insert = insert.Value("expires_at", "date_trunc('milliseconds', clock_timestamp() + ? * interval '1 millisecond')", want.Expires.Milliseconds())
+	}
+	switch _, err := insert.Exec(ctx); {
+	case violates(err, "api_keys_merchant_id_fkey"):
+		return Key{}, fmt.Errorf("there is no merchant %q", want.MerchantID)
+	case err != nil:
+		return Key{}, fmt.Errorf("create key: %w", err)
+	}
+	return key, nil
+}
+
+// List returns the merchant's keys, oldest first, revoked and expired ones included.
+func (k *Keys) List(ctx context.Context, merchantID string) ([]Key, error) {
+	keys := []Key{}
+	if err := k.db.NewSelect().Model(&keys).Where("merchant_id = ?", merchantID).Order("created_at", "id").Scan(ctx); err != nil {
+		return nil, fmt.Errorf("list keys: %w", err)
+	}
+	if len(keys) == 0 {
+		exists, err := k.db.NewSelect().Model((*Merchant)(nil)).Where("id = ?", merchantID).Exists(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("list keys: %w", err)
+		}
+		if !exists {
+			return nil, fmt.Errorf("there is no merchant %q", merchantID)
+		}
+	}
+	return keys, nil
+}
+
+// Revoke makes a key stop working. It returns the key as it now is; revoking twice changes nothing.
+func (k *Keys) Revoke(ctx context.Context, id string) (Key, error) {
+	var key Key
+	result, err := k.db.NewUpdate().Model(&key).
+		Set("revoked_at = COALESCE(revoked_at, date_trunc('milliseconds', clock_timestamp()))").
+		Where("id = ?", id).Returning(keyColumns).Exec(ctx)
+	if err != nil {
+		return Key{}, fmt.Errorf("revoke key: %w", err)
+	}
+	if n, _ := result.RowsAffected(); n == 0 {
+		return Key{}, fmt.Errorf("there is no key %q", id)
+	}
+	return key, nil
+}
+
+// Authenticator turns a presented secret into a credential. It works with the plain role, which cannot read the keys:
+// a function of the owner's looks one digest up.
+type Authenticator struct {
+	db         *bun.DB
+	acceptDemo bool
+}
+
+// Authenticate returns the credential of a live secret: known, not expired, not revoked, of an enabled merchant.
+// Anything else is Unauthenticated, indistinguishably; Unavailable when it could not be looked up.
+func (a *Authenticator) Authenticate(ctx context.Context, secret Secret) (Credential, error) {
+	if !secretForm.MatchString(string(secret)) || secret.IsDemo() && !a.acceptDemo {
+		return Credential{}, NewError(Unauthenticated)
+	}
+	var found []struct {
+		KeyID        string
+		Access       Access
+		MerchantID   string
+		MerchantName string
+		UsedLately   bool
+	}
+	const lookUp = `SELECT key_id, access, merchant_id, merchant_name, used_lately FROM lumen_authenticate($1)`
+	rows, err := a.db.DB.QueryContext(ctx, lookUp, secret.digest())
+	if err == nil {
+		err = a.db.ScanRows(ctx, rows, &found)
+	}
+	if err != nil {
+		return Credential{}, failed("authenticate", err)
+	}
+	if len(found) != 1 {
+		return Credential{}, NewError(Unauthenticated)
+	}
+	key := found[0]
+	if !key.UsedLately {
+		// A note for the operator: a caller must not fail because it could not be taken.
+		_, _ = a.db.DB.ExecContext(ctx, `SELECT lumen_key_used($1, $2)`, key.MerchantID, key.KeyID)
+	}
+	return Credential{KeyID: key.KeyID, Access: key.Access, Merchant: Merchant{ID: key.MerchantID, Name: key.MerchantName}}, nil
+}

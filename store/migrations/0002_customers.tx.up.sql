@@ -1,0 +1,62 @@
+-- Customers, behind the wall (I1): row-level security, forced, so that not even the owner passes it by accident.
+-- merchant_id leads the primary key, every unique index and every foreign key.
+
+CREATE TABLE customers (
+    merchant_id           text COLLATE "C" NOT NULL REFERENCES merchants (id),
+    id                    text COLLATE "C" NOT NULL,
+    email                 text NOT NULL,
+    email_key             text COLLATE "C" NOT NULL,
+    email_shared          boolean NOT NULL,
+    name                  text,
+    name_key              text COLLATE "C",
+    user_id               text COLLATE "C",
+    billing_address_line1 text,
+    billing_address_line2 text,
+    billing_city          text,
+    billing_postal_code   text,
+    billing_country       text COLLATE "C",
+    tax_id                text,
+    -- The folded email, name and user id, a line each.
+    search_key            text COLLATE "C" NOT NULL,
+    created_at            timestamptz NOT NULL,
+    updated_at            timestamptz NOT NULL,
+    deleted_at            timestamptz,
+    PRIMARY KEY (merchant_id, id),
+    CHECK ((name IS NULL) = (name_key IS NULL)),
+    CHECK (updated_at >= created_at),
+    CHECK (deleted_at >= created_at)
+);
+
+-- I2: one live holder of an address, but for those admitted by the flag. Writers also check against all live rows.
+CREATE UNIQUE INDEX customers_email_unique ON customers (merchant_id, email_key)
+    WHERE deleted_at IS NULL AND NOT email_shared;
+
+-- One index for each sort. Deleted rows are in them, because lists can be asked to include them. A customer without a
+-- name comes last in either direction: past every name when ascending, before every name when read backwards.
+CREATE INDEX customers_created_at ON customers (merchant_id, created_at, id);
+CREATE INDEX customers_updated_at ON customers (merchant_id, updated_at, id);
+CREATE INDEX customers_email_key ON customers (merchant_id, email_key, id);
+CREATE INDEX customers_name_ascending ON customers (merchant_id, COALESCE(name_key, U&'\+10FFFF'), id);
+CREATE INDEX customers_name_descending ON customers (merchant_id, COALESCE(name_key, ''), id);
+
+-- The filters that pick few out of many, in the order of the default list.
+CREATE INDEX customers_user_id ON customers (merchant_id, user_id, created_at, id) WHERE user_id IS NOT NULL;
+CREATE INDEX customers_billing_country ON customers (merchant_id, billing_country, created_at, id) WHERE billing_country IS NOT NULL;
+
+ALTER TABLE customers ENABLE ROW LEVEL SECURITY;
+ALTER TABLE customers FORCE ROW LEVEL SECURITY;
+
+-- No setting, no rows, no error.
+CREATE POLICY customers_wall ON customers TO lumen_app
+    USING (merchant_id = NULLIF(current_setting('lumen.merchant_id', true), ''))
+    WITH CHECK (merchant_id = NULLIF(current_setting('lumen.merchant_id', true), ''));
+
+-- I3: what is deleted stays as it was, and nothing is ever removed (no DELETE, no TRUNCATE). Which customer a row is,
+-- whose, and since when can't be rewritten.
+CREATE POLICY customers_history ON customers AS RESTRICTIVE FOR UPDATE TO lumen_app
+    USING (deleted_at IS NULL)
+    WITH CHECK (true);
+REVOKE ALL ON customers FROM PUBLIC;
+GRANT SELECT, INSERT ON customers TO lumen_app;
+GRANT UPDATE (email, email_key, email_shared, name, name_key, user_id, billing_address_line1, billing_address_line2,
+    billing_city, billing_postal_code, billing_country, tax_id, search_key, updated_at, deleted_at) ON customers TO lumen_app;

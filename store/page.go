@@ -1,0 +1,249 @@
+package store
+
+import (
+	"context"
+	"iter"
+	"slices"
+
+	"github.com/uptrace/bun"
+)
+
+// Page sizes, in customers.
+const (
+	DefaultPageSize = 50
+	MaxPageSize     = 250
+)
+
+// PageQuery asks for a part of a list. First counts from the start of the range that After and Before bound, Last from
+// its end; nil means not given, and neither means First of DefaultPageSize. Cursors are of the same merchant and sort.
+type PageQuery struct {
+	Filter        CustomerFilter
+	Sort          CustomerSort
+	First, Last   *int
+	After, Before *string
+}
+
+// Page is a part of a list, in list order.
+type Page struct {
+	Customers []Customer
+	// HasNext and HasPrevious tell, exactly, whether the list goes on after the last and before the first of them.
+	HasNext, HasPrevious bool
+
+	merchant string
+	sort     CustomerSort
+}
+
+// Cursor returns the cursor of the page's i-th customer.
+func (p *Page) Cursor(i int) string {
+	return encodeCursor(p.merchant, p.sort, p.sort.position(&p.Customers[i]))
+}
+
+// List returns a page of the merchant's customers (I1). A query out of bounds is InvalidInput.
+func (c *Customers) List(ctx context.Context, query PageQuery) (*Page, error) {
+	r, err := query.resolve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	customers, behind, err := c.read(ctx, r, true)
+	if err != nil {
+		return nil, failed("fetch customers", err)
+	}
+	page := &Page{merchant: r.merchant, sort: r.sort}
+	more := len(customers) > r.limit
+	page.Customers = customers[:min(len(customers), r.limit)]
+
+	// more is what lies on within the range; the row at the far bound, or one beyond it, goes on as well.
+	beyond := false
+	if far := r.farBound(); !more && far != nil {
+		if beyond, err = c.exists(ctx, r, *far, r.backwards); err != nil {
+			return nil, failed("fetch customers", err)
+		}
+	}
+	if len(customers) == 0 && r.nearBound() != nil {
+		if behind, err = c.exists(ctx, r, *r.nearBound(), !r.backwards); err != nil {
+			return nil, failed("fetch customers", err)
+		}
+	}
+	page.HasNext, page.HasPrevious = more || beyond, behind
+	if r.backwards {
+		slices.Reverse(page.Customers)
+		page.HasNext, page.HasPrevious = behind, more || beyond
+	}
+	return page, nil
+}
+
+// Count returns how many customers the filter leaves.
+func (c *Customers) Count(ctx context.Context, filter CustomerFilter) (int, error) {
+	filter, faults := filter.normalize()
+	if len(faults) > 0 {
+		return 0, Invalid(faults...)
+	}
+	q, err := c.scope.selecting(ctx, (*Customer)(nil))
+	if err != nil {
+		return 0, err
+	}
+	n, err := filter.where(q).Count(ctx)
+	if err != nil {
+		return 0, failed("fetch customers", err)
+	}
+	return int(n), nil
+}
+
+// batchSize is how many customers All holds in memory at a time.
+const batchSize = 500
+
+// All yields every customer that the filter leaves, newest first, in batches read one after the other: between two of
+// them no connection is held. Customers that exist unchanged throughout appear exactly once. The first error ends it.
+func (c *Customers) All(ctx context.Context, filter CustomerFilter) iter.Seq2[[]Customer, error] {
+	return func(yield func([]Customer, error) bool) {
+		r, err := PageQuery{Filter: filter}.resolve(ctx)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		r.limit = batchSize
+		for {
+			customers, _, err := c.read(ctx, r, false)
+			if err != nil {
+				yield(nil, failed("fetch customers", err))
+				return
+			}
+			more := len(customers) > r.limit
+			customers = customers[:min(len(customers), r.limit)]
+			if !yield(customers, nil) || !more {
+				return
+			}
+			last := r.sort.position(&customers[len(customers)-1])
+			r.after = &last
+		}
+	}
+}
+
+// pageRange is a PageQuery whose parts were checked.
+type pageRange struct {
+	merchant      string
+	filter        CustomerFilter
+	sort          CustomerSort
+	after, before *position
+	limit         int
+	backwards     bool // Last: read from the end
+}
+
+// nearBound is where reading starts, farBound where it must end.
+func (r pageRange) nearBound() *position {
+	if r.backwards {
+		return r.before
+	}
+	return r.after
+}
+
+func (r pageRange) farBound() *position {
+	if r.backwards {
+		return r.after
+	}
+	return r.before
+}
+
+func (q PageQuery) resolve(ctx context.Context) (pageRange, error) {
+	merchant, ok := merchantFrom(ctx)
+	if !ok {
+		return pageRange{}, NewError(Unauthenticated)
+	}
+	r := pageRange{merchant: merchant, sort: q.Sort.orDefault(), limit: DefaultPageSize}
+	var faults []Fault
+	size := func(name string, n *int) {
+		if n == nil {
+			return
+		}
+		if *n < 1 || *n > MaxPageSize {
+			faults = append(faults, NewFault(name, InvalidFormat))
+		}
+		r.limit = *n
+	}
+	size("first", q.First)
+	size("last", q.Last)
+	if q.First != nil && q.Last != nil {
+		faults = append(faults, Fault{Field: "last", Reason: InvalidFormat, Message: "first and last exclude each other"})
+	}
+	r.backwards = q.Last != nil
+
+	cursor := func(name string, text *string) *position {
+		if text == nil {
+			return nil
+		}
+		at, ok := decodeCursor(merchant, r.sort, *text)
+		if !ok {
+			faults = append(faults, NewFault(name, InvalidFormat))
+		}
+		return &at
+	}
+	r.after, r.before = cursor("after", q.After), cursor("before", q.Before)
+
+	filter, found := q.Filter.normalize()
+	r.filter = filter
+	return r, Invalid(append(faults, found...)...)
+}
+
+// listed is a row of a list, with what every row repeats: whether anything lies behind the start of the range.
+type listed struct {
+	Customer `bun:",extend"`
+	Behind   bool
+}
+
+// read returns up to limit+1 customers in reading order and, when probing, whether the list has any behind the near
+// bound.
+func (c *Customers) read(ctx context.Context, r pageRange, probing bool) (customers []Customer, behind bool, err error) {
+	var rows []listed
+	q, err := c.scope.selecting(ctx, &rows)
+	if err != nil {
+		return nil, false, err
+	}
+	q = r.filter.where(q.Column(columns...))
+	if r.after != nil {
+		q = r.sort.after(q, *r.after, false)
+	}
+	if r.before != nil {
+		q = r.sort.before(q, *r.before, false)
+	}
+	if near := r.nearBound(); probing && near != nil {
+		probe, err := c.beyond(ctx, r, *near, !r.backwards)
+		if err != nil {
+			return nil, false, err
+		}
+		q = q.ColumnExpr("EXISTS (?) AS behind", probe)
+	}
+	if err := r.sort.order(q, r.backwards).Limit(int64(r.limit) + 1).Scan(ctx); err != nil {
+		return nil, false, err
+	}
+	customers = make([]Customer, len(rows))
+	for i := range rows {
+		customers[i] = rows[i].Customer
+		behind = rows[i].Behind
+	}
+	return customers, behind, nil
+}
+
+// beyond is a query for the row at a bound or past it: before it in list order, or after it.
+func (c *Customers) beyond(ctx context.Context, r pageRange, bound position, before bool) (*bun.SelectQuery, error) {
+	q, err := c.scope.selecting(ctx, (*Customer)(nil))
+	if err != nil {
+		return nil, err
+	}
+	q = r.filter.where(q.ColumnExpr("1"))
+	if before {
+		return r.sort.order(r.sort.before(q, bound, true), true).Limit(1), nil
+	}
+	return r.sort.order(r.sort.after(q, bound, true), false).Limit(1), nil
+}
+
+func (c *Customers) exists(ctx context.Context, r pageRange, bound position, before bool) (bool, error) {
+	q, err := c.beyond(ctx, r, bound, before)
+	if err != nil {
+		return false, err
+	}
+	var found []int
+	if err := q.Scan(ctx, &found); err != nil {
+		return false, err
+	}
+	return len(found) > 0, nil
+}

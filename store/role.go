@@ -1,0 +1,133 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// appRole is the role without login that holds the service's privileges; the service's login is a member of it.
+const appRole = "lumen_app"
+
+// UnsafeRoleError says why the service must not run with the role it logged in as, and the SQL that mends it.
+type UnsafeRoleError struct{ Fault, Mend string }
+
+func (e *UnsafeRoleError) Error() string { return e.Fault + "; mend it with: " + e.Mend }
+
+// roleFacts is what the database says of the role that is logged in, and of the wall.
+type roleFacts struct {
+	Role        string
+	Superuser   bool
+	BypassRLS   bool
+	Owned       *string
+	PowerfulVia *string
+	Member      bool
+	MayUse      bool
+	Excess      *string
+	Unwalled    *string
+}
+
+// CheckRole returns an *UnsafeRoleError unless the role that this store logs in as is a member of lumen_app and of
+// nothing with power: no superuser, no BYPASSRLS, owner of nothing, and unless row-level security stands on every
+// tenant table. It asks for session_user and for current_user, so that neither a SET ROLE nor a login that could do one
+// gets past. Other errors mean that it could not be asked.
+func (s *Store) CheckRole(ctx context.Context) error {
+	var facts []roleFacts
+	if err := s.plain.NewRaw(roleQuery).Scan(ctx, &facts); err != nil {
+		return fmt.Errorf("check the role: %w", err)
+	}
+	for _, f := range facts {
+		if err := f.unsafe(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f roleFacts) unsafe() error {
+	role := quoteIdent(f.Role)
+	unsafe := func(mend, fault string, args ...any) error {
+		return &UnsafeRoleError{Fault: fmt.Sprintf(fault, args...), Mend: mend}
+	}
+	plainLogin := "CREATE ROLE lumen_serve LOGIN PASSWORD '...' IN ROLE lumen_app; and name it in LUMEN_DATABASE_URL"
+	switch {
+	case f.Superuser:
+		return unsafe(plainLogin, "role %s is a superuser, whom row-level security does not bind", role)
+	case f.BypassRLS:
+		return unsafe("ALTER ROLE "+role+" NOBYPASSRLS;", "role %s has BYPASSRLS", role)
+	case f.PowerfulVia != nil:
+		return unsafe("REVOKE "+quoteIdent(*f.PowerfulVia)+" FROM "+role+";",
+			"role %s is a member of %s, which is a superuser or has BYPASSRLS", role, quoteIdent(*f.PowerfulVia))
+	case f.Owned != nil:
+		return unsafe(plainLogin, "role %s owns %s, or is a member of the role that does", role, *f.Owned)
+	case !f.Member || !f.MayUse:
+		return unsafe("GRANT lumen_app TO "+role+"; ALTER ROLE "+role+" INHERIT;", "role %s is not a member of lumen_app", role)
+	case f.Excess != nil:
+		return unsafe("REVOKE ALL ON api_keys, merchants FROM PUBLIC, "+role+", lumen_app; REVOKE DELETE, TRUNCATE ON customers FROM PUBLIC, "+role+", lumen_app;",
+			"role %s has the privilege %s", role, *f.Excess)
+	case f.Unwalled != nil:
+		return unsafe("ALTER TABLE "+*f.Unwalled+" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;",
+			"row-level security is not enabled and forced on table %s", *f.Unwalled)
+	}
+	return nil
+}
+
+// roleQuery yields roleFacts for session_user and for current_user. A tenant table is one with a column merchant_id on
+// which lumen_app has any privilege.
+const roleQuery = `
+WITH me AS (SELECT DISTINCT r.* FROM pg_roles AS r WHERE r.rolname IN (session_user, current_user)),
+app AS (SELECT oid FROM pg_roles WHERE rolname = 'lumen_app'),
+tables AS (
+    SELECT c.oid, c.relname, c.relrowsecurity AND c.relforcerowsecurity AS walled
+    FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')
+),
+tenant AS (
+    SELECT t.* FROM tables AS t
+    WHERE EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = t.oid AND a.attname = 'merchant_id' AND NOT a.attisdropped)
+)
+SELECT me.rolname AS role, me.rolsuper AS superuser, me.rolbypassrls AS bypass_rls,
+    (SELECT r.rolname FROM pg_roles AS r
+     WHERE r.oid <> me.oid AND (r.rolsuper OR r.rolbypassrls) AND pg_has_role(me.oid, r.oid, 'MEMBER')
+     ORDER BY 1 LIMIT 1) AS powerful_via,
+    (SELECT o.what FROM (
+        SELECT 'relation ' || c.relname AS what, c.relowner AS owner FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = 'public'
+        UNION ALL SELECT 'function ' || p.proname, p.proowner FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace WHERE n.nspname = 'public'
+        UNION ALL SELECT 'schema public', n.nspowner FROM pg_namespace AS n WHERE n.nspname = 'public'
+        UNION ALL SELECT 'database ' || d.datname, d.datdba FROM pg_database AS d WHERE d.datname = current_database()
+     ) AS o WHERE pg_has_role(me.oid, o.owner, 'MEMBER') ORDER BY 1 LIMIT 1) AS owned,
+    EXISTS (SELECT FROM app WHERE pg_has_role(me.oid, app.oid, 'MEMBER')) AS member,
+    EXISTS (SELECT FROM app WHERE pg_has_role(me.oid, app.oid, 'USAGE')) AS may_use,
+    (SELECT x.privilege FROM (
+        SELECT 'SELECT ON ' || t.relname AS privilege FROM tables AS t WHERE t.relname IN ('api_keys', 'merchants') AND has_any_column_privilege(me.oid, t.oid, 'SELECT, INSERT, UPDATE')
+        UNION ALL SELECT 'TRUNCATE ON ' || t.relname FROM tables AS t WHERE has_table_privilege(me.oid, t.oid, 'TRUNCATE')
+        UNION ALL SELECT 'DELETE ON ' || t.relname FROM tables AS t WHERE has_table_privilege(me.oid, t.oid, 'DELETE')
+     ) AS x ORDER BY 1 LIMIT 1) AS excess,
+    (SELECT t.relname FROM tenant AS t
+     WHERE NOT t.walled AND has_any_column_privilege(me.oid, t.oid, 'SELECT, INSERT, UPDATE') ORDER BY 1 LIMIT 1) AS unwalled
+FROM me`
+
+func quoteIdent(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+// ensureAppRole makes lumen_app, which belongs to the cluster and may be there already. Another migrator, of another
+// database, may be making it at the same time.
+func (o *Owner) ensureAppRole(ctx context.Context) error {
+	var exists bool
+	if err := o.db.NewRaw("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = ?)", appRole).Scan(ctx, &exists); err != nil {
+		return fmt.Errorf("look for role %s: %w", appRole, err)
+	}
+	if exists {
+		return nil
+	}
+	_, err := o.db.ExecContext(ctx, `DO $$ BEGIN CREATE ROLE lumen_app NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$`)
+	if sqlState(err) == "42501" {
+		return errors.New("this owner may not create roles; have a superuser or a role with CREATEROLE run these two lines, then migrate again:\n" +
+			"  CREATE ROLE lumen_app NOLOGIN;\n" +
+			"  CREATE ROLE lumen_serve LOGIN PASSWORD '...' IN ROLE lumen_app;")
+	}
+	if err != nil {
+		return fmt.Errorf("create role %s: %w", appRole, err)
+	}
+	return nil
+}

@@ -1,0 +1,136 @@
+// Package store is Lumen's domain and its Postgres: merchants, their API keys, and their customers.
+//
+// The rules, the validation and the errors live here, once; the doors only translate. The invariants:
+//
+//	I1  no row of one merchant is readable, writable, countable or inferable by another
+//	I2  among a merchant's live customers no two hold the same email key, unless the later one was admitted by the flag
+//	I3  deletion marks a row, once and for good
+//	I4  what was acknowledged is durable
+//	I5  there is one clock, the database's
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
+
+	"lumen/store/wall"
+)
+
+// Options configure a Store. The zero value is what `lumen serve` uses.
+type Options struct {
+	// MaxConnections bounds the pool for customers; 0 means DefaultMaxConnections. Authentication has a few of its own.
+	MaxConnections int
+	// AcceptDemoKeys lets the keys of `lumen dev` in.
+	AcceptDemoKeys bool
+}
+
+// DefaultMaxConnections is the size of the pool for customers.
+const DefaultMaxConnections = 16
+
+// authConnections is the size of the pool that looks up keys, which is one short statement a request.
+const authConnections = 4
+
+// Store is what the running service holds: it logs in as the plain role and reaches customers only through the wall.
+type Store struct {
+	Customers     *Customers
+	Authenticator *Authenticator
+
+	walled, plain *bun.DB
+}
+
+// Open returns a Store on the database at url. It connects when first used; see CheckRole and CheckMigrations for what
+// must hold before it serves.
+func Open(url string, options Options) (*Store, error) {
+	config, err := parseURL(url)
+	if err != nil {
+		return nil, err
+	}
+	if options.MaxConnections == 0 {
+		options.MaxConnections = DefaultMaxConnections
+	}
+	walled := sql.OpenDB(wall.NewConnector(config, merchantFrom))
+	walled.SetMaxOpenConns(options.MaxConnections)
+	walled.SetMaxIdleConns(options.MaxConnections)
+	plain := openPlain(config, authConnections)
+
+	s := &Store{walled: bun.NewDB(walled, pgdialect.New()), plain: plain}
+	s.Customers = NewCustomers(s.walled)
+	s.Authenticator = &Authenticator{db: plain, acceptDemo: options.AcceptDemoKeys}
+	return s, nil
+}
+
+// NewCustomers returns the customers reached through db, which must be behind the wall.
+func NewCustomers(db *bun.DB) *Customers {
+	return &Customers{scope: scope{db}, statements: buildStatements(db)}
+}
+
+// Close ends all connections.
+func (s *Store) Close() error {
+	walledErr, plainErr := s.walled.Close(), s.plain.Close()
+	if walledErr != nil {
+		return walledErr
+	}
+	return plainErr
+}
+
+// Owner is what the operator's commands hold: it logs in as the owner of the tables.
+type Owner struct {
+	Merchants *Merchants
+	Keys      *Keys
+
+	db *bun.DB
+}
+
+// OpenOwner returns an Owner on the database at url.
+func OpenOwner(url string) (*Owner, error) {
+	config, err := parseURL(url)
+	if err != nil {
+		return nil, err
+	}
+	db := openPlain(config, authConnections)
+	return &Owner{Merchants: &Merchants{db}, Keys: &Keys{db}, db: db}, nil
+}
+
+// Close ends all connections.
+func (o *Owner) Close() error { return o.db.Close() }
+
+// parseURL reads a connection string. Its errors never repeat the text, which may hold a password.
+func parseURL(url string) (*pgx.ConnConfig, error) {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("not a Postgres connection URL; it looks like postgres://user:password@host:5432/database")
+	}
+	config.RuntimeParams["application_name"] = "lumen"
+	// Text comes back as it was sent whatever the server's defaults, and the quoting of literals can't be changed.
+	config.RuntimeParams["client_encoding"] = "UTF8"
+	config.RuntimeParams["standard_conforming_strings"] = "on"
+	config.RuntimeParams["timezone"] = "UTC"
+	// I4: a role or a database that was set to answer before the commit is durable is overruled.
+	config.RuntimeParams["synchronous_commit"] = "on"
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = 5 * time.Second
+	}
+	return config, nil
+}
+
+func openPlain(config *pgx.ConnConfig, connections int) *bun.DB {
+	db := stdlib.OpenDB(*config)
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	return bun.NewDB(db, pgdialect.New())
+}
+
+// Ping reports whether the database answers; Unavailable when it does not.
+func (s *Store) Ping(ctx context.Context) error {
+	if err := s.plain.PingContext(ctx); err != nil {
+		return failed("reach the database", err)
+	}
+	return nil
+}

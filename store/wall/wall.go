@@ -1,0 +1,314 @@
+// Package wall is a database/sql driver that cannot forget the merchant (I1).
+//
+// It wraps pgx. Every statement travels in one pipeline with the setting that row-level security reads, under a
+// single Sync:
+//
+//	set_config('lumen.merchant_id', <merchant>, is_local => true)
+//	[pg_advisory_xact_lock(...)]      when the context asks for it, see WithLock
+//	<the statement>
+//	Sync
+//
+// Postgres runs what stands before one Sync as one implicit transaction, so the setting ends with the statement it
+// was sent for: a connection that goes back to the pool carries no merchant, whatever happened on it. The merchant
+// is taken from the statement's context; without one the statement is refused and nothing is sent.
+//
+// Success is Postgres's own word: rows end, and Exec returns, only after ReadyForQuery, that is after the commit.
+//
+// A statement with arguments is prepared once per connection; one without (text that was built for this call alone)
+// runs unnamed, so that it does not fill the server with prepared statements. There are no explicit transactions.
+package wall
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+)
+
+// ErrNoMerchant is returned for every statement whose context names no merchant. Nothing was sent to Postgres.
+var ErrNoMerchant = errors.New("wall: no merchant in the context")
+
+// errNoTransactions and errNoPrepare keep the two ways round the pipeline closed.
+var (
+	errNoTransactions = errors.New("wall: each statement is a transaction of its own")
+	errNoPrepare      = errors.New("wall: statements with arguments are prepared by the driver")
+)
+
+const (
+	setMerchant = `SELECT set_config('lumen.merchant_id', $1, true)`
+	takeLock    = `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`
+
+	// maxPrepared bounds the statements kept per connection. The store has about ten fixed ones; more means that
+	// somebody passes arguments to text that changes, which then runs unprepared instead of piling up.
+	maxPrepared = 64
+
+	// idleBeforePing is how long a pooled connection may lie before it is tried with a round trip of its own.
+	idleBeforePing = time.Second
+)
+
+// Connector opens connections that refuse to work without a merchant. It implements driver.Connector.
+type Connector struct {
+	config   *pgx.ConnConfig
+	merchant func(context.Context) (string, bool)
+}
+
+// NewConnector returns a Connector to the database of config. merchant reads the merchant's id from a statement's
+// context.
+func NewConnector(config *pgx.ConnConfig, merchant func(context.Context) (string, bool)) *Connector {
+	return &Connector{config: config, merchant: merchant}
+}
+
+// Connect implements driver.Connector.
+func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
+	pg, err := pgconn.ConnectConfig(ctx, &c.config.Config)
+	if err != nil {
+		return nil, err
+	}
+	opened := &conn{
+		pg:       pg,
+		merchant: c.merchant,
+		types:    pgtype.NewMap(),
+		prepared: make(map[string]*pgconn.StatementDescription),
+		usedAt:   time.Now(),
+	}
+	for _, sql := range []string{setMerchant, takeLock} {
+		if _, err := opened.prepare(ctx, sql); err != nil {
+			_ = pg.Close(ctx)
+			return nil, err
+		}
+	}
+	return opened, nil
+}
+
+// Driver implements driver.Connector.
+func (c *Connector) Driver() driver.Driver { return unnamedDriver{} }
+
+// unnamedDriver exists because driver.Connector asks for one; the wall is never opened by name.
+type unnamedDriver struct{}
+
+func (unnamedDriver) Open(string) (driver.Conn, error) {
+	return nil, errors.New("wall: open it through its Connector")
+}
+
+type lockKey struct{}
+
+// WithLock makes the statement run under ctx wait for, and hold until it commits, the advisory lock named key. The
+// lock is a statement of its own ahead of it: one taken inside the statement would come after its snapshot.
+func WithLock(ctx context.Context, key string) context.Context {
+	return context.WithValue(ctx, lockKey{}, key)
+}
+
+// conn is one connection; database/sql never uses it from two goroutines at once.
+type conn struct {
+	pg       *pgconn.PgConn
+	merchant func(context.Context) (string, bool)
+	types    *pgtype.Map
+	prepared map[string]*pgconn.StatementDescription
+	usedAt   time.Time
+	broken   bool
+}
+
+var (
+	_ driver.QueryerContext     = (*conn)(nil)
+	_ driver.ExecerContext      = (*conn)(nil)
+	_ driver.ConnBeginTx        = (*conn)(nil)
+	_ driver.NamedValueChecker  = (*conn)(nil)
+	_ driver.SessionResetter    = (*conn)(nil)
+	_ driver.Validator          = (*conn)(nil)
+	_ driver.Pinger             = (*conn)(nil)
+	_ driver.ConnPrepareContext = (*conn)(nil)
+)
+
+// QueryContext implements driver.QueryerContext. The rows must be read to their end, which is where a failed commit
+// would show.
+func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	pipeline, result, err := c.send(ctx, query, args)
+	if err != nil {
+		return nil, err
+	}
+	return &rows{conn: c, pipeline: pipeline, result: result}, nil
+}
+
+// ExecContext implements driver.ExecerContext.
+func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	pipeline, result, err := c.send(ctx, query, args)
+	if err != nil {
+		return nil, err
+	}
+	tag, err := result.Close()
+	if err := c.end(pipeline, err); err != nil {
+		return nil, err
+	}
+	return driver.RowsAffected(tag.RowsAffected()), nil
+}
+
+// send puts the wall and the statement on the wire and returns the statement's result, not yet read. On an error the
+// pipeline is over and the connection either clean or marked broken.
+func (c *conn) send(ctx context.Context, query string, args []driver.NamedValue) (*pgconn.Pipeline, *pgconn.ResultReader, error) {
+	merchant, ok := c.merchant(ctx)
+	if !ok || merchant == "" {
+		return nil, nil, ErrNoMerchant
+	}
+	prelude := []statement{{setMerchant, merchant}}
+	if key, ok := ctx.Value(lockKey{}).(string); ok {
+		prelude = append(prelude, statement{takeLock, key})
+	}
+	description, values, formats, err := c.bind(ctx, query, args)
+	if err != nil {
+		return nil, nil, err
+	}
+
+	pipeline := c.pg.StartPipeline(ctx)
+	for _, s := range prelude {
+		pipeline.SendQueryStatement(c.prepared[s.sql], [][]byte{[]byte(s.arg)}, nil, nil)
+	}
+	if description != nil {
+		pipeline.SendQueryStatement(description, values, formats, binary)
+	} else {
+		pipeline.SendQueryParams(query, values, nil, formats, binary)
+	}
+	if err := pipeline.Sync(); err != nil {
+		return nil, nil, c.end(pipeline, err)
+	}
+
+	for range prelude {
+		result, err := next(pipeline)
+		if err == nil {
+			_, err = result.Close()
+		}
+		if err != nil {
+			return nil, nil, c.end(pipeline, err)
+		}
+	}
+	result, err := next(pipeline)
+	if err != nil {
+		return nil, nil, c.end(pipeline, err)
+	}
+	return pipeline, result, nil
+}
+
+// statement is one step of the prelude: fixed text and its only argument.
+type statement struct{ sql, arg string }
+
+// next returns the pipeline's next result.
+func next(pipeline *pgconn.Pipeline) (*pgconn.ResultReader, error) {
+	results, err := pipeline.GetResults()
+	if err != nil {
+		return nil, err
+	}
+	result, ok := results.(*pgconn.ResultReader)
+	if !ok {
+		return nil, fmt.Errorf("wall: unexpected %T in the pipeline", results)
+	}
+	return result, nil
+}
+
+// end reads the pipeline to its ReadyForQuery and returns the first error: err, else the commit's. A connection that
+// is not idle afterwards is never used again.
+func (c *conn) end(pipeline *pgconn.Pipeline, err error) error {
+	if closeErr := pipeline.Close(); err == nil {
+		err = closeErr
+	}
+	c.usedAt = time.Now()
+	if c.pg.IsClosed() || c.pg.TxStatus() != 'I' || staleStatement(err) {
+		c.broken = true
+		if err == nil {
+			err = errors.New("wall: the connection ended before the commit was confirmed")
+		}
+	}
+	return err
+}
+
+// staleStatement reports that the server no longer agrees with what this connection has prepared: a migration changed
+// a result's type, or somebody deallocated it. A new connection starts clean.
+func staleStatement(err error) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && (pgErr.Code == "26000" || pgErr.Code == "0A000")
+}
+
+// bind encodes the arguments, and prepares the statement when it has any.
+func (c *conn) bind(ctx context.Context, query string, args []driver.NamedValue) (*pgconn.StatementDescription, [][]byte, []int16, error) {
+	if len(args) == 0 {
+		return nil, nil, nil, nil
+	}
+	description, err := c.prepare(ctx, query)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	plain := make([]any, len(args))
+	for i, arg := range args {
+		plain[i] = arg.Value
+	}
+	var builder pgx.ExtendedQueryBuilder
+	if err := builder.Build(c.types, description, plain); err != nil {
+		return nil, nil, nil, fmt.Errorf("wall: %w", err)
+	}
+	return description, builder.ParamValues, builder.ParamFormats, nil
+}
+
+// prepare returns the description of sql on this connection. Past maxPrepared it returns nil for new texts, which
+// then run unnamed.
+func (c *conn) prepare(ctx context.Context, sql string) (*pgconn.StatementDescription, error) {
+	if description, ok := c.prepared[sql]; ok {
+		return description, nil
+	}
+	if len(c.prepared) >= maxPrepared {
+		return nil, nil
+	}
+	description, err := c.pg.Prepare(ctx, fmt.Sprintf("lumen_%d", len(c.prepared)), sql, nil)
+	if err != nil {
+		c.broken = c.broken || c.pg.IsClosed()
+		return nil, err
+	}
+	c.prepared[sql] = description
+	return description, nil
+}
+
+// BeginTx implements driver.ConnBeginTx: it always refuses.
+func (c *conn) BeginTx(context.Context, driver.TxOptions) (driver.Tx, error) {
+	return nil, errNoTransactions
+}
+
+// Begin implements driver.Conn: it always refuses.
+func (c *conn) Begin() (driver.Tx, error) { return nil, errNoTransactions }
+
+// PrepareContext implements driver.ConnPrepareContext: it always refuses.
+func (c *conn) PrepareContext(context.Context, string) (driver.Stmt, error) { return nil, errNoPrepare }
+
+// Prepare implements driver.Conn: it always refuses.
+func (c *conn) Prepare(string) (driver.Stmt, error) { return nil, errNoPrepare }
+
+// CheckNamedValue implements driver.NamedValueChecker: pgx encodes every type that the store uses.
+func (c *conn) CheckNamedValue(*driver.NamedValue) error { return nil }
+
+// Ping implements driver.Pinger. It touches no table and so needs no merchant.
+func (c *conn) Ping(ctx context.Context) error { return c.pg.Ping(ctx) }
+
+// ResetSession implements driver.SessionResetter: it is called before a pooled connection is used again.
+func (c *conn) ResetSession(ctx context.Context) error {
+	if !c.IsValid() {
+		return driver.ErrBadConn
+	}
+	if time.Since(c.usedAt) > idleBeforePing {
+		if err := c.pg.Ping(ctx); err != nil {
+			return driver.ErrBadConn
+		}
+		c.usedAt = time.Now()
+	}
+	return nil
+}
+
+// IsValid implements driver.Validator.
+func (c *conn) IsValid() bool { return !c.broken && !c.pg.IsClosed() }
+
+// Close implements driver.Conn.
+func (c *conn) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	return c.pg.Close(ctx)
+}
