@@ -65,7 +65,7 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 	}
 	known := store.AsError(err)
 	shown := &gqlerror.Error{Message: known.Message, Path: graphql.GetPath(ctx), Extensions: map[string]any{"code": known.Code}}
-	if library != nil && len(shown.Path) == 0 {
+	if library != nil && len(library.Path) > len(shown.Path) { // it knows the argument
 		shown.Path = library.Path
 	}
 	if len(known.Faults) > 0 {

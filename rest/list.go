@@ -96,10 +96,14 @@ func onWirePage(p *store.Page) page {
 	return wire
 }
 
+// batchTime is how long a client may take to receive one batch of a streamed list.
+const batchTime = 30 * time.Second
+
 // streamCustomers answers with the whole list, a batch in memory at a time. When a batch fails after the first byte
 // the connection is aborted: a client must never take half a list for the whole.
 func (h *handler) streamCustomers(w http.ResponseWriter, r *http.Request, filter store.CustomerFilter) error {
 	out := bufio.NewWriterSize(w, 32<<10)
+	connection := http.NewResponseController(w)
 	started := false
 	for batch, err := range h.customers.All(r.Context(), filter) {
 		if err != nil && !started {
@@ -113,6 +117,8 @@ func (h *handler) streamCustomers(w http.ResponseWriter, r *http.Request, filter
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = out.WriteString(`{"customers":[`)
 		}
+		// The list may take as long as it takes, but no batch of it.
+		_ = connection.SetWriteDeadline(time.Now().Add(batchTime))
 		for i := range batch {
 			if started || i > 0 {
 				_ = out.WriteByte(',')

@@ -3,7 +3,6 @@
 package scalar
 
 import (
-	"fmt"
 	"io"
 	"math"
 	"strconv"
@@ -92,15 +91,15 @@ func UnmarshalDateTime(value any) (time.Time, error) {
 	return t, nil
 }
 
-// enum reads the value of an enum by its exact name.
-func enum[E ~string](value any, values ...E) (E, error) {
+// enum reads the value of the enum with this name, in its exact letter case.
+func enum[E ~string](name string, value any, values ...E) (E, error) {
 	text, ok := value.(string)
 	for _, known := range values {
 		if ok && text == string(known) {
 			return known, nil
 		}
 	}
-	return "", wrongType(fmt.Sprintf("%T", values[0])[len("store."):])
+	return "", wrongType(name)
 }
 
 // MarshalSortField writes a CustomerSortField.
@@ -110,7 +109,7 @@ func MarshalSortField(field store.SortField) graphql.Marshaler {
 
 // UnmarshalSortField reads a CustomerSortField.
 func UnmarshalSortField(value any) (store.SortField, error) {
-	return enum(value, store.SortCreatedAt, store.SortUpdatedAt, store.SortEmail, store.SortName)
+	return enum("CustomerSortField", value, store.SortCreatedAt, store.SortUpdatedAt, store.SortEmail, store.SortName)
 }
 
 // MarshalSortDirection writes a SortDirection.
@@ -120,5 +119,5 @@ func MarshalSortDirection(direction store.SortDirection) graphql.Marshaler {
 
 // UnmarshalSortDirection reads a SortDirection.
 func UnmarshalSortDirection(value any) (store.SortDirection, error) {
-	return enum(value, store.Ascending, store.Descending)
+	return enum("SortDirection", value, store.Ascending, store.Descending)
 }

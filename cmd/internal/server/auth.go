@@ -1,0 +1,30 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"lumen/store"
+)
+
+// Authenticate returns how both doors learn whom a request comes from: its one Authorization header, Bearer and a
+// merchant's API key. Anything else is store.Unauthenticated.
+func Authenticate(authenticator *store.Authenticator) func(*http.Request) (context.Context, error) {
+	return func(r *http.Request) (context.Context, error) {
+		headers := r.Header.Values("Authorization")
+		if len(headers) != 1 {
+			return nil, store.NewError(store.Unauthenticated)
+		}
+		scheme, secret, _ := strings.Cut(headers[0], " ")
+		if !strings.EqualFold(scheme, "Bearer") {
+			return nil, store.NewError(store.Unauthenticated)
+		}
+		credential, err := authenticator.Authenticate(r.Context(), store.Secret(secret))
+		if err != nil {
+			return nil, err
+		}
+		note(r.Context(), func(n *notes) { n.merchant = credential.Merchant.ID })
+		return store.WithCredential(r.Context(), credential), nil
+	}
+}

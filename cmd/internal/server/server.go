@@ -1,0 +1,152 @@
+// Package server puts the two doors behind one HTTP server: request ids, authentication, compression, the log.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/gzhttp"
+
+	"lumen/graph"
+	"lumen/rest"
+	"lumen/store"
+)
+
+// Options configure the handler.
+type Options struct {
+	// Introspection lets GraphQL clients read the schema.
+	Introspection bool
+	// LoopbackOnly refuses requests for any other Host, so that a page elsewhere can't reach a development server by a
+	// name of its own (DNS rebinding).
+	LoopbackOnly bool
+	Log          *slog.Logger
+}
+
+// NewHandler returns all that a Lumen server answers.
+func NewHandler(s *store.Store, options Options) http.Handler {
+	authenticate := Authenticate(s.Authenticator)
+	restDoor := rest.NewHandler(s.Customers, authenticate, options.Log)
+
+	mux := http.NewServeMux()
+	mux.Handle("/", restDoor) // also says 404 for everything else
+	mux.Handle("/graphql", graph.NewHandler(s.Customers, authenticate, graph.Options{
+		Introspection: options.Introspection, RequestID: RequestID, Log: options.Log,
+	}))
+
+	compress, err := gzhttp.NewWrapper(gzhttp.MinSize(1024))
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	handler := noRedirects(mux, restDoor)
+	if options.LoopbackOnly {
+		handler = loopbackOnly(handler)
+	}
+	return observe(options.Log, survive(options.Log, neverCached(compress(handler))))
+}
+
+// noRedirects keeps ServeMux from redirecting unclean paths: they are not routes, and so 404.
+func noRedirects(next, notFound http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if escaped := r.URL.EscapedPath(); escaped != path.Clean(escaped) {
+			r = r.Clone(r.Context())
+			r.URL.Path, r.URL.RawPath = "/not-a-route", ""
+			notFound.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// neverCached keeps replies, which belong to one merchant, out of shared and browser caches.
+func neverCached(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// survive answers a panic with the registry's INTERNAL; what panicked is in the log alone.
+func survive(log *slog.Logger, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			cause := recover()
+			if cause == nil {
+				return
+			}
+			if cause == http.ErrAbortHandler {
+				panic(cause)
+			}
+			log.ErrorContext(r.Context(), "panic", "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = fmt.Fprintf(w, `{"error":%q}`, store.NewError(store.Internal).Message)
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+func loopbackOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
+		host = strings.ToLower(strings.Trim(host, "[]"))
+		ip := net.ParseIP(host)
+		if host != "localhost" && !strings.HasSuffix(host, ".localhost") && (ip == nil || !ip.IsLoopback()) {
+			http.Error(w, "lumen dev answers only to localhost and loopback addresses", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// route names what a path leads to, for the log: never an id.
+func route(p string) string {
+	switch {
+	case p == "/graphql", p == "/api/customers":
+		return p
+	case strings.HasPrefix(p, "/api/customers/"):
+		return "/api/customers/{id}"
+	default:
+		return "other"
+	}
+}
+
+// drainTime is how long Serve waits for requests under way when it is told to stop.
+const drainTime = 20 * time.Second
+
+// Serve answers on the listener until ctx is done, then lets the requests under way finish.
+func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       60 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve HTTP: %w", err)
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	if err := server.Shutdown(drain); err != nil {
+		return errors.Join(fmt.Errorf("requests under way were cut off: %w", err), server.Close())
+	}
+	return nil
+}

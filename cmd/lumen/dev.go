@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"lumen/cmd/internal/server"
+	"lumen/store"
+	"lumen/store/embedded"
+)
+
+type devCommand struct {
+	Addr    string `env:"LUMEN_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen (${env}). Default: ${default}. Port 0 picks a free one."`
+	DataDir string `env:"LUMEN_DATA_DIR" type:"path" placeholder:"DIR" help:"Where the data is kept between runs (${env}). Default: a folder of the user's, as root /var/lib/lumen."`
+	Reset   bool   `help:"Start anew: all data in the folder is removed first."`
+	JSON    bool   `name:"json" help:"Print one line of JSON on standard output when ready."`
+}
+
+// ready is what dev prints when it is ready.
+type ready struct {
+	serverURLs
+	DatabaseURL string `json:"databaseUrl"` // the owner's
+	MerchantID  string `json:"merchantId"`
+	APIKey      string `json:"apiKey"`
+}
+
+func (c devCommand) Run(ctx context.Context, t terminal) error {
+	say := func(format string, args ...any) { _, _ = fmt.Fprintf(t.err, "lumen: "+format+"\n", args...) }
+	if os.Getenv("LUMEN_DATABASE_URL") != "" {
+		say("LUMEN_DATABASE_URL is ignored: dev runs a Postgres of its own")
+	}
+	// The port is taken first: when it is in use, that shows before anything is started.
+	listener, err := net.Listen("tcp", c.Addr)
+	if err != nil {
+		return fmt.Errorf("%w; choose another with --addr, for example --addr 127.0.0.1:0", err)
+	}
+	defer func() { _ = listener.Close() }()
+
+	folder := c.DataDir
+	if folder == "" {
+		if folder, err = defaultDataDir(); err != nil {
+			return err
+		}
+	}
+	postgres, err := embedded.Start(ctx, embedded.Config{DataDir: folder, Notice: say})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = postgres.Stop() }()
+
+	d, err := prepare(ctx, postgres)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = d.store.Close() }()
+	at := ready{urlsOf(listener), postgres.URL(), d.merchant.ID, string(d.secret)}
+	if c.JSON {
+		err = t.printJSON(at)
+	} else {
+		err = at.print(t, d.merchant.Name, postgres.DataDir())
+	}
+	if err != nil {
+		return err
+	}
+
+	// Without its database the server has nothing to say.
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	go func() {
+		select {
+		case <-postgres.Done():
+			stop(errors.New("the embedded Postgres ended; its log is " + filepath.Join(postgres.DataDir(), "postgres.log")))
+		case <-ctx.Done():
+		}
+	}()
+	log := slog.New(server.WithRequestID(slog.NewTextHandler(t.err, nil)))
+	err = server.Serve(ctx, listener, server.NewHandler(d.store, server.Options{Introspection: true, LoopbackOnly: true, Log: log}), log)
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		err = errors.Join(cause, err)
+	}
+	return err
+}
+
+// demo is what dev serves: a store, and the merchant that was made for it.
+type demo struct {
+	store    *store.Store
+	merchant store.Merchant
+	secret   store.Secret
+}
+
+// prepare migrates the embedded database, gives the service a role without power, and makes the demo merchant unless a
+// run before this one did.
+func prepare(ctx context.Context, postgres *embedded.Server) (*demo, error) {
+	owner, err := store.OpenOwner(postgres.URL())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = owner.Close() }()
+	if _, err := owner.MigrateUp(ctx); err != nil {
+		return nil, err
+	}
+	plain, err := url.Parse(postgres.URL())
+	if err != nil {
+		return nil, err
+	}
+	password := rand.Text()
+	if err := owner.CreateLogin(ctx, "lumen_serve", password); err != nil {
+		return nil, err
+	}
+	plain.User = url.UserPassword("lumen_serve", password)
+	s, err := store.Open(plain.String(), store.Options{AcceptDemoKeys: true})
+	if err != nil {
+		return nil, err
+	}
+	d := &demo{store: s}
+	if err := d.sign(ctx, owner, filepath.Join(postgres.DataDir(), "demo-key")); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return d, nil
+}
+
+// sign finds the demo merchant by the key in the file, or makes both. The file is written last: what a run that was
+// killed left half done is never found.
+func (d *demo) sign(ctx context.Context, owner *store.Owner, file string) error {
+	kept, err := os.ReadFile(file)
+	if err == nil {
+		credential, err := d.store.Authenticator.Authenticate(ctx, store.Secret(kept))
+		if err == nil {
+			d.merchant, d.secret = credential.Merchant, store.Secret(kept)
+			return nil
+		}
+		if store.AsError(err).Code != store.Unauthenticated {
+			return err
+		}
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("read the demo key: %w", err)
+	}
+
+	if d.merchant, err = owner.Merchants.Create(ctx, "Demo Shop"); err != nil {
+		return err
+	}
+	if err := seed(ctx, owner, d.store.Customers, d.merchant); err != nil {
+		return fmt.Errorf("make sample customers: %w", err)
+	}
+	d.secret = store.NewDemoSecret()
+	if _, err := owner.Keys.Create(ctx, store.NewKey{MerchantID: d.merchant.ID, Name: "demo", Access: store.WriteAccess, Secret: d.secret}); err != nil {
+		return err
+	}
+	if err := os.WriteFile(file+".new", []byte(d.secret), 0o600); err != nil {
+		return fmt.Errorf("keep the demo key: %w", err)
+	}
+	return os.Rename(file+".new", file)
+}
+
+func (r ready) print(t terminal, merchant, folder string) error {
+	_, err := fmt.Fprintf(t.out, `
+Lumen is ready at %[1]s
+
+  Merchant   %[2]s (%[3]s), with sample customers
+  API key    %[4]s
+  Data       %[5]s
+  Database   %[6]s
+
+Paste a REST request:
+
+  curl -H 'Authorization: Bearer %[4]s' '%[7]s?limit=3'
+
+Paste a GraphQL query:
+
+  curl %[8]s -H 'Authorization: Bearer %[4]s' -H 'Content-Type: application/json' \
+    -d '{"query":"{ merchant { name } customers(first: 3) { totalCount nodes { id name email } } }"}'
+
+Ctrl-C stops it; the data stays. 'lumen dev --reset' starts anew.
+
+`, r.URL, merchant, r.MerchantID, r.APIKey, folder, r.DatabaseURL, r.RestURL, r.GraphQLURL)
+	return err
+}
+
+// defaultDataDir is where data of the user's belongs by the custom of the system.
+func defaultDataDir() (string, error) {
+	if os.Geteuid() == 0 {
+		return "/var/lib/lumen", nil
+	}
+	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "lumen"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("no place for the data: %w; name one with --data-dir", err)
+	}
+	if runtime.GOOS == "darwin" {
+		return filepath.Join(home, "Library", "Application Support", "lumen"), nil
+	}
+	return filepath.Join(home, ".local", "share", "lumen"), nil
+}

@@ -1,0 +1,79 @@
+// Command lumen is the program: a development server, the service, and the operator's commands.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+const description = `Lumen keeps the customers of many merchants, behind GraphQL and REST.
+
+  lumen dev      try it: everything on this machine, no set-up
+  lumen serve    run it: needs LUMEN_DATABASE_URL
+
+Every flag can be set by the environment variable that its help names.`
+
+// program is the command line.
+type program struct {
+	Dev      devCommand      `cmd:"" help:"Run everything on this machine, with a demo merchant. No set-up."`
+	Serve    serveCommand    `cmd:"" help:"Run the service on a database that was migrated."`
+	Migrate  migrateCommand  `cmd:"" help:"Bring the database's schema up to date, or back."`
+	Merchant merchantCommand `cmd:"" help:"Manage merchants, the tenants of the service."`
+	Key      keyCommand      `cmd:"" help:"Manage the API keys of merchants."`
+}
+
+// terminal is where a command writes: results to out, everything else to err.
+type terminal struct{ out, err io.Writer }
+
+func main() {
+	os.Exit(run(os.Args[1:], terminal{os.Stdout, os.Stderr}))
+}
+
+// run executes one command line and returns the exit code: 0, 1 for a failure, 2 for a command line that is not one.
+func run(args []string, t terminal) (code int) {
+	// A second signal ends the program at once: the first one restores the default.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+
+	var p program
+	exited := -1
+	parser, err := kong.New(&p,
+		kong.Name("lumen"), kong.Description(description), kong.UsageOnError(),
+		kong.Writers(t.out, t.err), kong.Exit(func(code int) { exited = code }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(t),
+	)
+	if err != nil {
+		panic(err) // the command line's own definition is wrong
+	}
+	command, err := parser.Parse(args)
+	if exited >= 0 { // help was asked for and given
+		return exited
+	}
+	if err != nil {
+		var parseError *kong.ParseError
+		if errors.As(err, &parseError) && parseError.Context.Command() == "" {
+			_ = parseError.Context.PrintUsage(false)
+		}
+		return t.fail(err, 2)
+	}
+	if err := command.Run(); err != nil {
+		return t.fail(err, 1)
+	}
+	return 0
+}
+
+// fail prints an error as one line, however many were joined in it.
+func (t terminal) fail(err error, code int) int {
+	_, _ = fmt.Fprintf(t.err, "lumen: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
+	return code
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"time"
+
+	"lumen/cmd/internal/server"
+	"lumen/store"
+)
+
+type serveCommand struct {
+	DatabaseURL   string `name:"database-url" env:"LUMEN_DATABASE_URL" placeholder:"URL" help:"The database, as a role that is a member of lumen_app and of nothing more (${env}). Required."`
+	Addr          string `env:"LUMEN_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen (${env}). Default: ${default}. Port 0 picks a free one."`
+	Introspection bool   `env:"LUMEN_INTROSPECTION" help:"Let GraphQL clients read the schema (${env})."`
+	LogFormat     string `env:"LUMEN_LOG_FORMAT" default:"json" placeholder:"json|text" help:"How the log on standard error is written, json or text (${env}). Default: ${default}."`
+	jsonFlag
+}
+
+// startTime is how long the checks before serving may take.
+const startTime = 15 * time.Second
+
+func (c serveCommand) Run(ctx context.Context, t terminal) error {
+	s, log, err := c.configure(t.err)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.Close() }()
+
+	checking, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	if err := s.CheckMigrations(checking); err != nil {
+		return fmt.Errorf("refusing to serve: %w", err)
+	}
+	if err := s.CheckRole(checking); err != nil {
+		return fmt.Errorf("refusing to serve: %w", err)
+	}
+	listener, err := net.Listen("tcp", c.Addr)
+	if err != nil {
+		return fmt.Errorf("LUMEN_ADDR: %w", err)
+	}
+	urls := urlsOf(listener)
+	if c.JSON {
+		if err := t.printJSON(urls); err != nil {
+			return err
+		}
+	}
+	log.InfoContext(ctx, "serving", "url", urls.URL, "introspection", c.Introspection)
+	err = server.Serve(ctx, listener, server.NewHandler(s, server.Options{Introspection: c.Introspection, Log: log}), log)
+	log.InfoContext(ctx, "stopped")
+	return err
+}
+
+// configure checks the whole configuration and reports everything that is wrong with it at once.
+func (c serveCommand) configure(logs io.Writer) (*store.Store, *slog.Logger, error) {
+	var faults []error
+	var s *store.Store
+	if c.DatabaseURL == "" {
+		faults = append(faults, errors.New("LUMEN_DATABASE_URL is not set; set it to a URL like postgres://lumen_serve:password@host:5432/lumen"))
+	} else if opened, err := store.Open(c.DatabaseURL, store.Options{}); err != nil {
+		faults = append(faults, fmt.Errorf("LUMEN_DATABASE_URL is %w", err))
+	} else {
+		s = opened
+	}
+	if _, err := net.ResolveTCPAddr("tcp", c.Addr); err != nil {
+		faults = append(faults, errors.New("LUMEN_ADDR is not an address; it looks like 127.0.0.1:8080"))
+	}
+	var handler slog.Handler
+	switch c.LogFormat {
+	case "json":
+		handler = slog.NewJSONHandler(logs, nil)
+	case "text":
+		handler = slog.NewTextHandler(logs, nil)
+	default:
+		faults = append(faults, errors.New("LUMEN_LOG_FORMAT is neither json nor text"))
+	}
+	if len(faults) > 0 {
+		if s != nil {
+			faults = append(faults, s.Close())
+		}
+		return nil, nil, errors.Join(faults...)
+	}
+	return s, slog.New(server.WithRequestID(handler)), nil
+}
+
+// serverURLs are where a server's doors are.
+type serverURLs struct {
+	URL        string `json:"url"`
+	RestURL    string `json:"restUrl"`
+	GraphQLURL string `json:"graphqlUrl"`
+}
+
+func urlsOf(listener net.Listener) serverURLs {
+	url := "http://" + listener.Addr().String()
+	return serverURLs{URL: url, RestURL: url + "/api/customers", GraphQLURL: url + "/graphql"}
+}
