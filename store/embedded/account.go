@@ -1,0 +1,117 @@
+//go:build unix
+
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// account is the unprivileged user that Postgres runs as, because it refuses to run as root. A nil account is the user of
+// this process.
+type account struct {
+	name     string
+	uid, gid uint32
+}
+
+// accountFor returns the account for the instance in dir. Data that an ordinary user made stays that user's, so a single
+// run under sudo does not take it away.
+func accountFor(dir string) (*account, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil
+	}
+	if info, err := os.Stat(filepath.Join(dir, clusterName)); err == nil {
+		if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Uid != 0 {
+			return &account{name: fmt.Sprintf("user %d", st.Uid), uid: st.Uid, gid: st.Gid}, nil
+		}
+	}
+	for _, name := range []string{"postgres", "nobody"} {
+		u, err := user.Lookup(name)
+		if err != nil {
+			continue
+		}
+		uid, err := strconv.ParseInt(u.Uid, 10, 64)
+		if err != nil {
+			continue
+		}
+		gid, err := strconv.ParseInt(u.Gid, 10, 64)
+		if err != nil {
+			continue
+		}
+		return &account{name: name, uid: uint32(uid), gid: uint32(gid)}, nil
+	}
+	return nil, errors.New("postgres does not run as root, and there is neither a user postgres nor a user nobody to run it as")
+}
+
+// command prepares a program to run as the account, in its own process group (so that Ctrl-C in the terminal reaches this
+// program first) and away from a working directory that the account may not be able to read.
+func (a *account) command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = "/"
+	cmd.Env = serverEnvironment()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if a != nil {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: a.uid, Gid: a.gid}
+	}
+	return cmd
+}
+
+// serverEnvironment is a short list, not ours minus something: PGDATA, PGPORT, NOTIFY_SOCKET and their like steer Postgres,
+// and our secrets are none of another user's business. The C locale keeps its messages in the language we read.
+func serverEnvironment() []string {
+	env := []string{"LC_ALL=C"}
+	for _, entry := range os.Environ() {
+		name, _, _ := strings.Cut(entry, "=")
+		switch name {
+		case "PATH", "TMPDIR", "TZ", "TZDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH":
+			env = append(env, entry)
+		}
+	}
+	return env
+}
+
+// canEnter reports whether the account may pass into dir. It asks the kernel rather than reading modes, which say nothing
+// of access lists and mounts.
+func (a *account) canEnter(ctx context.Context, dir string) (bool, error) {
+	if a == nil {
+		return true, nil
+	}
+	err := a.command(ctx, "/bin/sh", "-c", `cd -- "$1"`, "sh", dir).Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && ctx.Err() == nil {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("run a program as %s: %w", a.name, err)
+	}
+	return true, nil
+}
+
+// own gives path to the account.
+func (a *account) own(path string) error {
+	if a == nil {
+		return nil
+	}
+	return os.Lchown(path, int(a.uid), int(a.gid))
+}
+
+// ownTree gives path and everything below it to the account.
+func (a *account) ownTree(path string) error {
+	if a == nil {
+		return nil
+	}
+	return filepath.WalkDir(path, func(p string, _ os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return a.own(p)
+	})
+}

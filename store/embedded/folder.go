@@ -1,0 +1,192 @@
+//go:build unix
+
+package embedded
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+const (
+	clusterName  = "postgres"
+	lockName     = "lock"
+	logName      = "postgres.log"
+	passwordName = "password"
+)
+
+// shelter takes in the folders that the server's account can't reach. A variable for the tests.
+var shelter = "/var/lib/lumen"
+
+// folder is the home of one instance and the account its server runs as.
+type folder struct {
+	path    string
+	account *account
+}
+
+func (f *folder) cluster() string { return filepath.Join(f.path, clusterName) }
+
+// openFolder makes the folder asked for, or the one that takes its place when the server's account can't reach it.
+func openFolder(ctx context.Context, asked string, notice noticeFunc) (*folder, error) {
+	if asked == "" {
+		return nil, errors.New("no data folder was given")
+	}
+	path, err := resolve(asked)
+	if err != nil {
+		return nil, err
+	}
+	home, err := tryFolder(ctx, path)
+	if err == nil || !errors.Is(err, errClosed) {
+		return home, err
+	}
+	// The name alone would let two folders asked for share one.
+	sum := sha256.Sum256([]byte(path))
+	moved := filepath.Join(shelter, filepath.Base(path)+"-"+hex.EncodeToString(sum[:4]))
+	reason := err
+	if home, err = tryFolder(ctx, moved); err != nil {
+		return nil, fmt.Errorf("%w; nor does %s serve in its place: %w", reason, moved, err)
+	}
+	notice("%v: the data is kept in %s instead", reason, moved)
+	return home, nil
+}
+
+// errClosed marks a folder that the server's account can't enter.
+var errClosed = errors.New("out of reach")
+
+func tryFolder(ctx context.Context, path string) (*folder, error) {
+	acct, err := accountFor(path)
+	if err != nil {
+		return nil, err
+	}
+	existing := deepestExisting(path)
+	if existing != path || acct == nil {
+		// Nothing is made below a parent that is closed.
+		if err := mustEnter(ctx, acct, existing, path); err != nil {
+			return nil, err
+		}
+		if err := makeFolders(path, acct); err != nil {
+			return nil, fmt.Errorf("make the data folder: %w", err)
+		}
+		return &folder{path, acct}, mustEnter(ctx, acct, path, path)
+	}
+	if err := mustEnter(ctx, acct, filepath.Dir(path), path); err != nil {
+		return nil, err
+	}
+	if ok, err := acct.canEnter(ctx, path); err != nil {
+		return nil, err
+	} else if !ok && looksOurs(path) {
+		if err := admit(path, acct); err != nil {
+			return nil, err
+		}
+	}
+	return &folder{path, acct}, mustEnter(ctx, acct, path, path)
+}
+
+func mustEnter(ctx context.Context, acct *account, dir, wanted string) error {
+	ok, err := acct.canEnter(ctx, dir)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return fmt.Errorf("postgres must not run as root but as %s, for whom %s is %w", acct.name, wanted, errClosed)
+	}
+	return nil
+}
+
+// looksOurs reports whether a closed folder is empty or was made by this package. Another's is not opened to anyone.
+func looksOurs(path string) bool {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return false
+	}
+	for _, e := range entries {
+		if e.Name() == lockName {
+			return true
+		}
+	}
+	return len(entries) == 0
+}
+
+// admit lets the account's group, and nobody else, pass through the folder.
+func admit(path string, acct *account) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if err := os.Chown(path, -1, int(acct.gid)); err != nil {
+		return fmt.Errorf("open the data folder to %s: %w", acct.name, err)
+	}
+	return os.Chmod(path, info.Mode().Perm()|0o010)
+}
+
+// makeFolders is MkdirAll that, for another account's sake, does not let a tight umask close what it makes.
+func makeFolders(path string, acct *account) error {
+	if acct == nil {
+		return os.MkdirAll(path, 0o700)
+	}
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := makeFolders(filepath.Dir(path), acct); err != nil {
+		return err
+	}
+	if err := os.Mkdir(path, 0o755); errors.Is(err, fs.ErrExist) {
+		return nil // made by another in the meantime
+	} else if err != nil {
+		return err
+	}
+	return os.Chmod(path, 0o755)
+}
+
+// resolve makes path absolute and free of symbolic links, so that one folder has one name.
+func resolve(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	existing := deepestExisting(abs)
+	real, err := filepath.EvalSymlinks(existing)
+	if err != nil {
+		return "", err
+	}
+	rest, err := filepath.Rel(existing, abs)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(real, rest), nil
+}
+
+func deepestExisting(path string) string {
+	for path != filepath.Dir(path) {
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+		path = filepath.Dir(path)
+	}
+	return path
+}
+
+// openFile opens a file of ours in the folder. Under sudo it is given to the folder's owner; a symbolic link is refused,
+// for that owner must not lead root elsewhere.
+func (f *folder) openFile(name string, flag int, mode os.FileMode) (*os.File, error) {
+	file, err := os.OpenFile(filepath.Join(f.path, name), flag|os.O_CREATE|syscall.O_NOFOLLOW, mode)
+	if err != nil {
+		return nil, err
+	}
+	if f.account != nil {
+		if info, err := os.Stat(f.path); err == nil {
+			if st, ok := info.Sys().(*syscall.Stat_t); ok {
+				_ = file.Chown(int(st.Uid), int(st.Gid)) // a courtesy: root needs it not
+			}
+		}
+	}
+	return file, nil
+}

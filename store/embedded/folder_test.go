@@ -1,0 +1,75 @@
+//go:build unix
+
+package embedded
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestAFolderBelowAClosedParent(t *testing.T) {
+	t.Parallel()
+	parent := filepath.Dir(newFolder(t))
+	require.NoError(t, os.Chmod(parent, 0o700))
+	asked := filepath.Join(parent, "data")
+	server, said := start(t, Config{DataDir: asked})
+	if os.Geteuid() != 0 { // an ordinary user's own closed folders are open to that user's Postgres
+		require.Equal(t, asked, server.DataDir())
+		require.Empty(t, said.lines)
+		return
+	}
+	require.Equal(t, shelter, filepath.Dir(server.DataDir()))
+	require.Len(t, said.lines, 1)
+	require.Contains(t, said.lines[0], asked)
+	require.Contains(t, said.lines[0], server.DataDir())
+	require.NoDirExists(t, asked)
+	require.NoError(t, server.Stop())
+
+	again, _ := start(t, Config{DataDir: asked})
+	require.Equal(t, server.DataDir(), again.DataDir(), "the data is found again")
+
+	require.NoError(t, os.Mkdir(filepath.Join(parent, "b"), 0o755))
+	other, err := openFolder(t.Context(), filepath.Join(parent, "b", "data"), (&notices{}).add)
+	require.NoError(t, err)
+	require.NotEqual(t, server.DataDir(), other.path, "another folder of the same name has its own place")
+}
+
+func TestAClosedFolder(t *testing.T) {
+	t.Parallel()
+	t.Run("that is empty is opened for the server's group alone", func(t *testing.T) {
+		t.Parallel()
+		dir, err := os.MkdirTemp(scratch, "closed-")
+		require.NoError(t, err)
+		server, said := start(t, Config{DataDir: dir})
+		require.Equal(t, dir, server.DataDir())
+		require.Empty(t, said.lines)
+		info, err := os.Stat(dir)
+		require.NoError(t, err)
+		require.Zero(t, info.Mode().Perm()&0o067)
+	})
+	t.Run("that holds other things stays closed", func(t *testing.T) {
+		t.Parallel()
+		dir, err := os.MkdirTemp(scratch, "closed-")
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "letter"), nil, 0o600))
+		home, err := openFolder(t.Context(), dir, (&notices{}).add)
+		require.NoError(t, err)
+		info, err := os.Stat(dir)
+		require.NoError(t, err)
+		require.Equal(t, os.FileMode(0o700), info.Mode().Perm())
+		require.Equal(t, os.Geteuid() == 0, home.path != dir)
+	})
+}
+
+func TestOneFolderHasOneName(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Dir(newFolder(t))
+	link := dir + "-link"
+	require.NoError(t, os.Symlink(dir, link))
+	got, err := resolve(filepath.Join(link, "a", "..", "b", "c"))
+	require.NoError(t, err)
+	require.Equal(t, filepath.Join(dir, "b", "c"), got)
+}

@@ -1,0 +1,176 @@
+//go:build unix
+
+package embedded
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+)
+
+// scratch is a folder that every user may enter; the ones testing makes are closed to all but root.
+var scratch string
+
+// program is a copy of this test binary that every user may run.
+var program string
+
+const helperVariable = "LUMEN_EMBEDDED_TEST_FOLDER"
+
+func TestMain(m *testing.M) {
+	if folder := os.Getenv(helperVariable); folder != "" {
+		help(folder)
+	}
+	os.Exit(func() int {
+		scratch = must(os.MkdirTemp("", "lumen-embedded-"))
+		defer os.RemoveAll(scratch)
+		check(os.Chmod(scratch, 0o755))
+		shelter, machineCache = filepath.Join(scratch, "shelter"), filepath.Join(scratch, "cache")
+		// What is to be executed is written before anything forks, or the kernel may find it still open for writing.
+		program = filepath.Join(scratch, "helper")
+		check(os.WriteFile(program, must(os.ReadFile(must(os.Executable()))), 0o755))
+		for _, major := range []int{13, 14, 16} {
+			fakePostgres(filepath.Join(scratch, "fake", fmt.Sprint(major), "bin"), major)
+		}
+		check(os.MkdirAll(filepath.Join(scratch, "fake", "client-only", "bin"), 0o755))
+		return m.Run()
+	}())
+}
+
+func fakePostgres(bin string, major int) {
+	check(os.MkdirAll(bin, 0o755))
+	check(os.WriteFile(filepath.Join(bin, "initdb"), []byte("#!/bin/sh\n"), 0o755))
+	check(os.WriteFile(filepath.Join(bin, "postgres"), fmt.Appendf(nil, "#!/bin/sh\necho 'postgres (PostgreSQL) %d.1 (Fake)'\n", major), 0o755))
+}
+
+// report is what a helper process says of its server.
+type report struct {
+	URL, DataDir string
+	PID          int // of Postgres
+}
+
+// help is the helper process: it runs a server until its standard input ends.
+func help(dir string) {
+	server := must(Start(context.Background(), Config{DataDir: dir, Parameters: quick}))
+	check(json.NewEncoder(os.Stdout).Encode(report{server.URL(), server.DataDir(), postmasterIn(server.DataDir())}))
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	check(server.Stop())
+	os.Exit(0)
+}
+
+// startHelper runs the helper as a user (0: this one) and returns it with what it reported.
+func startHelper(t *testing.T, dir string, uid uint32) (*exec.Cmd, report, io.Closer) {
+	t.Helper()
+	cmd := exec.Command(program)
+	cmd.Dir = "/"
+	cmd.Env = append(os.Environ(), helperVariable+"="+dir)
+	cmd.Stderr = os.Stderr
+	if uid != 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+	}
+	stdin, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		stdin.Close()
+		_ = cmd.Wait()
+	})
+	line, err := bufio.NewReader(stdout).ReadBytes('\n')
+	require.NoError(t, err, "the helper reports")
+	var r report
+	require.NoError(t, json.Unmarshal(line, &r))
+	return cmd, r, stdin
+}
+
+// quick makes servers that don't wait for the disk.
+var quick = map[string]string{"fsync": "off"}
+
+// start starts a server that the end of the test stops, and returns the notices of its start.
+func start(t *testing.T, cfg Config) (*Server, *notices) {
+	t.Helper()
+	said := &notices{}
+	cfg.Notice = said.add
+	if cfg.Parameters == nil {
+		cfg.Parameters = quick
+	}
+	server, err := Start(t.Context(), cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = server.Stop() })
+	return server, said
+}
+
+type notices struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (n *notices) add(format string, args ...any) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.lines = append(n.lines, fmt.Sprintf(format, args...))
+}
+
+// newFolder returns a path in a fresh folder that every user may enter.
+func newFolder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(scratch, "test-")
+	require.NoError(t, err)
+	require.NoError(t, os.Chmod(dir, 0o755))
+	return filepath.Join(dir, "data")
+}
+
+func postmasterIn(dir string) int {
+	home := &folder{path: dir}
+	return must(home.readPIDFile()).pid
+}
+
+func query(t *testing.T, url, sql string) string {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	defer conn.Close(context.Background())
+	var value string
+	require.NoError(t, conn.QueryRow(t.Context(), sql).Scan(&value))
+	return value
+}
+
+// gone waits until no process has this id.
+func gone(t *testing.T, pid int) {
+	t.Helper()
+	require.NotZero(t, pid)
+	require.Eventually(t, func() bool { return !alive(pid) }, 20*time.Second, 10*time.Millisecond, "process %d is still there", pid)
+}
+
+func closed(t *testing.T, done <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		require.Fail(t, "Done stays open")
+	}
+}
+
+func must[T any](value T, err error) T {
+	check(err)
+	return value
+}
+
+func check(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,105 @@
+//go:build unix
+
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// pidFile is what postmaster.pid says, as far as it concerns us.
+type pidFile struct {
+	pid   int
+	port  int
+	ready bool
+}
+
+func (f *folder) pidPath() string { return filepath.Join(f.cluster(), "postmaster.pid") }
+
+// readPIDFile returns the zero value for a file that is absent or not yet written to its end.
+func (f *folder) readPIDFile() (pidFile, error) {
+	text, err := os.ReadFile(f.pidPath())
+	if errors.Is(err, fs.ErrNotExist) {
+		return pidFile{}, nil
+	}
+	if err != nil {
+		return pidFile{}, err
+	}
+	lines := strings.Split(string(text), "\n")
+	var p pidFile
+	p.pid, _ = strconv.Atoi(strings.TrimSpace(lines[0]))
+	if len(lines) > 3 {
+		p.port, _ = strconv.Atoi(strings.TrimSpace(lines[3]))
+	}
+	if len(lines) > 7 {
+		p.ready = strings.TrimSpace(lines[7]) == "ready"
+	}
+	return p, nil
+}
+
+// clearPIDFile removes a postmaster.pid that no server stands behind. Postgres would do so itself, except when its number
+// has since gone to another process of the same user; and an old "ready" must not be taken for the new server's. Postgres
+// also guards the cluster with a shared memory segment, so a server overlooked here would still be noticed.
+//
+// The caller holds the folder's lock, so a server that does run there is the last of a program that was killed, on its way
+// out, or one that somebody started by hand: the first is waited for, the second is an *InUseError.
+func (f *folder) clearPIDFile(ctx context.Context, notice noticeFunc) error {
+	deadline := time.Now().Add(2 * stopGrace)
+	for told := false; ; told = true {
+		old, err := f.readPIDFile()
+		if err != nil {
+			return fmt.Errorf("read postmaster.pid: %w", err)
+		}
+		if !f.serves(ctx, old.pid) {
+			return f.removePIDFile(old, notice)
+		}
+		if !told {
+			notice("waiting for process %d, the Postgres of an earlier run, to leave %s", old.pid, f.path)
+		}
+		if time.Now().After(deadline) {
+			return &InUseError{DataDir: f.path, PID: old.pid}
+		}
+		if err := pause(ctx, 50*time.Millisecond); err != nil {
+			return fmt.Errorf("%w: %w", &InUseError{DataDir: f.path, PID: old.pid}, err)
+		}
+	}
+}
+
+func (f *folder) removePIDFile(old pidFile, notice noticeFunc) error {
+	err := os.Remove(f.pidPath())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("remove a stale postmaster.pid: %w", err)
+	}
+	if old.pid > 0 && alive(old.pid) {
+		notice("removed a stale postmaster.pid: process %d is not the Postgres of %s", old.pid, f.path)
+	} else {
+		notice("removed a stale postmaster.pid: Postgres was not shut down in order and recovers now")
+	}
+	return nil
+}
+
+// serves reports whether pid is a Postgres on this cluster: a postmaster's working directory is its cluster. Where there
+// is no /proc its arguments tell.
+func (f *folder) serves(ctx context.Context, pid int) bool {
+	if pid <= 1 || pid == os.Getpid() || !alive(pid) {
+		return false
+	}
+	if _, err := os.Readlink("/proc/self/cwd"); err == nil {
+		// Unreadable means another user's, and a cluster's server is always its owner's.
+		cwd, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid))
+		return err == nil && cwd == f.cluster()
+	}
+	args, err := exec.CommandContext(ctx, "ps", "-ww", "-o", "args=", "-p", strconv.Itoa(pid)).Output()
+	return err == nil && strings.Contains(string(args), "postgres") && strings.Contains(string(args), f.cluster())
+}

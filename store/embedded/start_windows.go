@@ -1,0 +1,11 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+)
+
+// Start returns an error: on Windows this package runs no Postgres.
+func Start(context.Context, Config) (*Server, error) {
+	return nil, errors.New("the embedded Postgres does not run on Windows: use WSL, or a Postgres of your own with `lumen serve`")
+}
