@@ -6,13 +6,10 @@ import (
 	"log/slog"
 	"net/http"
 
-	"github.com/99designs/gqlgen/graphql"
-	"github.com/99designs/gqlgen/graphql/errcode"
 	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
 	"github.com/99designs/gqlgen/graphql/handler/lru"
 	"github.com/vektah/gqlparser/v2/ast"
-	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"lumen/graph/generated"
 	"lumen/store"
@@ -50,6 +47,7 @@ func NewHandler(customers *store.Customers, authenticate Authenticate, options O
 	server.SetDisableSuggestion(true)
 	server.SetParserTokenLimit(maxTokens)
 	server.SetQueryCache(lru.New[*ast.QueryDocument](cachedDocuments))
+	server.Use(wholeCharacters{})
 	server.AroundOperations(resolver.withLookup)
 	if options.Introspection {
 		server.Use(extension.Introspection{})
@@ -57,27 +55,4 @@ func NewHandler(customers *store.Customers, authenticate Authenticate, options O
 		server.Use(noIntrospection{})
 	}
 	return server
-}
-
-// noIntrospection refuses operations that read the schema. gqlgen's own refusal comes without a code.
-type noIntrospection struct{}
-
-var _ graphql.OperationContextMutator = noIntrospection{}
-
-// ExtensionName implements graphql.HandlerExtension.
-func (noIntrospection) ExtensionName() string { return "NoIntrospection" }
-
-// Validate implements graphql.HandlerExtension.
-func (noIntrospection) Validate(graphql.ExecutableSchema) error { return nil }
-
-// MutateOperationContext implements graphql.OperationContextMutator.
-func (noIntrospection) MutateOperationContext(_ context.Context, operation *graphql.OperationContext) *gqlerror.Error {
-	for _, field := range graphql.CollectFields(operation, operation.Operation.SelectionSet, []string{"Query"}) {
-		if field.Name == "__schema" || field.Name == "__type" {
-			err := gqlerror.Errorf("introspection is not enabled")
-			errcode.Set(err, errcode.ValidationFailed)
-			return err
-		}
-	}
-	return nil
 }

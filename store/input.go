@@ -105,6 +105,9 @@ func (in CustomerInput) normalize(creating bool) (CustomerInput, error) {
 
 // normalize returns a trimmed, not empty value as it is stored, and its faults.
 func (f field) normalize(value string) (string, []Fault) {
+	if !utf8.ValidString(value) {
+		return value, []Fault{NewFault(f.name, InvalidFormat)}
+	}
 	var faults []Fault
 	if strings.ContainsFunc(value, f.forbids) {
 		faults = append(faults, NewFault(f.name, ForbiddenCharacter))

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,9 +75,13 @@ func (o *Owner) Migrations(ctx context.Context) ([]Migration, error) {
 	return migrationStatus(ctx, o.db)
 }
 
-// CheckMigrations returns an error that names the pending steps, if there are any.
+// CheckMigrations returns an error that says how many steps are pending, if any are, or what CheckRole says if the role
+// may not even ask.
 func (s *Store) CheckMigrations(ctx context.Context) error {
 	steps, err := migrationStatus(ctx, s.plain)
+	if sqlState(err) == "42501" {
+		return cmp.Or(s.CheckRole(ctx), err)
+	}
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,6 @@
 package store
 
 import (
-	"context"
 	"database/sql"
 	"fmt"
 	"time"
@@ -55,6 +54,10 @@ func Open(url string, options Options) (*Store, error) {
 	if options.MaxConnections == 0 {
 		options.MaxConnections = DefaultMaxConnections
 	}
+	// The service's statements are short; one that is not is worth less than the connection it holds.
+	config.RuntimeParams["statement_timeout"] = "5s"
+	config.RuntimeParams["lock_timeout"] = "2s"
+	config.RuntimeParams["idle_in_transaction_session_timeout"] = "10s"
 	walled := sql.OpenDB(wall.NewConnector(config, merchantFrom))
 	walled.SetMaxOpenConns(options.MaxConnections)
 	walled.SetMaxIdleConns(options.MaxConnections)
@@ -125,12 +128,4 @@ func openPlain(config *pgx.ConnConfig, connections int) *bun.DB {
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
 	return bun.NewDB(db, pgdialect.New())
-}
-
-// Ping reports whether the database answers; Unavailable when it does not.
-func (s *Store) Ping(ctx context.Context) error {
-	if err := s.plain.PingContext(ctx); err != nil {
-		return failed("reach the database", err)
-	}
-	return nil
 }
