@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -20,8 +21,8 @@ const (
 	digestSize    = 12
 	cursorTime    = "2006-01-02T15:04:05.000000Z07:00"
 
-	// maxCursor is longer than any cursor: the longest name key is below 2,000 bytes.
-	maxCursor = 4096
+	// maxCursor is longer than any cursor: the longest name key, of 255 characters that NFC takes apart, has 3,060 octets.
+	maxCursor = 5120
 )
 
 var cursorEncoding = base64.RawURLEncoding.Strict()
@@ -40,7 +41,7 @@ func encodeCursor(merchant string, sort CustomerSort, at position) string {
 
 // decodeCursor returns the place that a cursor of this merchant and this sort names; false for any other text.
 func decodeCursor(merchant string, sort CustomerSort, cursor string) (position, bool) {
-	if len(cursor) > maxCursor {
+	if len(cursor) > maxCursor || strings.ContainsAny(cursor, "\r\n") { // which base64 would skip
 		return position{}, false
 	}
 	raw, err := cursorEncoding.DecodeString(cursor)
@@ -63,7 +64,8 @@ func decodeCursor(merchant string, sort CustomerSort, cursor string) (position, 
 // valid guards Postgres from a cursor that somebody made up with the right digest.
 func (p position) valid(sort CustomerSort) bool {
 	if sort.Field == SortCreatedAt || sort.Field == SortUpdatedAt {
-		if _, err := time.Parse(cursorTime, p.key); err != nil {
+		t, err := time.Parse(cursorTime, p.key)
+		if err != nil || t.Year() < 1 || t.UTC().Format(cursorTime) != p.key {
 			return false
 		}
 	}

@@ -55,7 +55,7 @@ func (f CustomerFilter) normalize() (CustomerFilter, []Fault) {
 		switch n := utf8.RuneCountInString(text); {
 		case n > maxSearch:
 			faults = append(faults, NewFault("search", TooLong))
-		case n < minSearch:
+		case n < minSearch, !utf8.ValidString(text):
 			faults = append(faults, NewFault("search", InvalidFormat))
 		case strings.ContainsFunc(text, field{}.forbids):
 			faults = append(faults, NewFault("search", ForbiddenCharacter))
@@ -103,11 +103,16 @@ func (f CustomerFilter) where(q *bun.SelectQuery) *bun.SelectQuery {
 	}
 	for _, r := range f.ranges() {
 		if r.From != nil {
-			q = q.Where("c.? >= ?", bun.Ident(r.column), *r.From)
+			q = q.Where("c.? >= ?", bun.Ident(r.column), ceiling(*r.From))
 		}
 		if r.Before != nil {
-			q = q.Where("c.? < ?", bun.Ident(r.column), *r.Before)
+			q = q.Where("c.? < ?", bun.Ident(r.column), ceiling(*r.Before))
 		}
 	}
 	return q
+}
+
+// ceiling rounds up to what Postgres can hold: none of its times lies between t and that. Bun would round down.
+func ceiling(t time.Time) time.Time {
+	return t.Add(time.Microsecond - time.Nanosecond).Truncate(time.Microsecond)
 }

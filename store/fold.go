@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"strings"
+	"unicode"
 
 	"golang.org/x/net/idna"
 	"golang.org/x/text/cases"
@@ -12,7 +13,16 @@ import (
 // fold maps texts that differ only in letter case or in their Unicode composition to one text: NFC, full case
 // folding, NFC. It is computed here and stored, because what lower() does in Postgres depends on a locale.
 func fold(text string) string {
-	return norm.NFC.String(cases.Fold().String(norm.NFC.String(text)))
+	return norm.NFC.String(strings.Map(foldCherokee, cases.Fold().String(norm.NFC.String(text))))
+}
+
+// foldCherokee maps Cherokee letters to capitals, which is how Unicode folds this one script. cases.Fold swaps its
+// capitals and its small letters instead.
+func foldCherokee(r rune) rune {
+	if unicode.Is(unicode.Cherokee, r) {
+		return unicode.ToUpper(r)
+	}
+	return r
 }
 
 var errNotAnAddress = errors.New("not an email address")
@@ -36,11 +46,11 @@ func emailKey(email string) (string, error) {
 }
 
 // labelKey returns the key of one label of a domain. A label that claims to be encoded and is not, or that encodes
-// nothing but ASCII, is refused: its key would not be stable.
+// nothing but ASCII, is refused: its key would not be stable. So is one that encodes what is refused in the open.
 func labelKey(label string) (string, error) {
 	if isEncoded(label) {
 		decoded, err := idna.Punycode.ToUnicode(strings.ToLower(label))
-		if err != nil || isASCII(decoded) {
+		if err != nil || isASCII(decoded) || isNoLabel(decoded) {
 			return "", errNotAnAddress
 		}
 		label = decoded

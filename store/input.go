@@ -136,29 +136,35 @@ const maxEmailOctets = 254
 const atext = "!#$%&'*+-/=?^_`{|}~"
 
 // checkEmail accepts a dot-atom local part, in which UTF-8 is allowed (RFC 6531), and a domain of at least two labels.
-// The address is stored as it was sent.
+// The address is stored as it was sent. Its key has the form, too: a Greek question mark is a semicolon once composed.
 func checkEmail(email string) (string, bool) {
-	at := strings.LastIndexByte(email, '@')
-	if at < 0 || strings.ContainsFunc(email, unicode.IsSpace) {
+	if !isAddress(email) {
 		return "", false
 	}
-	local, domain := strings.Split(email[:at], "."), strings.Split(email[at+1:], ".")
-	for _, atom := range local {
-		if atom == "" || strings.ContainsFunc(atom, func(r rune) bool {
-			return r < utf8.RuneSelf && !isLetterOrDigit(r) && !strings.ContainsRune(atext, r)
-		}) {
-			return "", false
-		}
-	}
-	for _, label := range domain {
-		if label == "" || label[0] == '-' || label[len(label)-1] == '-' || strings.ContainsFunc(label, func(r rune) bool {
-			return r < utf8.RuneSelf && !isLetterOrDigit(r) && r != '-'
-		}) {
-			return "", false
-		}
-	}
 	key, err := emailKey(email)
-	return email, err == nil && len(domain) >= 2 && len(key) <= maxEmailKeyOctets
+	return email, err == nil && len(key) <= maxEmailKeyOctets && isAddress(key)
+}
+
+func isAddress(text string) bool {
+	at := strings.LastIndexByte(text, '@')
+	if at < 0 || strings.ContainsFunc(text, unicode.IsSpace) {
+		return false
+	}
+	local, domain := strings.Split(text[:at], "."), strings.Split(text[at+1:], ".")
+	return !slices.ContainsFunc(local, isNoAtom) && !slices.ContainsFunc(domain, isNoLabel) && len(domain) >= 2
+}
+
+func isNoAtom(text string) bool {
+	return text == "" || strings.ContainsFunc(text, func(r rune) bool {
+		return r < utf8.RuneSelf && !isLetterOrDigit(r) && !strings.ContainsRune(atext, r)
+	})
+}
+
+// isNoLabel refuses all but letters, digits and inner hyphens in ASCII, and controls and white space beyond.
+func isNoLabel(text string) bool {
+	return text == "" || text[0] == '-' || text[len(text)-1] == '-' || strings.ContainsFunc(text, func(r rune) bool {
+		return r < utf8.RuneSelf && !isLetterOrDigit(r) && r != '-' || unicode.IsControl(r) || unicode.IsSpace(r)
+	})
 }
 
 // maxEmailKeyOctets keeps the longest key well inside what a btree entry holds (2,704 bytes with the ids beside it).
@@ -171,8 +177,11 @@ func isLetterOrDigit(r rune) bool {
 
 // checkCountry accepts an officially assigned ISO 3166-1 alpha-2 code in any case.
 func checkCountry(code string) (string, bool) {
+	if len(code) != 2 { // before the case is changed, which makes ASCII of some other letters
+		return "", false
+	}
 	code = strings.ToUpper(code)
-	return code, len(code) == 2 && strings.Contains(" "+countries+" ", " "+code+" ")
+	return code, strings.Contains(" "+countries+" ", " "+code+" ")
 }
 
 // countries are the officially assigned codes of ISO 3166-1 alpha-2.

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"fmt"
+	"log/slog"
 	"regexp"
 	"strings"
 	"time"
@@ -58,6 +59,15 @@ func (s Secret) IsDemo() bool { return strings.HasPrefix(string(s), demoSecretPr
 
 // String hides the secret, so that no log can hold it by accident.
 func (s Secret) String() string { return secretPrefix + "***" }
+
+// GoString hides the secret from %#v.
+func (s Secret) GoString() string { return s.String() }
+
+// LogValue hides the secret from slog, whose JSON handler does not ask String.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// MarshalText hides the secret from JSON, and so from structured logs. Who means to show it converts it to a string.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 func (s Secret) digest() []byte {
 	sum := sha256.Sum256([]byte(s))

@@ -210,7 +210,8 @@ func (c *Customers) read(ctx context.Context, r pageRange, probing bool) (custom
 		if err != nil {
 			return nil, false, err
 		}
-		q = q.ColumnExpr("EXISTS (?) AS behind", probe)
+		// Not EXISTS: Postgres drops its ORDER BY, and with it the reason to read the sort's index.
+		q = q.ColumnExpr("(?) IS NOT NULL AS behind", probe)
 	}
 	if err := r.sort.order(q, r.backwards).Limit(int64(r.limit) + 1).Scan(ctx); err != nil {
 		return nil, false, err

@@ -19,7 +19,7 @@ func (e *UnsafeRoleError) Error() string { return e.Fault + "; mend it with: " +
 type roleFacts struct {
 	Role        string
 	Superuser   bool
-	BypassRLS   bool
+	Attribute   *string
 	Owned       *string
 	PowerfulVia *string
 	Member      bool
@@ -54,17 +54,18 @@ func (f roleFacts) unsafe() error {
 	switch {
 	case f.Superuser:
 		return unsafe(plainLogin, "role %s is a superuser, whom row-level security does not bind", role)
-	case f.BypassRLS:
-		return unsafe("ALTER ROLE "+role+" NOBYPASSRLS;", "role %s has BYPASSRLS", role)
 	case f.PowerfulVia != nil:
 		return unsafe("REVOKE "+quoteIdent(*f.PowerfulVia)+" FROM "+role+";",
-			"role %s is a member of %s, which is a superuser or has BYPASSRLS", role, quoteIdent(*f.PowerfulVia))
+			"role %s is a member of %s, which has power past row-level security", role, quoteIdent(*f.PowerfulVia))
 	case f.Owned != nil:
 		return unsafe(plainLogin, "role %s owns %s, or is a member of the role that does", role, *f.Owned)
+	case f.Attribute != nil:
+		return unsafe("ALTER ROLE "+role+" NO"+*f.Attribute+";", "role %s has %s", role, *f.Attribute)
 	case !f.Member || !f.MayUse:
-		return unsafe("GRANT lumen_app TO "+role+"; ALTER ROLE "+role+" INHERIT;", "role %s is not a member of lumen_app", role)
+		// In this order, because since Postgres 16 each grant keeps what the role's INHERIT was when it was made.
+		return unsafe("REVOKE lumen_app FROM "+role+"; ALTER ROLE "+role+" INHERIT; GRANT lumen_app TO "+role+";", "role %s is not a member of lumen_app", role)
 	case f.Excess != nil:
-		return unsafe("REVOKE ALL ON api_keys, merchants FROM PUBLIC, "+role+", lumen_app; REVOKE DELETE, TRUNCATE ON customers FROM PUBLIC, "+role+", lumen_app;",
+		return unsafe("REVOKE "+*f.Excess+" FROM PUBLIC, "+role+", lumen_app;",
 			"role %s has the privilege %s", role, *f.Excess)
 	case f.Unwalled != nil:
 		return unsafe("ALTER TABLE "+*f.Unwalled+" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;",
@@ -87,9 +88,12 @@ tenant AS (
     SELECT t.* FROM tables AS t
     WHERE EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = t.oid AND a.attname = 'merchant_id' AND NOT a.attisdropped)
 )
-SELECT me.rolname AS role, me.rolsuper AS superuser, me.rolbypassrls AS bypass_rls,
+SELECT me.rolname AS role, me.rolsuper AS superuser,
+    CASE WHEN me.rolbypassrls THEN 'BYPASSRLS' WHEN me.rolcreaterole THEN 'CREATEROLE' WHEN me.rolreplication THEN 'REPLICATION' END AS attribute,
     (SELECT r.rolname FROM pg_roles AS r
-     WHERE r.oid <> me.oid AND (r.rolsuper OR r.rolbypassrls) AND pg_has_role(me.oid, r.oid, 'MEMBER')
+     WHERE r.oid <> me.oid AND pg_has_role(me.oid, r.oid, 'MEMBER')
+       AND (r.rolsuper OR r.rolbypassrls OR r.rolcreaterole OR r.rolreplication
+            OR r.rolname IN ('pg_read_all_data', 'pg_write_all_data', 'pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program'))
      ORDER BY 1 LIMIT 1) AS powerful_via,
     (SELECT o.what FROM (
         SELECT 'relation ' || c.relname AS what, c.relowner AS owner FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = 'public'
@@ -100,9 +104,10 @@ SELECT me.rolname AS role, me.rolsuper AS superuser, me.rolbypassrls AS bypass_r
     EXISTS (SELECT FROM app WHERE pg_has_role(me.oid, app.oid, 'MEMBER')) AS member,
     EXISTS (SELECT FROM app WHERE pg_has_role(me.oid, app.oid, 'USAGE')) AS may_use,
     (SELECT x.privilege FROM (
-        SELECT 'SELECT ON ' || t.relname AS privilege FROM tables AS t WHERE t.relname IN ('api_keys', 'merchants') AND has_any_column_privilege(me.oid, t.oid, 'SELECT, INSERT, UPDATE')
-        UNION ALL SELECT 'TRUNCATE ON ' || t.relname FROM tables AS t WHERE has_table_privilege(me.oid, t.oid, 'TRUNCATE')
-        UNION ALL SELECT 'DELETE ON ' || t.relname FROM tables AS t WHERE has_table_privilege(me.oid, t.oid, 'DELETE')
+        SELECT p.name || ' ON ' || t.relname AS privilege FROM tables AS t, unnest('{SELECT,INSERT,UPDATE}'::text[]) AS p (name)
+        WHERE t.relname IN ('api_keys', 'merchants') AND has_any_column_privilege(me.oid, t.oid, p.name)
+        UNION ALL SELECT p.name || ' ON ' || t.relname FROM tables AS t, unnest('{TRUNCATE,DELETE}'::text[]) AS p (name)
+        WHERE has_table_privilege(me.oid, t.oid, p.name)
      ) AS x ORDER BY 1 LIMIT 1) AS excess,
     (SELECT t.relname FROM tenant AS t
      WHERE NOT t.walled AND has_any_column_privilege(me.oid, t.oid, 'SELECT, INSERT, UPDATE') ORDER BY 1 LIMIT 1) AS unwalled

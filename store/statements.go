@@ -106,7 +106,8 @@ func buildUpdate(db *bun.DB) *bun.UpdateQuery {
 				" ELSE split_part(c.search_key, E'\\n', " + strconv.Itoa(n-searchable+1) + ") END"
 		})).
 		Set("updated_at = CASE WHEN "+strings.Join(changes, " OR ")+" THEN GREATEST(c.updated_at, "+now+") ELSE c.updated_at END").
-		Where("NOT ("+moves+") OR "+param(flag, "bool")+" OR NOT EXISTS (?)", holders(db))
+		// Not the row itself: when this waited for a writer that moved the row away, the check still sees the row as it was.
+		Where("NOT ("+moves+") OR "+param(flag, "bool")+" OR NOT EXISTS (?)", holders(db).Where("holder.id <> c.id"))
 }
 
 // holders finds the live rows of the merchant that hold the new address.

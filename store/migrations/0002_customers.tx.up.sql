@@ -36,8 +36,8 @@ CREATE UNIQUE INDEX customers_email_unique ON customers (merchant_id, email_key)
 CREATE INDEX customers_created_at ON customers (merchant_id, created_at, id);
 CREATE INDEX customers_updated_at ON customers (merchant_id, updated_at, id);
 CREATE INDEX customers_email_key ON customers (merchant_id, email_key, id);
-CREATE INDEX customers_name_ascending ON customers (merchant_id, COALESCE(name_key, U&'\+10FFFF'), id);
-CREATE INDEX customers_name_descending ON customers (merchant_id, COALESCE(name_key, ''), id);
+CREATE INDEX customers_name_ascending ON customers (merchant_id, (CASE WHEN name_key IS NULL THEN U&'\+10FFFF' ELSE name_key END), id);
+CREATE INDEX customers_name_descending ON customers (merchant_id, (CASE WHEN name_key IS NULL THEN '' ELSE name_key END), id);
 
 -- The filters that pick few out of many, in the order of the default list.
 CREATE INDEX customers_user_id ON customers (merchant_id, user_id, created_at, id) WHERE user_id IS NOT NULL;

@@ -1,0 +1,192 @@
+package store
+
+import (
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// sorts are all of them.
+var sorts = func() []CustomerSort {
+	var all []CustomerSort
+	for _, field := range []SortField{SortCreatedAt, SortUpdatedAt, SortEmail, SortName} {
+		for _, direction := range []SortDirection{Ascending, Descending} {
+			all = append(all, CustomerSort{field, direction})
+		}
+	}
+	return all
+}()
+
+// place is a position that a row could have in the sort.
+func place(sort CustomerSort) position {
+	key := "zoë\U0001F600 \"'\\%"
+	if sort.Field == SortCreatedAt || sort.Field == SortUpdatedAt {
+		key = "2026-11-23T22:38:30.123000Z"
+	}
+	return position{key: key, id: "cust_01jd8xq3v4e5f6g7h8j9k0m1n2"}
+}
+
+func TestCursorReturnsItsPlace(t *testing.T) {
+	t.Parallel()
+	for _, sort := range sorts {
+		at := place(sort)
+		found, ok := decodeCursor("merchant_a", sort, encodeCursor("merchant_a", sort, at))
+		require.True(t, ok)
+		require.Equal(t, at, found)
+	}
+}
+
+func TestCursorOfTheLongestKeyIsAccepted(t *testing.T) {
+	t.Parallel()
+	longest := ""
+	for r := range unicode.MaxRune + 1 {
+		if folded := fold(string(r)); len(folded) > len(longest) {
+			longest = folded
+		}
+	}
+	require.Len(t, longest, 12)
+	sort := CustomerSort{SortName, Ascending}
+	at := position{key: strings.Repeat(longest, 255), id: "cust_" + strings.Repeat("x", 64)}
+	found, ok := decodeCursor("merchant_a", sort, encodeCursor("merchant_a", sort, at))
+	require.True(t, ok, "%d octets of %q", len(at.key), longest)
+	require.Equal(t, at, found)
+}
+
+func TestCursorOfAnotherListIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, of := range sorts {
+		cursor := encodeCursor("merchant_a", of, place(of))
+		for _, other := range sorts {
+			_, ok := decodeCursor("merchant_a", other, cursor)
+			require.Equal(t, of == other, ok, "a cursor of %v for %v", of, other)
+			for _, merchant := range []string{"merchant_b", "merchant_", "merchant_aa", "Merchant_a", ""} {
+				_, ok := decodeCursor(merchant, other, cursor)
+				require.False(t, ok, "a cursor of merchant_a for %q", merchant)
+			}
+		}
+	}
+}
+
+func TestDamagedCursorIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, sort := range sorts {
+		cursor := encodeCursor("merchant_a", sort, place(sort))
+		refused := func(damage, text string) {
+			t.Helper()
+			_, ok := decodeCursor("merchant_a", sort, text)
+			require.False(t, ok, "%s: %q", damage, text)
+		}
+		for i := range len(cursor) {
+			for bit := range 8 {
+				damaged := []byte(cursor)
+				damaged[i] ^= 1 << bit
+				refused("a flipped bit", string(damaged))
+			}
+			refused("a missing character", cursor[:i]+cursor[i+1:])
+			refused("a missing end", cursor[:i])
+			for _, extra := range []string{"A", "\n", "\r", " ", "=", "\x00", "é"} {
+				refused("an extra character", cursor[:i]+extra+cursor[i:])
+			}
+		}
+		raw, err := cursorEncoding.DecodeString(cursor)
+		require.NoError(t, err)
+		for i := range raw {
+			for bit := range 8 {
+				raw[i] ^= 1 << bit
+				refused("a flipped bit within", cursorEncoding.EncodeToString(raw))
+				raw[i] ^= 1 << bit
+			}
+		}
+		refused("padding", base64.URLEncoding.EncodeToString(raw)+"=")
+		refused("much too long", strings.Repeat("A", 1<<20))
+		refused("empty", "")
+	}
+}
+
+// Whoever knows his merchant id can make up a cursor with the right digest. It must not reach Postgres as an error.
+func TestMadeUpCursorIsRefused(t *testing.T) {
+	t.Parallel()
+	const id = "cust_a"
+	for _, at := range []position{
+		{"2026-11-23T22:38:30.123Z", id},
+		{"2026-11-23T22:38:30,123000Z", id},
+		{"2026-11-23T22:38:30.1230001Z", id},
+		{"2026-11-23T22:38:30.123000+01:00", id},
+		{"2026-11-23T22:38:30.123000+23:59", id},
+		{"2026-11-23T24:00:00.000000Z", id},
+		{"0000-01-01T00:00:00.000000Z", id},
+		{"infinity", id},
+		{"now", id},
+		{"", id},
+		{"2026-11-23T22:38:30.123000Z", ""},
+		{"2026-11-23T22:38:30.123000Z", "' OR 1=1--"},
+	} {
+		sort := CustomerSort{SortCreatedAt, Descending}
+		_, ok := decodeCursor("merchant_a", sort, encodeCursor("merchant_a", sort, at))
+		require.False(t, ok, "%q", at)
+	}
+	for _, at := range []position{{"a\x00b", id}, {"a\xffb", id}, {"a", ""}, {"a", "merchant_a"}} {
+		sort := CustomerSort{SortName, Ascending}
+		_, ok := decodeCursor("merchant_a", sort, encodeCursor("merchant_a", sort, at))
+		require.False(t, ok, "%q", at)
+	}
+}
+
+func TestCursorProperties(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		sort := rapid.SampledFrom(sorts[4:]).Draw(t, "sort")
+		at := position{
+			key: strings.ReplaceAll(rapid.String().Draw(t, "key"), "\x00", ""),
+			id:  rapid.StringMatching(`cust_[A-Za-z0-9_]{1,64}`).Draw(t, "id"),
+		}
+		merchant := rapid.StringMatching(`merchant_[A-Za-z0-9_]{1,64}`).Draw(t, "merchant")
+		cursor := encodeCursor(merchant, sort, at)
+		require.LessOrEqual(t, strings.Trim(cursor, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"), "", "safe in a URL")
+		if len(cursor) > maxCursor {
+			return
+		}
+		found, ok := decodeCursor(merchant, sort, cursor)
+		require.True(t, ok)
+		require.Equal(t, at, found)
+	})
+}
+
+func FuzzCursor(f *testing.F) {
+	for _, sort := range sorts {
+		cursor := encodeCursor("merchant_a", sort, place(sort))
+		f.Add(cursor)
+		f.Add(cursor + "\n")
+		f.Add(cursor[:len(cursor)-1])
+	}
+	for _, text := range []string{"", "=", "AAAA", strings.Repeat("A", 24), strings.Repeat("_", 100), "\xff", "é", "null"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		accepted := 0
+		for _, sort := range sorts {
+			if at, ok := decodeCursor("merchant_a", sort, text); ok {
+				accepted++
+				require.Equal(t, text, encodeCursor("merchant_a", sort, at))
+			}
+			_, ok := decodeCursor("merchant_b", sort, text)
+			require.False(t, ok, "nobody finds the digest of another merchant by chance")
+		}
+		require.LessOrEqual(t, accepted, 1)
+
+		// The same behind the right digest, which the fuzzer would never find.
+		for _, sort := range sorts {
+			head := []byte{cursorVersion, sortCodes[sort.Field], directionCodes[sort.Direction]}
+			made := string(head) + string(cursorDigest("merchant_a", head, []byte(text))) + text
+			cursor := cursorEncoding.EncodeToString([]byte(made))
+			if at, ok := decodeCursor("merchant_a", sort, cursor); ok {
+				require.Equal(t, cursor, encodeCursor("merchant_a", sort, at), fmt.Sprint(at))
+			}
+		}
+	})
+}

@@ -1,0 +1,864 @@
+package store_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/text/unicode/norm"
+	"pgregory.net/rapid"
+
+	"lumen/store"
+	"lumen/store/storetest"
+)
+
+// shop is a merchant's customers in a database of the test's own, beside two other merchants.
+type shop struct {
+	db        *storetest.Database
+	customers *store.Customers
+	merchant  storetest.Merchant
+	ctx       context.Context
+	others    []context.Context
+}
+
+func newShop(t *testing.T) *shop {
+	t.Helper()
+	db := storetest.New(t)
+	s := &shop{db: db, customers: db.Store(t).Customers, merchant: db.Merchant(t, "Acme")}
+	s.ctx = db.Context(t, s.merchant)
+	for range 2 {
+		s.others = append(s.others, db.Context(t, db.Merchant(t, "Acme")))
+	}
+	return s
+}
+
+func (s *shop) create(t testing.TB, in store.CustomerInput) *store.Customer {
+	t.Helper()
+	created, err := s.customers.Create(s.ctx, in)
+	require.NoError(t, err)
+	return created
+}
+
+func (s *shop) update(t testing.TB, id string, in store.CustomerInput) *store.Customer {
+	t.Helper()
+	updated, err := s.customers.Update(s.ctx, id, in)
+	require.NoError(t, err)
+	return updated
+}
+
+func (s *shop) get(t testing.TB, id string) *store.Customer {
+	t.Helper()
+	found, err := s.customers.Get(s.ctx, id)
+	require.NoError(t, err)
+	return found
+}
+
+func (s *shop) exec(t testing.TB, sql string, args ...any) {
+	t.Helper()
+	_, err := s.db.Superuser().Exec(s.ctx, sql, args...)
+	require.NoError(t, err)
+}
+
+// age makes the customer as old as that, and returns it.
+func (s *shop) age(t testing.TB, id string, at time.Time) *store.Customer {
+	t.Helper()
+	s.exec(t, `UPDATE customers SET created_at = LEAST(created_at, $2), updated_at = $2 WHERE id = $1`, id, at)
+	return s.get(t, id)
+}
+
+// now is the time of the one clock (I5).
+func (s *shop) now(t testing.TB) time.Time {
+	t.Helper()
+	var now time.Time
+	require.NoError(t, s.db.Superuser().QueryRow(s.ctx, `SELECT date_trunc('milliseconds', clock_timestamp())`).Scan(&now))
+	return now.UTC()
+}
+
+var (
+	longAgo = time.Date(2020, 2, 29, 12, 0, 0, int(123*time.Millisecond), time.UTC)
+	farAway = time.Date(2100, 1, 1, 0, 0, 0, int(7*time.Millisecond), time.UTC)
+)
+
+func emailOf(email string) store.CustomerInput {
+	return store.CustomerInput{Email: store.Set(email)}
+}
+
+func flagged(in store.CustomerInput) store.CustomerInput {
+	in.DangerouslyAllowSameEmailForDifferentCustomers = true
+	return in
+}
+
+func ptr[T any](value T) *T { return &value }
+
+// everyField is an input with a value for every field.
+func everyField(email string) store.CustomerInput {
+	return store.CustomerInput{
+		Email: store.Set(email), Name: store.Set("Zoë Straße"), UserID: store.Set("User_1"),
+		BillingAddressLine1: store.Set("1 Main Street"), BillingAddressLine2: store.Set("Floor 2"),
+		BillingCity: store.Set("Zürich"), BillingPostalCode: store.Set("8001"), BillingCountry: store.Set("ch"),
+		TaxID: store.Set("CHE-123.456.789"),
+	}
+}
+
+var emailTakenOnUpdate = &store.Error{
+	Code:    store.EmailTaken,
+	Message: "Another customer with this email already exists. Use dangerouslyAllowSameEmailForDifferentCustomers to allow.",
+}
+
+// requireTimes checks what holds of the times of every customer that the store returns.
+func requireTimes(t require.TestingT, c *store.Customer) {
+	times := []time.Time{c.CreatedAt, c.UpdatedAt}
+	if c.DeletedAt != nil {
+		times = append(times, *c.DeletedAt)
+		require.Equal(t, c.UpdatedAt, *c.DeletedAt)
+	}
+	for _, at := range times {
+		require.Equal(t, time.UTC, at.Location())
+		require.Equal(t, at.Truncate(time.Millisecond), at)
+	}
+	require.False(t, c.UpdatedAt.Before(c.CreatedAt))
+}
+
+func TestCreate(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+
+	t.Run("returns what it stored", func(t *testing.T) {
+		t.Parallel()
+		before := s.now(t)
+		created := s.create(t, everyField("  Zoë@Example.COM "))
+		after := s.now(t)
+
+		require.True(t, store.IsCustomerID(created.ID))
+		requireTimes(t, created)
+		require.False(t, created.CreatedAt.Before(before) || created.CreatedAt.After(after))
+		require.Equal(t, &store.Customer{
+			ID: created.ID, Email: "Zoë@Example.COM", Name: ptr("Zoë Straße"), UserID: ptr("User_1"),
+			BillingAddressLine1: ptr("1 Main Street"), BillingAddressLine2: ptr("Floor 2"), BillingCity: ptr("Zürich"),
+			BillingPostalCode: ptr("8001"), BillingCountry: ptr("CH"), TaxID: ptr("CHE-123.456.789"),
+			MerchantID: s.merchant.ID, CreatedAt: created.CreatedAt, UpdatedAt: created.CreatedAt,
+			EmailKey: "zoë@example.com", NameKey: ptr("zoë strasse"),
+		}, created)
+		require.Equal(t, created, s.get(t, created.ID))
+	})
+	t.Run("needs an address alone", func(t *testing.T) {
+		t.Parallel()
+		created := s.create(t, emailOf("alone@example.com"))
+		require.Equal(t, &store.Customer{
+			ID: created.ID, Email: "alone@example.com", EmailKey: "alone@example.com", MerchantID: s.merchant.ID,
+			CreatedAt: created.CreatedAt, UpdatedAt: created.CreatedAt,
+		}, created)
+		require.Equal(t, created, s.get(t, created.ID))
+	})
+	t.Run("stores the longest of everything", func(t *testing.T) {
+		t.Parallel()
+		// Characters that folding and composition make longest: an index entry has a limit, too.
+		name := strings.Repeat("\U0001D15E\U0001D15F\U0001D160\U0001D161\U0001D162\U0001D163\U0001D164\u1FB7\u0390\uFB03", 26)
+		name = string([]rune(name)[:255])
+		in := everyField(strings.Repeat("ΰ", 100) + "@" + strings.Repeat("x", 40) + ".example")
+		in.Name, in.UserID = store.Set(name), store.Set(strings.Repeat("\U0001F600", 255))
+		created := s.create(t, in)
+		require.Equal(t, name, *created.Name)
+		require.Equal(t, created, s.get(t, created.ID))
+		for _, field := range []store.SortField{store.SortName, store.SortEmail} {
+			page, err := s.customers.List(s.ctx, store.PageQuery{Sort: store.CustomerSort{Field: field}, Filter: store.CustomerFilter{UserID: in.UserID.Ptr()}})
+			require.NoError(t, err)
+			require.Equal(t, []store.Customer{*created}, page.Customers)
+			_, err = s.customers.List(s.ctx, store.PageQuery{Sort: store.CustomerSort{Field: field}, After: ptr(page.Cursor(0))})
+			require.NoError(t, err)
+		}
+	})
+	t.Run("stores text as it was sent", func(t *testing.T) {
+		t.Parallel()
+		for i, text := range []string{
+			`'; DROP TABLE customers; --`, `\'\\`, "?", "$1", "%_", "e\u0301", "\u200bzero", "\u202Eover", "\U0001F468\u200D\U0001F469", "a\u2028b", `{"a":1}`, "null", "NULL",
+		} {
+			in := emailOf("text" + string(rune('a'+i)) + "@example.com")
+			in.Name, in.BillingCity = store.Set(text), store.Set(text)
+			created := s.create(t, in)
+			require.Equal(t, &text, created.Name)
+			require.Equal(t, created, s.get(t, created.ID))
+			require.Equal(t, created, s.update(t, created.ID, store.CustomerInput{Name: store.Set(text)}))
+		}
+	})
+	t.Run("keeps merchants apart", func(t *testing.T) {
+		t.Parallel()
+		mine := s.create(t, everyField("same@example.com"))
+		for _, other := range s.others {
+			theirs, err := s.customers.Create(other, everyField("same@example.com"))
+			require.NoError(t, err)
+			require.NotEqual(t, mine.MerchantID, theirs.MerchantID)
+			require.False(t, theirs.EmailShared)
+		}
+	})
+}
+
+func TestOptionalFields(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	created := s.create(t, everyField("fields@example.com"))
+	read := map[string]func(*store.Customer) *string{
+		"name": func(c *store.Customer) *string { return c.Name }, "userId": func(c *store.Customer) *string { return c.UserID },
+		"billingAddressLine1": func(c *store.Customer) *string { return c.BillingAddressLine1 },
+		"billingAddressLine2": func(c *store.Customer) *string { return c.BillingAddressLine2 },
+		"billingCity":         func(c *store.Customer) *string { return c.BillingCity },
+		"billingPostalCode":   func(c *store.Customer) *string { return c.BillingPostalCode },
+		"billingCountry":      func(c *store.Customer) *string { return c.BillingCountry },
+		"taxId":               func(c *store.Customer) *string { return c.TaxID },
+	}
+	require.Len(t, read, len(store.FieldNames)-1)
+
+	for name, value := range read {
+		nothing := map[string]store.Optional[string]{
+			"absent": {}, "null": store.Null[string](), "empty": store.Set(""), "blank": store.Set(" \u00A0\t"),
+		}
+		for what, said := range nothing {
+			in := everyField(name + what + "@example.com")
+			*in.Field(name) = said
+			fresh := s.create(t, in)
+			require.Nil(t, value(fresh), "create, %s, %s", name, what)
+			require.Equal(t, fresh, s.get(t, fresh.ID))
+			for other, otherValue := range read {
+				require.Equal(t, other == name, otherValue(fresh) == nil, "create, %s, %s: %s", name, what, other)
+			}
+		}
+		for what, said := range nothing {
+			before := s.get(t, created.ID)
+			var in store.CustomerInput
+			*in.Field(name) = said
+			after := s.update(t, created.ID, in)
+			require.Equal(t, after, s.get(t, created.ID))
+			if what == "absent" {
+				require.Equal(t, before, after, "update, %s, absent", name)
+				continue
+			}
+			require.Nil(t, value(after), "update, %s, %s", name, what)
+			*in.Field(name) = store.Set("  SE ")
+			back := s.update(t, created.ID, in)
+			require.Equal(t, ptr("SE"), value(back), name)
+			require.Equal(t, back, s.get(t, created.ID))
+			for other, otherValue := range read {
+				if other != name {
+					require.Equal(t, otherValue(before), otherValue(back), "update, %s: %s", name, other)
+				}
+			}
+		}
+	}
+}
+
+func TestUpdatedAt(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	in := everyField("Moves@Example.com")
+
+	t.Run("stays when nothing changes", func(t *testing.T) {
+		t.Parallel()
+		same := everyField("Stays@Example.com")
+		id := s.create(t, same).ID
+		aged := s.age(t, id, longAgo)
+		onlyEmail := emailOf("Stays@Example.com")
+		padded := store.CustomerInput{Name: store.Set("  Zoë Straße\n"), BillingCountry: store.Set("Ch")}
+		for _, update := range []store.CustomerInput{{}, flagged(store.CustomerInput{}), same, flagged(same), onlyEmail, padded} {
+			require.Equal(t, aged, s.update(t, id, update))
+			require.Equal(t, aged, s.get(t, id))
+		}
+		bare := s.create(t, emailOf("bare@example.com")).ID
+		aged = s.age(t, bare, longAgo)
+		for _, name := range store.FieldNames[1:] {
+			var update store.CustomerInput
+			*update.Field(name) = store.Null[string]()
+			require.Equal(t, aged, s.update(t, bare, update), "null for %s, which is null", name)
+		}
+	})
+	t.Run("moves when a value changes", func(t *testing.T) {
+		t.Parallel()
+		id := s.create(t, in).ID
+		for _, name := range store.FieldNames {
+			for _, value := range []store.Optional[string]{store.Set("DE"), store.Null[string](), store.Set("FR")} {
+				var update store.CustomerInput
+				*update.Field(name) = value
+				if name == "email" {
+					if value.Ptr() == nil {
+						continue
+					}
+					update = emailOf(*value.Ptr() + "@example.com")
+				}
+				aged := s.age(t, id, longAgo)
+				before := s.now(t)
+				updated := s.update(t, id, update)
+				require.False(t, updated.UpdatedAt.Before(before) || updated.UpdatedAt.After(s.now(t)), name)
+				require.Equal(t, aged.CreatedAt, updated.CreatedAt)
+				requireTimes(t, updated)
+			}
+		}
+		aged := s.age(t, id, longAgo)
+		updated := s.update(t, id, emailOf(strings.ToUpper(aged.Email)))
+		require.True(t, updated.UpdatedAt.After(aged.UpdatedAt), "the letter case of the address is stored, too")
+		require.Equal(t, aged.EmailKey, updated.EmailKey)
+	})
+	t.Run("never goes back", func(t *testing.T) {
+		t.Parallel()
+		id := s.create(t, everyField("future@example.com")).ID
+		s.age(t, id, farAway)
+		updated := s.update(t, id, store.CustomerInput{Name: store.Set("Other")})
+		require.Equal(t, ptr("Other"), updated.Name)
+		require.Equal(t, farAway, updated.UpdatedAt)
+		deleted, err := s.customers.Delete(s.ctx, id)
+		require.NoError(t, err)
+		require.Equal(t, farAway, deleted.UpdatedAt)
+		requireTimes(t, deleted)
+	})
+	t.Run("is the time of deletion on delete", func(t *testing.T) {
+		t.Parallel()
+		id := s.create(t, everyField("deleted@example.com")).ID
+		want := s.age(t, id, longAgo)
+		before := s.now(t)
+		deleted, err := s.customers.Delete(s.ctx, id)
+		require.NoError(t, err)
+		require.False(t, deleted.UpdatedAt.Before(before) || deleted.UpdatedAt.After(s.now(t)))
+		requireTimes(t, deleted)
+		want.UpdatedAt, want.DeletedAt = deleted.UpdatedAt, &deleted.UpdatedAt
+		require.Equal(t, want, deleted, "nothing else changes")
+	})
+}
+
+func TestDeletedIsGone(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	id := s.create(t, everyField("gone@example.com")).ID
+	deleted, err := s.customers.Delete(s.ctx, id)
+	require.NoError(t, err)
+
+	_, err = s.customers.Delete(s.ctx, id)
+	require.Equal(t, store.NewError(store.NotFound), err)
+	_, err = s.customers.Get(s.ctx, id)
+	require.Equal(t, store.NewError(store.NotFound), err)
+	_, err = s.customers.Update(s.ctx, id, store.CustomerInput{Name: store.Set("back")})
+	require.Equal(t, store.NewError(store.NotFound), err)
+	found, err := s.customers.GetMany(s.ctx, []string{id})
+	require.NoError(t, err)
+	require.Empty(t, found)
+	page, err := s.customers.List(s.ctx, store.PageQuery{})
+	require.NoError(t, err)
+	require.Empty(t, page.Customers)
+
+	page, err = s.customers.List(s.ctx, store.PageQuery{Filter: store.CustomerFilter{IncludeDeleted: true}})
+	require.NoError(t, err)
+	require.Equal(t, []store.Customer{*deleted}, page.Customers, "history stays (I3)")
+}
+
+func TestUnknownIDs(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	theirs, err := s.customers.Create(s.others[0], everyField("theirs@example.com"))
+	require.NoError(t, err)
+	s.create(t, emailOf("taken@example.com"))
+	gone := s.create(t, emailOf("gone@example.com"))
+	_, err = s.customers.Delete(s.ctx, gone.ID)
+	require.NoError(t, err)
+
+	calls := map[string]func(id string) error{
+		"get":    func(id string) error { _, err := s.customers.Get(s.ctx, id); return err },
+		"delete": func(id string) error { _, err := s.customers.Delete(s.ctx, id); return err },
+		"update with nothing": func(id string) error {
+			_, err := s.customers.Update(s.ctx, id, store.CustomerInput{})
+			return err
+		},
+		"update to a taken address": func(id string) error {
+			_, err := s.customers.Update(s.ctx, id, emailOf("taken@example.com"))
+			return err
+		},
+	}
+	for what, call := range calls {
+		for _, id := range []string{theirs.ID, gone.ID, "cust_stable_123", "cust_" + strings.Repeat("x", 64)} {
+			require.Equal(t, store.NewError(store.NotFound), call(id), "%s %s", what, id)
+		}
+		for _, id := range []string{"", "cust_", strings.ToUpper(gone.ID), gone.ID + "\x00", "' OR 1=1--"} {
+			require.Equal(t, store.NewError(store.InvalidID), call(id), "%s %q", what, id)
+		}
+	}
+	still, err := s.customers.Get(s.others[0], theirs.ID)
+	require.NoError(t, err)
+	require.Equal(t, theirs, still)
+
+	t.Run("are asked after the form of the id and the input", func(t *testing.T) {
+		t.Parallel()
+		bad := store.CustomerInput{BillingCountry: store.Set("XX")}
+		_, err := s.customers.Update(s.ctx, "nonsense", bad)
+		require.Equal(t, store.NewError(store.InvalidID), err)
+		_, err = s.customers.Update(s.ctx, gone.ID, bad)
+		require.Equal(t, store.Invalid(store.NewFault("billingCountry", store.InvalidFormat)), err)
+	})
+}
+
+func TestGetMany(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	a, b, gone := s.create(t, everyField("a@example.com")), s.create(t, emailOf("b@example.com")), s.create(t, emailOf("c@example.com"))
+	_, err := s.customers.Delete(s.ctx, gone.ID)
+	require.NoError(t, err)
+	theirs, err := s.customers.Create(s.others[0], emailOf("a@example.com"))
+	require.NoError(t, err)
+
+	found, err := s.customers.GetMany(s.ctx, []string{b.ID, a.ID, a.ID, gone.ID, theirs.ID, "cust_absent", "", "nonsense", `{"a,b"}`, "NULL"})
+	require.NoError(t, err)
+	require.Equal(t, map[string]*store.Customer{a.ID: a, b.ID: b}, found)
+
+	for _, none := range [][]string{nil, {}, {"cust_absent"}} {
+		found, err = s.customers.GetMany(s.ctx, none)
+		require.NoError(t, err)
+		require.Equal(t, map[string]*store.Customer{}, found)
+	}
+}
+
+func TestAccess(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	kept := s.create(t, emailOf("a@example.com"))
+	reader := s.db.ReadContext(t, s.merchant)
+
+	for name, c := range map[string]struct {
+		ctx         context.Context
+		read, write error
+	}{
+		"a read key":    {reader, nil, store.NewError(store.Forbidden)},
+		"no credential": {t.Context(), store.NewError(store.Unauthenticated), store.NewError(store.Unauthenticated)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			same := func(want, err error) {
+				t.Helper()
+				if want == nil {
+					require.NoError(t, err)
+					return
+				}
+				require.Equal(t, want, err)
+			}
+			_, err := s.customers.Get(c.ctx, kept.ID)
+			same(c.read, err)
+			_, err = s.customers.GetMany(c.ctx, []string{kept.ID})
+			same(c.read, err)
+			_, err = s.customers.List(c.ctx, store.PageQuery{})
+			same(c.read, err)
+			_, err = s.customers.Count(c.ctx, store.CustomerFilter{})
+			same(c.read, err)
+			for _, err := range s.customers.All(c.ctx, store.CustomerFilter{}) {
+				same(c.read, err)
+			}
+			// Before the id and the input are looked at.
+			_, err = s.customers.Create(c.ctx, store.CustomerInput{})
+			same(c.write, err)
+			_, err = s.customers.Update(c.ctx, "nonsense", store.CustomerInput{})
+			same(c.write, err)
+			_, err = s.customers.Delete(c.ctx, "nonsense")
+			same(c.write, err)
+			require.Equal(t, kept, s.get(t, kept.ID))
+		})
+	}
+}
+
+func TestEmailRules(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	taken := store.NewError(store.EmailTaken)
+
+	t.Run("a taken address is refused in every form", func(t *testing.T) {
+		t.Parallel()
+		s.create(t, emailOf("ÉLise@bücher.example"))
+		for _, email := range []string{
+			"ÉLise@bücher.example", "élise@BÜCHER.EXAMPLE", norm.NFD.String("élise@bücher.example"), " ÉLISE@xn--bcher-kva.example ",
+		} {
+			_, err := s.customers.Create(s.ctx, emailOf(email))
+			require.Equal(t, taken, err, "%q", email)
+		}
+	})
+	t.Run("the flag admits a duplicate, and its row is marked", func(t *testing.T) {
+		t.Parallel()
+		first := s.create(t, emailOf("dup@example.com"))
+		second := s.create(t, flagged(emailOf("DUP@example.com")))
+		third := s.create(t, flagged(emailOf("dup@example.com")))
+		require.Equal(t, []bool{false, true, true}, []bool{first.EmailShared, second.EmailShared, third.EmailShared})
+		_, err := s.customers.Create(s.ctx, emailOf("dup@example.com"))
+		require.Equal(t, taken, err)
+		require.Equal(t, first, s.get(t, first.ID), "the holder is left as it was")
+	})
+	t.Run("the flag marks a row without a duplicate, too, and such a row holds its address", func(t *testing.T) {
+		t.Parallel()
+		require.True(t, s.create(t, flagged(emailOf("only@example.com"))).EmailShared)
+		_, err := s.customers.Create(s.ctx, emailOf("only@example.com"))
+		require.Equal(t, taken, err)
+	})
+	t.Run("a flagged holder outlives the one that came first", func(t *testing.T) {
+		t.Parallel()
+		first := s.create(t, emailOf("outlive@example.com"))
+		second := s.create(t, flagged(emailOf("outlive@example.com")))
+		_, err := s.customers.Delete(s.ctx, first.ID)
+		require.NoError(t, err)
+		_, err = s.customers.Create(s.ctx, emailOf("outlive@example.com"))
+		require.Equal(t, taken, err)
+		_, err = s.customers.Delete(s.ctx, second.ID)
+		require.NoError(t, err)
+		require.False(t, s.create(t, emailOf("outlive@example.com")).EmailShared)
+	})
+	t.Run("the address of a deleted customer is free", func(t *testing.T) {
+		t.Parallel()
+		for range 3 {
+			c := s.create(t, emailOf("again@example.com"))
+			_, err := s.customers.Delete(s.ctx, c.ID)
+			require.NoError(t, err)
+		}
+		other := s.create(t, emailOf("other@example.com"))
+		s.update(t, other.ID, emailOf("again@example.com"))
+		s.create(t, emailOf("other@example.com"))
+	})
+	t.Run("the address that a customer gave up is free", func(t *testing.T) {
+		t.Parallel()
+		mover := s.create(t, emailOf("old@example.com"))
+		s.update(t, mover.ID, emailOf("new@example.com"))
+		s.create(t, emailOf("old@example.com"))
+		_, err := s.customers.Update(s.ctx, mover.ID, emailOf("old@example.com"))
+		require.Equal(t, emailTakenOnUpdate, err)
+	})
+	t.Run("an update to a taken address is refused and changes nothing", func(t *testing.T) {
+		t.Parallel()
+		s.create(t, emailOf("holder@example.com"))
+		c := s.create(t, everyField("mine@example.com"))
+		in := emailOf("HOLDER@example.com")
+		in.Name, in.TaxID = store.Set("Other"), store.Null[string]()
+		_, err := s.customers.Update(s.ctx, c.ID, in)
+		require.Equal(t, emailTakenOnUpdate, err)
+		require.Equal(t, c, s.get(t, c.ID))
+
+		updated := s.update(t, c.ID, flagged(in))
+		require.True(t, updated.EmailShared)
+		require.Equal(t, "HOLDER@example.com", updated.Email)
+		require.Equal(t, ptr("Other"), updated.Name)
+	})
+	t.Run("the own address is never a conflict and leaves the mark as it is", func(t *testing.T) {
+		t.Parallel()
+		plain := s.create(t, emailOf("own@example.com"))
+		shared := s.create(t, flagged(emailOf("own@example.com")))
+		for _, c := range []*store.Customer{plain, shared} {
+			for _, email := range []string{"own@example.com", "OWN@Example.com", "Own@EXAMPLE.com"} {
+				for _, in := range []store.CustomerInput{emailOf(email), flagged(emailOf(email))} {
+					updated := s.update(t, c.ID, in)
+					require.Equal(t, email, updated.Email)
+					require.Equal(t, c.EmailShared, updated.EmailShared)
+				}
+			}
+		}
+	})
+	t.Run("the mark goes with the address", func(t *testing.T) {
+		t.Parallel()
+		c := s.create(t, flagged(emailOf("mark1@example.com")))
+		require.True(t, s.update(t, c.ID, flagged(store.CustomerInput{Name: store.Set("x")})).EmailShared)
+		require.False(t, s.update(t, c.ID, emailOf("mark2@example.com")).EmailShared)
+		require.False(t, s.update(t, c.ID, flagged(store.CustomerInput{Name: store.Set("y")})).EmailShared, "without a changed address the flag does nothing")
+		require.True(t, s.update(t, c.ID, flagged(emailOf("mark3@example.com"))).EmailShared, "duplicate or not")
+	})
+}
+
+// Two updates of one row: the second waits for the first and then looks at a row that has changed. It must not take the
+// address that the row itself had for somebody else's.
+func TestUpdateAfterAConcurrentMove(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	c := s.create(t, emailOf("first@example.com"))
+
+	tx, err := s.db.Superuser().Begin(s.ctx)
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(context.WithoutCancel(s.ctx)) }()
+	_, err = tx.Exec(s.ctx, `UPDATE customers SET email = 'second@example.com', email_key = 'second@example.com',
+		search_key = E'second@example.com\n\n' WHERE id = $1`, c.ID)
+	require.NoError(t, err)
+
+	type result struct {
+		customer *store.Customer
+		err      error
+	}
+	done := make(chan result, 1)
+	go func() {
+		updated, err := s.customers.Update(s.ctx, c.ID, emailOf("FIRST@example.com"))
+		done <- result{updated, err}
+	}()
+	require.Eventually(t, func() bool {
+		var waiting bool
+		require.NoError(t, s.db.Superuser().QueryRow(s.ctx, `SELECT EXISTS (SELECT FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&waiting))
+		return waiting
+	}, 10*time.Second, 5*time.Millisecond)
+	require.NoError(t, tx.Commit(s.ctx))
+
+	after := <-done
+	require.NoError(t, after.err)
+	require.Equal(t, "FIRST@example.com", after.customer.Email)
+	require.Equal(t, after.customer, s.get(t, c.ID))
+}
+
+func TestConcurrentUpdatesLoseNoField(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	id := s.create(t, emailOf("fields@example.com")).ID
+	for round := range 25 {
+		value := []string{"DE", "FR"}[round%2]
+		want := emailOf(value + "@example.com")
+		var writers sync.WaitGroup
+		for _, name := range store.FieldNames {
+			var in store.CustomerInput
+			*in.Field(name) = store.Set(value)
+			if name == "email" {
+				in = want
+			}
+			*want.Field(name) = *in.Field(name)
+			writers.Go(func() {
+				_, err := s.customers.Update(s.ctx, id, in)
+				if err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+			})
+		}
+		writers.Wait()
+		found := s.get(t, id)
+		require.Equal(t, found, s.update(t, id, want), "every writer's value is there")
+		// What search reads is put together from all three.
+		for _, text := range []string{value + "@example", value} {
+			page, err := s.customers.List(s.ctx, store.PageQuery{Filter: store.CustomerFilter{Search: &text}})
+			require.NoError(t, err)
+			require.Len(t, page.Customers, 1)
+		}
+	}
+}
+
+func TestDeleteWinsOverConcurrentUpdates(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	for range 25 {
+		id := s.create(t, emailOf("race@example.com")).ID
+		var writers sync.WaitGroup
+		var deleted *store.Customer
+		writers.Go(func() {
+			var err error
+			if deleted, err = s.customers.Delete(s.ctx, id); err != nil {
+				t.Errorf("delete: %v", err)
+			}
+		})
+		for range 4 {
+			writers.Go(func() {
+				_, err := s.customers.Update(s.ctx, id, store.CustomerInput{Name: store.Set("x")})
+				if err != nil && store.AsError(err).Code != store.NotFound {
+					t.Errorf("update: %v", err)
+				}
+			})
+		}
+		writers.Wait()
+		page, err := s.customers.List(s.ctx, store.PageQuery{Filter: store.CustomerFilter{IncludeDeleted: true}, First: ptr(1)})
+		require.NoError(t, err)
+		require.Equal(t, []store.Customer{*deleted}, page.Customers)
+	}
+}
+
+// customerModel is what the store should hold of one merchant.
+type customerModel struct {
+	ctx  context.Context
+	rows []*store.Customer
+}
+
+// live returns the live row with this id.
+func (m *customerModel) live(id string) *store.Customer {
+	for _, row := range m.rows {
+		if row.ID == id && row.DeletedAt == nil {
+			return row
+		}
+	}
+	return nil
+}
+
+func (m *customerModel) holds(key, except string) bool {
+	return slices.ContainsFunc(m.rows, func(row *store.Customer) bool {
+		return row.DeletedAt == nil && row.EmailKey == key && row.ID != except
+	})
+}
+
+// keyed are addresses by their key; a few, so that they meet.
+var keyed = map[string]string{
+	"ann@example.com": "ann@example.com", "ANN@Example.COM": "ann@example.com",
+	"zoe\u0301@example.com": "zo\u00e9@example.com", "ZO\u00c9@example.com": "zo\u00e9@example.com",
+	"a@xn--bcher-kva.example": "a@xn--bcher-kva.example", "A@B\u00dcCHER.example": "a@xn--bcher-kva.example",
+}
+
+func TestCustomersBehaveLikeTheirModel(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	customers := db.Store(t).Customers
+
+	emails := rapid.SampledFrom(slices.Sorted(func(yield func(string) bool) {
+		for email := range keyed {
+			if !yield(email) {
+				return
+			}
+		}
+	}))
+	value := func(values ...string) *rapid.Generator[store.Optional[string]] {
+		return rapid.Custom(func(t *rapid.T) store.Optional[string] {
+			switch rapid.IntRange(0, 3).Draw(t, "kind") {
+			case 0:
+				return store.Optional[string]{}
+			case 1:
+				return store.Null[string]()
+			default:
+				return store.Set(rapid.SampledFrom(values).Draw(t, "value"))
+			}
+		})
+	}
+	names, countries := value("Ann", "ANN", "Ann ", ""), value("de", "DE", "FR")
+	fold := map[string]string{"Ann": "ann", "ANN": "ann"}
+
+	// apply changes the row as the input says and returns whether that changes anything.
+	apply := func(row *store.Customer, in store.CustomerInput) bool {
+		before := *row
+		if email := in.Email.Ptr(); email != nil {
+			row.Email = *email
+			if key := keyed[*email]; key != row.EmailKey {
+				row.EmailKey, row.EmailShared = key, in.DangerouslyAllowSameEmailForDifferentCustomers
+			}
+		}
+		set := func(said store.Optional[string], to **string, change func(string) string) {
+			if !said.Present() {
+				return
+			}
+			*to = nil
+			if text := said.Ptr(); text != nil && strings.TrimSpace(*text) != "" {
+				*to = ptr(change(strings.TrimSpace(*text)))
+			}
+		}
+		same := func(text string) string { return text }
+		set(in.Name, &row.Name, same)
+		set(in.Name, &row.NameKey, func(text string) string { return fold[text] })
+		set(in.BillingCountry, &row.BillingCountry, strings.ToUpper)
+		equal := func(a, b *string) bool { return a == b || a != nil && b != nil && *a == *b }
+		return row.Email != before.Email || !equal(row.Name, before.Name) || !equal(row.BillingCountry, before.BillingCountry)
+	}
+
+	rapid.Check(t, func(r *rapid.T) {
+		models := []*customerModel{{ctx: db.Context(t, db.Merchant(t, "A"))}, {ctx: db.Context(t, db.Merchant(t, "B"))}}
+		model := func(r *rapid.T) *customerModel { return rapid.SampledFrom(models).Draw(r, "merchant") }
+		// Of either merchant, dead or alive, or of nobody.
+		anID := func(r *rapid.T) string {
+			ids := []string{"cust_nobody"}
+			for _, m := range models {
+				for _, row := range m.rows {
+					ids = append(ids, row.ID)
+				}
+			}
+			return rapid.SampledFrom(ids).Draw(r, "id")
+		}
+		input := func(r *rapid.T) store.CustomerInput {
+			return store.CustomerInput{
+				Name: names.Draw(r, "name"), BillingCountry: countries.Draw(r, "country"),
+				DangerouslyAllowSameEmailForDifferentCustomers: rapid.Bool().Draw(r, "flag"),
+			}
+		}
+		r.Repeat(map[string]func(*rapid.T){
+			"create": func(r *rapid.T) {
+				m, in := model(r), input(r)
+				email := emails.Draw(r, "email")
+				in.Email = store.Set(email)
+				created, err := customers.Create(m.ctx, in)
+				if !in.DangerouslyAllowSameEmailForDifferentCustomers && m.holds(keyed[email], "") {
+					require.Equal(r, store.NewError(store.EmailTaken), err)
+					return
+				}
+				require.NoError(r, err)
+				credential, _ := store.CredentialFrom(m.ctx)
+				want := &store.Customer{
+					ID: created.ID, MerchantID: credential.Merchant.ID, CreatedAt: created.CreatedAt, UpdatedAt: created.CreatedAt,
+				}
+				apply(want, in)
+				require.Equal(r, want, created)
+				requireTimes(r, created)
+				m.rows = append(m.rows, created)
+			},
+			"update": func(r *rapid.T) {
+				m, in, id := model(r), input(r), anID(r)
+				if rapid.Bool().Draw(r, "with email") {
+					in.Email = store.Set(emails.Draw(r, "email"))
+				}
+				updated, err := customers.Update(m.ctx, id, in)
+				row := m.live(id)
+				if row == nil {
+					require.Equal(r, store.NewError(store.NotFound), err)
+					return
+				}
+				if email := in.Email.Ptr(); email != nil && keyed[*email] != row.EmailKey &&
+					!in.DangerouslyAllowSameEmailForDifferentCustomers && m.holds(keyed[*email], id) {
+					require.Equal(r, emailTakenOnUpdate, err)
+					return
+				}
+				require.NoError(r, err)
+				want := *row
+				if apply(&want, in) {
+					require.False(r, updated.UpdatedAt.Before(row.UpdatedAt))
+					want.UpdatedAt = updated.UpdatedAt
+				}
+				require.Equal(r, &want, updated)
+				requireTimes(r, updated)
+				*row = *updated
+			},
+			"delete": func(r *rapid.T) {
+				m, id := model(r), anID(r)
+				deleted, err := customers.Delete(m.ctx, id)
+				row := m.live(id)
+				if row == nil {
+					require.Equal(r, store.NewError(store.NotFound), err)
+					return
+				}
+				require.NoError(r, err)
+				want := *row
+				want.UpdatedAt, want.DeletedAt = deleted.UpdatedAt, &deleted.UpdatedAt
+				require.Equal(r, &want, deleted)
+				requireTimes(r, deleted)
+				*row = *deleted
+			},
+			"get": func(r *rapid.T) {
+				m, id := model(r), anID(r)
+				found, err := customers.Get(m.ctx, id)
+				if row := m.live(id); row != nil {
+					require.NoError(r, err)
+					require.Equal(r, row, found)
+					return
+				}
+				require.Equal(r, store.NewError(store.NotFound), err)
+			},
+			"": func(r *rapid.T) {
+				for _, m := range models {
+					want := make([]store.Customer, len(m.rows))
+					for i, row := range m.rows {
+						want[i] = *row
+					}
+					slices.SortFunc(want, func(a, b store.Customer) int {
+						if c := b.CreatedAt.Compare(a.CreatedAt); c != 0 {
+							return c
+						}
+						return strings.Compare(b.ID, a.ID)
+					})
+					for _, includeDeleted := range []bool{true, false} {
+						filter := store.CustomerFilter{IncludeDeleted: includeDeleted}
+						if !includeDeleted {
+							want = slices.DeleteFunc(want, func(c store.Customer) bool { return c.DeletedAt != nil })
+						}
+						page, err := customers.List(m.ctx, store.PageQuery{Filter: filter, First: ptr(250)})
+						require.NoError(r, err)
+						require.Equal(r, want, page.Customers)
+						n, err := customers.Count(m.ctx, filter)
+						require.NoError(r, err)
+						require.Equal(r, len(want), n)
+					}
+				}
+			},
+		})
+	})
+}

@@ -1,0 +1,341 @@
+package store_test
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/stretchr/testify/require"
+
+	"lumen/store"
+	"lumen/store/storetest"
+)
+
+// sent is a statement as it went over the wire.
+type sent struct {
+	sql     string
+	values  [][]byte
+	formats []int16
+}
+
+// wire stands between the store and Postgres and keeps what the store sends, so that what is explained is what is run.
+type wire struct {
+	mu         sync.Mutex
+	statements []sent
+}
+
+// tap returns the URL of a wire in front of the one that address names.
+func tap(t *testing.T, address string) (*wire, string) {
+	t.Helper()
+	to, err := url.Parse(address)
+	require.NoError(t, err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	w, host := &wire{}, to.Host
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", host)
+			if err != nil {
+				t.Errorf("dial: %v", err)
+				_ = client.Close()
+				return
+			}
+			both := func() { _, _ = client.Close(), server.Close() }
+			running.Go(func() { defer both(); _, _ = io.Copy(client, server) })
+			running.Go(func() { defer both(); _ = w.read(client, server) })
+		}
+	})
+	// Registered before the store is opened, so it runs after the store has hung up.
+	t.Cleanup(func() { _ = listener.Close(); running.Wait() })
+	to.Host, to.RawQuery = listener.Addr().String(), "sslmode=disable"
+	return w, to.String()
+}
+
+// read keeps the statements of one connection. Each message goes on to Postgres once it is kept, so that nothing is
+// answered that taken would miss.
+func (w *wire) read(client io.Reader, server io.Writer) error {
+	frame := make([]byte, 4) // the first message has no type
+	prepared := make(map[string]string)
+	for start := 0; ; start = 1 {
+		if _, err := io.ReadFull(client, frame); err != nil {
+			return err
+		}
+		body := make([]byte, binary.BigEndian.Uint32(frame[start:])-4)
+		if _, err := io.ReadFull(client, body); err != nil {
+			return err
+		}
+		switch {
+		case start == 0:
+		case frame[0] == 'P':
+			var message pgproto3.Parse
+			if err := message.Decode(body); err != nil {
+				return err
+			}
+			prepared[message.Name] = message.Query
+		case frame[0] == 'B':
+			var message pgproto3.Bind
+			if err := message.Decode(body); err != nil {
+				return err
+			}
+			if sql := prepared[message.PreparedStatement]; strings.Contains(sql, "customers") {
+				w.mu.Lock()
+				w.statements = append(w.statements, sent{sql, message.Parameters, message.ParameterFormatCodes})
+				w.mu.Unlock()
+			}
+		}
+		if _, err := server.Write(append(frame, body...)); err != nil {
+			return err
+		}
+		frame = make([]byte, 5)
+	}
+}
+
+// taken returns what was sent since it was last asked.
+func (w *wire) taken() []sent {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	statements := w.statements
+	w.statements = nil
+	return statements
+}
+
+// plan is a node of Postgres's own description.
+type plan struct {
+	NodeType     string  `json:"Node Type"`
+	Relation     string  `json:"Relation Name"`
+	Alias        string  `json:"Alias"`
+	Index        string  `json:"Index Name"`
+	Rows         float64 `json:"Actual Rows"`
+	Loops        float64 `json:"Actual Loops"`
+	Removed      float64 `json:"Rows Removed by Filter"`
+	RemovedIndex float64 `json:"Rows Removed by Index Recheck"`
+	Plans        []plan
+}
+
+// found is what matters of the plans of one call.
+type found struct {
+	read    float64 // rows of customers, in all
+	sorts   int
+	scans   []string
+	indexes []string
+}
+
+func (f *found) add(p plan) {
+	if p.Relation == "customers" && p.NodeType != "ModifyTable" || p.NodeType == "Bitmap Index Scan" {
+		if p.NodeType != "Bitmap Heap Scan" {
+			f.indexes = append(f.indexes, p.Index)
+		}
+		if p.NodeType != "Bitmap Index Scan" {
+			f.read += p.Loops * (p.Rows + p.Removed + p.RemovedIndex)
+		}
+		f.scans = append(f.scans, p.NodeType)
+	}
+	if strings.Contains(p.NodeType, "Sort") {
+		f.sorts++
+	}
+	for _, child := range p.Plans {
+		f.add(child)
+	}
+}
+
+// explain runs the statements again as the merchant, under EXPLAIN, and undoes what they do.
+func explain(t *testing.T, ctx context.Context, conn *pgconn.PgConn, merchant string, statements []sent) found {
+	t.Helper()
+	var all found
+	for _, one := range statements {
+		_, err := conn.Exec(ctx, "BEGIN").ReadAll()
+		require.NoError(t, err)
+		set := conn.ExecParams(ctx, `SELECT set_config('lumen.merchant_id', $1, true)`, [][]byte{[]byte(merchant)}, nil, nil, nil).Read()
+		require.NoError(t, set.Err)
+		result := conn.ExecParams(ctx, "EXPLAIN (ANALYZE, FORMAT JSON) "+one.sql, one.values, nil, one.formats, nil).Read()
+		require.NoError(t, result.Err, one.sql)
+		_, err = conn.Exec(ctx, "ROLLBACK").ReadAll()
+		require.NoError(t, err)
+		var described []struct{ Plan plan }
+		require.NoError(t, json.Unmarshal(result.Rows[0][0], &described))
+		all.add(described[0].Plan)
+	}
+	return all
+}
+
+// A hundred merchants of a thousand customers each. Whatever is asked, only about as many rows are read as are
+// answered: no statement scans the table, no page is sorted. Each statement is explained with the values in view and
+// without, as Postgres plans a prepared one after a while.
+func TestPlans(t *testing.T) {
+	t.Parallel()
+	start := time.Now()
+	db := storetest.New(t)
+	merchant := db.Merchant(t, "Acme")
+	ctx := db.Context(t, merchant)
+	fill(t, db, merchant)
+	t.Logf("filled in %v", time.Since(start).Round(time.Millisecond))
+
+	w, address := tap(t, db.AppURL())
+	s, err := store.Open(address, store.Options{MaxConnections: 1})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	customers := s.Customers
+	conn, err := pgconn.Connect(ctx, db.AppURL())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(ctx)) })
+
+	check := func(name string, limit float64, sorts int, call func() error) {
+		t.Helper()
+		w.taken()
+		require.NoError(t, call(), name)
+		statements := w.taken()
+		require.NotEmpty(t, statements, name)
+		for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
+			_, err := conn.Exec(ctx, "SET plan_cache_mode = "+mode).ReadAll()
+			require.NoError(t, err)
+			got := explain(t, ctx, conn, merchant.ID, statements)
+			t.Logf("%-45s %-18s %6.0f rows of %4.0f, %d sorts, %v %v", name, mode, got.read, limit, got.sorts, slices.Compact(got.scans), slices.Compact(got.indexes))
+			if slices.Contains(got.scans, "Seq Scan") {
+				t.Errorf("%s, %s: scans the table", name, mode)
+			}
+			if got.sorts > sorts {
+				t.Errorf("%s, %s: sorts", name, mode)
+			}
+			if got.read > limit {
+				t.Errorf("%s, %s: reads %.0f rows, more than %.0f", name, mode, got.read, limit)
+			}
+		}
+	}
+
+	page, err := customers.List(ctx, store.PageQuery{First: ptr(250)})
+	require.NoError(t, err)
+	some := page.Customers[100]
+	check("get", 1, 0, func() error { _, err := customers.Get(ctx, some.ID); return err })
+	check("get many", 30, 0, func() error { _, err := customers.GetMany(ctx, ids(page.Customers[:30])); return err })
+	check("create", 1, 0, func() error { _, err := customers.Create(ctx, emailOf("new@example.com")); return err })
+	check("create, taken", 3, 0, func() error {
+		if _, err := customers.Create(ctx, emailOf(some.Email)); store.AsError(err).Code != store.EmailTaken {
+			return fmt.Errorf("it was not taken: %w", err)
+		}
+		return nil
+	})
+	check("update of a field", 2, 0, func() error {
+		_, err := customers.Update(ctx, some.ID, store.CustomerInput{Name: store.Set("Other")})
+		return err
+	})
+	check("update of the address", 3, 0, func() error { _, err := customers.Update(ctx, some.ID, emailOf("moved@example.com")); return err })
+	check("delete", 1, 0, func() error { _, err := customers.Delete(ctx, page.Customers[101].ID); return err })
+
+	edges := make(map[store.CustomerSort][2]*string)
+	for _, sort := range everySort {
+		start, err := customers.List(ctx, store.PageQuery{Sort: sort, First: ptr(20)})
+		require.NoError(t, err)
+		end, err := customers.List(ctx, store.PageQuery{Sort: sort, Last: ptr(20)})
+		require.NoError(t, err)
+		edges[sort] = [2]*string{ptr(start.Cursor(19)), ptr(end.Cursor(0))}
+		for _, size := range []int{50, 250} {
+			for _, backwards := range []bool{false, true} {
+				query := store.PageQuery{Sort: sort}
+				name := fmt.Sprintf("%s %s, first %d", sort.Field, sort.Direction, size)
+				if query.First = &size; backwards {
+					name = fmt.Sprintf("%s %s, last %d", sort.Field, sort.Direction, size)
+					query.First, query.Last = nil, &size
+				}
+				limit := float64(2*size + 2)
+				var page *store.Page
+				next := func() error {
+					var err error
+					page, err = customers.List(ctx, query)
+					return err
+				}
+				check(name, limit, 0, next)
+				for range 450 / size {
+					if cursor := page.Cursor(len(page.Customers) - 1); backwards {
+						query.Before = ptr(page.Cursor(0))
+					} else {
+						query.After = &cursor
+					}
+					require.NoError(t, next())
+				}
+				check(name+", in the middle", limit, 0, next)
+				middle := page
+				query.After, query.Before = edges[sort][0], edges[sort][1]
+				check(name+", between two cursors", limit, 0, next)
+				// A short range may be read whole and sorted.
+				query.After, query.Before = ptr(middle.Cursor(0)), ptr(middle.Cursor(45))
+				check(name+", between two close cursors", limit, 1, next)
+				query.Before = query.After
+				check(name+", between a cursor and itself", 8, 1, next)
+			}
+		}
+	}
+
+	for _, backwards := range []bool{false, true} {
+		query := store.PageQuery{First: ptr(50)}
+		way := ""
+		if backwards {
+			query, way = store.PageQuery{Last: ptr(50)}, ", from the end"
+		}
+		for name, filter := range map[string]store.CustomerFilter{
+			"by email": {Email: &page.Customers[3].Email}, "by user id": {UserID: ptr("user 7")},
+		} {
+			query.Filter = filter
+			check(name+way, 102, 1, func() error { _, err := customers.List(ctx, query); return err })
+			check(name+way+", counted", 102, 0, func() error { _, err := customers.Count(ctx, filter); return err })
+		}
+		// Every fifth customer is in this country, so a page of fifty would be a page of 250 without an index.
+		query.Filter = store.CustomerFilter{BillingCountry: ptr("DE")}
+		check("by country"+way, 102, 0, func() error { _, err := customers.List(ctx, query); return err })
+		query.Filter = store.CustomerFilter{UpdatedAt: store.TimeRange{From: ptr(longAgo)}}
+		query.Sort.Field = store.SortUpdatedAt
+		check("by time"+way, 102, 0, func() error { _, err := customers.List(ctx, query); return err })
+	}
+	check("by country, counted", 250, 0, func() error {
+		_, err := customers.Count(ctx, store.CustomerFilter{BillingCountry: ptr("DE")})
+		return err
+	})
+	check("count", 1001, 0, func() error { _, err := customers.Count(ctx, store.CustomerFilter{}); return err })
+	// A batch is half of what the merchant has, so that to sort it all is as good as the index.
+	check("all", 2*1001, 1, func() error {
+		for _, err := range customers.All(ctx, store.CustomerFilter{}) {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	t.Logf("%v in all", time.Since(start).Round(time.Millisecond))
+}
+
+// fill makes 100,000 customers of a hundred merchants, this one and others. One in twenty is deleted, one in ten has no
+// name, one in fifty shares a user id with those of other merchants, one in five is in Germany.
+func fill(t *testing.T, db *storetest.Database, merchant storetest.Merchant) {
+	t.Helper()
+	for _, sql := range []string{
+		`INSERT INTO merchants (id, name) SELECT 'merchant_other' || n, 'Other' FROM generate_series(1, 99) AS n`,
+		`INSERT INTO customers (merchant_id, id, email, email_key, email_shared, name, name_key, user_id, billing_country,
+			search_key, created_at, updated_at, deleted_at)
+		SELECT m.id, 'cust_' || md5(m.id || n), 'User' || n || '@Example.com', 'user' || n || '@example.com', false,
+			t.name, lower(t.name), user_id, (ARRAY['DE', 'FR', 'US', 'CH', NULL])[n % 5 + 1],
+			'user' || n || '@example.com' || E'\n' || COALESCE(lower(t.name), '') || E'\n' || COALESCE(user_id, ''),
+			made, made + n % 100 * interval '1 hour', CASE WHEN n % 20 = 0 THEN made + n % 100 * interval '1 hour' END
+		FROM merchants AS m, generate_series(1, 1000) AS n,
+			LATERAL (SELECT timestamptz '2026-01-01 00:00:00Z' + n / 3 * interval '1 minute' AS made,
+				CASE WHEN n % 10 <> 3 THEN 'Name ' || n % 300 END AS name, 'user ' || n % 50 AS user_id) AS t`,
+		`ANALYZE customers`,
+	} {
+		_, err := db.Superuser().Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+}

@@ -1,0 +1,156 @@
+package store
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestNewIDs(t *testing.T) {
+	t.Parallel()
+	const n = 100_000
+	for _, prefix := range []string{customerPrefix, merchantPrefix, keyPrefix} {
+		seen := make(map[string]struct{}, n)
+		for range n {
+			id, err := newID(prefix)
+			require.NoError(t, err)
+			seen[id] = struct{}{}
+			suffix, ok := strings.CutPrefix(id, prefix+"_")
+			if !ok || len(suffix) != 26 || strings.Trim(suffix, "0123456789abcdefghjkmnpqrstvwxyz") != "" {
+				t.Fatalf("%q does not have the form of an id", id)
+			}
+		}
+		require.Len(t, seen, n, "no id is given twice")
+	}
+}
+
+func TestNewIDsAreWellFormed(t *testing.T) {
+	t.Parallel()
+	customer, err := newID(customerPrefix)
+	require.NoError(t, err)
+	merchant, err := newID(merchantPrefix)
+	require.NoError(t, err)
+
+	require.True(t, IsCustomerID(customer))
+	require.False(t, IsMerchantID(customer))
+	require.True(t, IsMerchantID(merchant))
+	require.False(t, IsCustomerID(merchant))
+}
+
+// customerIDs are texts and whether they are well-formed.
+var customerIDs = map[string]bool{
+	"cust_stable_123":                 true, // the reference's own
+	"cust_01jd8xq3v4e5f6g7h8j9k0m1n2": true,
+	"cust_a":                          true,
+	"cust__":                          true,
+	"cust_AZaz09_":                    true,
+	"cust_" + strings.Repeat("x", 64): true,
+	"cust_" + strings.Repeat("x", 65): false,
+	"":                                false,
+	"cust":                            false,
+	"cust_":                           false,
+	"CUST_a":                          false,
+	"Cust_a":                          false,
+	" cust_a":                         false,
+	"cust_a ":                         false,
+	"cust_a\n":                        false,
+	"\ncust_a":                        false,
+	"cust_a\ncust_b":                  false,
+	"cust_a\x00":                      false,
+	"cust_a-b":                        false,
+	"cust_a.b":                        false,
+	"cust_../b":                       false,
+	"cust_%2e%2e":                     false,
+	"cust_%00":                        false,
+	"cust_é":                          false,
+	"cust_١٢٣":                        false,
+	"cust_ａ":                          false,
+	"cust_\xff":                       false,
+	"merchant_a":                      false,
+	"xcust_a":                         false,
+	"cust_' OR 1=1--":                 false,
+	"cust_?":                          false,
+	"cust_$1":                         false,
+	strings.Repeat("cust_", 2048):     false,
+}
+
+func TestCustomerIDForm(t *testing.T) {
+	t.Parallel()
+	for id, want := range customerIDs {
+		require.Equal(t, want, IsCustomerID(id), "%q", id)
+		if want {
+			require.NoError(t, checkCustomerID(id))
+		} else {
+			require.Equal(t, NewError(InvalidID), checkCustomerID(id), "%q", id)
+		}
+	}
+}
+
+// FuzzCustomerID compares the expression with the rule in words: the prefix, then 1 to 64 of the 63 characters.
+func FuzzCustomerID(f *testing.F) {
+	for id := range customerIDs {
+		f.Add(id)
+	}
+	f.Fuzz(func(t *testing.T, id string) {
+		rest, ok := strings.CutPrefix(id, "cust_")
+		want := ok && len(rest) >= 1 && len(rest) <= 64
+		for i := range len(rest) {
+			want = want && (isLetterOrDigit(rune(rest[i])) || rest[i] == '_')
+		}
+		require.Equal(t, want, IsCustomerID(id))
+	})
+}
+
+// FuzzSecret shows that what is accepted as a secret is exactly what is made, and that none is ever printed.
+func FuzzSecret(f *testing.F) {
+	made := string(NewSecret())
+	for _, text := range []string{
+		made, string(NewDemoSecret()), made + "a", made[:len(made)-1], made + "\n", " " + made, strings.ToUpper(made),
+		"", secretPrefix, demoSecretPrefix, secretPrefix + strings.Repeat("a", 52), demoSecretPrefix + strings.Repeat("7", 52),
+		secretPrefix + "demo_" + strings.Repeat("1", 52), secretPrefix + strings.Repeat("é", 26), "Bearer " + made,
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		secret := Secret(text)
+		rest, demo := strings.CutPrefix(text, demoSecretPrefix)
+		if !demo {
+			rest, _ = strings.CutPrefix(text, secretPrefix)
+		}
+		bits, err := secretEncoding.DecodeString(rest)
+		want := len(text) == len(secretPrefix)+52 || demo && len(text) == len(demoSecretPrefix)+52
+		want = want && strings.HasPrefix(text, secretPrefix) && err == nil && len(bits) == 32 && !strings.ContainsAny(text, "\r\n")
+		require.Equal(t, want, secretForm.MatchString(text), "%q", text)
+		require.Equal(t, demo, secret.IsDemo())
+		require.Len(t, secret.digest(), 32)
+
+		if !want {
+			return
+		}
+		var log strings.Builder
+		slog.New(slog.NewJSONHandler(&log, nil)).Info("used", "key", secret)
+		slog.New(slog.NewTextHandler(&log, nil)).Info("used", "key", secret)
+		for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
+			fmt.Fprintf(&log, format, secret)
+			fmt.Fprintf(&log, format, NewKey{Secret: secret})
+		}
+		require.NotContains(t, log.String(), rest)
+	})
+}
+
+func TestNewSecrets(t *testing.T) {
+	t.Parallel()
+	seen := make(map[Secret]struct{})
+	for range 10_000 {
+		for _, secret := range []Secret{NewSecret(), NewDemoSecret()} {
+			require.True(t, secretForm.MatchString(string(secret)))
+			seen[secret] = struct{}{}
+		}
+	}
+	require.Len(t, seen, 20_000)
+	require.False(t, NewSecret().IsDemo())
+	require.True(t, NewDemoSecret().IsDemo())
+}

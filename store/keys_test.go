@@ -1,0 +1,385 @@
+package store_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"lumen/store"
+	"lumen/store/storetest"
+)
+
+// authenticate returns who the secret stands for, or the code of why it stands for nobody.
+func authenticate(t *testing.T, s *store.Store, secret store.Secret) (store.Credential, store.Code) {
+	t.Helper()
+	credential, err := s.Authenticator.Authenticate(t.Context(), secret)
+	if err == nil {
+		return credential, ""
+	}
+	require.Equal(t, store.Credential{}, credential)
+	var known *store.Error
+	require.ErrorAs(t, err, &known)
+	return credential, known.Code
+}
+
+func TestOnlyDigestsAreStored(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	merchant := db.Merchant(t, "Acme")
+	_, code := authenticate(t, db.Store(t), merchant.WriteKey)
+	require.Empty(t, code)
+
+	var tables []string
+	require.NoError(t, db.Superuser().QueryRow(t.Context(), `SELECT array_agg(relname)::text[] FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'`).Scan(&tables))
+	require.Subset(t, tables, []string{"api_keys", "merchants", "customers"})
+	var dump strings.Builder
+	for _, table := range tables {
+		rows, err := db.Superuser().Query(t.Context(), "SELECT t::text FROM "+pgx.Identifier{table}.Sanitize()+" AS t")
+		require.NoError(t, err)
+		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		require.NoError(t, err)
+		fmt.Fprintln(&dump, table, lines)
+	}
+
+	for _, secret := range []store.Secret{merchant.WriteKey, merchant.ReadKey} {
+		text := string(secret)
+		random := strings.TrimPrefix(text, "lumen_sk_")
+		bits, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(strings.ToUpper(random))
+		require.NoError(t, err)
+		require.Len(t, bits, 32)
+		for _, form := range []string{text, random, random[:16], hex.EncodeToString([]byte(text)), hex.EncodeToString([]byte(random)), hex.EncodeToString(bits)} {
+			require.NotContains(t, dump.String(), form)
+		}
+		digest := sha256.Sum256([]byte(text))
+		require.Contains(t, dump.String(), hex.EncodeToString(digest[:]), "the dump would show what is stored")
+	}
+}
+
+func TestAuthenticate(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	s, owner := db.Store(t), db.Owner(t)
+	issue := func(t *testing.T, merchant storetest.Merchant, want store.NewKey) (store.Key, store.Secret) {
+		t.Helper()
+		want.MerchantID = merchant.ID
+		if want.Secret == "" {
+			want.Secret = store.NewSecret()
+		}
+		if want.Access == "" {
+			want.Access = store.WriteAccess
+		}
+		key, err := owner.Keys.Create(t.Context(), want)
+		require.NoError(t, err)
+		return key, want.Secret
+	}
+
+	t.Run("a live key is its merchant's, with its access", func(t *testing.T) {
+		t.Parallel()
+		acme, other := db.Merchant(t, "Acme"), db.Merchant(t, "Acme")
+		for _, m := range []storetest.Merchant{acme, other} {
+			for access, secret := range map[store.Access]store.Secret{store.WriteAccess: m.WriteKey, store.ReadAccess: m.ReadKey} {
+				got, code := authenticate(t, s, secret)
+				require.Empty(t, code)
+				require.NotEmpty(t, got.KeyID)
+				got.KeyID = ""
+				require.Equal(t, store.Credential{Access: access, Merchant: store.Merchant{ID: m.ID, Name: "Acme"}}, got)
+			}
+		}
+	})
+
+	t.Run("an unknown key is nobody's", func(t *testing.T) {
+		t.Parallel()
+		_, code := authenticate(t, s, store.NewSecret())
+		require.Equal(t, store.Unauthenticated, code)
+	})
+
+	t.Run("a malformed one is nobody's, and Postgres is not asked", func(t *testing.T) {
+		t.Parallel()
+		nowhere, err := store.Open("postgres://nobody@127.0.0.1:1/none", store.Options{AcceptDemoKeys: true})
+		require.NoError(t, err)
+		defer func() { require.NoError(t, nowhere.Close()) }()
+		good := string(store.NewSecret())
+		for _, text := range []string{"", " ", "lumen_sk_", good + "a", good[:len(good)-1], good + "\n", " " + good, strings.ToUpper(good), strings.Replace(good, "sk", "pk", 1),
+			good[:len(good)-1] + "1", good[:len(good)-1] + "\x00", "' OR true --", strings.Repeat("a", 1<<16)} {
+			_, code := authenticate(t, nowhere, store.Secret(text))
+			require.Equal(t, store.Unauthenticated, code, "%.80q", text)
+		}
+	})
+
+	t.Run("an expired key is nobody's", func(t *testing.T) {
+		t.Parallel()
+		merchant := db.Merchant(t, "Acme")
+		key, secret := issue(t, merchant, store.NewKey{Expires: new(time.Hour)})
+		require.Equal(t, time.Hour, key.ExpiresAt.Sub(key.CreatedAt).Round(time.Second))
+		_, code := authenticate(t, s, secret)
+		require.Empty(t, code)
+
+		_, err := db.Superuser().Exec(t.Context(), "UPDATE api_keys SET expires_at = clock_timestamp() WHERE id = $1", key.ID)
+		require.NoError(t, err)
+		_, code = authenticate(t, s, secret)
+		require.Equal(t, store.Unauthenticated, code)
+		_, code = authenticate(t, s, merchant.WriteKey)
+		require.Empty(t, code, "the merchant's other key")
+	})
+
+	t.Run("a revoked key is nobody's within a second, and stays so", func(t *testing.T) {
+		t.Parallel()
+		merchant := db.Merchant(t, "Acme")
+		key, secret := issue(t, merchant, store.NewKey{Name: "old"})
+		_, code := authenticate(t, s, secret)
+		require.Empty(t, code)
+
+		start := time.Now()
+		revoked, err := owner.Keys.Revoke(t.Context(), key.ID)
+		require.NoError(t, err)
+		_, code = authenticate(t, s, secret)
+		require.Equal(t, store.Unauthenticated, code)
+		require.Less(t, time.Since(start), time.Second)
+
+		require.NotNil(t, revoked.RevokedAt)
+		again, err := owner.Keys.Revoke(t.Context(), key.ID)
+		require.NoError(t, err)
+		require.Equal(t, revoked, again)
+		_, code = authenticate(t, s, merchant.WriteKey)
+		require.Empty(t, code, "the merchant's other key")
+		_, err = owner.Keys.Revoke(t.Context(), "key_none")
+		require.EqualError(t, err, `there is no key "key_none"`)
+	})
+
+	t.Run("no key works while its merchant is disabled", func(t *testing.T) {
+		t.Parallel()
+		merchant := db.Merchant(t, "Acme")
+		_, err := owner.Merchants.Disable(t.Context(), merchant.ID)
+		require.NoError(t, err)
+		for _, secret := range []store.Secret{merchant.WriteKey, merchant.ReadKey} {
+			_, code := authenticate(t, s, secret)
+			require.Equal(t, store.Unauthenticated, code)
+		}
+		_, err = owner.Merchants.Enable(t.Context(), merchant.ID)
+		require.NoError(t, err)
+		_, code := authenticate(t, s, merchant.WriteKey)
+		require.Empty(t, code)
+	})
+
+	t.Run("a demo key works only where it is accepted", func(t *testing.T) {
+		t.Parallel()
+		merchant := db.Merchant(t, "Acme")
+		_, secret := issue(t, merchant, store.NewKey{Secret: store.NewDemoSecret()})
+		_, code := authenticate(t, s, secret)
+		require.Equal(t, store.Unauthenticated, code)
+
+		dev, err := store.Open(db.AppURL(), store.Options{AcceptDemoKeys: true})
+		require.NoError(t, err)
+		defer func() { require.NoError(t, dev.Close()) }()
+		got, code := authenticate(t, dev, secret)
+		require.Empty(t, code)
+		require.Equal(t, merchant.ID, got.Merchant.ID)
+		_, code = authenticate(t, dev, merchant.WriteKey)
+		require.Empty(t, code, "an ordinary key works there, too")
+	})
+
+	t.Run("two merchants that were given one secret are nobody", func(t *testing.T) {
+		t.Parallel()
+		secret := store.NewSecret()
+		issue(t, db.Merchant(t, "Acme"), store.NewKey{Secret: secret})
+		issue(t, db.Merchant(t, "Acme"), store.NewKey{Secret: secret})
+		_, code := authenticate(t, s, secret)
+		require.Equal(t, store.Unauthenticated, code)
+	})
+
+	t.Run("notes the last use at most once an hour", func(t *testing.T) {
+		t.Parallel()
+		merchant := db.Merchant(t, "Acme")
+		key, secret := issue(t, merchant, store.NewKey{})
+		lastUsed := func() *time.Time {
+			keys, err := owner.Keys.List(t.Context(), merchant.ID)
+			require.NoError(t, err)
+			require.Len(t, keys, 3)
+			for _, k := range keys {
+				if k.ID == key.ID {
+					return k.LastUsedAt
+				}
+			}
+			return nil
+		}
+		use := func() {
+			_, code := authenticate(t, s, secret)
+			require.Empty(t, code)
+		}
+		require.Nil(t, lastUsed())
+		use()
+		first := lastUsed()
+		require.NotNil(t, first)
+		require.WithinDuration(t, time.Now(), *first, time.Minute)
+		use()
+		require.Equal(t, first, lastUsed())
+
+		_, err := db.Superuser().Exec(t.Context(), "UPDATE api_keys SET last_used_at = last_used_at - interval '59 minutes' WHERE id = $1", key.ID)
+		require.NoError(t, err)
+		use()
+		require.Equal(t, first.Add(-59*time.Minute), *lastUsed())
+		_, err = db.Superuser().Exec(t.Context(), "UPDATE api_keys SET last_used_at = last_used_at - interval '1 minute' WHERE id = $1", key.ID)
+		require.NoError(t, err)
+		use()
+		require.False(t, lastUsed().Before(*first))
+	})
+}
+
+func TestAuthenticateWithoutPostgres(t *testing.T) {
+	t.Parallel()
+
+	t.Run("nobody listens", func(t *testing.T) {
+		t.Parallel()
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		address := listener.Addr().String()
+		require.NoError(t, listener.Close())
+		s, err := store.Open("postgres://nobody:secret@"+address+"/none", store.Options{})
+		require.NoError(t, err)
+		defer func() { require.NoError(t, s.Close()) }()
+		_, code := authenticate(t, s, store.NewSecret())
+		require.Equal(t, store.Unavailable, code)
+	})
+
+	t.Run("somebody listens and says nothing", func(t *testing.T) {
+		t.Parallel()
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer func() { require.NoError(t, listener.Close()) }()
+		s, err := store.Open("postgres://nobody:secret@"+listener.Addr().String()+"/none?sslmode=disable", store.Options{})
+		require.NoError(t, err)
+		defer func() { require.NoError(t, s.Close()) }()
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		_, err = s.Authenticator.Authenticate(ctx, store.NewSecret())
+		require.Equal(t, store.Unavailable, store.AsError(err).Code)
+	})
+
+	// block keeps the keys locked until the test ends.
+	block := func(t *testing.T, db *storetest.Database, statement string) {
+		t.Helper()
+		tx, err := db.Superuser().Begin(t.Context())
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) })
+		_, err = tx.Exec(t.Context(), statement)
+		require.NoError(t, err)
+	}
+
+	t.Run("the lookup waits for a lock", func(t *testing.T) {
+		t.Parallel()
+		db := storetest.New(t)
+		merchant := db.Merchant(t, "Acme")
+		s := db.Store(t)
+		_, code := authenticate(t, s, merchant.WriteKey)
+		require.Empty(t, code)
+		block(t, db, "LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE")
+		start := time.Now()
+		_, code = authenticate(t, s, merchant.WriteKey)
+		require.Equal(t, store.Unavailable, code)
+		require.Less(t, time.Since(start), 5*time.Second)
+	})
+
+	t.Run("only the note of the last use waits, and the key works", func(t *testing.T) {
+		t.Parallel()
+		db := storetest.New(t)
+		merchant := db.Merchant(t, "Acme")
+		block(t, db, "SELECT FROM api_keys FOR UPDATE")
+		got, code := authenticate(t, db.Store(t), merchant.WriteKey)
+		require.Empty(t, code)
+		require.Equal(t, merchant.ID, got.Merchant.ID)
+	})
+
+	t.Run("the backends are terminated between two lookups", func(t *testing.T) {
+		t.Parallel()
+		db := storetest.New(t)
+		merchant := db.Merchant(t, "Acme")
+		s := db.Store(t)
+		_, code := authenticate(t, s, merchant.WriteKey)
+		require.Empty(t, code)
+		alter(t, db, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name = 'lumen'")
+		_, code = authenticate(t, s, merchant.WriteKey)
+		require.Contains(t, []store.Code{"", store.Unavailable}, code)
+		_, code = authenticate(t, s, merchant.WriteKey)
+		require.Empty(t, code)
+	})
+}
+
+func TestSecretIsNotShown(t *testing.T) {
+	t.Parallel()
+	for name, secret := range map[string]store.Secret{"a secret": store.NewSecret(), "a demo secret": store.NewDemoSecret()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			type holder struct {
+				Secret  store.Secret
+				Pointer *store.Secret
+				List    []store.Secret
+				Map     map[string]store.Secret
+			}
+			hold := holder{secret, &secret, []store.Secret{secret}, map[string]store.Secret{"key": secret}}
+			shown := map[string]string{
+				"String":       secret.String(),
+				"an error":     fmt.Errorf("key %s: %w", secret, context.Canceled).Error(),
+				"a conversion": fmt.Sprint(secret, &secret, hold),
+			}
+			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X"} {
+				for what, value := range map[string]any{"secret": secret, "holder": hold, "input": store.NewKey{Secret: secret}} {
+					shown[verb+" of a "+what] = fmt.Sprintf(verb, value)
+				}
+			}
+			encoded, err := json.Marshal(hold)
+			require.NoError(t, err)
+			shown["JSON"] = string(encoded)
+			var logs bytes.Buffer
+			for _, handler := range []slog.Handler{slog.NewTextHandler(&logs, nil), slog.NewJSONHandler(&logs, nil)} {
+				slog.New(handler).With("first", secret).Info("secret", "secret", secret, "pointer", &secret, "holder", hold, slog.Group("group", "secret", secret), "any", slog.AnyValue(secret))
+			}
+			shown["logs"] = logs.String()
+
+			random := string(secret)[strings.LastIndexByte(string(secret), '_')+1:]
+			require.Len(t, random, 52)
+			for where, text := range shown {
+				for _, form := range []string{random, hex.EncodeToString([]byte(random)), strings.ToUpper(hex.EncodeToString([]byte(random)))} {
+					require.NotContains(t, text, form, where)
+				}
+			}
+			require.Equal(t, "lumen_sk_***", fmt.Sprintf("%#v", secret))
+			require.Contains(t, logs.String(), `"secret":"lumen_sk_***"`)
+			require.NotEqual(t, fmt.Sprint(secret), string(secret), "who means to show it can")
+		})
+	}
+}
+
+func TestKeysCreateRefuses(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	owner, merchant := db.Owner(t), db.Merchant(t, "Acme")
+	for name, c := range map[string]struct {
+		key  store.NewKey
+		says string
+	}{
+		"an unknown merchant":       {store.NewKey{MerchantID: "merchant_none", Access: store.WriteAccess, Secret: store.NewSecret()}, `there is no merchant "merchant_none"`},
+		"a secret of one's own":     {store.NewKey{MerchantID: merchant.ID, Access: store.WriteAccess, Secret: "hunter2"}, "a key's secret is made by the store"},
+		"an access that is not one": {store.NewKey{MerchantID: merchant.ID, Access: "admin", Secret: store.NewSecret()}, "create key: "},
+		"a name of many lines":      {store.NewKey{MerchantID: merchant.ID, Access: store.WriteAccess, Secret: store.NewSecret(), Name: "a\nb"}, "a name has at most 255 characters and no control characters"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			key, err := owner.Keys.Create(t.Context(), c.key)
+			require.ErrorContains(t, err, c.says)
+			require.NotContains(t, err.Error(), string(c.key.Secret))
+			require.Equal(t, store.Key{}, key)
+		})
+	}
+}

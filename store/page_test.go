@@ -1,0 +1,609 @@
+package store_test
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"lumen/store"
+)
+
+var everySort = func() []store.CustomerSort {
+	var all []store.CustomerSort
+	for _, field := range []store.SortField{store.SortCreatedAt, store.SortUpdatedAt, store.SortEmail, store.SortName} {
+		for _, direction := range []store.SortDirection{store.Ascending, store.Descending} {
+			all = append(all, store.CustomerSort{Field: field, Direction: direction})
+		}
+	}
+	return all
+}()
+
+// inOrder returns the customers in the order of the sort: ties by id, in the same direction, and those without a name last
+// in either direction.
+func inOrder(sort store.CustomerSort, customers []store.Customer) []store.Customer {
+	sorted := slices.Clone(customers)
+	slices.SortFunc(sorted, func(a, b store.Customer) int {
+		order := 0
+		switch sort.Field {
+		case store.SortUpdatedAt:
+			order = a.UpdatedAt.Compare(b.UpdatedAt)
+		case store.SortEmail:
+			order = strings.Compare(a.EmailKey, b.EmailKey)
+		case store.SortName:
+			if (a.NameKey == nil) != (b.NameKey == nil) {
+				if a.NameKey == nil {
+					return 1
+				}
+				return -1
+			}
+			if a.NameKey != nil {
+				order = strings.Compare(*a.NameKey, *b.NameKey)
+			}
+		default:
+			order = a.CreatedAt.Compare(b.CreatedAt)
+		}
+		order = cmp.Or(order, strings.Compare(a.ID, b.ID))
+		if sort.Direction == store.Descending {
+			return -order
+		}
+		return order
+	})
+	return sorted
+}
+
+func live(customers []store.Customer) []store.Customer {
+	return slices.DeleteFunc(slices.Clone(customers), func(c store.Customer) bool { return c.DeletedAt != nil })
+}
+
+// all returns what the filter leaves, and checks the batches that it came in.
+func (s *shop) all(t testing.TB, filter store.CustomerFilter) []store.Customer {
+	t.Helper()
+	list := []store.Customer{}
+	short := false
+	for batch, err := range s.customers.All(s.ctx, filter) {
+		require.NoError(t, err)
+		require.False(t, short, "only the last batch is short")
+		require.LessOrEqual(t, len(batch), 500)
+		short = len(batch) < 500
+		list = append(list, batch...)
+	}
+	return list
+}
+
+// newLongShop has a thousand customers made at one and the same time, a tenth of them deleted, most of them with the name
+// of many others or none, some with an address of others. The other merchants have customers at the same places.
+func newLongShop(t *testing.T) (*shop, []store.Customer) {
+	t.Helper()
+	s := newShop(t)
+	names := []string{"Ann", "ann", "Émile", "Zoë", "Łukasz", "\U0010FFFE", "Straße", "a", "A b", "100%", "a_b", "a\U0001F600"}
+	countries := []string{"DE", "FR", "US"}
+	var writers sync.WaitGroup
+	for writer := range 8 {
+		writers.Go(func() {
+			random := rand.New(rand.NewPCG(uint64(writer), 7))
+			for i := range 125 {
+				in := store.CustomerInput{Email: store.Set(fmt.Sprintf("User%d.%d@Example.com", writer, i))}
+				if i%10 == 0 {
+					in = flagged(emailOf(fmt.Sprintf("shared%d@example.com", i%3)))
+				}
+				if random.IntN(10) < 7 {
+					in.Name = store.Set(names[random.IntN(len(names))])
+				}
+				if random.IntN(10) < 5 {
+					in.UserID = store.Set(fmt.Sprintf("U%%_%d", random.IntN(50)))
+				}
+				if random.IntN(10) < 8 {
+					in.BillingCountry = store.Set(countries[random.IntN(3)])
+				}
+				created, err := s.customers.Create(s.ctx, in)
+				if err != nil {
+					t.Errorf("create: %v", err)
+					return
+				}
+				if i%10 == 5 {
+					if _, err := s.customers.Delete(s.ctx, created.ID); err != nil {
+						t.Errorf("delete: %v", err)
+						return
+					}
+				}
+				if i%25 == 0 {
+					for _, other := range s.others {
+						if _, err := s.customers.Create(other, in); err != nil {
+							t.Errorf("create: %v", err)
+							return
+						}
+					}
+				}
+			}
+		})
+	}
+	writers.Wait()
+	s.exec(t, `UPDATE customers SET created_at = $1, updated_at = $1, deleted_at = CASE WHEN deleted_at IS NOT NULL THEN $1::timestamptz END`, longAgo)
+	s.exec(t, `ANALYZE customers`)
+
+	list := s.all(t, store.CustomerFilter{IncludeDeleted: true})
+	require.Equal(t, 1000, len(list))
+	require.Equal(t, inOrder(store.CustomerSort{Field: store.SortCreatedAt, Direction: store.Descending}, list), list)
+	return s, list
+}
+
+func ids(customers []store.Customer) []string {
+	list := make([]string, len(customers))
+	for i := range customers {
+		list[i] = customers[i].ID
+	}
+	return list
+}
+
+func TestPages(t *testing.T) {
+	t.Parallel()
+	s, everything := newLongShop(t)
+
+	t.Run("put together are the list", func(t *testing.T) {
+		t.Parallel()
+		for i, sort := range everySort {
+			sizes := []int{13, 50, 97, 226, 250} // the 904 that are not deleted are four pages of 226
+			if i == 1 || i == 6 {
+				sizes = append(sizes, 1)
+			}
+			t.Run(fmt.Sprint(sort), func(t *testing.T) {
+				t.Parallel()
+				want := inOrder(sort, live(everything))
+				require.Equal(t, 904, len(want))
+				for _, size := range sizes {
+					var cursor *string
+					for at := 0; at < len(want); at += size {
+						page, err := s.customers.List(s.ctx, store.PageQuery{Sort: sort, First: &size, After: cursor})
+						require.NoError(t, err)
+						end := min(at+size, len(want))
+						require.Equal(t, want[at:end], page.Customers)
+						require.Equal(t, []bool{end < len(want), at > 0}, []bool{page.HasNext, page.HasPrevious}, "size %d, %d to %d", size, at, end)
+						cursor = ptr(page.Cursor(len(page.Customers) - 1))
+					}
+					page, err := s.customers.List(s.ctx, store.PageQuery{Sort: sort, First: &size, After: cursor})
+					require.NoError(t, err)
+					require.Empty(t, page.Customers)
+					require.Equal(t, []bool{false, true}, []bool{page.HasNext, page.HasPrevious}, "after the end")
+
+					cursor = nil
+					for end := len(want); end > 0; end -= size {
+						page, err := s.customers.List(s.ctx, store.PageQuery{Sort: sort, Last: &size, Before: cursor})
+						require.NoError(t, err)
+						at := max(end-size, 0)
+						require.Equal(t, want[at:end], page.Customers)
+						require.Equal(t, []bool{end < len(want), at > 0}, []bool{page.HasNext, page.HasPrevious}, "size %d, %d to %d, backwards", size, at, end)
+						cursor = ptr(page.Cursor(0))
+					}
+					page, err = s.customers.List(s.ctx, store.PageQuery{Sort: sort, Last: &size, Before: cursor})
+					require.NoError(t, err)
+					require.Empty(t, page.Customers)
+					require.Equal(t, []bool{true, false}, []bool{page.HasNext, page.HasPrevious}, "before the start")
+				}
+			})
+		}
+	})
+
+	t.Run("of any range are exact", func(t *testing.T) {
+		t.Parallel()
+		orders, cursors := make(map[store.CustomerSort][]store.Customer), make(map[store.CustomerSort][]string)
+		for _, sort := range everySort {
+			orders[sort] = inOrder(sort, everything)
+			var after *string
+			for len(cursors[sort]) < len(everything) {
+				page, err := s.customers.List(s.ctx, store.PageQuery{
+					Sort: sort, First: ptr(250), After: after, Filter: store.CustomerFilter{IncludeDeleted: true},
+				})
+				require.NoError(t, err)
+				for i := range page.Customers {
+					cursors[sort] = append(cursors[sort], page.Cursor(i))
+				}
+				after = ptr(page.Cursor(len(page.Customers) - 1))
+			}
+		}
+		rapid.Check(t, func(r *rapid.T) {
+			sort := rapid.SampledFrom(everySort).Draw(r, "sort")
+			order := orders[sort]
+			query := store.PageQuery{Sort: sort}
+			query.Filter.IncludeDeleted = rapid.Bool().Draw(r, "includeDeleted")
+			kept := func(c store.Customer) bool { return query.Filter.IncludeDeleted || c.DeletedAt == nil }
+			if rapid.Bool().Draw(r, "filtered") {
+				query.Filter.BillingCountry = ptr("de")
+				all := kept
+				kept = func(c store.Customer) bool { return all(c) && c.BillingCountry != nil && *c.BillingCountry == "DE" }
+			}
+
+			// The bounds are often close to each other, the wrong way round, or rows that the list leaves out.
+			after, before := -1, len(order)
+			if rapid.Bool().Draw(r, "with after") {
+				after = rapid.IntRange(0, len(order)-1).Draw(r, "after")
+				query.After = &cursors[sort][after]
+			}
+			if rapid.Bool().Draw(r, "with before") {
+				before = rapid.IntRange(0, len(order)-1).Draw(r, "before")
+				if rapid.Bool().Draw(r, "near") {
+					before = min(max(after+rapid.IntRange(-2, 20).Draw(r, "distance"), 0), len(order)-1)
+				}
+				query.Before = &cursors[sort][before]
+			}
+			size, backwards := store.DefaultPageSize, false
+			switch rapid.IntRange(0, 4).Draw(r, "way") {
+			case 0:
+			case 1, 2:
+				size = rapid.IntRange(1, 250).Draw(r, "first")
+				query.First = &size
+			default:
+				size, backwards = rapid.IntRange(1, 250).Draw(r, "last"), true
+				query.Last = &size
+			}
+
+			// Between the bounds, then cut to the size; the rest is what lies before and after.
+			var within []int
+			for i, c := range order {
+				if kept(c) && i > after && i < before {
+					within = append(within, i)
+				}
+			}
+			if backwards {
+				within = within[max(len(within)-size, 0):]
+			} else {
+				within = within[:min(size, len(within))]
+			}
+			hasPrevious := slices.ContainsFunc(order[:min(after+1, len(order))], kept)
+			hasNext := before < len(order) && slices.ContainsFunc(order[before:], kept)
+			want := []store.Customer{}
+			if len(within) > 0 {
+				hasPrevious = slices.ContainsFunc(order[:within[0]], kept)
+				hasNext = slices.ContainsFunc(order[within[len(within)-1]+1:], kept)
+			}
+			for _, i := range within {
+				want = append(want, order[i])
+			}
+
+			page, err := s.customers.List(s.ctx, query)
+			require.NoError(r, err)
+			require.Equal(r, ids(want), ids(page.Customers))
+			require.Equal(r, []bool{hasNext, hasPrevious}, []bool{page.HasNext, page.HasPrevious}, "has next, has previous")
+			for i, at := range within {
+				require.Equal(r, cursors[sort][at], page.Cursor(i))
+			}
+		})
+	})
+
+	t.Run("are the newest fifty when nothing is asked", func(t *testing.T) {
+		t.Parallel()
+		page, err := s.customers.List(s.ctx, store.PageQuery{})
+		require.NoError(t, err)
+		require.Equal(t, live(everything)[:50], page.Customers)
+		require.Equal(t, []bool{true, false}, []bool{page.HasNext, page.HasPrevious})
+	})
+	t.Run("end with those without a name in either direction", func(t *testing.T) {
+		t.Parallel()
+		for _, direction := range []store.SortDirection{store.Ascending, store.Descending} {
+			page, err := s.customers.List(s.ctx, store.PageQuery{Sort: store.CustomerSort{Field: store.SortName, Direction: direction}, Last: ptr(250)})
+			require.NoError(t, err)
+			for _, c := range page.Customers {
+				require.Nil(t, c.Name)
+			}
+		}
+	})
+}
+
+func TestFilters(t *testing.T) {
+	t.Parallel()
+	s, _ := newLongShop(t)
+	// Times apart, a minute each, in an order of their own.
+	s.exec(t, `UPDATE customers SET created_at = $1::timestamptz + n * interval '1 minute', updated_at = $1::timestamptz + (2000 - n % 700) * interval '1 minute',
+			deleted_at = CASE WHEN deleted_at IS NOT NULL THEN $1::timestamptz + (2000 - n % 700) * interval '1 minute' END
+		FROM (SELECT id, row_number() OVER (ORDER BY email_key, id DESC) AS n FROM customers) AS t WHERE t.id = customers.id`, longAgo)
+	for i, in := range []store.CustomerInput{
+		{Email: store.Set("İ.Groß@Example.com"), Name: store.Set("ΟΔΟΣ"), UserID: store.Set("K\\x")},
+		{Email: store.Set("plain@example.com"), Name: store.Set("rene\u0301"), UserID: store.Set("' OR 1=1")},
+	} {
+		c := s.create(t, in)
+		s.age(t, c.ID, longAgo.Add(time.Duration(i)*time.Hour))
+	}
+	everything := s.all(t, store.CustomerFilter{IncludeDeleted: true})
+	require.Equal(t, 1002, len(everything))
+
+	// The model folds letter case as far as the data needs it.
+	folds := strings.NewReplacer("É", "é", "Ł", "ł", "ß", "ss", "ẞ", "ss", "Σ", "σ", "ς", "σ", "Ο", "ο", "Δ", "δ", "İ", "i\u0307", "e\u0301", "é", "\u212a", "k")
+	foldText := func(text string) string { return strings.ToLower(folds.Replace(text)) }
+	deref := func(text *string) string {
+		if text == nil {
+			return ""
+		}
+		return *text
+	}
+	within := func(at time.Time, r store.TimeRange) bool {
+		return (r.From == nil || !at.Before(*r.From)) && (r.Before == nil || at.Before(*r.Before))
+	}
+	model := func(f store.CustomerFilter) []store.Customer {
+		want := []store.Customer{}
+		for _, c := range everything {
+			if (f.IncludeDeleted || c.DeletedAt == nil) &&
+				(f.Email == nil || foldText(c.Email) == foldText(strings.TrimSpace(*f.Email))) &&
+				(f.UserID == nil || deref(c.UserID) == strings.TrimSpace(*f.UserID)) &&
+				(f.BillingCountry == nil || deref(c.BillingCountry) == strings.ToUpper(strings.TrimSpace(*f.BillingCountry))) &&
+				(f.Search == nil || slices.ContainsFunc([]string{c.Email, deref(c.Name), deref(c.UserID)}, func(text string) bool {
+					return strings.Contains(foldText(text), foldText(strings.TrimSpace(*f.Search)))
+				})) && within(c.CreatedAt, f.CreatedAt) && within(c.UpdatedAt, f.UpdatedAt) {
+				want = append(want, c)
+			}
+		}
+		return want
+	}
+	check := func(t require.TestingT, f store.CustomerFilter, sort store.CustomerSort) int {
+		want := model(f)
+		n, err := s.customers.Count(s.ctx, f)
+		require.NoError(t, err)
+		require.Equal(t, len(want), n)
+		var list []store.Customer
+		for batch, err := range s.customers.All(s.ctx, f) {
+			require.NoError(t, err)
+			list = append(list, batch...)
+		}
+		require.Equal(t, ids(want), ids(list))
+		page, err := s.customers.List(s.ctx, store.PageQuery{Filter: f, Sort: sort, First: ptr(250)})
+		require.NoError(t, err)
+		want = inOrder(sort, want)
+		require.Equal(t, ids(want[:min(250, len(want))]), ids(page.Customers))
+		require.Equal(t, []bool{len(want) > 250, false}, []bool{page.HasNext, page.HasPrevious})
+		return len(want)
+	}
+
+	searches := []string{
+		"an", "AN", "éM", "e\u0301mile", "ł", "straSSE", "STRAẞE", "%_", "0%", "a_b", "a\U0001F600", "user1.1", "User1.1@EXAMPLE", "@example.com", "u%_1", "\\x",
+		"\u212a\\X", "οδος", "i\u0307.gross", "' or", "é@", "example.comann", "nosuchthing", "  an ", "..",
+	}
+	t.Run("one by one", func(t *testing.T) {
+		t.Parallel()
+		newest := everySort[1]
+		some := everything[500]
+		for _, search := range searches {
+			if len([]rune(strings.TrimSpace(search))) >= 2 {
+				check(t, store.CustomerFilter{Search: &search, IncludeDeleted: true}, newest)
+			}
+		}
+		require.Zero(t, check(t, store.CustomerFilter{Search: ptr("example.comann")}, newest), "nothing spans two fields")
+		require.NotZero(t, check(t, store.CustomerFilter{Search: ptr("STRASSE")}, newest))
+		require.Equal(t, 1, check(t, store.CustomerFilter{Search: ptr("RENÉ")}, newest))
+		require.Equal(t, 1, check(t, store.CustomerFilter{Search: ptr("' OR 1")}, newest))
+		for _, email := range []string{some.Email, strings.ToUpper(some.Email), " " + strings.ToLower(some.Email) + "\n"} {
+			require.NotZero(t, check(t, store.CustomerFilter{Email: &email, IncludeDeleted: true}, newest))
+		}
+		require.Greater(t, check(t, store.CustomerFilter{Email: ptr("SHARED1@example.com")}, newest), 20)
+		require.Equal(t, 1, check(t, store.CustomerFilter{Email: ptr("i\u0307.gross@example.com")}, newest))
+		require.NotZero(t, check(t, store.CustomerFilter{UserID: ptr("U%_7")}, newest))
+		require.Zero(t, check(t, store.CustomerFilter{UserID: ptr("u%_7")}, newest), "a user id is exact")
+		for _, country := range []string{"de", "DE", " dE "} {
+			require.NotZero(t, check(t, store.CustomerFilter{BillingCountry: &country}, newest))
+		}
+		require.Zero(t, check(t, store.CustomerFilter{BillingCountry: ptr("JP")}, newest))
+
+		at := some.CreatedAt
+		one := store.TimeRange{From: &at, Before: ptr(at.Add(time.Millisecond))}
+		require.Equal(t, 1, check(t, store.CustomerFilter{CreatedAt: one, IncludeDeleted: true}, newest))
+		require.Zero(t, check(t, store.CustomerFilter{CreatedAt: store.TimeRange{From: &at, Before: &at}, IncludeDeleted: true}, newest))
+		require.Zero(t, check(t, store.CustomerFilter{CreatedAt: store.TimeRange{From: ptr(at.Add(time.Nanosecond)), Before: ptr(at.Add(time.Millisecond))}, IncludeDeleted: true}, newest),
+			"a nanosecond later is later")
+		require.Equal(t, 1, check(t, store.CustomerFilter{CreatedAt: store.TimeRange{From: &at, Before: ptr(at.Add(time.Nanosecond))}, IncludeDeleted: true}, newest))
+		elsewhere := at.In(time.FixedZone("", 14*3600))
+		require.Equal(t, 1, check(t, store.CustomerFilter{CreatedAt: store.TimeRange{From: &elsewhere, Before: ptr(at.Add(time.Millisecond))}, IncludeDeleted: true}, newest))
+		first, last := time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC)
+		require.Equal(t, 1002, check(t, store.CustomerFilter{CreatedAt: store.TimeRange{From: &first, Before: &last}, UpdatedAt: store.TimeRange{From: &first, Before: &last}, IncludeDeleted: true}, newest))
+		require.Equal(t, 906, check(t, store.CustomerFilter{}, newest))
+	})
+	t.Run("together", func(t *testing.T) {
+		t.Parallel()
+		maybe := func(r *rapid.T, what string, values ...string) *string {
+			if rapid.IntRange(0, 2).Draw(r, what+"?") > 0 {
+				return nil
+			}
+			return ptr(rapid.SampledFrom(values).Draw(r, what))
+		}
+		rapid.Check(t, func(r *rapid.T) {
+			f := store.CustomerFilter{
+				Email:          maybe(r, "email", "shared0@EXAMPLE.com", "Shared1@example.com", "user3.12@example.com"),
+				UserID:         maybe(r, "userId", "U%_1", "U%_22", "nobody"),
+				BillingCountry: maybe(r, "country", "de", "FR", "us"),
+				Search:         maybe(r, "search", "an", "sha", "U%", "ss", "1."),
+				IncludeDeleted: rapid.Bool().Draw(r, "includeDeleted"),
+			}
+			for _, to := range []*store.TimeRange{&f.CreatedAt, &f.UpdatedAt} {
+				for _, bound := range []**time.Time{&to.From, &to.Before} {
+					if rapid.IntRange(0, 3).Draw(r, "bound?") == 0 {
+						*bound = ptr(longAgo.Add(time.Duration(rapid.IntRange(0, 2200).Draw(r, "minute")) * time.Minute))
+					}
+				}
+			}
+			check(r, f, rapid.SampledFrom(everySort).Draw(r, "sort"))
+		})
+	})
+}
+
+// While rows come and go between two pages, those that are there throughout appear once.
+func TestPagesWhileRowsComeAndGo(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	random := rand.New(rand.NewPCG(1, 2))
+	names := []string{"Ann", "Bea", "Zoë", ""}
+	made := 0
+	add := func() string {
+		made++
+		in := store.CustomerInput{
+			Email: store.Set(fmt.Sprintf("%c%d@example.com", 'a'+random.IntN(26), made)), Name: store.Set(names[random.IntN(4)]),
+		}
+		id := s.create(t, in).ID
+		s.age(t, id, longAgo.Add(time.Duration(random.IntN(20))*time.Millisecond))
+		return id
+	}
+	var stay, leave []string
+	for range 120 {
+		stay = append(stay, add())
+		leave = append(leave, add())
+	}
+	for _, sort := range everySort {
+		if sort.Field == store.SortUpdatedAt {
+			continue // a deletion moves a row there
+		}
+		for _, backwards := range []bool{false, true} {
+			seen := make(map[string]int)
+			query := store.PageQuery{Sort: sort}
+			size := 1 + random.IntN(17)
+			for {
+				query.First, query.Last = &size, nil
+				if backwards {
+					query.First, query.Last = nil, &size
+				}
+				page, err := s.customers.List(s.ctx, query)
+				require.NoError(t, err)
+				for _, c := range page.Customers {
+					seen[c.ID]++
+				}
+				if more := page.HasNext && !backwards || page.HasPrevious && backwards; !more {
+					break
+				}
+				// The row that the cursor came from goes as well, when it may.
+				boundary := len(page.Customers) - 1
+				if backwards {
+					boundary = 0
+				}
+				cursor := page.Cursor(boundary)
+				query.After, query.Before = &cursor, nil
+				if backwards {
+					query.After, query.Before = nil, &cursor
+				}
+				gone := page.Customers[boundary].ID
+				if !slices.Contains(leave, gone) {
+					gone = leave[random.IntN(len(leave))]
+				}
+				leave = slices.DeleteFunc(leave, func(id string) bool { return id == gone })
+				_, err = s.customers.Delete(s.ctx, gone)
+				require.NoError(t, err)
+				leave = append(leave, add())
+			}
+			for id, n := range seen {
+				require.Equal(t, 1, n, "%v %s", sort, id)
+			}
+			for _, id := range stay {
+				require.Equal(t, 1, seen[id], "%v, backwards: %v", sort, backwards)
+			}
+		}
+	}
+}
+
+// The complete list holds its place while rows come and go, too; and it may be left early.
+func TestAllWhileRowsComeAndGo(t *testing.T) {
+	t.Parallel()
+	s, everything := newLongShop(t)
+	want := live(everything)
+
+	var seen []string
+	batches := 0
+	for batch, err := range s.customers.All(s.ctx, store.CustomerFilter{}) {
+		require.NoError(t, err)
+		seen = append(seen, ids(batch)...)
+		if batches++; batches == 1 {
+			require.Len(t, batch, 500)
+			_, err := s.customers.Delete(s.ctx, batch[499].ID) // the next batch starts from it
+			require.NoError(t, err)
+			s.create(t, emailOf("late@example.com"))
+		}
+	}
+	require.Equal(t, ids(want), seen)
+	require.Equal(t, 2, batches)
+
+	for batch, err := range s.customers.All(s.ctx, store.CustomerFilter{}) {
+		require.NoError(t, err)
+		require.Len(t, batch, 500)
+		break
+	}
+
+	t.Run("is one empty batch when there is nobody", func(t *testing.T) {
+		t.Parallel()
+		batches := 0
+		for batch, err := range s.customers.All(s.ctx, store.CustomerFilter{UserID: ptr("nobody")}) {
+			require.NoError(t, err)
+			require.Empty(t, batch)
+			batches++
+		}
+		require.Equal(t, 1, batches)
+	})
+	t.Run("is a whole number of batches", func(t *testing.T) {
+		t.Parallel()
+		require.Equal(t, 1000, len(s.all(t, store.CustomerFilter{CreatedAt: store.TimeRange{Before: ptr(longAgo.Add(time.Nanosecond))}, IncludeDeleted: true})))
+	})
+	t.Run("says at once what is wrong with the filter", func(t *testing.T) {
+		t.Parallel()
+		var errs []error
+		for batch, err := range s.customers.All(s.ctx, store.CustomerFilter{BillingCountry: ptr("XX")}) {
+			require.Nil(t, batch)
+			errs = append(errs, err)
+		}
+		require.Equal(t, []error{store.Invalid(store.NewFault("billingCountry", store.InvalidFormat))}, errs)
+	})
+}
+
+func TestListArguments(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	for i := range 3 {
+		s.create(t, emailOf(fmt.Sprintf("a%d@example.com", i)))
+	}
+	_, err := s.customers.Create(s.others[0], emailOf("theirs@example.com"))
+	require.NoError(t, err)
+	page, err := s.customers.List(s.ctx, store.PageQuery{})
+	require.NoError(t, err)
+	mine := page.Cursor(1)
+	page, err = s.customers.List(s.others[0], store.PageQuery{})
+	require.NoError(t, err)
+	theirs := page.Cursor(0)
+
+	fault := func(field string) store.Fault { return store.NewFault(field, store.InvalidFormat) }
+	both := store.Fault{Field: "last", Reason: store.InvalidFormat, Message: "first and last exclude each other"}
+	tooEarly, tooLate := time.Date(0, 12, 31, 0, 0, 0, 0, time.UTC), time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		query  store.PageQuery
+		faults []store.Fault
+	}{
+		"first of 0":               {store.PageQuery{First: ptr(0)}, []store.Fault{fault("first")}},
+		"first of -1":              {store.PageQuery{First: ptr(-1)}, []store.Fault{fault("first")}},
+		"first of 251":             {store.PageQuery{First: ptr(251)}, []store.Fault{fault("first")}},
+		"last of 0":                {store.PageQuery{Last: ptr(0)}, []store.Fault{fault("last")}},
+		"last of 251":              {store.PageQuery{Last: ptr(251)}, []store.Fault{fault("last")}},
+		"first and last":           {store.PageQuery{First: ptr(1), Last: ptr(1)}, []store.Fault{both}},
+		"first and last, both bad": {store.PageQuery{First: ptr(0), Last: ptr(0)}, []store.Fault{fault("first"), fault("last"), both}},
+		"an empty cursor":          {store.PageQuery{After: ptr("")}, []store.Fault{fault("after")}},
+		"a damaged cursor":         {store.PageQuery{Before: ptr(mine[:len(mine)-1])}, []store.Fault{fault("before")}},
+		"another merchant's":       {store.PageQuery{After: &theirs, Before: &theirs}, []store.Fault{fault("after"), fault("before")}},
+		"another sort's":           {store.PageQuery{After: &mine, Sort: store.CustomerSort{Field: store.SortName}}, []store.Fault{fault("after")}},
+		"another direction's":      {store.PageQuery{After: &mine, Sort: store.CustomerSort{Direction: store.Ascending}}, []store.Fault{fault("after")}},
+		"times beyond the calendar": {store.PageQuery{Filter: store.CustomerFilter{
+			CreatedAt: store.TimeRange{From: &tooEarly}, UpdatedAt: store.TimeRange{Before: &tooLate},
+		}}, []store.Fault{fault("createdAt"), fault("updatedAt")}},
+		"everything at once": {store.PageQuery{First: ptr(251), After: ptr("x"), Filter: store.CustomerFilter{
+			Email: ptr("nobody"), BillingCountry: ptr("XX"), Search: ptr("a"), UpdatedAt: store.TimeRange{From: &tooEarly},
+		}}, []store.Fault{fault("first"), fault("after"), fault("email"), fault("billingCountry"), fault("search"), fault("updatedAt")}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			page, err := s.customers.List(s.ctx, c.query)
+			require.Equal(t, store.Invalid(c.faults...), err)
+			require.Nil(t, page)
+		})
+	}
+	t.Run("the default order's cursor is that of the same order in words", func(t *testing.T) {
+		t.Parallel()
+		page, err := s.customers.List(s.ctx, store.PageQuery{After: &mine, Sort: everySort[1], First: ptr(250)})
+		require.NoError(t, err)
+		require.Len(t, page.Customers, 1)
+	})
+}

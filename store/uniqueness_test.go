@@ -1,0 +1,221 @@
+package store_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/text/unicode/norm"
+
+	"lumen/store"
+)
+
+// Many writers of one address, in whatever letters, through two stores, as of two processes: one of them wins.
+func TestOneAddressManyWriters(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	stores := []*store.Customers{s.customers, s.db.Store(t).Customers}
+	const rounds, writers = 20, 64
+
+	for round := range rounds {
+		email := fmt.Sprintf("Zoë.Straße%d@Bücher.example", round)
+		variants := []string{
+			email, strings.ToUpper(email), strings.ToLower(email), norm.NFD.String(email), norm.NFD.String(strings.ToUpper(email)),
+			fmt.Sprintf("zoë.STRASSE%d@xn--bcher-kva.example", round), " " + email + "\n",
+		}
+		// Every other writer moves a customer to the address instead of creating one there.
+		movers := make([]*store.Customer, writers)
+		for i := range movers {
+			if i%2 == 1 {
+				movers[i] = s.create(t, emailOf(fmt.Sprintf("mover%d.%d@example.com", round, i)))
+			}
+		}
+		errs := make([]error, writers)
+		var start, done sync.WaitGroup
+		start.Add(1)
+		for i := range writers {
+			in := emailOf(variants[i%len(variants)])
+			done.Go(func() {
+				start.Wait()
+				if mover := movers[i]; mover != nil {
+					_, errs[i] = stores[i/2%2].Update(s.ctx, mover.ID, in)
+				} else {
+					_, errs[i] = stores[i/2%2].Create(s.ctx, in)
+				}
+			})
+		}
+		start.Done()
+		done.Wait()
+
+		won := 0
+		for i, err := range errs {
+			switch {
+			case err == nil:
+				won++
+			case movers[i] != nil:
+				require.Equal(t, emailTakenOnUpdate, err)
+			default:
+				require.Equal(t, store.NewError(store.EmailTaken), err)
+			}
+		}
+		require.Equal(t, 1, won, "round %d", round)
+		n, err := s.customers.Count(s.ctx, store.CustomerFilter{Email: &email})
+		require.NoError(t, err)
+		require.Equal(t, 1, n, "round %d", round)
+	}
+}
+
+// hold is the time during which a row had an address: from the write that gave it, by the one clock (I5), to the one that
+// took it away. That clock is read while the writer has the address's lock, so the times of those who took one address
+// are in the order in which they took it; what ended is visible only after its time.
+type hold struct {
+	row       string
+	from      time.Time
+	until     time.Time // zero: to the end
+	unflagged bool
+}
+
+// refusal is an EMAIL_TAKEN with the times of the same clock before and after it.
+type refusal struct{ before, after time.Time }
+
+// Flagged and unflagged writers, movers and deleters of two addresses at once. Every unflagged success has to find the
+// address free, every refusal has to have a reason.
+func TestFlaggedAndUnflaggedWriters(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	stores := []*store.Customers{s.customers, s.db.Store(t).Customers}
+	keys := []string{"one@example.com", "two@example.com"}
+	spell := []func(string) string{strings.ToLower, strings.ToUpper}
+	const writers, steps = 16, 100
+
+	var mu sync.Mutex
+	holds := make(map[string][]*hold)       // by address
+	refusals := make(map[string][]*refusal) // by address
+	rows := make(map[string]*store.Customer)
+	succeeded := make(map[string]int)
+
+	var done sync.WaitGroup
+	for writer := range writers {
+		random := rand.New(rand.NewPCG(uint64(writer), 2026))
+		customers := stores[writer%2]
+		done.Go(func() {
+			var mine *store.Customer
+			var held *hold
+			for range steps {
+				key, unflagged := keys[random.IntN(2)], random.IntN(4) > 0
+				in := emailOf(spell[random.IntN(2)](key))
+				in.DangerouslyAllowSameEmailForDifferentCustomers = !unflagged
+				before := s.now(t)
+				var after *store.Customer
+				var err error
+				var what string
+				switch {
+				case mine == nil:
+					what = "create"
+					after, err = customers.Create(s.ctx, in)
+				case random.IntN(2) > 0:
+					what = "update"
+					after, err = customers.Update(s.ctx, mine.ID, in)
+				default:
+					what = "delete"
+					after, err = customers.Delete(s.ctx, mine.ID)
+				}
+				if err != nil {
+					if store.AsError(err).Code != store.EmailTaken || !unflagged {
+						t.Errorf("%s: %v", what, err)
+						return
+					}
+					refused := &refusal{before, s.now(t)}
+					mu.Lock()
+					refusals[key] = append(refusals[key], refused)
+					mu.Unlock()
+					continue
+				}
+				mu.Lock()
+				succeeded[fmt.Sprint(what, " unflagged:", unflagged && what != "delete")]++
+				moved := mine == nil || after.EmailKey != mine.EmailKey
+				if held != nil && (moved || what == "delete") {
+					held.until = after.UpdatedAt
+				}
+				if moved {
+					held = &hold{row: after.ID, from: after.UpdatedAt, unflagged: unflagged}
+					holds[key] = append(holds[key], held)
+				}
+				rows[after.ID] = after
+				mu.Unlock()
+				if mine = after; what == "delete" {
+					mine, held = nil, nil
+				}
+			}
+		})
+	}
+	done.Wait()
+
+	for _, key := range keys {
+		for _, one := range holds[key] {
+			if !one.unflagged {
+				continue
+			}
+			for _, other := range holds[key] {
+				held := other.from.Before(one.from) && (other.until.IsZero() || other.until.After(one.from))
+				require.False(t, other != one && held, "%+v was let in beside %+v", one, other)
+			}
+		}
+		for _, refused := range refusals[key] {
+			require.True(t, slices.ContainsFunc(holds[key], func(h *hold) bool {
+				return !h.from.After(refused.after) && (h.until.IsZero() || !h.until.Before(refused.before))
+			}), "nobody had %s at the time of %+v", key, refused)
+		}
+	}
+	for _, what := range []string{"create unflagged:true", "create unflagged:false", "update unflagged:true", "update unflagged:false", "delete unflagged:false"} {
+		require.NotZero(t, succeeded[what], what)
+	}
+	require.NotEmpty(t, refusals)
+
+	// What is stored is what the writers were told.
+	unmarked := make(map[string]int)
+	found := make(map[string]*store.Customer)
+	for batch, err := range s.customers.All(s.ctx, store.CustomerFilter{IncludeDeleted: true}) {
+		require.NoError(t, err)
+		for _, c := range batch {
+			found[c.ID] = &c
+			if c.DeletedAt == nil && !c.EmailShared {
+				unmarked[c.EmailKey]++
+			}
+		}
+	}
+	require.Equal(t, rows, found)
+	for key, n := range unmarked {
+		require.LessOrEqual(t, n, 1, key)
+	}
+	t.Logf("%v, %d refused", succeeded, len(refusals[keys[0]])+len(refusals[keys[1]]))
+}
+
+// The check alone would let both in: neither sees what the other has not committed. A writer that waits for the address
+// has to look after the wait.
+func TestUnflaggedWriterWaitsForAFlaggedOne(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	const rounds = 50
+	for round := range rounds {
+		email := fmt.Sprintf("pair%d@example.com", round)
+		var flaggedRow, plainRow *store.Customer
+		var flaggedErr, plainErr error
+		var done sync.WaitGroup
+		done.Go(func() { flaggedRow, flaggedErr = s.customers.Create(s.ctx, flagged(emailOf(email))) })
+		done.Go(func() { plainRow, plainErr = s.customers.Create(s.ctx, emailOf(email)) })
+		done.Wait()
+		require.NoError(t, flaggedErr)
+		require.True(t, flaggedRow.EmailShared)
+		if plainErr != nil {
+			require.Equal(t, store.NewError(store.EmailTaken), plainErr)
+			continue
+		}
+		require.False(t, plainRow.CreatedAt.After(flaggedRow.CreatedAt), "it was let in, so it came first")
+	}
+}
