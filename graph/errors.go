@@ -7,9 +7,12 @@ import (
 	"log/slog"
 	"regexp"
 	"runtime/debug"
+	"slices"
+	"unicode/utf8"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
+	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"lumen/graph/model"
@@ -58,7 +61,7 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 		switch code, _ := library.Extensions["code"].(string); code {
 		case errcode.ParseFailed, errcode.ValidationFailed:
 			return &gqlerror.Error{
-				Message: wording(library.Message), Path: library.Path, Locations: library.Locations,
+				Message: wording(library.Message), Path: shortened(library.Path), Locations: library.Locations,
 				Extensions: map[string]any{"code": code},
 			}
 		}
@@ -97,17 +100,26 @@ func (p presenter) recovered(ctx context.Context, cause any) error {
 var (
 	foundValue      = regexp.MustCompile(`(?s), found .*$`)
 	unexpectedValue = regexp.MustCompile(`(?s)^(Unexpected|Expected \S+, found) (String|BlockString|Int|Float)\b.*$`)
+	unfitValue      = regexp.MustCompile(`(?s)^(.*? cannot represent .*? value): .*$`)
+	unknownEnum     = regexp.MustCompile(`(?s)^Value .* (does not exist in "\S+" enum\.)$`)
 	invalidEnum     = regexp.MustCompile(`(?s)^.* is not a valid (\w+)$`)
 	convertedValue  = regexp.MustCompile(`(?s)^cannot use value .* as (\w+)$`)
+	suggestion      = regexp.MustCompile(`(?s) Did you mean .*$`) // the library turns off only some of them
 	longName        = regexp.MustCompile(`(?s)"([^"]{64})[^"]+"`)
 )
+
+// maxName is the longest name that is repeated whole, in characters.
+const maxName = 64
 
 // maxWording is the longest message of the library's that is passed on, in characters.
 const maxWording = 300
 
 func wording(message string) string {
+	message = suggestion.ReplaceAllString(message, "")
 	message = unexpectedValue.ReplaceAllString(message, "$1 $2")
 	message = foundValue.ReplaceAllString(message, "")
+	message = unfitValue.ReplaceAllString(message, "$1")
+	message = unknownEnum.ReplaceAllString(message, "Value $1")
 	message = invalidEnum.ReplaceAllString(message, "not a valid $1")
 	message = convertedValue.ReplaceAllString(message, "cannot be used as $1")
 	message = longName.ReplaceAllString(message, `"$1..."`)
@@ -115,4 +127,15 @@ func wording(message string) string {
 		message = string(runes[:maxWording-3]) + "..."
 	}
 	return message
+}
+
+// shortened returns the path with the names in it cut, which may be keys of a variable's and of any length.
+func shortened(path ast.Path) ast.Path {
+	short := slices.Clone(path)
+	for i, step := range short {
+		if name, ok := step.(ast.PathName); ok && utf8.RuneCountInString(string(name)) > maxName {
+			short[i] = ast.PathName(string([]rune(string(name))[:maxName]) + "...")
+		}
+	}
+	return short
 }

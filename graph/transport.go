@@ -28,6 +28,9 @@ var _ graphql.Transport = transport{}
 // maxBody is the largest body that is read, in bytes.
 const maxBody = 64 << 10
 
+// maxFaults is how many of a document's faults are named. A short document can have thousands.
+const maxFaults = 10
+
 // The media types of replies.
 const (
 	responseType = "application/graphql-response+json"
@@ -59,6 +62,7 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 
 	operation, refused := executor.CreateOperationContext(ctx, params)
 	if refused != nil {
+		refused = refused[:min(len(refused), maxFaults)]
 		// The media type for GraphQL has a status for a document that was refused; plain JSON says it in the body.
 		status := http.StatusOK
 		if accepts(r) == responseType {

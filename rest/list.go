@@ -5,12 +5,17 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 
 	"lumen/store"
 )
+
+// malformed stands for a value that is not percent-encoded text. Like others that are not UTF-8 it is refused.
+const malformed = "\xff"
 
 // readQuery reads the list's parameters. Unknown ones are ignored; a known one that is repeated, malformed or out of
 // range is InvalidInput, all of them together.
@@ -20,15 +25,27 @@ func readQuery(raw string) (store.PageQuery, error) {
 	bad := func(name string) {
 		faults = append(faults, store.NewFault(name, store.InvalidFormat))
 	}
-	values, err := url.ParseQuery(raw)
-	if err != nil {
-		return query, store.NewError(store.InvalidInput)
+	values := make(map[string][]string)
+	for pair := range strings.SplitSeq(raw, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		name, err := url.QueryUnescape(name)
+		if err != nil {
+			continue // it is none of the known ones
+		}
+		if value, err = url.QueryUnescape(value); err != nil {
+			value = malformed
+		}
+		values[name] = append(values[name], value)
 	}
 	text := func(name string) *string {
 		switch given := values[name]; len(given) {
 		case 0:
 			return nil
 		case 1:
+			if !utf8.ValidString(given[0]) {
+				bad(name)
+				return nil
+			}
 			return &given[0]
 		default:
 			bad(name)

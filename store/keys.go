@@ -106,9 +106,9 @@ func (k *Keys) Create(ctx context.Context, want NewKey) (Key, error) {
 	if name != "" {
 		key.Name = &name
 	}
-	insert := k.db.NewInsert().Model(&key).ExcludeColumn("created_at", "expires_at", "revoked_at", "last_used_at").
+	insert := k.db.NewInsert().Model(&key).ExcludeColumn("created_at", "revoked_at", "last_used_at").
 		Value("digest", "?", want.Secret.digest()).Returning(keyColumns)
-	if want.Expires != nil {
+	if want.Expires != nil { // Bun disregards the value of a column that is excluded
 		insert = insert.Value("expires_at", "date_trunc('milliseconds', clock_timestamp() + ? * interval '1 millisecond')", want.Expires.Milliseconds())
 	}
 	switch _, err := insert.Exec(ctx); {

@@ -50,7 +50,7 @@ func (c devCommand) Run(ctx context.Context, t terminal) error {
 			return err
 		}
 	}
-	postgres, err := embedded.Start(ctx, embedded.Config{DataDir: folder, Notice: say})
+	postgres, err := embedded.Start(ctx, embedded.Config{DataDir: folder, Reset: c.Reset, Notice: say})
 	if err != nil {
 		return err
 	}

@@ -34,16 +34,15 @@ type program struct {
 type terminal struct{ out, err io.Writer }
 
 func main() {
-	os.Exit(run(os.Args[1:], terminal{os.Stdout, os.Stderr}))
-}
-
-// run executes one command line and returns the exit code: 0, 1 for a failure, 2 for a command line that is not one.
-func run(args []string, t terminal) (code int) {
 	// A second signal ends the program at once: the first one restores the default.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], terminal{os.Stdout, os.Stderr}))
+}
 
+// run executes one command line until it has ended or ctx is done, and returns the exit code: 0, 1 for a failure, 2 for a
+// command line that is not one.
+func run(ctx context.Context, args []string, t terminal) (code int) {
 	var p program
 	exited := -1
 	parser, err := kong.New(&p,

@@ -158,7 +158,7 @@ type UserError struct {
 	// What went wrong, for programs.
 	Code UserErrorCode `json:"code"`
 	// The argument at fault, as a path from the mutation's arguments: `["input", "email"]`.
-	Field []string `json:"field"`
+	Field []string `json:"field,omitempty"`
 	// What went wrong, for people.
 	Message string `json:"message"`
 	// Why a value was refused; null unless the code is `INVALID_INPUT`.

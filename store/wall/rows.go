@@ -3,8 +3,10 @@ package wall
 import (
 	"database/sql/driver"
 	stdbinary "encoding/binary"
+	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -86,7 +88,11 @@ func decode(oid uint32, raw []byte) (driver.Value, error) {
 	case pgtype.Int8OID:
 		return int64(stdbinary.BigEndian.Uint64(raw)), nil
 	case pgtype.TimestamptzOID:
-		return time.UnixMicro(int64(stdbinary.BigEndian.Uint64(raw)) + microsecondsTo2000).UTC(), nil
+		since2000 := int64(stdbinary.BigEndian.Uint64(raw))
+		if since2000 == math.MaxInt64 || since2000 == math.MinInt64 {
+			return nil, errors.New("an infinite time")
+		}
+		return time.UnixMicro(since2000 + microsecondsTo2000).UTC(), nil
 	default:
 		return nil, fmt.Errorf("no decoding for type OID %d", oid)
 	}

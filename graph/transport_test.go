@@ -1,0 +1,99 @@
+package graph
+
+import (
+	"bytes"
+	stdjson "encoding/json"
+	"io"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/stretchr/testify/require"
+
+	"lumen/store"
+)
+
+func readBody(body []byte) (*graphql.RawParams, error) {
+	r := httptest.NewRequest(http.MethodPost, "/graphql", bytes.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	return readParams(httptest.NewRecorder(), r)
+}
+
+// FuzzGraphQLBody holds that a body is read or refused, never with a panic; that what is read is UTF-8, one object and
+// without a key twice; and that numbers in variables keep their value and never become text.
+func FuzzGraphQLBody(f *testing.F) {
+	for _, body := range []string{
+		`{"query":"{merchant{id}}"}`, `{"query":"","variables":null,"operationName":null,"extensions":{}}`, `{"query":"q","variables":{"a":1,"b":1.5,"c":-0,"d":1e3,"e":9223372036854775807,"f":9223372036854775808,"g":"5","h":[true,null]}}`,
+		`{"query":"q","operationName":"Q","extensions":{"persistedQuery":{"version":1}}}`, `{"query":null}`, `{"query":5}`, `{}`, `[]`, `null`, ``, `{"QUERY":"q"}`, `{"query":"a","query":"b"}`, `{"query":"a","variables":{"x":1,"x":2}}`,
+		`{"query":"a","variables":[]}`, `{"query":"a","variables":"x"}`, `{"query":"\ud800"}`, `{"query":"\ud83d\ude00"}`, "{\"query\":\"\xff\"}", `{"query":"q"}x`, `{"query":"q","variables":{"x":1e999}}`, `{"query":"q","variables":{"x":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}}`,
+		`{"query":"{a(b:\"\\ud800\")}"}`, `{"query":"q","variables":{"x":-0.0,"y":1E-400,"z":123456789012345678901234567890}}`,
+	} {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		params, err := readBody(body)
+		if err != nil {
+			code := store.AsError(err).Code
+			require.True(t, code == store.BadRequest || code == store.PayloadTooLarge && len(body) > maxBody, "%v", err)
+			return
+		}
+		require.LessOrEqual(t, len(body), maxBody)
+		require.True(t, utf8.Valid(body))
+		require.True(t, stdjson.Valid(body))
+
+		decoder := stdjson.NewDecoder(bytes.NewReader(body))
+		decoder.UseNumber()
+		var loose map[string]any
+		require.NoError(t, decoder.Decode(&loose))
+		_, err = decoder.Token()
+		require.ErrorIs(t, err, io.EOF)
+		require.Equal(t, loose["query"], params.Query)
+		name, _ := loose["operationName"].(string)
+		require.Equal(t, name, params.OperationName)
+		variables, _ := loose["variables"].(map[string]any)
+		require.Len(t, params.Variables, len(variables))
+		for key, value := range variables {
+			same(t, value, params.Variables[key])
+		}
+	})
+}
+
+// same holds that a variable is what the body says.
+func same(t *testing.T, said, read any) {
+	t.Helper()
+	switch said := said.(type) {
+	case stdjson.Number:
+		switch read := read.(type) {
+		case int64:
+			f, err := said.Float64()
+			require.NoError(t, err)
+			require.InDelta(t, f, float64(read), math.Abs(f)*1e-15)
+		case float64:
+			f, err := said.Float64()
+			require.NoError(t, err)
+			require.Equal(t, f, read)
+		default:
+			require.Failf(t, "no number", "%s became %T", said, read)
+		}
+	case []any:
+		list, ok := read.([]any)
+		require.True(t, ok)
+		require.Len(t, list, len(said))
+		for i := range said {
+			same(t, said[i], list[i])
+		}
+	case map[string]any:
+		object, ok := read.(map[string]any)
+		require.True(t, ok)
+		require.Len(t, object, len(said))
+		for key := range said {
+			same(t, said[key], object[key])
+		}
+	default:
+		require.Equal(t, said, read)
+	}
+}
