@@ -1,0 +1,690 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
+
+	"lumen/store"
+	"lumen/store/storetest"
+	"lumen/store/wall"
+)
+
+// These tests hold I1 by taking one of its two guards away. With row-level security off, the predicates in the code must
+// keep merchants apart; with a predicate cut out of the SQL on its way to Postgres, row-level security must. That the cut
+// is real is shown with both gone: then rows do leak.
+
+// The merchants hold identical customers; the one in the middle is who asks.
+const (
+	isolationAsker = "merchant_2"
+	isolationOther = "merchant_3"
+)
+
+// predicate is a place in a statement that names the merchant: the n-th of them in the text, whose literals are masked.
+type predicate struct {
+	text string
+	n    int
+}
+
+// predicateForms are all ways in which a statement names the merchant, with what a forgetful one would say. They keep $1
+// typed, so that the statement stays one that Postgres accepts.
+var predicateForms = []struct {
+	form  *regexp.Regexp
+	cutTo string
+}{
+	{regexp.MustCompile(`(\b\w+\.)?merchant_id = \$1`), "$$1::text IS NOT NULL"},
+	{regexp.MustCompile(`c\.merchant_id = '[^']*'`), "TRUE"},
+	{regexp.MustCompile(`\$1 AS merchant_id`), "'" + isolationOther + "'::text AS merchant_id"},
+}
+
+var isolationLiterals = regexp.MustCompile(`'[^']*'`)
+
+// forgetter is a driver.Connector in front of the wall's. It notes every statement, and cuts a predicate.
+type forgetter struct {
+	driver.Connector
+
+	mu         sync.Mutex
+	cut        *predicate // nil cuts none
+	all        bool       // cut every one
+	happened   int
+	met        map[predicate]bool // since the last forget
+	predicates map[predicate]bool
+	functions  map[string]bool // those of the store that were on the stack
+	masked     map[string]bool
+}
+
+func (f *forgetter) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := f.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &forgetfulConn{conn.(walledConn), f}, nil
+}
+
+// walledConn is what database/sql may use of the wall's connections.
+type walledConn interface {
+	driver.Conn
+	driver.ConnBeginTx
+	driver.ConnPrepareContext
+	driver.ExecerContext
+	driver.NamedValueChecker
+	driver.Pinger
+	driver.QueryerContext
+	driver.SessionResetter
+	driver.Validator
+}
+
+type forgetfulConn struct {
+	walledConn
+	forgetter *forgetter
+}
+
+func (c *forgetfulConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	return c.walledConn.QueryContext(ctx, c.forgetter.rewrite(query), args)
+}
+
+func (c *forgetfulConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	return c.walledConn.ExecContext(ctx, c.forgetter.rewrite(query), args)
+}
+
+// rewrite notes the statement and returns it without what is to be cut.
+func (f *forgetter) rewrite(query string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.noteStack()
+	masked := isolationLiterals.ReplaceAllString(query, "'?'")
+	f.masked[masked] = true
+	n := 0
+	for _, form := range predicateForms {
+		query = form.form.ReplaceAllStringFunc(query, func(found string) string {
+			p := predicate{masked, n}
+			n++
+			f.met[p], f.predicates[p] = true, true
+			if !f.all && (f.cut == nil || *f.cut != p) {
+				return found
+			}
+			f.happened++
+			return form.form.ReplaceAllString(found, form.cutTo)
+		})
+	}
+	return query
+}
+
+func (f *forgetter) noteStack() {
+	callers := make([]uintptr, 64)
+	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers)])
+	for more := true; more; {
+		var frame runtime.Frame
+		frame, more = frames.Next()
+		if name, ok := strings.CutPrefix(frame.Function, "lumen/store."); ok {
+			f.functions[strings.SplitN(name, ".func", 2)[0]] = true
+		}
+	}
+}
+
+func (f *forgetter) forget(cut *predicate, all bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.cut, f.all, f.happened, f.met = cut, all, 0, map[predicate]bool{}
+}
+
+func (f *forgetter) cuts() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.happened
+}
+
+// isolated is a database with its customers, reached through a forgetter.
+type isolated struct {
+	db        *storetest.Database
+	forgetter *forgetter
+	customers *store.Customers
+	ctx       context.Context     // the asker's
+	rows      map[string][]string // as kept, nil when an operation may have changed them
+}
+
+func isolate(t *testing.T) *isolated {
+	t.Helper()
+	i := &isolated{db: storetest.New(t)}
+	for _, statement := range []string{
+		`INSERT INTO merchants (id, name) SELECT 'merchant_' || m, 'Acme' FROM generate_series(1, 3) AS m`,
+		`CREATE SCHEMA kept`,
+		`CREATE TABLE kept.customers (LIKE public.customers)`,
+		`INSERT INTO kept.customers ` + identicalCustomers(1, 12),
+	} {
+		_, err := i.db.Superuser().Exec(t.Context(), statement)
+		require.NoError(t, err)
+	}
+	config, err := pgx.ParseConfig(i.db.AppURL())
+	require.NoError(t, err)
+	merchant := func(ctx context.Context) (string, bool) {
+		credential, ok := store.CredentialFrom(ctx)
+		return credential.Merchant.ID, ok
+	}
+	i.forgetter = &forgetter{
+		Connector: wall.NewConnector(config, merchant),
+		met:       map[predicate]bool{}, predicates: map[predicate]bool{}, functions: map[string]bool{}, masked: map[string]bool{},
+	}
+	pool := sql.OpenDB(i.forgetter)
+	t.Cleanup(func() { _ = pool.Close() })
+	i.customers = store.NewCustomers(bun.NewDB(pool, pgdialect.New()))
+	i.ctx = store.WithCredential(t.Context(), store.Credential{Access: store.WriteAccess, Merchant: store.Merchant{ID: isolationAsker}})
+	return i
+}
+
+// identicalCustomers selects customers from first to last, of each merchant. A greater number is older; the fifth is deleted.
+func identicalCustomers(first, last int) string {
+	return fmt.Sprintf(`(merchant_id, id, email, email_key, email_shared, name, name_key, user_id, billing_country, search_key,
+		                 created_at, updated_at, deleted_at)
+		SELECT 'merchant_' || m, 'cust_' || m || '_' || c, 'c' || c || '@example.com', 'c' || c || '@example.com', false, 'Ann ' || c, 'ann ' || c,
+		       'user' || c, CASE WHEN c <= 5 THEN 'DE' END, E'c' || c || E'@example.com\nann ' || c || E'\nuser' || c,
+		       timestamptz '2026-01-01Z' - c * interval '1 hour', timestamptz '2026-01-02Z' - c * interval '1 minute',
+		       CASE WHEN c = 5 THEN timestamptz '2026-01-03Z' END
+		FROM generate_series(1, 3) AS m, generate_series(%d, %d) AS c`, first, last)
+}
+
+// withoutRowSecurity takes the database's guard away.
+func (i *isolated) withoutRowSecurity(t *testing.T) *isolated {
+	t.Helper()
+	_, err := i.db.Superuser().Exec(t.Context(), "ALTER TABLE customers DISABLE ROW LEVEL SECURITY")
+	require.NoError(t, err)
+	return i
+}
+
+// dump returns all rows of customers, by merchant, in full.
+func (i *isolated) dump(t *testing.T) map[string][]string {
+	t.Helper()
+	rows, err := i.db.Superuser().Query(t.Context(), "SELECT merchant_id, c::text FROM customers AS c ORDER BY merchant_id, id")
+	require.NoError(t, err)
+	defer rows.Close()
+	all := map[string][]string{}
+	for rows.Next() {
+		var merchant, row string
+		require.NoError(t, rows.Scan(&merchant, &row))
+		all[merchant] = append(all[merchant], row)
+	}
+	require.NoError(t, rows.Err())
+	return all
+}
+
+// outcome is what an operation told its caller, and what it did to the rows of the others.
+type outcome struct {
+	Customers               string // their owners and ids, in order; "new" for an id that was made
+	Count                   int
+	HasNext, HasPrevious    bool
+	Code                    store.Code
+	OthersRead, OthersWrote bool
+}
+
+// told is what an operation returns.
+type told struct {
+	customers []store.Customer
+	count     int
+	page      *store.Page
+}
+
+// operation is one use of Customers by the asker.
+type operation struct {
+	method string // of *store.Customers
+	name   string
+	before string // SQL that prepares the rows, as the superuser
+	run    func(context.Context, *store.Customers) (told, error)
+}
+
+// perform runs the operation on fresh rows.
+func (i *isolated) perform(t *testing.T, op operation) outcome {
+	t.Helper()
+	if i.rows == nil || op.before != "" {
+		reset := "SET LOCAL synchronous_commit = off; DELETE FROM customers; INSERT INTO customers SELECT * FROM kept.customers; " + op.before
+		_, err := i.db.Superuser().Exec(t.Context(), reset, pgx.QueryExecModeSimpleProtocol)
+		require.NoError(t, err)
+	}
+	before := i.rows
+	if before == nil || op.before != "" {
+		before = i.dump(t)
+	}
+	got, err := op.run(i.ctx, i.customers)
+	after := i.dump(t)
+	if i.rows = nil; reflect.DeepEqual(before, after) && op.before == "" {
+		i.rows = maps.Clone(after)
+	}
+	before = maps.Clone(before)
+
+	var out outcome
+	if err != nil {
+		out.Code = store.AsError(err).Code
+	}
+	if got.page != nil {
+		got.customers = got.page.Customers
+		out.HasNext, out.HasPrevious = got.page.HasNext, got.page.HasPrevious
+	}
+	out.Count = got.count
+	var ids []string
+	for _, c := range got.customers {
+		if !regexp.MustCompile(`^cust_[123]_\d+$`).MatchString(c.ID) {
+			c.ID = "new"
+		}
+		ids = append(ids, c.MerchantID+"/"+c.ID)
+		out.OthersRead = out.OthersRead || c.MerchantID != isolationAsker
+	}
+	out.Customers = strings.Join(ids, " ")
+	delete(before, isolationAsker)
+	delete(after, isolationAsker)
+	out.OthersWrote = !reflect.DeepEqual(before, after)
+	return out
+}
+
+func isolationOperations() []operation {
+	one := func(c *store.Customer, err error) (told, error) {
+		if c == nil {
+			return told{}, err
+		}
+		return told{customers: []store.Customer{*c}}, err
+	}
+	list := func(name string, query func(context.Context, *store.Customers) store.PageQuery, before string) operation {
+		return operation{"List", name, before, func(ctx context.Context, c *store.Customers) (told, error) {
+			page, err := c.List(ctx, query(ctx, c))
+			return told{page: page}, err
+		}}
+	}
+	plain := func(query store.PageQuery) func(context.Context, *store.Customers) store.PageQuery {
+		return func(context.Context, *store.Customers) store.PageQuery { return query }
+	}
+	email := func(address string, flag bool) store.CustomerInput {
+		return store.CustomerInput{Email: store.Set(address), DangerouslyAllowSameEmailForDifferentCustomers: flag}
+	}
+	const mine, others = "cust_2_1", "cust_3_1"
+	// Only others hold c4, among the live.
+	const releaseC4 = `UPDATE customers SET deleted_at = updated_at WHERE merchant_id = 'merchant_2' AND email = 'c4@example.com'`
+
+	const onlyInBetween = `UPDATE customers SET deleted_at = updated_at WHERE merchant_id = 'merchant_2' AND id NOT IN ('cust_2_2', 'cust_2_3')`
+
+	operations := []operation{
+		{"Create", "a new address", "", func(ctx context.Context, c *store.Customers) (told, error) {
+			return one(c.Create(ctx, email("new@example.com", false)))
+		}},
+		{"Create", "a new address, flagged", "", func(ctx context.Context, c *store.Customers) (told, error) {
+			return one(c.Create(ctx, email("new@example.com", true)))
+		}},
+		{"Create", "an address that only others hold", releaseC4, func(ctx context.Context, c *store.Customers) (told, error) {
+			return one(c.Create(ctx, email("c4@example.com", false)))
+		}},
+		{"Update", "an address that only others hold", releaseC4, func(ctx context.Context, c *store.Customers) (told, error) {
+			return one(c.Update(ctx, mine, email("c4@example.com", false)))
+		}},
+		list("a probe of a range that is empty", func(_ context.Context, c *store.Customers) store.PageQuery {
+			return store.PageQuery{After: new(isolationCursor(c, store.CustomerSort{}, 1)), First: new(3)}
+		}, `UPDATE customers SET deleted_at = updated_at WHERE merchant_id = 'merchant_2'`),
+		{"GetMany", "ids of all merchants", "", func(ctx context.Context, c *store.Customers) (told, error) {
+			found, err := c.GetMany(ctx, []string{"cust_1_1", "cust_2_1", "cust_3_1", "cust_2_2"})
+			var all []store.Customer
+			for _, id := range slices.Sorted(maps.Keys(found)) {
+				all = append(all, *found[id])
+			}
+			return told{customers: all}, err
+		}},
+	}
+	for whose, id := range map[string]string{"one's own customer": mine, "another merchant's customer": others} {
+		operations = append(operations,
+			operation{"Get", whose, "", func(ctx context.Context, c *store.Customers) (told, error) { return one(c.Get(ctx, id)) }},
+			operation{"Delete", whose, "", func(ctx context.Context, c *store.Customers) (told, error) { return one(c.Delete(ctx, id)) }},
+			operation{"Update", whose, "", func(ctx context.Context, c *store.Customers) (told, error) {
+				return one(c.Update(ctx, id, store.CustomerInput{Name: store.Set("Changed")}))
+			}},
+			operation{"Update", whose + ", flagged", "", func(ctx context.Context, c *store.Customers) (told, error) {
+				return one(c.Update(ctx, id, email("c2@example.com", true)))
+			}},
+		)
+	}
+
+	when := func(text string) *time.Time {
+		at, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			panic(err)
+		}
+		return &at
+	}
+	secondBatch := map[string]string{
+		"no filter":    `INSERT INTO customers ` + identicalCustomers(13, 510),
+		"deleted, too": `INSERT INTO customers ` + identicalCustomers(13, 510),
+	}
+	filters := map[string]store.CustomerFilter{
+		"no filter":       {},
+		"email":           {Email: new("C2@example.com")},
+		"user id":         {UserID: new("user2")},
+		"billing country": {BillingCountry: new("de")},
+		"search":          {Search: new("ANN 3")},
+		"created at":      {CreatedAt: store.TimeRange{From: when("2025-12-31T20:00:00Z"), Before: when("2026-01-01T00:00:00Z")}},
+		"updated at":      {UpdatedAt: store.TimeRange{From: when("2026-01-01T23:55:00Z"), Before: when("2026-01-02T00:00:00Z")}},
+		"deleted, too":    {IncludeDeleted: true},
+	}
+	for name, filter := range filters {
+		operations = append(operations,
+			list("filtered by "+name, plain(store.PageQuery{Filter: filter}), ""),
+			operation{"Count", name, "", func(ctx context.Context, c *store.Customers) (told, error) {
+				n, err := c.Count(ctx, filter)
+				return told{count: n}, err
+			}},
+			operation{"All", name, secondBatch[name], func(ctx context.Context, c *store.Customers) (told, error) {
+				var all []store.Customer
+				for batch, err := range c.All(ctx, filter) {
+					if err != nil {
+						return told{}, err
+					}
+					all = append(all, batch...)
+				}
+				return told{customers: all}, nil
+			}},
+		)
+	}
+	for _, field := range []store.SortField{store.SortCreatedAt, store.SortUpdatedAt, store.SortEmail, store.SortName} {
+		for _, direction := range []store.SortDirection{store.Ascending, store.Descending} {
+			sort := store.CustomerSort{Field: field, Direction: direction}
+			name := fmt.Sprintf("sorted by %s %s, ", field, direction)
+			range_ := func(c *store.Customers) (*string, *string) {
+				first, last := isolationCursor(c, sort, 1), isolationCursor(c, sort, 4)
+				// Which of the two comes first depends on the sort.
+				if newestFirst := field == store.SortCreatedAt || field == store.SortUpdatedAt; newestFirst == (direction == store.Ascending) {
+					first, last = last, first
+				}
+				return &first, &last
+			}
+			operations = append(operations,
+				list(name+"the first", plain(store.PageQuery{Sort: sort, First: new(3)}), ""),
+				list(name+"the last", plain(store.PageQuery{Sort: sort, Last: new(3)}), ""),
+			)
+			// The second time the asker has nothing at the ends of the range and beyond them, though others have.
+			for ends, before := range map[string]string{"": "", " whose ends went": onlyInBetween} {
+				operations = append(operations,
+					list(name+"after"+ends, func(_ context.Context, c *store.Customers) store.PageQuery {
+						after, _ := range_(c)
+						return store.PageQuery{Sort: sort, First: new(3), After: after}
+					}, before),
+					list(name+"before"+ends, func(_ context.Context, c *store.Customers) store.PageQuery {
+						_, before := range_(c)
+						return store.PageQuery{Sort: sort, Last: new(3), Before: before}
+					}, before),
+					list(name+"the first of a range"+ends, func(_ context.Context, c *store.Customers) store.PageQuery {
+						after, before := range_(c)
+						return store.PageQuery{Sort: sort, First: new(250), After: after, Before: before}
+					}, before),
+					list(name+"the last of a range"+ends, func(_ context.Context, c *store.Customers) store.PageQuery {
+						after, before := range_(c)
+						return store.PageQuery{Sort: sort, Last: new(250), After: after, Before: before}
+					}, before),
+				)
+			}
+		}
+	}
+	slices.SortFunc(operations, func(a, b operation) int { return strings.Compare(a.title(), b.title()) })
+	return operations
+}
+
+func (o operation) title() string { return o.method + ", " + o.name }
+
+// isolationCursor returns the cursor of the asker's n-th customer, made as a page makes it.
+func isolationCursor(c *store.Customers, sort store.CustomerSort, n int) string {
+	ctx := store.WithCredential(context.Background(), store.Credential{Merchant: store.Merchant{ID: isolationAsker}})
+	page, err := c.List(ctx, store.PageQuery{Sort: sort, First: new(1), Filter: store.CustomerFilter{IncludeDeleted: true, Email: new("c" + strconv.Itoa(n) + "@example.com")}})
+	if err != nil || len(page.Customers) == 0 {
+		panic(fmt.Sprintf("no row for a cursor in sort %v: %v", sort, err))
+	}
+	// Where the merchant's predicate was cut there are more rows of this address, and any is in the same place.
+	return page.Cursor(0)
+}
+
+func TestIsolation(t *testing.T) {
+	t.Parallel()
+	operations := isolationOperations()
+
+	// What the operations are meant to do: both guards stand.
+	honest := isolate(t)
+	want := map[string]outcome{}
+	meets := map[predicate][]operation{}
+	for _, op := range operations {
+		honest.forgetter.forget(nil, false)
+		got := honest.perform(t, op)
+		for p := range honest.forgetter.met {
+			meets[p] = append(meets[p], op)
+		}
+		require.False(t, got.OthersRead, op.title())
+		require.False(t, got.OthersWrote, op.title())
+		want[op.title()] = got
+	}
+	require.Len(t, want, len(operations), "two operations have one name")
+	require.Equal(t, outcome{Code: store.NotFound}, want["Get, another merchant's customer"])
+	require.Equal(t, outcome{Customers: "merchant_2/cust_2_1"}, want["Get, one's own customer"])
+	require.Equal(t, outcome{Count: 11}, want["Count, no filter"])
+	require.Equal(t, outcome{Customers: "merchant_2/cust_2_1 merchant_2/cust_2_2"}, want["GetMany, ids of all merchants"])
+	require.Equal(t, outcome{Customers: "merchant_2/new"}, want["Create, an address that only others hold"])
+	require.Equal(t, 509, strings.Count(want["All, no filter"].Customers, "cust_2_"))
+
+	t.Run("the operations cover every method, every statement and every function that runs one", func(t *testing.T) {
+		t.Parallel()
+		requireIsolationIsComplete(t, honest, operations)
+	})
+	t.Run("every statement names the merchant, and no name escapes the cutting", func(t *testing.T) {
+		t.Parallel()
+		requireEveryMentionIsKnown(t, honest)
+	})
+
+	t.Run("the predicates hold when row-level security is off", func(t *testing.T) {
+		t.Parallel()
+		intact := isolate(t).withoutRowSecurity(t)
+		for _, op := range operations {
+			require.Equal(t, want[op.title()], intact.perform(t, op), op.title())
+		}
+		require.Zero(t, intact.forgetter.cuts())
+	})
+
+	predicates := slices.SortedFunc(maps.Keys(honest.forgetter.predicates), func(a, b predicate) int {
+		return strings.Compare(a.text+strconv.Itoa(a.n), b.text+strconv.Itoa(b.n))
+	})
+
+	// forget runs every operation with a cut that its statements meet, and tells each outcome.
+	forget := func(t *testing.T, i *isolated, cut *predicate, tell func(operation, outcome)) {
+		t.Helper()
+		met := 0
+		for _, op := range operations {
+			i.forgetter.forget(cut, cut == nil)
+			got := i.perform(t, op)
+			if cuts := i.forgetter.cuts(); cuts > 0 {
+				met++
+				tell(op, got)
+			} else {
+				require.Equal(t, want[op.title()], got, op.title())
+			}
+		}
+		require.Positive(t, met, "nothing was cut")
+		if cut == nil {
+			require.Equal(t, len(operations), met, "an operation met no cut")
+		}
+	}
+	// walled is what row-level security makes of an operation whose predicates were cut: the same, except that a row
+	// for another merchant is refused.
+	walled := func(op operation) outcome {
+		if op.method == "Create" {
+			return outcome{Code: store.Internal}
+		}
+		return want[op.title()]
+	}
+
+	t.Run("the wall holds when the code forgets every predicate", func(t *testing.T) {
+		t.Parallel()
+		forget(t, isolate(t), nil, func(op operation, got outcome) {
+			require.Equal(t, walled(op), got, op.title())
+		})
+	})
+
+	t.Run("and without the wall it leaks, so the cuts are real", func(t *testing.T) {
+		t.Parallel()
+		leaks := map[string]bool{}
+		forget(t, isolate(t).withoutRowSecurity(t), nil, func(op operation, got outcome) {
+			if got.OthersRead || got.OthersWrote || got.Count != want[op.title()].Count {
+				leaks[op.method] = true
+			}
+		})
+		require.Equal(t, isolationMethods(), slices.Sorted(maps.Keys(leaks)))
+	})
+
+	t.Run("the wall holds whichever predicate the code forgets", func(t *testing.T) {
+		t.Parallel()
+		held, bare := isolate(t), isolate(t).withoutRowSecurity(t)
+		for _, cut := range predicates {
+			leaked := false
+			for _, op := range meets[cut] {
+				held.forgetter.forget(&cut, false)
+				got := held.perform(t, op)
+				require.Positive(t, held.forgetter.cuts(), op.title())
+				expected := want[op.title()]
+				if got.Code == store.Internal {
+					expected = walled(op) // the cut was that of the row to insert
+				}
+				require.Equal(t, expected, got, "%s without predicate %d of %s", op.title(), cut.n, cut.text)
+
+				bare.forgetter.forget(&cut, false)
+				leaked = leaked || bare.perform(t, op) != want[op.title()]
+			}
+			require.True(t, leaked, "without row-level security nothing shows that predicate %d is gone from %s", cut.n, cut.text)
+		}
+	})
+}
+
+func isolationMethods() []string {
+	var methods []string
+	for m := range reflect.TypeFor[*store.Customers]().Methods() {
+		methods = append(methods, m.Name)
+	}
+	slices.Sort(methods)
+	return methods
+}
+
+// requireEveryMentionIsKnown fails when a statement does not name the merchant, or in a form that is not cut.
+func requireEveryMentionIsKnown(t *testing.T, i *isolated) {
+	t.Helper()
+	named := map[string]int{}
+	for p := range i.forgetter.predicates {
+		named[p.text]++
+	}
+	tables := regexp.MustCompile(`(FROM|UPDATE|JOIN|INTO) "?customers"?`)
+	selected := regexp.MustCompile(`"c"\."merchant_id"|RETURNING .*|^INSERT INTO "?customers"? \([^)]*\)( SELECT "merchant_id")?`)
+	for text := range i.forgetter.masked {
+		require.Equal(t, len(tables.FindAllString(text, -1)), named[text], "one predicate for each mention of the table: %s", text)
+		rest := selected.ReplaceAllString(text, "")
+		require.Equal(t, strings.Count(rest, "merchant_id"), named[text], "a form that is not cut: %s", text)
+	}
+}
+
+// requireIsolationIsComplete fails when something that runs statements on customers was not run.
+func requireIsolationIsComplete(t *testing.T, i *isolated, operations []operation) {
+	t.Helper()
+	methods := map[string]bool{}
+	for _, op := range operations {
+		methods[op.method] = true
+	}
+	require.Equal(t, isolationMethods(), slices.Sorted(maps.Keys(methods)), "a method of Customers has no operation here")
+
+	statements := reflect.ValueOf(i.customers).Elem().FieldByName("statements")
+	require.Positive(t, statements.NumField())
+	for n := range statements.NumField() {
+		require.Contains(t, i.forgetter.masked, isolationLiterals.ReplaceAllString(statements.Field(n).String(), "'?'"),
+			"statement %s was not run", statements.Type().Field(n).Name)
+	}
+
+	mentions := storeMentions(t)
+	// beyond only builds the query that exists and read run; it is seen in their statements' probes.
+	delete(mentions.scoped, "(*Customers).beyond")
+	require.NotEmpty(t, mentions.scoped)
+	for function := range mentions.scoped {
+		require.Contains(t, i.forgetter.functions, function, "%s reaches customers and was not run", function)
+	}
+	// Whoever names the table elsewhere must be looked at, and be added here or above.
+	require.Equal(t, []string{
+		"(*Owner).Backdate",      // the owner's, for dev
+		"Customer",               // the model
+		"buildCreate", "holders", // the statements
+	}, slices.Sorted(maps.Keys(mentions.tables)))
+}
+
+type mentions struct{ scoped, tables map[string]bool }
+
+// storeMentions reads the store's source for the functions that use the scope or a pool for customers, and for the
+// declarations that name the table.
+func storeMentions(t *testing.T) mentions {
+	t.Helper()
+	found := mentions{map[string]bool{}, map[string]bool{}}
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	table := regexp.MustCompile(`\bcustomers\b`)
+	sqlWords := regexp.MustCompile(`^"customers"$|^.bun:"table:customers|FROM|UPDATE|INSERT|DELETE|customers AS`)
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+		require.NoError(t, err)
+		for _, declaration := range parsed.Decls {
+			name := declarationName(declaration)
+			ast.Inspect(declaration, func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.SelectorExpr:
+					if field, ok := n.X.(*ast.SelectorExpr); ok && field.Sel.Name == "scope" {
+						found.scoped[name] = true
+					}
+				case *ast.BasicLit:
+					if n.Kind == token.STRING && table.MatchString(n.Value) && sqlWords.MatchString(n.Value) {
+						found.tables[name] = true
+					}
+				}
+				return true
+			})
+		}
+	}
+	return found
+}
+
+// declarationName names a declaration as a stack trace would.
+func declarationName(declaration ast.Decl) string {
+	switch d := declaration.(type) {
+	case *ast.FuncDecl:
+		if d.Recv == nil {
+			return d.Name.Name
+		}
+		switch receiver := d.Recv.List[0].Type.(type) {
+		case *ast.StarExpr:
+			return "(*" + receiver.X.(*ast.Ident).Name + ")." + d.Name.Name
+		case *ast.Ident:
+			return "(" + receiver.Name + ")." + d.Name.Name
+		}
+	case *ast.GenDecl:
+		for _, spec := range d.Specs {
+			switch spec := spec.(type) {
+			case *ast.TypeSpec:
+				return spec.Name.Name
+			case *ast.ValueSpec:
+				return spec.Names[0].Name
+			}
+		}
+	}
+	return "?"
+}

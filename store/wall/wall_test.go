@@ -1,0 +1,858 @@
+package wall_test
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"lumen/store/storetest"
+	"lumen/store/wall"
+)
+
+func TestMain(m *testing.M) {
+	code := storetest.Run(m)
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// The merchants hold the same customers.
+const (
+	m1 = "merchant_1"
+	m2 = "merchant_2"
+	m3 = "merchant_3"
+)
+
+type merchantKey struct{}
+
+func as(ctx context.Context, merchant string) context.Context {
+	return context.WithValue(ctx, merchantKey{}, merchant)
+}
+
+func merchantOf(ctx context.Context) (string, bool) {
+	merchant, ok := ctx.Value(merchantKey{}).(string)
+	return merchant, ok
+}
+
+// setup returns a database in which three merchants hold three customers each.
+func setup(t *testing.T) *storetest.Database {
+	t.Helper()
+	db := storetest.New(t)
+	change(t, db, `INSERT INTO merchants (id, name) SELECT 'merchant_' || m, 'Acme' FROM generate_series(1, 3) AS m`)
+	change(t, db, `
+		INSERT INTO customers (merchant_id, id, email, email_key, email_shared, name, name_key, search_key, created_at, updated_at)
+		SELECT 'merchant_' || m, 'cust_' || c, c || '@example.com', c || '@example.com', false, 'Ann', 'ann', '', now(), now()
+		FROM generate_series(1, 3) AS m, generate_series(1, 3) AS c`)
+	return db
+}
+
+// change runs a statement as the superuser, whom the wall does not bind.
+func change(t *testing.T, db *storetest.Database, statement string) {
+	t.Helper()
+	_, err := db.Superuser().Exec(t.Context(), statement)
+	require.NoError(t, err)
+}
+
+// pool is a pool of connections behind the wall, with a look past it.
+type pool struct {
+	*sql.DB
+	sent   atomic.Int64 // bytes, on all connections
+	opened atomic.Int64 // connections
+	newest atomic.Pointer[pgconn.PgConn]
+}
+
+type countingConn struct {
+	net.Conn
+	sent *atomic.Int64
+}
+
+func (c countingConn) Write(b []byte) (int, error) {
+	c.sent.Add(int64(len(b)))
+	return c.Conn.Write(b)
+}
+
+func open(t *testing.T, db *storetest.Database, connections int) *pool {
+	t.Helper()
+	config, err := pgx.ParseConfig(db.AppURL())
+	require.NoError(t, err)
+	p := &pool{}
+	dial := config.DialFunc
+	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return countingConn{conn, &p.sent}, nil
+	}
+	config.AfterConnect = func(_ context.Context, pg *pgconn.PgConn) error {
+		p.opened.Add(1)
+		p.newest.Store(pg)
+		return nil
+	}
+	p.DB = sql.OpenDB(wall.NewConnector(config, merchantOf))
+	p.SetMaxOpenConns(connections)
+	p.SetMaxIdleConns(connections)
+	t.Cleanup(func() { require.NoError(t, p.Close()) })
+	return p
+}
+
+// residue is what a connection still carries between two statements.
+type residue struct{ Setting, Locks, Rows, InTransaction string }
+
+// residue looks at the only connection of the pool, under the wall, while nobody else can use it.
+func (p *pool) residue(t *testing.T) residue {
+	t.Helper()
+	conn, err := p.Conn(t.Context())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close()) }()
+	pg := p.newest.Load()
+	status := string(pg.TxStatus())
+	results, err := pg.Exec(t.Context(), `
+		SELECT COALESCE(current_setting('lumen.merchant_id', true), ''),
+		       (SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'),
+		       (SELECT count(*) FROM customers)`).ReadAll()
+	require.NoError(t, err)
+	row := results[0].Rows[0]
+	return residue{string(row[0]), string(row[1]), string(row[2]), status}
+}
+
+var clean = residue{Setting: "", Locks: "0", Rows: "0", InTransaction: "I"}
+
+const everything = `SELECT merchant_id, current_setting('lumen.merchant_id') FROM customers`
+
+// seen returns the merchants of the rows, and the settings, that the statement reads.
+func seen(ctx context.Context, db interface {
+	QueryContext(context.Context, string, ...any) (*sql.Rows, error)
+}, query string, args ...any) (values []string, err error) {
+	rows, err := db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var merchant, setting string
+		if err := rows.Scan(&merchant, &setting); err != nil {
+			return values, err
+		}
+		values = append(values, merchant, setting)
+	}
+	return values, rows.Err()
+}
+
+func own(merchant string) []string { return slices.Repeat([]string{merchant}, 6) }
+
+func TestNoMerchant(t *testing.T) {
+	t.Parallel()
+	p := open(t, setup(t), 1)
+	got, err := seen(as(t.Context(), m1), p, everything)
+	require.NoError(t, err)
+	require.Equal(t, own(m1), got)
+
+	raw := func(ctx context.Context, use func(driver.Conn) error) error {
+		conn, err := p.Conn(ctx)
+		require.NoError(t, err)
+		defer func() { require.NoError(t, conn.Close()) }()
+		return conn.Raw(func(c any) error { return use(c.(driver.Conn)) })
+	}
+	held := func(ctx context.Context, use func(*sql.Conn) error) error {
+		conn, err := p.Conn(ctx)
+		require.NoError(t, err)
+		defer func() { require.NoError(t, conn.Close()) }()
+		return use(conn)
+	}
+	const insert = `INSERT INTO customers DEFAULT VALUES`
+	uses := map[string]func(context.Context) error{
+		"a query": func(ctx context.Context) error { _, err := seen(ctx, p, everything); return err },
+		"a query with arguments": func(ctx context.Context) error {
+			_, err := seen(ctx, p, everything+" WHERE id = $1", "cust_1")
+			return err
+		},
+		"a query that touches no table": func(ctx context.Context) error {
+			return p.QueryRowContext(ctx, "SELECT 1").Scan(new(int))
+		},
+		"a query under a lock": func(ctx context.Context) error {
+			_, err := seen(wall.WithLock(ctx, "key"), p, everything)
+			return err
+		},
+		"an exec":                func(ctx context.Context) error { _, err := p.ExecContext(ctx, insert); return err },
+		"an exec with arguments": func(ctx context.Context) error { _, err := p.ExecContext(ctx, "SELECT $1::text", "a"); return err },
+		"a query on a held connection": func(ctx context.Context) error {
+			return held(ctx, func(c *sql.Conn) error { _, err := seen(ctx, c, everything); return err })
+		},
+		"an exec on a held connection": func(ctx context.Context) error {
+			return held(ctx, func(c *sql.Conn) error { _, err := c.ExecContext(ctx, insert); return err })
+		},
+		"a query on the driver's connection": func(ctx context.Context) error {
+			return raw(ctx, func(c driver.Conn) error {
+				_, err := c.(driver.QueryerContext).QueryContext(ctx, everything, nil)
+				return err
+			})
+		},
+		"an exec on the driver's connection": func(ctx context.Context) error {
+			return raw(ctx, func(c driver.Conn) error {
+				_, err := c.(driver.ExecerContext).ExecContext(ctx, insert, nil)
+				return err
+			})
+		},
+	}
+	for name, use := range uses {
+		for merchant, ctx := range map[string]context.Context{"no merchant": t.Context(), "an empty merchant": as(t.Context(), "")} {
+			t.Run("refuses "+name+" with "+merchant+" and sends nothing", func(t *testing.T) {
+				before := p.sent.Load()
+				require.ErrorIs(t, use(ctx), wall.ErrNoMerchant)
+				require.Equal(t, before, p.sent.Load())
+			})
+		}
+	}
+
+	// Whatever the merchant: these are ways round the pipeline.
+	closed := map[string]func(context.Context) error{
+		"to prepare":      func(ctx context.Context) error { _, err := p.PrepareContext(ctx, everything); return err },
+		"a transaction":   func(ctx context.Context) error { _, err := p.BeginTx(ctx, nil); return err },
+		"a read-only one": func(ctx context.Context) error { _, err := p.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}); return err },
+		"the driver's Prepare": func(ctx context.Context) error {
+			return raw(ctx, func(c driver.Conn) error { _, err := c.Prepare(everything); return err })
+		},
+		"the driver's old Begin": func(ctx context.Context) error {
+			//lint:ignore SA1019 it is what is tested
+			return raw(ctx, func(c driver.Conn) error { _, err := c.Begin(); return err })
+		},
+		"to prepare on a connection": func(ctx context.Context) error {
+			return held(ctx, func(c *sql.Conn) error { _, err := c.PrepareContext(ctx, everything); return err })
+		},
+		"a transaction on a connection": func(ctx context.Context) error {
+			return held(ctx, func(c *sql.Conn) error { _, err := c.BeginTx(ctx, nil); return err })
+		},
+	}
+	for name, use := range closed {
+		for merchant, ctx := range map[string]context.Context{"without a merchant": t.Context(), "with one": as(t.Context(), m1)} {
+			t.Run("refuses "+name+" "+merchant+" and sends nothing", func(t *testing.T) {
+				before := p.sent.Load()
+				require.ErrorContains(t, use(ctx), "wall: ")
+				require.Equal(t, before, p.sent.Load())
+			})
+		}
+	}
+
+	t.Run("the count of what is sent counts", func(t *testing.T) {
+		before := p.sent.Load()
+		_, err := seen(as(t.Context(), m1), p, everything)
+		require.NoError(t, err)
+		require.Greater(t, p.sent.Load(), before)
+		require.Equal(t, int64(1), p.opened.Load())
+	})
+
+	t.Run("can't be opened by name", func(t *testing.T) {
+		_, err := p.Driver().Open("postgres://")
+		require.ErrorContains(t, err, "wall: ")
+	})
+}
+
+// A connection carries nothing of a merchant when it comes back, however his statement ended.
+func TestNothingIsLeft(t *testing.T) {
+	t.Parallel()
+	db := setup(t)
+	query := func(ctx context.Context, t *testing.T, p *pool, query string, args ...any) *sql.Rows {
+		t.Helper()
+		rows, err := p.QueryContext(ctx, query, args...)
+		require.NoError(t, err)
+		return rows
+	}
+	asleep := func(t *testing.T, p *pool) {
+		t.Helper()
+		pid := p.newest.Load().PID()
+		require.Eventually(t, func() bool {
+			var sleeping bool
+			err := db.Superuser().QueryRow(t.Context(), "SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = $1 AND wait_event IS NOT NULL", int32(pid)).Scan(&sleeping)
+			return err == nil && sleeping
+		}, 10*time.Second, 2*time.Millisecond)
+	}
+
+	endings := map[string]func(context.Context, *testing.T, *pool){
+		"rows read to the end": func(ctx context.Context, t *testing.T, p *pool) {
+			got, err := seen(ctx, p, everything)
+			require.NoError(t, err)
+			require.Equal(t, own(m1), got)
+		},
+		"an exec": func(ctx context.Context, t *testing.T, p *pool) {
+			_, err := p.ExecContext(ctx, "UPDATE customers SET name = 'Ann' WHERE id = $1", "cust_1")
+			require.NoError(t, err)
+		},
+		"a statement under a lock": func(ctx context.Context, t *testing.T, p *pool) {
+			_, err := seen(wall.WithLock(ctx, "key"), p, everything)
+			require.NoError(t, err)
+		},
+		"an SQL error before the first row": func(ctx context.Context, t *testing.T, p *pool) {
+			_, err := seen(ctx, p, "SELECT merchant_id, (1/0)::text FROM customers")
+			require.ErrorContains(t, err, "22012")
+		},
+		"an SQL error after the first row": func(ctx context.Context, t *testing.T, p *pool) {
+			_, err := seen(wall.WithLock(ctx, "key"), p, "SELECT 'a', (1 / (2000 - n))::text FROM generate_series(1, 3000) AS n")
+			require.ErrorContains(t, err, "22012")
+		},
+		"an SQL error in an exec": func(ctx context.Context, t *testing.T, p *pool) {
+			_, err := p.ExecContext(ctx, "INSERT INTO customers DEFAULT VALUES")
+			require.ErrorContains(t, err, "42501")
+		},
+		"a statement that does not parse": func(ctx context.Context, t *testing.T, p *pool) {
+			_, err := seen(ctx, p, "SELEC $1", 1)
+			require.ErrorContains(t, err, "42601")
+		},
+		"an argument that can't be encoded": func(ctx context.Context, t *testing.T, p *pool) {
+			_, err := seen(ctx, p, "SELECT 'a', ($1::int8)::text", struct{}{})
+			require.ErrorContains(t, err, "encode")
+		},
+		"too few arguments": func(ctx context.Context, t *testing.T, p *pool) {
+			_, err := seen(ctx, p, "SELECT $1::text, $2::text", "a")
+			require.ErrorContains(t, err, "argument")
+		},
+		"a value that can't be decoded": func(ctx context.Context, t *testing.T, p *pool) {
+			_, err := seen(ctx, p, "SELECT merchant_id, 1.5::float8 FROM customers")
+			require.ErrorContains(t, err, "no decoding")
+		},
+		"a cancelled query": func(ctx context.Context, t *testing.T, p *pool) {
+			ctx, cancel := context.WithCancel(ctx)
+			ended := make(chan error)
+			go func() { _, err := seen(wall.WithLock(ctx, "key"), p, "SELECT 'a', pg_sleep(60)::text"); ended <- err }()
+			asleep(t, p)
+			cancel()
+			require.ErrorIs(t, <-ended, context.Canceled)
+		},
+		"a cancelled exec": func(ctx context.Context, t *testing.T, p *pool) {
+			ctx, cancel := context.WithCancel(ctx)
+			ended := make(chan error)
+			go func() { _, err := p.ExecContext(ctx, "SELECT pg_sleep($1)", 60); ended <- err }()
+			asleep(t, p)
+			cancel()
+			require.ErrorIs(t, <-ended, context.Canceled)
+		},
+		"a context that was cancelled before": func(ctx context.Context, t *testing.T, p *pool) {
+			ctx, cancel := context.WithCancel(ctx)
+			cancel()
+			_, err := seen(ctx, p, everything)
+			require.ErrorIs(t, err, context.Canceled)
+		},
+		"a context cancelled while rows are read": func(ctx context.Context, t *testing.T, p *pool) {
+			ctx, cancel := context.WithCancel(ctx)
+			rows := query(ctx, t, p, "SELECT repeat('x', 1000) FROM generate_series(1, 10000)")
+			require.True(t, rows.Next())
+			cancel()
+			for rows.Next() {
+			}
+			require.ErrorIs(t, rows.Err(), context.Canceled)
+		},
+		"a panic in the code that scans": func(ctx context.Context, t *testing.T, p *pool) {
+			require.PanicsWithValue(t, "scan", func() {
+				rows := query(ctx, t, p, everything)
+				defer func() { _ = rows.Close() }()
+				require.True(t, rows.Next())
+				panic("scan") // not within Scan: there database/sql itself would never let go of the rows
+			})
+		},
+		"rows closed before the first": func(ctx context.Context, t *testing.T, p *pool) {
+			require.NoError(t, query(ctx, t, p, everything).Close())
+		},
+		"rows closed after the first": func(ctx context.Context, t *testing.T, p *pool) {
+			rows := query(wall.WithLock(ctx, "key"), t, p, "SELECT repeat('x', 1000) FROM generate_series(1, 10000) WHERE $1", true)
+			require.True(t, rows.Next())
+			require.NoError(t, rows.Close())
+		},
+		"a backend that was terminated": func(ctx context.Context, t *testing.T, p *pool) {
+			ended := make(chan error)
+			go func() { _, err := seen(ctx, p, "SELECT 'a', pg_sleep(60)::text"); ended <- err }()
+			asleep(t, p)
+			change(t, db, fmt.Sprintf("SELECT pg_terminate_backend(%d)", p.newest.Load().PID()))
+			require.ErrorContains(t, <-ended, "57P01")
+		},
+	}
+	for name, ending := range endings {
+		t.Run("after "+name, func(t *testing.T) {
+			t.Parallel()
+			p := open(t, db, 1)
+			_, err := seen(as(t.Context(), m3), p, everything) // so that there is a connection
+			require.NoError(t, err)
+
+			ending(as(t.Context(), m1), t, p)
+
+			require.Equal(t, clean, p.residue(t))
+			got, err := seen(as(t.Context(), m2), p, everything)
+			require.NoError(t, err)
+			require.Equal(t, own(m2), got)
+			_, err = seen(t.Context(), p, everything)
+			require.ErrorIs(t, err, wall.ErrNoMerchant)
+			require.Equal(t, clean, p.residue(t))
+		})
+	}
+
+	t.Run("and while a statement runs it is there", func(t *testing.T) {
+		t.Parallel()
+		got, err := seen(as(t.Context(), m1), open(t, db, 1), everything)
+		require.NoError(t, err)
+		require.Equal(t, own(m1), got)
+	})
+}
+
+func TestMerchantsTakeTurnsOnOneConnection(t *testing.T) {
+	t.Parallel()
+	db := setup(t)
+	p := open(t, db, 1)
+	const rounds = 1500 // of each of four clients
+
+	var done [2]atomic.Int64
+	faults := make(chan string, 4*rounds)
+	client := func(who int, random *rand.Rand) {
+		merchant := []string{m1, m2}[who]
+		for range rounds {
+			ctx, cancel := as(t.Context(), merchant), context.CancelFunc(func() {})
+			if random.IntN(4) == 0 {
+				ctx, cancel = context.WithTimeout(ctx, time.Duration(random.IntN(1200))*time.Microsecond)
+			}
+			if random.IntN(8) == 0 {
+				ctx = wall.WithLock(ctx, "key")
+			}
+			var got []string
+			var err error
+			switch random.IntN(6) {
+			case 0:
+				got, err = seen(ctx, p, everything)
+			case 1:
+				got, err = seen(ctx, p, everything+" WHERE id >= $1", "cust_2")
+			case 2:
+				got, err = seen(ctx, p, "UPDATE customers SET name = $1 WHERE id = $2 RETURNING merchant_id, current_setting('lumen.merchant_id')", merchant, "cust_3")
+			case 3:
+				got, err = seen(ctx, p, "SELECT merchant_id, (1 / (3 - right(id, 1)::int))::text FROM customers WHERE id = 'cust_3' OR $1", false)
+				if err == nil {
+					faults <- "a division by zero went well"
+				}
+			case 4: // closed early
+				var rows *sql.Rows
+				if rows, err = p.QueryContext(ctx, everything); err == nil {
+					if rows.Next() {
+						got = make([]string, 2)
+						if scanErr := rows.Scan(&got[0], &got[1]); scanErr != nil {
+							got = nil
+						}
+					}
+					err = rows.Close()
+				}
+			default:
+				_, err = p.ExecContext(ctx, "UPDATE customers SET tax_id = $1", merchant)
+			}
+			cancel()
+			for _, value := range got {
+				if value != merchant {
+					faults <- fmt.Sprintf("%s saw %v", merchant, got)
+				}
+			}
+			if err == nil {
+				done[who].Add(1)
+			}
+		}
+	}
+	var clients sync.WaitGroup
+	for i := range uint64(4) {
+		clients.Go(func() { client(int(i%2), rand.New(rand.NewPCG(1, i))) })
+	}
+	clients.Wait()
+	close(faults)
+	for fault := range faults {
+		t.Error(fault)
+	}
+	t.Logf("%d and %d operations went well, on %d connections one after the other", done[0].Load(), done[1].Load(), p.opened.Load())
+	require.Greater(t, done[0].Load(), int64(rounds))
+	require.Greater(t, done[1].Load(), int64(rounds))
+	require.Greater(t, p.opened.Load(), int64(10), "cancelling broke no connection")
+	require.Equal(t, clean, p.residue(t))
+
+	var foreign int
+	require.NoError(t, db.Superuser().QueryRow(t.Context(), `
+		SELECT count(*) FROM customers WHERE COALESCE(tax_id, merchant_id) <> merchant_id
+		OR name NOT IN ('Ann', merchant_id) OR merchant_id = 'merchant_3' AND (name, COALESCE(tax_id, '')) <> ('Ann', '')`).Scan(&foreign))
+	require.Zero(t, foreign)
+}
+
+func TestCommitThatFails(t *testing.T) {
+	t.Parallel()
+	db := setup(t)
+	change(t, db, `CREATE FUNCTION refuse_late() RETURNS trigger LANGUAGE plpgsql AS $$
+		BEGIN RAISE EXCEPTION 'too late' USING ERRCODE = '23514', CONSTRAINT = 'late'; END $$`)
+	change(t, db, `CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON customers DEFERRABLE INITIALLY DEFERRED
+		FOR EACH ROW WHEN (NEW.name = 'late') EXECUTE FUNCTION refuse_late()`)
+	const update = `UPDATE customers SET name = 'late' RETURNING merchant_id, name`
+
+	refused := func(t *testing.T, err error) {
+		t.Helper()
+		var pgErr *pgconn.PgError
+		require.ErrorAs(t, err, &pgErr)
+		require.Equal(t, []string{"23514", "late"}, []string{pgErr.Code, pgErr.ConstraintName})
+	}
+	cases := map[string]func(*testing.T, context.Context, *pool){
+		"is reported by the end of the rows": func(t *testing.T, ctx context.Context, p *pool) {
+			rows, err := p.QueryContext(ctx, update)
+			require.NoError(t, err)
+			read := 0
+			for rows.Next() {
+				read++
+			}
+			require.Equal(t, 3, read)
+			refused(t, rows.Err())
+		},
+		"is reported by the end of the rows of a prepared statement": func(t *testing.T, ctx context.Context, p *pool) {
+			_, err := seen(ctx, p, `UPDATE customers SET name = $1 RETURNING merchant_id, name`, "late")
+			refused(t, err)
+		},
+		"is reported by rows closed early": func(t *testing.T, ctx context.Context, p *pool) {
+			rows, err := p.QueryContext(ctx, update)
+			require.NoError(t, err)
+			refused(t, rows.Close())
+		},
+		"is reported by Exec": func(t *testing.T, ctx context.Context, p *pool) {
+			_, err := p.ExecContext(ctx, update)
+			refused(t, err)
+		},
+	}
+	for name, act := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := open(t, db, 1)
+			act(t, as(t.Context(), m1), p)
+
+			require.Equal(t, clean, p.residue(t))
+			require.Equal(t, int64(1), p.opened.Load())
+			var late int
+			require.NoError(t, db.Superuser().QueryRow(t.Context(), "SELECT count(*) FROM customers WHERE name = 'late'").Scan(&late))
+			require.Zero(t, late)
+		})
+	}
+}
+
+func TestPreparedStatements(t *testing.T) {
+	t.Parallel()
+	db := setup(t)
+	prepared := func(t *testing.T, p *pool) (n int) {
+		t.Helper()
+		require.NoError(t, p.QueryRowContext(as(t.Context(), m1), "SELECT count(*) FROM pg_prepared_statements").Scan(&n))
+		return n
+	}
+	const preludes = 2
+
+	t.Run("texts without arguments leave none", func(t *testing.T) {
+		t.Parallel()
+		p := open(t, db, 1)
+		for i := range 100 {
+			var got int
+			require.NoError(t, p.QueryRowContext(as(t.Context(), m1), fmt.Sprintf("SELECT %d", i)).Scan(&got))
+			require.Equal(t, i, got)
+		}
+		require.Equal(t, preludes, prepared(t, p))
+	})
+
+	t.Run("a text with arguments leaves one, however often it runs", func(t *testing.T) {
+		t.Parallel()
+		p := open(t, db, 1)
+		for range 10 {
+			_, err := seen(as(t.Context(), m1), p, everything+" WHERE id = $1", "cust_1")
+			require.NoError(t, err)
+		}
+		require.Equal(t, preludes+1, prepared(t, p))
+	})
+
+	t.Run("a text that does not parse leaves none and takes no name", func(t *testing.T) {
+		t.Parallel()
+		p := open(t, db, 1)
+		for range 3 {
+			_, err := seen(as(t.Context(), m1), p, "SELECT nothing, $1::text FROM customers", "a")
+			require.ErrorContains(t, err, "42703")
+		}
+		_, err := seen(as(t.Context(), m1), p, everything+" WHERE id = $1", "cust_1")
+		require.NoError(t, err)
+		require.Equal(t, preludes+1, prepared(t, p))
+		require.Equal(t, int64(1), p.opened.Load())
+	})
+
+	t.Run("texts that change are bounded, and go on to work", func(t *testing.T) {
+		t.Parallel()
+		p := open(t, db, 1)
+		type answer struct {
+			N     int64
+			Text  string
+			Flag  bool
+			At    time.Time
+			Among bool
+			Null  *string
+		}
+		at := time.Date(2026, 2, 3, 4, 5, 6, 789000000, time.UTC)
+		for i := range 100 {
+			var got answer
+			require.NoError(t, p.QueryRowContext(as(t.Context(), m1),
+				fmt.Sprintf("SELECT $1::int8 + %d, $2::text, $3::bool, $4::timestamptz, 'b' = ANY($5::text[]), $6::text", i),
+				int64(1000), "tëxt", true, at, []string{"a", "b"}, nil,
+			).Scan(&got.N, &got.Text, &got.Flag, &got.At, &got.Among, &got.Null))
+			require.Equal(t, answer{int64(1000 + i), "tëxt", true, at, true, nil}, got)
+		}
+		require.Equal(t, 64, prepared(t, p))
+		require.Equal(t, int64(1), p.opened.Load())
+	})
+
+	const shape = "SELECT value FROM shapes WHERE $1"
+	t.Run("one whose result has another type by now fails once and heals", func(t *testing.T) {
+		t.Parallel()
+		db := setup(t)
+		p := open(t, db, 1)
+		change(t, db, `CREATE TABLE shapes (value int4)`)
+		change(t, db, `INSERT INTO shapes VALUES (7); GRANT SELECT ON shapes TO lumen_app`)
+		var number int
+		require.NoError(t, p.QueryRowContext(as(t.Context(), m1), shape, true).Scan(&number))
+		require.Equal(t, 7, number)
+
+		change(t, db, "ALTER TABLE shapes ALTER value TYPE text")
+		var text string
+		require.ErrorContains(t, p.QueryRowContext(as(t.Context(), m1), shape, true).Scan(&text), "0A000")
+		require.NoError(t, p.QueryRowContext(as(t.Context(), m1), shape, true).Scan(&text))
+		require.Equal(t, "7", text)
+		require.Equal(t, int64(2), p.opened.Load())
+		require.Equal(t, clean, p.residue(t))
+	})
+
+	t.Run("one that somebody deallocated fails once and heals", func(t *testing.T) {
+		t.Parallel()
+		p := open(t, db, 1)
+		_, err := seen(as(t.Context(), m1), p, everything)
+		require.NoError(t, err)
+		_, err = p.newest.Load().Exec(t.Context(), "DEALLOCATE ALL").ReadAll()
+		require.NoError(t, err)
+
+		_, err = seen(as(t.Context(), m1), p, everything)
+		require.ErrorContains(t, err, "26000")
+		got, err := seen(as(t.Context(), m1), p, everything)
+		require.NoError(t, err)
+		require.Equal(t, own(m1), got)
+		require.Equal(t, clean, p.residue(t))
+	})
+}
+
+func TestWithLock(t *testing.T) {
+	t.Parallel()
+	db := setup(t)
+	change(t, db, "CREATE TABLE ledger (n int8 NOT NULL)")
+	change(t, db, "GRANT SELECT, INSERT ON ledger TO lumen_app")
+	// waiting counts who waits for an advisory lock, which are per database.
+	waiting := func(t *testing.T) (n int) {
+		t.Helper()
+		require.NoError(t, db.Superuser().QueryRow(t.Context(), `SELECT count(*) FROM pg_locks
+			WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&n))
+		return n
+	}
+
+	t.Run("makes statements of one key wait, and no others", func(t *testing.T) {
+		p := open(t, db, 3)
+		holder, err := db.Superuser().Begin(t.Context())
+		require.NoError(t, err)
+		defer func() { _ = holder.Rollback(context.WithoutCancel(t.Context())) }()
+		_, err = holder.Exec(t.Context(), "SELECT pg_advisory_xact_lock(hashtextextended('key', 0))")
+		require.NoError(t, err)
+
+		type end struct {
+			got []string
+			err error
+		}
+		ends := make(chan end, 2)
+		for _, merchant := range []string{m1, m2} {
+			go func() {
+				got, err := seen(wall.WithLock(as(t.Context(), merchant), "key"), p, everything)
+				ends <- end{got, err}
+			}()
+		}
+		require.Eventually(t, func() bool { return waiting(t) == 2 }, 10*time.Second, 2*time.Millisecond)
+		_, err = seen(as(t.Context(), m1), p, everything)
+		require.NoError(t, err)
+		_, err = seen(wall.WithLock(as(t.Context(), m1), "another key"), p, everything)
+		require.NoError(t, err)
+		require.Empty(t, ends)
+
+		require.NoError(t, holder.Rollback(t.Context()))
+		for range 2 {
+			e := <-ends
+			require.NoError(t, e.err)
+			require.Len(t, e.got, 6)
+		}
+		require.Zero(t, waiting(t))
+	})
+
+	t.Run("lets each see what the one before it committed", func(t *testing.T) {
+		const each = 150
+		p := open(t, db, 2)
+		faults := make(chan error, 2*each)
+		var writers sync.WaitGroup
+		for _, merchant := range []string{m1, m2} {
+			writers.Go(func() {
+				for range each {
+					// Without the lock two would read the same maximum.
+					if _, err := p.ExecContext(wall.WithLock(as(t.Context(), merchant), "ledger"),
+						"INSERT INTO ledger SELECT COALESCE(max(n), 0) + 1 FROM ledger WHERE $1", true); err != nil {
+						faults <- err
+					}
+				}
+			})
+		}
+		writers.Wait()
+		close(faults)
+		for err := range faults {
+			t.Error(err)
+		}
+		var rows, highest int
+		require.NoError(t, db.Superuser().QueryRow(t.Context(), "SELECT count(*), max(n) FROM ledger").Scan(&rows, &highest))
+		require.Equal(t, []int{2 * each, 2 * each}, []int{rows, highest})
+		require.Equal(t, int64(2), p.opened.Load())
+	})
+
+	t.Run("a wait that is cut short leaves nothing", func(t *testing.T) {
+		p := open(t, db, 1)
+		holder, err := db.Superuser().Begin(t.Context())
+		require.NoError(t, err)
+		defer func() { _ = holder.Rollback(context.WithoutCancel(t.Context())) }()
+		_, err = holder.Exec(t.Context(), "SELECT pg_advisory_xact_lock(hashtextextended('key', 0))")
+		require.NoError(t, err)
+
+		ctx, cancel := context.WithCancel(as(t.Context(), m1))
+		ended := make(chan error)
+		go func() { _, err := seen(wall.WithLock(ctx, "key"), p, everything); ended <- err }()
+		require.Eventually(t, func() bool { return waiting(t) == 1 }, 10*time.Second, 2*time.Millisecond)
+		cancel()
+		require.ErrorIs(t, <-ended, context.Canceled)
+		require.Equal(t, clean, p.residue(t))
+		require.Eventually(t, func() bool { return waiting(t) == 0 }, 10*time.Second, 2*time.Millisecond)
+	})
+}
+
+func TestDecoding(t *testing.T) {
+	t.Parallel()
+	p := open(t, setup(t), 1)
+	at := func(text string) time.Time {
+		when, err := time.Parse(time.RFC3339Nano, text)
+		require.NoError(t, err)
+		return when.UTC()
+	}
+	for expression, want := range map[string]any{
+		"''::text":                     "",
+		"E'a\\n\\u00e9'::text":         "a\né",
+		"'abc'::varchar":               "abc",
+		"'abc'::varchar(3)":            "abc",
+		"true":                         true,
+		"false":                        false,
+		"0":                            int64(0),
+		"-1":                           int64(-1),
+		"2147483647":                   int64(math.MaxInt32),
+		"'-2147483648'::int4":          int64(math.MinInt32),
+		"9223372036854775807::int8":    int64(math.MaxInt64),
+		"'-9223372036854775808'::int8": int64(math.MinInt64),
+		"'2026-01-02T03:04:05.678901Z'::timestamptz": at("2026-01-02T03:04:05.678901Z"),
+		"'2000-01-01T00:00:00Z'::timestamptz":        at("2000-01-01T00:00:00Z"),
+		"'1999-12-31T23:59:59.999999Z'::timestamptz": at("1999-12-31T23:59:59.999999Z"),
+		"'1969-12-31T23:59:59.999999Z'::timestamptz": at("1969-12-31T23:59:59.999999Z"),
+		"'0001-01-01T00:00:00Z'::timestamptz":        at("0001-01-01T00:00:00Z"),
+		"'9999-12-31T23:59:59.999999Z'::timestamptz": at("9999-12-31T23:59:59.999999Z"),
+		"NULL::text": nil, "NULL::varchar": nil, "NULL::bool": nil, "NULL::int4": nil, "NULL::int8": nil, "NULL::timestamptz": nil,
+		"NULL::numeric": nil,
+	} {
+		t.Run("reads "+expression, func(t *testing.T) {
+			for query, args := range map[string][]any{"SELECT " + expression: nil, "SELECT " + expression + " WHERE $1": {true}} {
+				var got any
+				require.NoError(t, p.QueryRowContext(as(t.Context(), m1), query, args...).Scan(&got))
+				require.Equal(t, want, got)
+			}
+		})
+	}
+	for _, expression := range []string{
+		"1::int2", "1.5::float4", "1.5::float8", "1.5::numeric", "'a'::bytea", "'2026-01-02'::date", "now()::timestamp", "'1s'::interval",
+		"'{}'::jsonb", "'{}'::json", "'{a}'::text[]", "gen_random_uuid()", "'a'::bpchar", "'a'::name", "'a'::\"char\"",
+		"'infinity'::timestamptz", "'-infinity'::timestamptz",
+	} {
+		t.Run("refuses "+expression, func(t *testing.T) {
+			for query, args := range map[string][]any{
+				"SELECT " + expression + " AS value": nil, "SELECT " + expression + " AS value WHERE $1": {true},
+			} {
+				var got any
+				err := p.QueryRowContext(as(t.Context(), m1), query, args...).Scan(&got)
+				require.ErrorContains(t, err, "wall: column value: ")
+				require.Nil(t, got)
+			}
+			require.Equal(t, clean, p.residue(t))
+		})
+	}
+	require.Equal(t, int64(1), p.opened.Load())
+}
+
+func TestPool(t *testing.T) {
+	t.Parallel()
+	db := setup(t)
+
+	t.Run("pings without a merchant", func(t *testing.T) {
+		t.Parallel()
+		p := open(t, db, 1)
+		require.NoError(t, p.PingContext(t.Context()))
+		require.Equal(t, clean, p.residue(t))
+	})
+
+	t.Run("a login that is refused is reported", func(t *testing.T) {
+		t.Parallel()
+		config, err := pgx.ParseConfig(db.URLFor("lumen_test_nobody", "wrong"))
+		require.NoError(t, err)
+		p := sql.OpenDB(wall.NewConnector(config, merchantOf))
+		defer func() { require.NoError(t, p.Close()) }()
+		_, err = seen(as(t.Context(), m1), p, everything)
+		var refused *pgconn.ConnectError
+		require.ErrorAs(t, err, &refused)
+	})
+
+	t.Run("a connection that broke while it lay idle is not used", func(t *testing.T) {
+		t.Parallel()
+		p := open(t, db, 1)
+		_, err := seen(as(t.Context(), m1), p, everything)
+		require.NoError(t, err)
+		pg := p.newest.Load()
+		require.NoError(t, pg.Close(t.Context()))
+		got, err := seen(as(t.Context(), m2), p, everything)
+		require.NoError(t, err)
+		require.Equal(t, own(m2), got)
+		require.Equal(t, int64(2), p.opened.Load())
+	})
+
+	t.Run("the number of affected rows is the statement's", func(t *testing.T) {
+		t.Parallel()
+		p := open(t, db, 1)
+		result, err := p.ExecContext(wall.WithLock(as(t.Context(), m1), "key"), "UPDATE customers SET billing_city = $1", "Rome")
+		require.NoError(t, err)
+		n, err := result.RowsAffected()
+		require.NoError(t, err)
+		require.Equal(t, int64(3), n)
+	})
+
+	t.Run("the columns have their names", func(t *testing.T) {
+		t.Parallel()
+		rows, err := open(t, db, 1).QueryContext(as(t.Context(), m1), `SELECT 1 AS "one", 2 AS "Two"`)
+		require.NoError(t, err)
+		defer func() { require.NoError(t, rows.Close()) }()
+		names, err := rows.Columns()
+		require.NoError(t, err)
+		require.Equal(t, []string{"one", "Two"}, names)
+	})
+}
