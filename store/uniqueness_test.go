@@ -77,6 +77,7 @@ type hold struct {
 	row       string
 	from      time.Time
 	until     time.Time // zero: to the end
+	acked     time.Time // when the writer knew of the end: others may have seen the hold until then
 	unflagged bool
 }
 
@@ -136,11 +137,12 @@ func TestFlaggedAndUnflaggedWriters(t *testing.T) {
 					mu.Unlock()
 					continue
 				}
+				acked := s.now(t)
 				mu.Lock()
 				succeeded[fmt.Sprint(what, " unflagged:", unflagged && what != "delete")]++
 				moved := mine == nil || after.EmailKey != mine.EmailKey
 				if held != nil && (moved || what == "delete") {
-					held.until = after.UpdatedAt
+					held.until, held.acked = after.UpdatedAt, acked
 				}
 				if moved {
 					held = &hold{row: after.ID, from: after.UpdatedAt, unflagged: unflagged}
@@ -168,7 +170,7 @@ func TestFlaggedAndUnflaggedWriters(t *testing.T) {
 		}
 		for _, refused := range refusals[key] {
 			require.True(t, slices.ContainsFunc(holds[key], func(h *hold) bool {
-				return !h.from.After(refused.after) && (h.until.IsZero() || !h.until.Before(refused.before))
+				return !h.from.After(refused.after) && (h.until.IsZero() || !h.acked.Before(refused.before))
 			}), "nobody had %s at the time of %+v", key, refused)
 		}
 	}
