@@ -16,6 +16,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"lumen/graph/model"
+	"lumen/graph/scalar"
 	"lumen/store"
 )
 
@@ -72,18 +73,24 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 		shown.Path = library.Path
 	}
 	if len(known.Faults) > 0 {
-		shown.Extensions["details"] = details(known.Faults)
+		shown.Extensions["details"] = details(known.Faults, shown.Path)
 	}
 	if known.Code == store.Internal || known.Code == store.Unavailable {
 		shown.Extensions["requestId"] = p.requestID(ctx)
+		if ctx.Err() != nil { // the client left: that is why, and nobody's fault
+			return shown
+		}
 		p.log.ErrorContext(ctx, "operation failed", "code", known.Code, "path", shown.Path.String(), "error", known)
 	}
 	return shown
 }
 
-func details(faults []store.Fault) []map[string]any {
+func details(faults []store.Fault, path ast.Path) []map[string]any {
 	list := make([]map[string]any, len(faults))
 	for i, f := range faults {
+		if f.Field == scalar.DateTime && len(path) > 0 {
+			f = store.NewFault(fmt.Sprint(path[len(path)-1]), f.Reason)
+		}
 		list[i] = map[string]any{"field": f.Field, "code": f.Reason, "message": f.Message}
 	}
 	return list

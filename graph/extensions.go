@@ -43,8 +43,12 @@ type wholeCharacters struct{}
 
 var _ graphql.OperationParameterMutator = wholeCharacters{}
 
-// escape matches one escape, or a surrogate pair of two; only its second and third groups are halves.
-var escape = regexp.MustCompile(`(?i)\\(?:(ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2})|(ud[89a-f][0-9a-f]{2})|(u\{0*d[89a-f][0-9a-f]{2}\})|.)`)
+// lexeme matches what hides quotes from each other: a block string, in which \u is no escape, a comment, and in the group
+// the inside of a string.
+var lexeme = regexp.MustCompile(`(?s)"""(?:\\"""|.)*?"""|#[^\n\r]*|"((?:[^"\\\n\r]|\\.)*)"`)
+
+// escape matches one escape, or a surrogate pair of two; its groups are halves of one.
+var escape = regexp.MustCompile(`(?i)\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(ud[89a-f][0-9a-f]{2})|(u\{0*d[89a-f][0-9a-f]{2}\})|.)`)
 
 // ExtensionName implements graphql.HandlerExtension.
 func (wholeCharacters) ExtensionName() string { return "WholeCharacters" }
@@ -54,9 +58,11 @@ func (wholeCharacters) Validate(graphql.ExecutableSchema) error { return nil }
 
 // MutateOperationParameters implements graphql.OperationParameterMutator.
 func (wholeCharacters) MutateOperationParameters(_ context.Context, params *graphql.RawParams) *gqlerror.Error {
-	for _, match := range escape.FindAllStringSubmatch(params.Query, -1) {
-		if match[2] != "" || match[3] != "" {
-			return refusal(errcode.ParseFailed, "a string holds half of a surrogate pair")
+	for _, text := range lexeme.FindAllStringSubmatch(params.Query, -1) {
+		for _, match := range escape.FindAllStringSubmatch(text[1], -1) {
+			if match[1] != "" || match[2] != "" {
+				return refusal(errcode.ParseFailed, "a string holds half of a surrogate pair")
+			}
 		}
 	}
 	return nil

@@ -7,7 +7,7 @@ import (
 )
 
 func (h *handler) listCustomers(w http.ResponseWriter, r *http.Request) error {
-	query, err := readQuery(r.URL.RawQuery)
+	query, err := readQuery(r)
 	switch {
 	case err != nil:
 		return err
@@ -19,7 +19,7 @@ func (h *handler) listCustomers(w http.ResponseWriter, r *http.Request) error {
 	}
 	page, err := h.customers.List(r.Context(), query)
 	if err != nil {
-		return inOwnNames(err)
+		return err
 	}
 	writeJSON(w, http.StatusOK, onWirePage(page))
 	return nil

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"bufio"
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -14,86 +15,111 @@ import (
 	"lumen/store"
 )
 
-// malformed stands for a value that is not percent-encoded text. Like others that are not UTF-8 it is refused.
-const malformed = "\xff"
+// parameters are the names of the list's parameters, in the documented order.
+var parameters = []string{"limit", "cursor", "email", "userId", "updatedSince", "includeDeleted"}
 
-// readQuery reads the list's parameters. Unknown ones are ignored; a known one that is repeated, malformed or out of
-// range is InvalidInput, all of them together.
-func readQuery(raw string) (store.PageQuery, error) {
+// ownNames are those that the store knows by other names.
+var ownNames = map[string]string{"first": "limit", "after": "cursor", "updatedAt": "updatedSince"}
+
+// readQuery reads the list's parameters. Unknown ones are ignored; known ones that are repeated, malformed or out of range
+// are InvalidInput, all of them together.
+func readQuery(r *http.Request) (store.PageQuery, error) {
+	q := queryReader{values: make(map[string][]string), faults: make(map[string]store.Fault)}
+	q.parse(r.URL.RawQuery)
+
 	var query store.PageQuery
-	var faults []store.Fault
-	bad := func(name string) {
-		faults = append(faults, store.NewFault(name, store.InvalidFormat))
+	query.Filter.Email = q.text("email")
+	query.Filter.UserID = q.text("userId")
+	if since := q.text("updatedSince"); since != nil {
+		if t, ok := store.ParseTime(*since); ok {
+			query.Filter.UpdatedAt.From = &t
+		} else {
+			q.refuse("updatedSince")
+		}
 	}
-	values := make(map[string][]string)
+	if deleted := q.text("includeDeleted"); deleted != nil {
+		query.Filter.IncludeDeleted = *deleted == "true"
+		if *deleted != "true" && *deleted != "false" {
+			q.refuse("includeDeleted")
+		}
+	}
+	if limit := q.text("limit"); limit != nil {
+		n, err := strconv.Atoi(*limit)
+		if err != nil || strconv.Itoa(n) != *limit {
+			q.refuse("limit")
+		} else {
+			query.First = &n
+		}
+	}
+	query.After = q.text("cursor")
+	if query.After != nil && q.values["limit"] == nil {
+		q.refuse("cursor") // it continues pages, and without a limit there are none
+	}
+	return query, q.check(query.Check(r.Context()))
+}
+
+// queryReader collects the parameters and what is wrong with them, by name.
+type queryReader struct {
+	values map[string][]string
+	faults map[string]store.Fault
+}
+
+// parse reads the pairs one by one: what is wrong with an unknown one must not spoil the known.
+func (q queryReader) parse(raw string) {
 	for pair := range strings.SplitSeq(raw, "&") {
 		name, value, _ := strings.Cut(pair, "=")
 		name, err := url.QueryUnescape(name)
 		if err != nil {
-			continue // it is none of the known ones
+			continue
 		}
 		if value, err = url.QueryUnescape(value); err != nil {
 			value = malformed
 		}
-		values[name] = append(values[name], value)
+		q.values[name] = append(q.values[name], value)
 	}
-	text := func(name string) *string {
-		switch given := values[name]; len(given) {
-		case 0:
-			return nil
-		case 1:
-			if !utf8.ValidString(given[0]) {
-				bad(name)
-				return nil
-			}
-			return &given[0]
-		default:
-			bad(name)
-			return nil
-		}
-	}
-
-	query.Filter.Email = text("email")
-	query.Filter.UserID = text("userId")
-	if since := text("updatedSince"); since != nil {
-		t, err := time.Parse(time.RFC3339, *since)
-		if err != nil {
-			bad("updatedSince")
-		}
-		query.Filter.UpdatedAt.From = &t
-	}
-	if deleted := text("includeDeleted"); deleted != nil {
-		query.Filter.IncludeDeleted = *deleted == "true"
-		if *deleted != "true" && *deleted != "false" {
-			bad("includeDeleted")
-		}
-	}
-	if limit := text("limit"); limit != nil {
-		n, err := strconv.Atoi(*limit)
-		if err != nil || n < 1 || n > store.MaxPageSize {
-			bad("limit")
-		}
-		query.First = &n
-	}
-	query.After = text("cursor")
-	if query.After != nil && query.First == nil {
-		bad("cursor") // it continues pages, and without a limit there are none
-	}
-	return query, store.Invalid(faults...)
 }
 
-// ownNames are the list's parameters by the names that the store has for them.
-var ownNames = map[string]string{"after": "cursor", "updatedAt": "updatedSince"}
+// malformed stands for a value that is not percent-encoded text. Like others that are not UTF-8 it is refused.
+const malformed = "\xff"
 
-// inOwnNames returns err with its faults under the names of the list's parameters.
-func inOwnNames(err error) error {
-	known := *store.AsError(err)
-	for i, f := range known.Faults {
-		if name, ok := ownNames[f.Field]; ok {
-			known.Faults[i] = store.NewFault(name, f.Reason)
+func (q queryReader) text(name string) *string {
+	given := q.values[name]
+	if len(given) == 0 {
+		return nil
+	}
+	if len(given) > 1 || !utf8.ValidString(given[0]) {
+		q.refuse(name)
+		return nil
+	}
+	return &given[0]
+}
+
+func (q queryReader) refuse(name string) {
+	q.faults[name] = store.NewFault(name, store.InvalidFormat)
+}
+
+// check adds what the store finds and returns all faults in the documented order, or another error of the store's.
+func (q queryReader) check(err error) error {
+	var invalid *store.Error
+	if errors.As(err, &invalid) && invalid.Code != store.InvalidInput {
+		return err
+	}
+	if invalid != nil {
+		for _, f := range invalid.Faults {
+			name := f.Field
+			if own, ok := ownNames[name]; ok {
+				name = own
+			}
+			q.faults[name] = store.NewFault(name, f.Reason)
 		}
 	}
-	return &known
+	var faults []store.Fault
+	for _, name := range parameters {
+		if f, ok := q.faults[name]; ok {
+			faults = append(faults, f)
+		}
+	}
+	return store.Invalid(faults...)
 }
 
 type page struct {
@@ -124,7 +150,7 @@ func (h *handler) streamCustomers(w http.ResponseWriter, r *http.Request, filter
 	started := false
 	for batch, err := range h.customers.All(r.Context(), filter) {
 		if err != nil && !started {
-			return inOwnNames(err)
+			return err
 		}
 		if err != nil {
 			h.log.ErrorContext(r.Context(), "list aborted", "error", err)

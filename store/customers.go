@@ -63,7 +63,10 @@ func (c *Customers) Get(ctx context.Context, id string) (*Customer, error) {
 // that are malformed find nothing.
 func (c *Customers) GetMany(ctx context.Context, ids []string) (map[string]*Customer, error) {
 	customers, err := c.scope.run(ctx, c.statements.getMany, ids)
-	if err != nil {
+	switch {
+	case err != nil && len(ids) == 1:
+		return nil, failed("fetch customer", err)
+	case err != nil:
 		return nil, failed("fetch customers", err)
 	}
 	found := make(map[string]*Customer, len(customers))

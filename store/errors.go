@@ -139,10 +139,14 @@ func failed(operation string, err error) error {
 	case errors.As(err, &known):
 		return known
 	case isOutage(err):
-		return &Error{Code: Unavailable, Message: texts[Unavailable], cause: err}
+		return unavailable(err)
 	default:
 		return &Error{Code: Internal, Message: "Failed to " + operation, cause: err}
 	}
+}
+
+func unavailable(cause error) *Error {
+	return &Error{Code: Unavailable, Message: texts[Unavailable], cause: cause}
 }
 
 // isOutage reports that the database could not answer now and may later: no connection, shutting down, out of

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -17,6 +18,19 @@ type CustomerFilter struct {
 	CreatedAt      TimeRange
 	UpdatedAt      TimeRange
 	IncludeDeleted bool
+}
+
+// timeForm is RFC 3339's; Go's parser lets more pass.
+var timeForm = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
+
+// ParseTime reads RFC 3339 text, with any offset, as both doors take it.
+func ParseTime(text string) (time.Time, bool) {
+	text = strings.ToUpper(text)
+	if !timeForm.MatchString(text) {
+		return time.Time{}, false
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	return t, err == nil
 }
 
 // TimeRange is From <= t < Before; nil is open.

@@ -160,9 +160,12 @@ func isNoAtom(text string) bool {
 	})
 }
 
+// otherDots separate labels like the ASCII dot does (RFC 3490, 3.1). A label can't hold them, and nobody means them.
+const otherDots = "\u3002\uFF0E\uFF61"
+
 // isNoLabel refuses all but letters, digits and inner hyphens in ASCII, and controls and white space beyond.
 func isNoLabel(text string) bool {
-	return text == "" || text[0] == '-' || text[len(text)-1] == '-' || strings.ContainsFunc(text, func(r rune) bool {
+	return text == "" || strings.ContainsAny(text, otherDots) || text[0] == '-' || text[len(text)-1] == '-' || strings.ContainsFunc(text, func(r rune) bool {
 		return r < utf8.RuneSelf && !isLetterOrDigit(r) && r != '-' || unicode.IsControl(r) || unicode.IsSpace(r)
 	})
 }

@@ -174,12 +174,14 @@ func (a *Authenticator) Authenticate(ctx context.Context, secret Secret) (Creden
 		UsedLately   bool
 	}
 	const lookUp = `SELECT key_id, access, merchant_id, merchant_name, used_lately FROM lumen_authenticate($1)`
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	rows, err := a.db.DB.QueryContext(ctx, lookUp, secret.digest())
 	if err == nil {
 		err = a.db.ScanRows(ctx, rows, &found)
 	}
 	if err != nil {
-		return Credential{}, failed("authenticate", err)
+		return Credential{}, unavailable(err)
 	}
 	if len(found) != 1 {
 		return Credential{}, NewError(Unauthenticated)

@@ -38,7 +38,11 @@ func (o *Owner) MigrateUp(ctx context.Context) ([]Migration, error) {
 
 // MigrateDown undoes the steps that the last MigrateUp applied, with all that their tables hold, and returns them.
 func (o *Owner) MigrateDown(ctx context.Context) ([]Migration, error) {
-	return o.migrating(ctx, func(m *migrate.Migrator) (*migrate.MigrationGroup, error) { return m.Rollback(ctx) })
+	undone, err := o.migrating(ctx, func(m *migrate.Migrator) (*migrate.MigrationGroup, error) { return m.Rollback(ctx) })
+	for i := range undone {
+		undone[i].AppliedAt = nil
+	}
+	return undone, err
 }
 
 func (o *Owner) migrating(ctx context.Context, work func(*migrate.Migrator) (*migrate.MigrationGroup, error)) (_ []Migration, err error) {

@@ -110,6 +110,9 @@ func TestMigrateUpDownUp(t *testing.T) {
 	down, err := owner.MigrateDown(t.Context())
 	require.NoError(t, err)
 	require.ElementsMatch(t, stepNames(up), stepNames(down))
+	for _, step := range down {
+		require.Nil(t, step.AppliedAt)
+	}
 	require.Empty(t, withoutOwnTables(fingerprint(t, db.SuperuserURL())))
 	require.Empty(t, applied(t, owner))
 	require.Empty(t, queryLines(t, db.SuperuserURL(), notedQuery))
@@ -126,6 +129,19 @@ func TestMigrateUpDownUp(t *testing.T) {
 	require.NoError(t, plain.CheckMigrations(t.Context()))
 	require.NoError(t, plain.CheckRole(t.Context()))
 	require.Equal(t, first, fingerprint(t, storetest.New(t).SuperuserURL()))
+}
+
+// A schema of the owner's name comes first in the default search path.
+func TestMigrateWhateverTheSearchPath(t *testing.T) {
+	t.Parallel()
+	db := storetest.Empty(t)
+	alter(t, db, `CREATE SCHEMA elsewhere; GRANT ALL ON SCHEMA elsewhere TO PUBLIC;
+		DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = elsewhere, public', current_database()); END $$`)
+	_, err := db.Owner(t).MigrateUp(t.Context())
+	require.NoError(t, err)
+	s := db.Store(t)
+	require.NoError(t, s.CheckMigrations(t.Context()))
+	require.NoError(t, s.CheckRole(t.Context()))
 }
 
 func TestMigrationThatFails(t *testing.T) {

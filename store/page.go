@@ -82,6 +82,8 @@ func (c *Customers) Count(ctx context.Context, filter CustomerFilter) (int, erro
 	if err != nil {
 		return 0, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	n, err := filter.where(q).Count(ctx)
 	if err != nil {
 		return 0, failed("fetch customers", err)
@@ -142,6 +144,12 @@ func (r pageRange) farBound() *position {
 		return r.after
 	}
 	return r.before
+}
+
+// Check returns the InvalidInput with which List, and All for the filter, would refuse the query. It asks no database.
+func (q PageQuery) Check(ctx context.Context) error {
+	_, err := q.resolve(ctx)
+	return err
 }
 
 func (q PageQuery) resolve(ctx context.Context) (pageRange, error) {
@@ -213,6 +221,8 @@ func (c *Customers) read(ctx context.Context, r pageRange, probing bool) (custom
 		// Not EXISTS: Postgres drops its ORDER BY, and with it the reason to read the sort's index.
 		q = q.ColumnExpr("(?) IS NOT NULL AS behind", probe)
 	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	if err := r.sort.order(q, r.backwards).Limit(int64(r.limit) + 1).Scan(ctx); err != nil {
 		return nil, false, err
 	}
@@ -242,6 +252,8 @@ func (c *Customers) exists(ctx context.Context, r pageRange, bound position, bef
 	if err != nil {
 		return false, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	var found []int
 	if err := q.Scan(ctx, &found); err != nil {
 		return false, err

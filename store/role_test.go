@@ -71,6 +71,8 @@ func TestCheckRole(t *testing.T) {
 			fault: `role "ROLE" is not a member of lumen_app`, mend: `REVOKE lumen_app FROM "ROLE"; ALTER ROLE "ROLE" INHERIT; GRANT lumen_app TO "ROLE";`},
 		"a member that does not inherit": {attributes: "NOINHERIT IN ROLE lumen_app",
 			fault: `role "ROLE" is not a member of lumen_app`, mend: `REVOKE lumen_app FROM "ROLE"; ALTER ROLE "ROLE" INHERIT; GRANT lumen_app TO "ROLE";`},
+		"one that may not look up keys": {change: "REVOKE EXECUTE ON FUNCTION lumen_authenticate(bytea) FROM lumen_app",
+			fault: `role "ROLE" may not look up API keys`, mend: "GRANT EXECUTE ON FUNCTION lumen_authenticate(bytea), lumen_key_used(text, text) TO lumen_app;"},
 		"row-level security off": {change: "ALTER TABLE customers DISABLE ROW LEVEL SECURITY",
 			fault: "row-level security is not enabled and forced on table customers", mend: "ALTER TABLE customers ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"},
 		"row-level security not forced": {change: "ALTER TABLE customers NO FORCE ROW LEVEL SECURITY",

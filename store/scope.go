@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"github.com/uptrace/bun"
 )
@@ -11,6 +12,10 @@ import (
 // refuses without a merchant. Either alone would keep merchants apart.
 type scope struct{ db *bun.DB }
 
+// patience bounds one statement on this side, the wait for a connection included. It is longer than the server's own
+// limit, which gives the better reason, and there for when the server does not answer at all.
+const patience = 6 * time.Second
+
 // run executes a statement that was built once and returns the customers it yields. The statement's $1 is the
 // merchant; args are $2 and on.
 func (s scope) run(ctx context.Context, statement string, args ...any) ([]Customer, error) {
@@ -18,6 +23,8 @@ func (s scope) run(ctx context.Context, statement string, args ...any) ([]Custom
 	if !ok {
 		return nil, NewError(Unauthenticated)
 	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	rows, err := s.db.DB.QueryContext(ctx, statement, append([]any{merchant}, args...)...)
 	if err != nil {
 		return nil, err

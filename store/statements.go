@@ -139,7 +139,7 @@ func (in CustomerInput) values() []any {
 	} else {
 		values = append(values, mustEmailKey(*email))
 	}
-	values = append(values, nullable(folded(name)))
+	values = append(values, nullable(nameKey(name)))
 	for _, text := range []*string{email, name, in.UserID.Ptr()} {
 		if text == nil {
 			values = append(values, "")
@@ -166,11 +166,12 @@ func nullable(text *string) any {
 	return *text
 }
 
-func folded(text *string) *string {
-	if text == nil {
+// nameKey is what a name sorts by: folded, and never as high as the stand-in for a missing one.
+func nameKey(name *string) *string {
+	if name == nil {
 		return nil
 	}
-	key := fold(*text)
+	key := strings.ReplaceAll(fold(*name), lastName, "\U0010FFFE")
 	return &key
 }
 

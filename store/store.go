@@ -115,6 +115,7 @@ func parseURL(url string) (*pgx.ConnConfig, error) {
 	config.RuntimeParams["client_encoding"] = "UTF8"
 	config.RuntimeParams["standard_conforming_strings"] = "on"
 	config.RuntimeParams["timezone"] = "UTC"
+	config.RuntimeParams["search_path"] = "public"
 	// I4: a role or a database that was set to answer before the commit is durable is overruled.
 	config.RuntimeParams["synchronous_commit"] = "on"
 	if config.ConnectTimeout == 0 {

@@ -20,6 +20,8 @@ import (
 type devCommand struct {
 	Addr    string `env:"LUMEN_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen (${env}). Default: ${default}. Port 0 picks a free one."`
 	DataDir string `env:"LUMEN_DATA_DIR" type:"path" placeholder:"DIR" help:"Where the data is kept between runs (${env}). Default: a folder of the user's, as root /var/lib/lumen."`
+	BinDir  string `name:"postgres-bin" env:"LUMEN_POSTGRES_BIN" placeholder:"DIR" help:"The folder with the Postgres programs to use (${env}). Default: those found on the machine, else a download."`
+	Source  string `name:"postgres-repository" env:"LUMEN_POSTGRES_REPOSITORY" placeholder:"URL" help:"The Maven repository that Postgres is downloaded from (${env}). Default: Maven Central."`
 	Reset   bool   `help:"Start anew: all data in the folder is removed first."`
 	JSON    bool   `name:"json" help:"Print one line of JSON on standard output when ready."`
 }
@@ -50,7 +52,9 @@ func (c devCommand) Run(ctx context.Context, t terminal) error {
 			return err
 		}
 	}
-	postgres, err := embedded.Start(ctx, embedded.Config{DataDir: folder, Reset: c.Reset, Notice: say})
+	postgres, err := embedded.Start(ctx, embedded.Config{
+		DataDir: folder, Reset: c.Reset, BinDir: c.BinDir, Repository: c.Source, Notice: say,
+	})
 	if err != nil {
 		return err
 	}

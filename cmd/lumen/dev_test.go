@@ -231,3 +231,10 @@ func TestDevRunsAsAnOrdinaryUser(t *testing.T) {
 	_, err := os.Stat(filepath.Join(home, ".local", "share", "lumen", "demo-key"))
 	require.NoError(t, err)
 }
+
+func TestDevUsesThePostgresThatItIsGiven(t *testing.T) {
+	t.Parallel()
+	p := launch(t, nil, "dev", "--addr", "127.0.0.1:0", "--data-dir", dataDir(t), "--postgres-bin", "/nowhere")
+	require.Error(t, p.wait(t))
+	require.Contains(t, p.stderr.String(), "/nowhere")
+}

@@ -311,6 +311,7 @@ func TestArguments(t *testing.T) {
 				require.Equal(t, []string{"INVALID_INPUT"}, codes, "%s: %s", literal, r.body)
 				require.Equal(t, []string{"Invalid request data"}, messages)
 				require.NotContains(t, r.body, marker)
+				require.Contains(t, r.body, `"details":[{"code":"INVALID_FORMAT","field":"from","message":"from has an invalid format"}]`)
 			}
 		}
 	})

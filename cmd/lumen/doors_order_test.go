@@ -393,10 +393,13 @@ func TestListParameters(t *testing.T) {
 			"includeDeleted=":                        format("includeDeleted"), "includeDeleted=1": format("includeDeleted"), "includeDeleted=TRUE": format("includeDeleted"), "includeDeleted=true&includeDeleted=true": format("includeDeleted"),
 			"email=": format("email"), "email=nobody": format("email"), "email=a@b.io&email=a@b.io": format("email"), "email=%FF@b.io": format("email"),
 			"userId=": format("userId"), "userId=%00": restFaults("userId FORBIDDEN_CHARACTER"), "userId=" + strings.Repeat("x", 256): restFaults("userId TOO_LONG"), "userId=%C3%28": format("userId"),
-			"limit=0&updatedSince=x&includeDeleted=x": format("updatedSince", "includeDeleted", "limit"),
+			"includeDeleted=x&updatedSince=x&userId=&email=nobody&cursor=x&limit=0": format("limit", "cursor", "email", "userId", "updatedSince", "includeDeleted"),
+			"limit=%2B5": format("limit"), "limit=05": format("limit"),
+			"updatedSince=2026-01-01T1:00:00Z": format("updatedSince"), "updatedSince=2026-01-01T01:00:00,5Z": format("updatedSince"),
 		} {
 			r := d.send(t, m.WriteKey, "GET", "/api/customers?"+query, "")
 			require.Equal(t, answer{400, want}, r.brief(), query)
+			require.Equal(t, answer{400, ""}, d.send(t, m.WriteKey, "HEAD", "/api/customers?"+query, "").brief(), query)
 		}
 	})
 }

@@ -234,7 +234,7 @@ func TestInternalErrors(t *testing.T) {
 	require.Equal(t, answer{500, `{"error":"Failed to fetch customers"}`}, d.send(t, m.WriteKey, "GET", "/api/customers", "").brief())
 	require.Equal(t, answer{500, `{"error":"Failed to fetch customers"}`}, d.send(t, m.WriteKey, "GET", "/api/customers?limit=2", "").brief())
 	for query, want := range map[string]string{
-		`{merchant{name} customer(id:"` + id + `"){id}}`: `{"errors":[{"message":"Failed to fetch customers","path":["customer"],"extensions":{"code":"INTERNAL","requestId":"REQUEST"}}],` +
+		`{merchant{name} customer(id:"` + id + `"){id}}`: `{"errors":[{"message":"Failed to fetch customer","path":["customer"],"extensions":{"code":"INTERNAL","requestId":"REQUEST"}}],` +
 			`"data":{"merchant":{"name":"Faulty"},"customer":null}}`,
 		`{customers{totalCount}}`: `{"errors":[{"message":"Failed to fetch customers","path":["customers"],"extensions":{"code":"INTERNAL","requestId":"REQUEST"}}],"data":null}`,
 		`mutation{createCustomer(input:{email:"b@example.com"}){customer{id}}}`: `{"errors":[{"message":"Failed to create customer","path":["createCustomer"],"extensions":{"code":"INTERNAL","requestId":"REQUEST"}}],` +

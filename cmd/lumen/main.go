@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 const description = `Lumen keeps the customers of many merchants, behind GraphQL and REST.
@@ -19,7 +20,7 @@ const description = `Lumen keeps the customers of many merchants, behind GraphQL
   lumen dev      try it: everything on this machine, no set-up
   lumen serve    run it: needs LUMEN_DATABASE_URL
 
-Every flag can be set by the environment variable that its help names.`
+A flag whose help names an environment variable can be set by that, too.`
 
 // program is the command line.
 type program struct {
@@ -71,8 +72,14 @@ func run(ctx context.Context, args []string, t terminal) (code int) {
 	return 0
 }
 
-// fail prints an error as one line, however many were joined in it.
+// fail prints an error.
 func (t terminal) fail(err error, code int) int {
-	_, _ = fmt.Fprintf(t.err, "lumen: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
+	text := err.Error()
+	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) { // it tells of every attempt, a line each
+		lines := strings.Split(strings.TrimSpace(text), "\n")
+		text = "can't reach the database: " + strings.TrimSpace(lines[len(lines)-1]) + "; check its URL and that it runs"
+	}
+	_, _ = fmt.Fprintf(t.err, "lumen: %s\n", text)
 	return code
 }

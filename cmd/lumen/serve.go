@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"time"
 
 	"lumen/cmd/internal/server"
@@ -57,17 +58,17 @@ func (c serveCommand) Run(ctx context.Context, t terminal) error {
 
 // configure checks the whole configuration and reports everything that is wrong with it at once.
 func (c serveCommand) configure(logs io.Writer) (*store.Store, *slog.Logger, error) {
-	var faults []error
+	var faults []string
 	var s *store.Store
 	if c.DatabaseURL == "" {
-		faults = append(faults, errors.New("LUMEN_DATABASE_URL is not set; set it to a URL like postgres://lumen_serve:password@host:5432/lumen"))
+		faults = append(faults, "LUMEN_DATABASE_URL is not set; set it to a URL like postgres://lumen_serve:password@host:5432/lumen")
 	} else if opened, err := store.Open(c.DatabaseURL, store.Options{}); err != nil {
-		faults = append(faults, fmt.Errorf("LUMEN_DATABASE_URL is %w", err))
+		faults = append(faults, "LUMEN_DATABASE_URL is "+err.Error())
 	} else {
 		s = opened
 	}
 	if _, err := net.ResolveTCPAddr("tcp", c.Addr); err != nil {
-		faults = append(faults, errors.New("LUMEN_ADDR is not an address; it looks like 127.0.0.1:8080"))
+		faults = append(faults, "LUMEN_ADDR is not an address; it looks like 127.0.0.1:8080")
 	}
 	var handler slog.Handler
 	switch c.LogFormat {
@@ -76,13 +77,13 @@ func (c serveCommand) configure(logs io.Writer) (*store.Store, *slog.Logger, err
 	case "text":
 		handler = slog.NewTextHandler(logs, nil)
 	default:
-		faults = append(faults, errors.New("LUMEN_LOG_FORMAT is neither json nor text"))
+		faults = append(faults, "LUMEN_LOG_FORMAT is neither json nor text")
 	}
 	if len(faults) > 0 {
 		if s != nil {
-			faults = append(faults, s.Close())
+			_ = s.Close()
 		}
-		return nil, nil, errors.Join(faults...)
+		return nil, nil, errors.New(strings.Join(faults, "; "))
 	}
 	return s, slog.New(server.WithRequestID(handler)), nil
 }
@@ -95,6 +96,10 @@ type serverURLs struct {
 }
 
 func urlsOf(listener net.Listener) serverURLs {
-	url := "http://" + listener.Addr().String()
+	address := *listener.Addr().(*net.TCPAddr)
+	if address.IP.IsUnspecified() {
+		address.IP = net.IPv4(127, 0, 0, 1) // where it can be reached from here
+	}
+	url := "http://" + address.String()
 	return serverURLs{URL: url, RestURL: url + "/api/customers", GraphQLURL: url + "/graphql"}
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"net"
 	"os/exec"
 	"strings"
 	"testing"
@@ -80,5 +82,22 @@ func TestServeDoesNotPrintThePasswordOfADatabaseItCannotReach(t *testing.T) {
 	t.Parallel()
 	line := refuses(t, "LUMEN_DATABASE_URL=postgres://user:hunter2@127.0.0.1:1/db?sslmode=disable")
 	require.NotContains(t, line, "hunter2")
-	require.Contains(t, line, "refusing to serve")
+	require.Regexp(t, `^lumen: can't reach the database: .*127\.0\.0\.1:1.*; check its URL and that it runs\n$`, line)
+}
+
+func TestAnErrorKeepsTheLinesThatAreToBePasted(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	require.Equal(t, 1, terminal{err: &out}.fail(errors.New("run these:\n  ONE;\n  TWO;"), 1))
+	require.Equal(t, "lumen: run these:\n  ONE;\n  TWO;\n", out.String())
+}
+
+func TestURLsOfAnUnspecifiedAddressAreOnesThatWork(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{":0", "0.0.0.0:0", "127.0.0.1:0"} {
+		listener, err := net.Listen("tcp", address)
+		require.NoError(t, err)
+		require.Regexp(t, `^http://127\.0\.0\.1:\d+$`, urlsOf(listener).URL)
+		require.NoError(t, listener.Close())
+	}
 }

@@ -73,6 +73,9 @@ func UnmarshalInt(value any) (int, error) {
 	return int(n), nil
 }
 
+// DateTime is the field of a DateTime's fault: a scalar does not know which argument it is read for.
+const DateTime = "DateTime"
+
 // MarshalDateTime writes a DateTime: UTC, three fractional digits.
 func MarshalDateTime(t time.Time) graphql.Marshaler {
 	return graphql.WriterFunc(func(w io.Writer) {
@@ -84,9 +87,9 @@ func MarshalDateTime(t time.Time) graphql.Marshaler {
 // UnmarshalDateTime reads a DateTime: RFC 3339 with any offset. Anything else is store.InvalidInput.
 func UnmarshalDateTime(value any) (time.Time, error) {
 	text, _ := value.(string)
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return time.Time{}, store.Invalid(store.NewFault("DateTime", store.InvalidFormat))
+	t, ok := store.ParseTime(text)
+	if !ok {
+		return time.Time{}, store.Invalid(store.NewFault(DateTime, store.InvalidFormat))
 	}
 	return t, nil
 }

@@ -10,6 +10,9 @@ type Config struct {
 	// DataDir is the folder of this instance, made if absent. The cluster lives in DataDir/postgres, the password in
 	// DataDir/password, the server's log in DataDir/postgres.log.
 	DataDir string
+	// BinDir is the folder with the Postgres programs to use, Repository where Postgres is downloaded from. When empty,
+	// the environment's LUMEN_POSTGRES_BIN and LUMEN_POSTGRES_REPOSITORY say it, else they are found.
+	BinDir, Repository string
 	// Reset removes the cluster, with all data, before the start.
 	Reset bool
 	// Notice is told what a person should know: a folder that was moved, a download, a stale pid file. It may be nil and is

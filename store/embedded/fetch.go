@@ -3,6 +3,7 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -38,11 +39,8 @@ type fetcher struct {
 	cache      string // empty: the user's cache folder
 }
 
-func newFetcher(acct *account, notice noticeFunc) *fetcher {
-	repository := os.Getenv("LUMEN_POSTGRES_REPOSITORY")
-	if repository == "" {
-		repository = "https://repo1.maven.org/maven2"
-	}
+func newFetcher(cfg Config, acct *account, notice noticeFunc) *fetcher {
+	repository := cmp.Or(cfg.Repository, os.Getenv("LUMEN_POSTGRES_REPOSITORY"), "https://repo1.maven.org/maven2")
 	return &fetcher{account: acct, notice: notice, repository: strings.TrimSuffix(repository, "/")}
 }
 

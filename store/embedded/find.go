@@ -3,6 +3,7 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,10 +28,10 @@ type finder struct {
 	fetcher *fetcher
 }
 
-func newFinder(acct *account, notice noticeFunc) *finder {
+func newFinder(cfg Config, acct *account, notice noticeFunc) *finder {
 	f := &finder{
 		account: acct,
-		bin:     os.Getenv("LUMEN_POSTGRES_BIN"),
+		bin:     cmp.Or(cfg.BinDir, os.Getenv("LUMEN_POSTGRES_BIN")),
 		usual: []string{
 			"/usr/lib/postgresql/*/bin", // Debian
 			"/usr/pgsql-*/bin",          // the PGDG's RPMs
@@ -41,7 +42,7 @@ func newFinder(acct *account, notice noticeFunc) *finder {
 			"/home/linuxbrew/.linuxbrew/opt/postgresql*/bin",
 			"/Applications/Postgres.app/Contents/Versions/*/bin",
 		},
-		fetcher: newFetcher(acct, notice),
+		fetcher: newFetcher(cfg, acct, notice),
 	}
 	if out, err := exec.Command("pg_config", "--bindir").Output(); err == nil {
 		f.nearby = append(f.nearby, strings.TrimSpace(string(out)))

@@ -57,7 +57,7 @@ func startLocked(ctx context.Context, cfg Config, home *folder, held *lock, noti
 		}
 		major = 0
 	}
-	bin, err := newFinder(home.account, notice).find(ctx, major)
+	bin, err := newFinder(cfg, home.account, notice).find(ctx, major)
 	if err != nil {
 		return nil, err
 	}

@@ -50,7 +50,7 @@ func observe(log *slog.Logger, next http.Handler) http.Handler {
 		aborted := true
 		defer func() {
 			log.InfoContext(ctx, "request", "method", r.Method, "route", route(r.URL.Path), "status", n.status,
-				"aborted", aborted, "duration", time.Since(start).Round(time.Microsecond), "merchant", n.merchant)
+				"aborted", aborted || r.Context().Err() != nil, "duration", time.Since(start).Round(time.Microsecond), "merchant", n.merchant)
 		}()
 		next.ServeHTTP(&statusWriter{ResponseWriter: w, notes: n}, r.WithContext(ctx))
 		aborted = false

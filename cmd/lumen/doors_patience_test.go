@@ -1,0 +1,45 @@
+package main
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// More requests than connections, all behind a lock: each gets its 503 in time, none is dropped.
+func TestManyRequestsBehindALock(t *testing.T) {
+	t.Parallel()
+	d := openDoors(t)
+	m := d.Merchant(t, "Patient")
+	tx, err := d.Superuser().Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), "LOCK TABLE customers IN ACCESS EXCLUSIVE MODE")
+	require.NoError(t, err)
+
+	var done sync.WaitGroup
+	for range 120 {
+		done.Go(func() {
+			start := time.Now()
+			r := d.send(t, m.WriteKey, "GET", "/api/customers/cust_a", "")
+			if r.status != 503 || r.header.Get("Retry-After") == "" || time.Since(start) > 15*time.Second {
+				t.Errorf("%v after %v", r.brief(), time.Since(start))
+			}
+		})
+	}
+	done.Wait()
+	require.NoError(t, tx.Rollback(t.Context()))
+	require.Equal(t, 404, d.send(t, m.WriteKey, "GET", "/api/customers/cust_a", "").status)
+}
+
+func TestKeysThatCannotBeLookedUp(t *testing.T) {
+	t.Parallel()
+	d := openDoors(t)
+	m := d.Merchant(t, "Lost")
+	d.sql(t, "REVOKE EXECUTE ON FUNCTION lumen_authenticate(bytea) FROM lumen_app")
+	r := d.send(t, m.WriteKey, "GET", "/api/customers", "")
+	require.Equal(t, answer{503, `{"error":"Service temporarily unavailable"}`}, r.brief())
+	require.NotEmpty(t, r.header.Get("Retry-After"))
+	require.Equal(t, 503, d.graphql(t, m.WriteKey, "{merchant{id}}", nil).status)
+}
