@@ -82,7 +82,7 @@ func (c devCommand) Run(ctx context.Context, t terminal) error {
 		}
 	}()
 	log := slog.New(server.WithRequestID(slog.NewTextHandler(t.err, nil)))
-	err = server.Serve(ctx, listener, server.NewHandler(d.store, server.Options{Introspection: true, LoopbackOnly: true, Log: log}), log)
+	err = server.Serve(ctx, listener, server.NewHandler(d.store, server.Options{Introspection: true, LoopbackOnly: true, DocsKey: string(d.secret), Log: log}), log)
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		err = errors.Join(cause, err)
 	}

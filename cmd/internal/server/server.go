@@ -27,7 +27,9 @@ type Options struct {
 	// LoopbackOnly refuses requests for any other Host, so that a page elsewhere can't reach a development server by a
 	// name of its own (DNS rebinding).
 	LoopbackOnly bool
-	Log          *slog.Logger
+	// DocsKey is the API key that the REST reference tries requests with, for all to see: only in development.
+	DocsKey string
+	Log     *slog.Logger
 }
 
 // NewHandler returns all that a Lumen server answers.
@@ -40,6 +42,11 @@ func NewHandler(s *store.Store, options Options) http.Handler {
 	mux.Handle("/graphql", graph.NewHandler(s.Customers, authenticate, graph.Options{
 		Introspection: options.Introspection, RequestID: RequestID, Log: options.Log,
 	}))
+
+	docs := rest.NewDocs(rest.DocsOptions{APIKey: options.DocsKey})
+	for _, pattern := range []string{"/docs", "/docs/", "/openapi.yaml", "/openapi.json"} {
+		mux.Handle(pattern, docs)
+	}
 
 	compress, err := gzhttp.NewWrapper(gzhttp.MinSize(1024))
 	if err != nil {
@@ -65,7 +72,8 @@ func noRedirects(next, notFound http.Handler) http.Handler {
 	})
 }
 
-// neverCached keeps replies, which belong to one merchant, out of shared and browser caches.
+// neverCached keeps replies, which belong to one merchant, out of shared and browser caches. What belongs to nobody says
+// otherwise itself.
 func neverCached(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
@@ -113,8 +121,10 @@ func loopbackOnly(next http.Handler) http.Handler {
 // route names what a path leads to, for the log: never an id.
 func route(p string) string {
 	switch {
-	case p == "/graphql", p == "/api/customers":
+	case p == "/graphql", p == "/api/customers", p == "/docs", p == "/openapi.yaml", p == "/openapi.json":
 		return p
+	case strings.HasPrefix(p, "/docs/assets/"):
+		return "/docs/assets/{name}"
 	case strings.HasPrefix(p, "/api/customers/"):
 		return "/api/customers/{id}"
 	default:
