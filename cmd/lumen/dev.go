@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"lumen/cmd/internal/landing"
 	"lumen/cmd/internal/server"
 	"lumen/store"
 	"lumen/store/embedded"
@@ -65,7 +66,7 @@ func (c devCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	defer func() { _ = d.store.Close() }()
-	at := ready{urlsOf(listener), postgres.URL(), d.merchant.ID, string(d.secret)}
+	at := ready{urlsOf(listener, true), postgres.URL(), d.merchant.ID, string(d.secret)}
 	if c.JSON {
 		err = t.printJSON(at)
 	} else {
@@ -86,7 +87,10 @@ func (c devCommand) Run(ctx context.Context, t terminal) error {
 		}
 	}()
 	log := slog.New(server.WithRequestID(slog.NewTextHandler(t.err, nil)))
-	err = server.Serve(ctx, listener, server.NewHandler(d.store, server.Options{Introspection: true, LoopbackOnly: true, Log: log}), log)
+	err = server.Serve(ctx, listener, server.NewHandler(d.store, server.Options{
+		Demo:       &landing.Demo{MerchantName: d.merchant.Name, MerchantID: d.merchant.ID, APIKey: string(d.secret)},
+		Playground: true, Introspection: true, LoopbackOnly: true, Log: log,
+	}), log)
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		err = errors.Join(cause, err)
 	}
@@ -173,6 +177,10 @@ Lumen is ready at %[1]s
   Data       %[5]s
   Database   %[6]s
 
+Open the playground, signed in as that merchant:
+
+  %[9]s
+
 Paste a REST request:
 
   curl -H 'Authorization: Bearer %[4]s' '%[7]s?limit=3'
@@ -184,7 +192,7 @@ Paste a GraphQL query:
 
 Ctrl-C stops it; the data stays. 'lumen dev --reset' starts anew.
 
-`, r.URL, merchant, r.MerchantID, r.APIKey, folder, r.DatabaseURL, r.RestURL, r.GraphQLURL)
+`, r.URL, merchant, r.MerchantID, r.APIKey, folder, r.DatabaseURL, r.RestURL, r.GraphQLURL, r.PlaygroundURL)
 	return err
 }
 

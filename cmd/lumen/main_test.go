@@ -1,9 +1,40 @@
 package main
 
 import (
+	"fmt"
+	"net/http"
+	"os"
+	"sync"
 	"testing"
 
+	"lumen/rest"
+	"lumen/rest/contract"
 	"lumen/store/storetest"
 )
 
-func TestMain(m *testing.M) { storetest.Main(m) }
+// TestMain holds every exchange of the tests with the REST routes to the OpenAPI document.
+func TestMain(m *testing.M) {
+	document, err := contract.Load(rest.OpenAPI())
+	if err != nil {
+		panic(err)
+	}
+	var mu sync.Mutex
+	broken := 0
+	report := func(format string, args ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		broken++
+		fmt.Fprintf(os.Stderr, format+"\n", args...)
+	}
+	client.Transport = document.Transport(client.Transport, report)
+	http.DefaultTransport = document.Transport(http.DefaultTransport, report)
+
+	code := storetest.Run(m)
+	if broken > 0 && code == 0 {
+		code = 1
+	}
+	if builtIn != "" {
+		_ = os.RemoveAll(builtIn)
+	}
+	os.Exit(code)
+}

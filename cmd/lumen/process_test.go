@@ -18,13 +18,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// buildOnce builds the program as a user would. The folder is left to TestMain's end of the process: the operating
-// system's temporary folder, one per test run.
+// builtIn is the folder of the built program, which TestMain removes.
+var builtIn string
+
+// buildOnce builds the program as a user would.
 var buildOnce = sync.OnceValues(func() (string, error) {
 	folder, err := os.MkdirTemp("", "lumen-program-")
 	if err != nil {
 		return "", err
 	}
+	builtIn = folder
 	if err := os.Chmod(folder, 0o755); err != nil { // an ordinary user runs it, too
 		return "", err
 	}

@@ -11,12 +11,14 @@ import (
 	"time"
 
 	"lumen/cmd/internal/server"
+	"lumen/graph/playground"
 	"lumen/store"
 )
 
 type serveCommand struct {
 	DatabaseURL   string `name:"database-url" env:"LUMEN_DATABASE_URL" placeholder:"URL" help:"The database, as a role that is a member of lumen_app and of nothing more (${env}). Required."`
 	Addr          string `env:"LUMEN_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen (${env}). Default: ${default}. Port 0 picks a free one."`
+	Playground    bool   `env:"LUMEN_PLAYGROUND" help:"Serve the GraphQL playground at /playground; it asks for a key (${env})."`
 	Introspection bool   `env:"LUMEN_INTROSPECTION" help:"Let GraphQL clients read the schema (${env})."`
 	LogFormat     string `env:"LUMEN_LOG_FORMAT" default:"json" placeholder:"json|text" help:"How the log on standard error is written, json or text (${env}). Default: ${default}."`
 	jsonFlag
@@ -44,14 +46,22 @@ func (c serveCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return fmt.Errorf("LUMEN_ADDR: %w", err)
 	}
-	urls := urlsOf(listener)
+	urls := urlsOf(listener, c.Playground)
 	if c.JSON {
 		if err := t.printJSON(urls); err != nil {
 			return err
 		}
 	}
-	log.InfoContext(ctx, "serving", "url", urls.URL, "introspection", c.Introspection)
-	err = server.Serve(ctx, listener, server.NewHandler(s, server.Options{Introspection: c.Introspection, Log: log}), log)
+	log.InfoContext(ctx, "serving", "url", urls.URL, "playground", c.Playground, "introspection", c.Introspection)
+	if !c.Playground {
+		log.InfoContext(ctx, "the playground is off; LUMEN_PLAYGROUND=true or --playground turns it on")
+	}
+	if !c.Introspection {
+		log.InfoContext(ctx, "introspection is off; LUMEN_INTROSPECTION=true or --introspection turns it on")
+	}
+	err = server.Serve(ctx, listener, server.NewHandler(s, server.Options{
+		Playground: c.Playground, Introspection: c.Introspection, Log: log,
+	}), log)
 	log.InfoContext(ctx, "stopped")
 	return err
 }
@@ -88,18 +98,23 @@ func (c serveCommand) configure(logs io.Writer) (*store.Store, *slog.Logger, err
 	return s, slog.New(server.WithRequestID(handler)), nil
 }
 
-// serverURLs are where a server's doors are.
+// serverURLs are where a server's doors are, and its playground where it is on.
 type serverURLs struct {
-	URL        string `json:"url"`
-	RestURL    string `json:"restUrl"`
-	GraphQLURL string `json:"graphqlUrl"`
+	URL           string `json:"url"`
+	RestURL       string `json:"restUrl"`
+	GraphQLURL    string `json:"graphqlUrl"`
+	PlaygroundURL string `json:"playgroundUrl,omitempty"`
 }
 
-func urlsOf(listener net.Listener) serverURLs {
+func urlsOf(listener net.Listener, withPlayground bool) serverURLs {
 	address := *listener.Addr().(*net.TCPAddr)
 	if address.IP.IsUnspecified() {
 		address.IP = net.IPv4(127, 0, 0, 1) // where it can be reached from here
 	}
 	url := "http://" + address.String()
-	return serverURLs{URL: url, RestURL: url + "/api/customers", GraphQLURL: url + "/graphql"}
+	urls := serverURLs{URL: url, RestURL: url + "/api/customers", GraphQLURL: url + "/graphql"}
+	if withPlayground {
+		urls.PlaygroundURL = url + playground.Path
+	}
+	return urls
 }

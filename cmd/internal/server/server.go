@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"path"
 	"runtime/debug"
 	"strings"
@@ -15,13 +16,19 @@ import (
 
 	"github.com/klauspost/compress/gzhttp"
 
+	"lumen/cmd/internal/landing"
 	"lumen/graph"
+	"lumen/graph/playground"
 	"lumen/rest"
 	"lumen/store"
 )
 
 // Options configure the handler.
 type Options struct {
+	// Demo is the merchant of a development server: its pages show the key, to readers on this machine.
+	Demo *landing.Demo
+	// Playground has the playground served.
+	Playground bool
 	// Introspection lets GraphQL clients read the schema.
 	Introspection bool
 	// LoopbackOnly refuses requests for any other Host, so that a page elsewhere can't reach a development server by a
@@ -40,6 +47,15 @@ func NewHandler(s *store.Store, options Options) http.Handler {
 	mux.Handle("/graphql", graph.NewHandler(s.Customers, authenticate, graph.Options{
 		Introspection: options.Introspection, RequestID: RequestID, Log: options.Log,
 	}))
+	pages := pages(options, restDoor)
+	mux.Handle("/{$}", pages)
+	mux.Handle(landing.AssetsPath, pages)
+	mux.Handle(playground.Path, pages)
+	mux.Handle(playground.Path+"/", pages)
+
+	for _, pattern := range docsPaths {
+		mux.Handle(pattern, pages)
+	}
 
 	compress, err := gzhttp.NewWrapper(gzhttp.MinSize(1024))
 	if err != nil {
@@ -50,6 +66,50 @@ func NewHandler(s *store.Store, options Options) http.Handler {
 		handler = loopbackOnly(handler)
 	}
 	return observe(options.Log, survive(options.Log, neverCached(compress(handler))))
+}
+
+// docsPaths lead to the REST reference.
+var docsPaths = []string{"/docs", "/docs/", "/openapi.yaml", "/openapi.json"}
+
+// pages returns the handler of what is made for people. A development server that was told to listen elsewhere than on
+// loopback gives the demo merchant's key to nobody who asks from another machine.
+func pages(options Options, notFound http.Handler) http.Handler {
+	with := func(demo *landing.Demo) http.Handler {
+		mux := http.NewServeMux()
+		mux.Handle("/", landing.NewHandler(landing.Options{
+			Demo: demo, Playground: options.Playground, Introspection: options.Introspection,
+		}, notFound))
+		reference := rest.DocsOptions{Playground: options.Playground}
+		if demo != nil {
+			reference.APIKey = demo.APIKey
+		}
+		docs := rest.NewDocs(reference)
+		for _, pattern := range docsPaths {
+			mux.Handle(pattern, docs)
+		}
+		if options.Playground {
+			signedIn := playground.Options{}
+			if demo != nil {
+				signedIn.DemoKey = demo.APIKey
+			}
+			explorer := playground.NewHandler(signedIn, notFound)
+			mux.Handle(playground.Path, explorer)
+			mux.Handle(playground.Path+"/", explorer)
+		}
+		return mux
+	}
+	everybody := with(nil)
+	if options.Demo == nil {
+		return everybody
+	}
+	here := with(options.Demo)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if at, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && at.Addr().Unmap().IsLoopback() {
+			here.ServeHTTP(w, r)
+			return
+		}
+		everybody.ServeHTTP(w, r)
+	})
 }
 
 // noRedirects keeps ServeMux from redirecting unclean paths: they are not routes, and so 404.
@@ -65,7 +125,8 @@ func noRedirects(next, notFound http.Handler) http.Handler {
 	})
 }
 
-// neverCached keeps replies, which belong to one merchant, out of shared and browser caches.
+// neverCached keeps replies, which belong to one merchant, out of shared and browser caches. What belongs to
+// nobody says otherwise itself.
 func neverCached(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
@@ -113,8 +174,14 @@ func loopbackOnly(next http.Handler) http.Handler {
 // route names what a path leads to, for the log: never an id.
 func route(p string) string {
 	switch {
-	case p == "/graphql", p == "/api/customers":
+	case p == "/", p == playground.Path, p == "/graphql", p == "/api/customers", p == "/docs", p == "/openapi.yaml", p == "/openapi.json":
 		return p
+	case strings.HasPrefix(p, playground.Path+"/"):
+		return playground.Path + "/{file}"
+	case strings.HasPrefix(p, landing.AssetsPath):
+		return landing.AssetsPath + "{name}"
+	case strings.HasPrefix(p, "/docs/assets/"):
+		return "/docs/assets/{name}"
 	case strings.HasPrefix(p, "/api/customers/"):
 		return "/api/customers/{id}"
 	default:

@@ -1,0 +1,104 @@
+package landing_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"lumen/cmd/internal/landing"
+)
+
+var elsewhere = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
+
+func get(h http.Handler, method, path string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(method, "http://lumen.example:8080"+path, nil))
+	return w
+}
+
+func TestPageOfADevelopmentServer(t *testing.T) {
+	t.Parallel()
+	h := landing.NewHandler(landing.Options{
+		Demo:       &landing.Demo{MerchantName: "Demo <Shop>", MerchantID: "merchant_1", APIKey: "lumen_sk_demo_x"},
+		Playground: true, Introspection: true,
+	}, elsewhere)
+	w := get(h, "GET", "/")
+	require.Equal(t, http.StatusOK, w.Code)
+	require.Equal(t, "no-store", w.Header().Get("Cache-Control"), "the key is on it")
+	page := w.Body.String()
+	for _, has := range []string{
+		"Demo &lt;Shop&gt;", "merchant_1", `href="/playground"`, `href="/docs"`, `href="/openapi.yaml"`, `href="/openapi.json"`,
+		"curl 'http://lumen.example:8080/api/customers?limit=3' \\\n  -H 'Authorization: Bearer lumen_sk_demo_x'</pre>",
+		"curl 'http://lumen.example:8080/graphql' \\\n", "go1.",
+	} {
+		require.Contains(t, page, has)
+	}
+	require.NotContains(t, page, "LUMEN_PLAYGROUND")
+}
+
+func TestPageOfAService(t *testing.T) {
+	t.Parallel()
+	w := get(landing.NewHandler(landing.Options{}, elsewhere), "GET", "/")
+	require.Equal(t, "no-cache", w.Header().Get("Cache-Control"))
+	page := w.Body.String()
+	require.Contains(t, page, `"Authorization: Bearer $KEY"`)
+	require.Contains(t, page, "LUMEN_PLAYGROUND=true")
+	require.Contains(t, page, "LUMEN_INTROSPECTION=true")
+	require.NotContains(t, page, `href="/playground"`)
+	require.NotContains(t, page, "development server")
+
+	page = get(landing.NewHandler(landing.Options{Playground: true, Introspection: true}, elsewhere), "GET", "/").Body.String()
+	require.Contains(t, page, `href="/playground"`)
+	require.NotContains(t, page, "turn it on")
+}
+
+func TestPolicyAndCaching(t *testing.T) {
+	t.Parallel()
+	h := landing.NewHandler(landing.Options{}, elsewhere)
+	w := get(h, "GET", "/")
+	policy := w.Header().Get("Content-Security-Policy")
+	require.Contains(t, policy, "default-src 'none'")
+	require.NotContains(t, policy, "script-src")
+	require.NotContains(t, policy, "unsafe")
+	require.NotContains(t, w.Body.String(), "<script")
+	require.NotContains(t, w.Body.String(), "style=")
+
+	assets := regexp.MustCompile(`"(/assets/[^"]+)"`).FindAllStringSubmatch(w.Body.String(), -1)
+	require.NotEmpty(t, assets)
+	for _, match := range assets {
+		asset := get(h, "GET", match[1])
+		require.Equal(t, http.StatusOK, asset.Code)
+		require.Equal(t, "public, max-age=31536000, immutable", asset.Header().Get("Cache-Control"))
+	}
+}
+
+func TestOnlyWhatIsThere(t *testing.T) {
+	t.Parallel()
+	h := landing.NewHandler(landing.Options{}, elsewhere)
+	require.Equal(t, http.StatusOK, get(h, "HEAD", "/").Code)
+	require.Equal(t, http.StatusNotFound, get(h, "POST", "/").Code)
+	require.Equal(t, http.StatusNotFound, get(h, "GET", "/assets/landing.css").Code)
+	require.Equal(t, http.StatusNotFound, get(h, "GET", "/index.html").Code)
+}
+
+// One look: the pages are built apart and have to say the same.
+func TestLookIsThePlaygrounds(t *testing.T) {
+	t.Parallel()
+	words := func(file string) string {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		from := strings.Index(string(text), ":root {")
+		return string(text[from : from+strings.Index(string(text[from:]), "}")])
+	}
+	require.Equal(t, words("../../../graph/playground/web/src/look.css"), words("landing.css"))
+	ours, err := os.ReadFile("icon.svg")
+	require.NoError(t, err)
+	theirs, err := os.ReadFile("../../../graph/playground/web/src/icon.svg")
+	require.NoError(t, err)
+	require.Equal(t, string(theirs), string(ours))
+}

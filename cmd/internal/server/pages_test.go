@@ -1,0 +1,66 @@
+package server
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"lumen/cmd/internal/landing"
+	"lumen/store"
+)
+
+// open sends a GET as a browser at this address would, and returns the reply.
+func open(options Options, from, host, path string) *httptest.ResponseRecorder {
+	options.Log = slog.New(slog.DiscardHandler)
+	r := httptest.NewRequest(http.MethodGet, "http://"+host+path, nil)
+	r.RemoteAddr = from
+	w := httptest.NewRecorder()
+	NewHandler(&store.Store{}, options).ServeHTTP(w, r)
+	return w
+}
+
+const (
+	here  = "127.0.0.1:50000"
+	there = "192.0.2.7:50000"
+)
+
+func TestPlaygroundIsOffByDefault(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"/playground", "/playground/", "/playground/config.json", "/playground/assets/x.js"} {
+		w := open(Options{}, here, "localhost", path)
+		require.Equal(t, http.StatusNotFound, w.Code, path)
+		require.JSONEq(t, `{"error":"Not found"}`, w.Body.String(), path)
+		require.Equal(t, "no-store", w.Header().Get("Cache-Control"), path)
+	}
+	require.Equal(t, http.StatusOK, open(Options{}, there, "lumen.example", "/").Code)
+
+	on := Options{Playground: true}
+	require.Equal(t, http.StatusOK, open(on, there, "lumen.example", "/playground").Code)
+	require.Equal(t, http.StatusNotFound, open(on, here, "localhost", "/playground/config.json").Code)
+}
+
+func TestDemoKeyStaysOnThisMachine(t *testing.T) {
+	t.Parallel()
+	development := Options{
+		Demo:       &landing.Demo{MerchantName: "Demo Shop", MerchantID: "merchant_1", APIKey: "lumen_sk_demo_x"},
+		Playground: true, Introspection: true, LoopbackOnly: true,
+	}
+	for _, path := range []string{"/", "/playground/config.json"} {
+		for _, from := range []string{here, "[::1]:50000", "[::ffff:127.0.0.1]:50000"} {
+			w := open(development, from, "localhost:8080", path)
+			require.Equal(t, http.StatusOK, w.Code)
+			require.Contains(t, w.Body.String(), "lumen_sk_demo_x")
+			require.Equal(t, "no-store", w.Header().Get("Cache-Control"))
+		}
+		// A page elsewhere that has its own name lead here.
+		w := open(development, here, "evil.example", path)
+		require.Equal(t, http.StatusForbidden, w.Code)
+		require.NotContains(t, w.Body.String(), "lumen_sk_demo_x")
+		// Another machine that claims to have asked for this one.
+		w = open(development, there, "localhost:8080", path)
+		require.NotContains(t, w.Body.String(), "lumen_sk_demo_x")
+	}
+}

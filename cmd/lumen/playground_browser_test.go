@@ -1,0 +1,408 @@
+//go:build browser
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+	"github.com/stretchr/testify/require"
+
+	"lumen/store/storetest"
+)
+
+// A window is a Chromium with a profile of its own that reaches loopback alone. It notes what it should not see.
+type window struct {
+	context.Context
+	close   func()
+	profile string
+
+	mu     sync.Mutex
+	faults []string
+}
+
+func openWindow(t *testing.T, width, height int64, scheme string) *window {
+	t.Helper()
+	w := &window{profile: t.TempDir()}
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.NoSandbox, // root, as in CI, has none
+		chromedp.UserDataDir(w.profile),
+		chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
+	)
+	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
+	tab, cancel := chromedp.NewContext(allocator)
+	limited, cancelLimit := context.WithTimeout(tab, 2*time.Minute)
+	w.Context = limited
+	w.close = sync.OnceFunc(func() {
+		_ = chromedp.Cancel(tab) // lets the browser write out its profile
+		cancelLimit()
+		cancel()
+		stop()
+	})
+	t.Cleanup(w.close)
+
+	chromedp.ListenTarget(limited, w.note)
+	w.run(t,
+		network.Enable(), log.Enable(),
+		emulation.SetDeviceMetricsOverride(width, height, 1, width < 700),
+		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
+		chromedp.ActionFunc(func(ctx context.Context) error {
+			_, err := page.AddScriptToEvaluateOnNewDocument(
+				`addEventListener('securitypolicyviolation', e => console.error('policy', e.violatedDirective, e.blockedURI))`).Do(ctx)
+			return err
+		}))
+	return w
+}
+
+func (w *window) note(event any) {
+	fault := func(format string, args ...any) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.faults = append(w.faults, fmt.Sprintf(format, args...))
+	}
+	switch e := event.(type) {
+	case *network.EventRequestWillBeSent:
+		at, err := url.Parse(e.Request.URL)
+		if err != nil || at.Scheme != "data" && at.Scheme != "blob" && at.Hostname() != "127.0.0.1" {
+			fault("request to %s", e.Request.URL)
+		}
+	case *runtime.EventExceptionThrown:
+		fault("exception: %s", e.ExceptionDetails.Error())
+	case *runtime.EventConsoleAPICalled:
+		if e.Type == runtime.APITypeError || e.Type == runtime.APITypeWarning {
+			var said []string
+			for _, arg := range e.Args {
+				said = append(said, string(arg.Value), arg.Description)
+			}
+			fault("console: %s", said)
+		}
+	case *log.EventEntryAdded:
+		if e.Entry.Level == log.LevelError || e.Entry.Level == log.LevelWarning {
+			fault("log: %s %s", e.Entry.Text, e.Entry.URL)
+		}
+	}
+}
+
+func (w *window) run(t *testing.T, actions ...chromedp.Action) {
+	t.Helper()
+	require.NoError(t, chromedp.Run(w, actions...))
+}
+
+func (w *window) noFaults(t *testing.T) {
+	t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	require.Empty(t, w.faults)
+}
+
+// evaluate runs a script in the page and decodes what it returns.
+func evaluate[T any](t *testing.T, w *window, script string) T {
+	t.Helper()
+	var result T
+	w.run(t, chromedp.Evaluate(script, &result, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
+	return result
+}
+
+// until waits for a script to return true.
+func (w *window) until(t *testing.T, script string) {
+	t.Helper()
+	require.NoError(t, chromedp.Run(w, chromedp.Poll(script, nil, chromedp.WithPollingTimeout(20*time.Second))), script)
+}
+
+// screenshot leaves a picture where somebody who wants to look at it asks for it.
+func (w *window) screenshot(t *testing.T, name string) {
+	t.Helper()
+	dir := os.Getenv("LUMEN_TEST_SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	var picture []byte
+	w.run(t, chromedp.Sleep(300*time.Millisecond), chromedp.CaptureScreenshot(&picture))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o644))
+}
+
+// accessible fails for what axe finds serious or critical.
+func (w *window) accessible(t *testing.T) {
+	t.Helper()
+	axe, err := os.ReadFile("../../graph/playground/web/node_modules/axe-core/axe.min.js")
+	require.NoError(t, err, "run graph/playground/build first")
+	w.run(t, chromedp.Evaluate(string(axe), nil))
+	require.Empty(t, evaluate[[]string](t, w, `axe.run().then(r => r.violations
+		.filter(v => ['serious', 'critical'].includes(v.impact))
+		.map(v => v.id + ': ' + v.nodes.map(n => n.target + ' ' + n.failureSummary).join(' | ')))`))
+}
+
+const (
+	responseText = `__MONACO.editor.getModels().find(m => m.uri.path.endsWith('response.json')).getValue()`
+	usable       = `document.querySelector('.graphiql-query-editor .view-lines')?.textContent.includes('WhoAmI') &&
+		document.querySelector('.graphiql-response .monaco-editor') !== null`
+)
+
+// response waits for the result in GraphiQL's response editor.
+func (w *window) response(t *testing.T) map[string]any {
+	t.Helper()
+	w.until(t, responseText+` !== ''`)
+	var result map[string]any
+	text := evaluate[string](t, w, responseText)
+	require.NoError(t, json.Unmarshal([]byte(text), &result), text)
+	return result
+}
+
+func (w *window) openTab(t *testing.T, name string) {
+	t.Helper()
+	w.run(t, chromedp.Click(fmt.Sprintf(`.graphiql-tab-button[title=%q]`, name), chromedp.ByQuery))
+	w.until(t, fmt.Sprintf(`document.querySelector('.graphiql-tab-active .graphiql-tab-button').title === %q && %s === ''`, name, responseText))
+}
+
+const runButton = `.graphiql-execute-button`
+
+// counted puts a forwarder before a server that counts what the server sends.
+func counted(t *testing.T, to string) (at string, sent *atomic.Int64) {
+	t.Helper()
+	target, err := url.Parse(to)
+	require.NoError(t, err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = listener.Close() })
+	sent = new(atomic.Int64)
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", target.Host)
+			if err != nil {
+				_ = client.Close()
+				continue
+			}
+			go func() { _, _ = io.Copy(server, client); _ = server.Close() }()
+			go func() {
+				_, _ = io.Copy(io.MultiWriter(client, counter{sent}), server)
+				_ = client.Close()
+			}()
+		}
+	}()
+	return "http://" + listener.Addr().String(), sent
+}
+
+type counter struct{ n *atomic.Int64 }
+
+func (c counter) Write(p []byte) (int, error) {
+	c.n.Add(int64(len(p)))
+	return len(p), nil
+}
+
+// keepsNothingOf fails when a secret is in a storage of the page or anywhere in the browser's profile.
+func (w *window) keepsNothingOf(t *testing.T, secret string) {
+	t.Helper()
+	stored := evaluate[string](t, w, `(async () => JSON.stringify([
+		{...localStorage}, {...sessionStorage}, document.cookie, await indexedDB.databases(), await caches.keys(), history.state, location.href]))()`)
+	require.NotContains(t, stored, secret)
+	require.Regexp(t, `^\[\{("graphiql:theme":"\w*")?\},\{\},"",\[\],\[\],null,"`, stored)
+	w.close()
+	require.NoError(t, filepath.WalkDir(w.profile, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		require.False(t, bytes.Contains(content, []byte(secret)), path)
+		return err
+	}))
+}
+
+func TestPlaygroundInABrowser(t *testing.T) {
+	_, r := launchDev(t, dataDir(t))
+	w := openWindow(t, 1440, 900, "light")
+
+	at, sent := counted(t, r.URL)
+	begun := time.Now()
+	w.run(t, chromedp.Navigate(at+"/playground"))
+	w.until(t, usable)
+	took := time.Since(begun)
+	// Workers come a moment later; they count as well.
+	w.until(t, `performance.getEntriesByType('resource').length > 0 && document.querySelector('.graphiql-doc-explorer') !== null`)
+	time.Sleep(2 * time.Second)
+	paint := evaluate[float64](t, w, `performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0`)
+	t.Logf("usable after %v, first paint after %.0f ms, %.2f MiB sent", took.Round(time.Millisecond), paint, float64(sent.Load())/(1<<20))
+	require.Less(t, took, 2*time.Second)
+	require.LessOrEqual(t, sent.Load(), int64(2.5*(1<<20)))
+	w.screenshot(t, "playground-1440-light-start")
+	w.accessible(t)
+
+	// The documentation, which is open on a wide screen.
+	w.run(t, chromedp.Click(`//a[contains(@class, "type-name") and text()="Query"]`, chromedp.BySearch))
+	w.run(t, chromedp.Click(`//a[contains(@class, "type-name") and text()="Customer"]`, chromedp.BySearch))
+	w.until(t, `document.querySelector('.graphiql-doc-explorer').textContent.includes('An individual or organization that the merchant does business with.')`)
+
+	// The results are told apart by what only they have.
+	made := ""
+	for i, operation := range []struct {
+		name, has string
+		curl      string
+	}{
+		{"WhoAmI", `"merchant":{"id":"` + r.MerchantID + `","name":"Demo Shop"}`, ""},
+		{"FirstPage", `"hasNextPage":true`, "curl '" + at + "/api/customers?limit=5'"},
+		{"NextPage", `"hasPreviousPage":true`, "&cursor="},
+		{"FindByEmail", `"totalCount":1`, "?email="},
+		{"CreateCustomer", `"billingCity":"Lyon"`, "-d '{\"email\":"},
+		{"UpdateOneField", `"billingCity":"Lyon","id":"cust_`, "/api/customers/cust_"},
+		{"ClearAField", `"billingCity":null,"id":"cust_`, `{"billingCity":null}`},
+		{"DeleteCustomer", `"deletedCustomerId":"cust_`, "curl -X DELETE"},
+		{"DuplicateEmail", `"code":"EMAIL_TAKEN"`, "-d '{\"email\":"},
+	} {
+		if i > 0 {
+			w.openTab(t, operation.name)
+		}
+		w.until(t, fmt.Sprintf(`document.querySelector('.equivalent').textContent.includes(%q)`, operation.curl))
+		w.run(t, chromedp.Click(runButton, chromedp.ByQuery))
+		result := w.response(t)
+		require.NotContains(t, result, "errors", operation.name)
+		text, err := json.Marshal(result["data"])
+		require.NoError(t, err)
+		require.Contains(t, string(text), operation.has, operation.name)
+		if operation.name == "CreateCustomer" {
+			made = result["data"].(map[string]any)["createCustomer"].(map[string]any)["customer"].(map[string]any)["id"].(string)
+		}
+		if strings.Contains(operation.has, `cust_`) {
+			require.Contains(t, string(text), made, "the later operations are about the customer that was made")
+		}
+		w.screenshot(t, fmt.Sprintf("playground-1440-light-%d-%s", i+1, operation.name))
+	}
+	// What it says can be read where it is shown.
+	w.until(t, `document.querySelector('.graphiql-response .view-lines').textContent.replace(/\s/g, '').includes('Acustomerwiththisemailalreadyexists')`)
+	w.accessible(t)
+
+	// By keyboard alone: to the editor, a query typed, a field completed from the schema, and run.
+	w.run(t, chromedp.Evaluate(`document.activeElement.blur()`, nil))
+	for range 80 {
+		if evaluate[bool](t, w, `document.activeElement.matches('.graphiql-query-editor .graphiql-editor')`) {
+			break
+		}
+		w.run(t, chromedp.KeyEvent(kb.Tab))
+	}
+	require.True(t, evaluate[bool](t, w, `document.activeElement.matches('.graphiql-query-editor .graphiql-editor')`), "reached with the Tab key")
+	w.run(t, chromedp.KeyEvent(kb.Enter), chromedp.KeyEvent("a", chromedp.KeyModifiers(input.ModifierCtrl)), chromedp.KeyEvent("query Mine { merch"))
+	w.until(t, `[...document.querySelectorAll('.suggest-widget.visible .monaco-list-row')].some(row => row.textContent.includes('merchant'))`)
+	w.screenshot(t, "playground-1440-light-completion")
+	w.run(t, chromedp.KeyEvent(kb.Enter), chromedp.Sleep(300*time.Millisecond), chromedp.KeyEvent(kb.Enter, chromedp.KeyModifiers(input.ModifierCtrl)))
+	w.until(t, responseText+`.includes('"id": "`+r.MerchantID+`"')`)
+
+	w.noFaults(t)
+	w.keepsNothingOf(t, r.APIKey)
+}
+
+func TestPlaygroundOnANarrowScreen(t *testing.T) {
+	_, r := launchDev(t, dataDir(t))
+	w := openWindow(t, 390, 844, "light")
+	w.run(t, chromedp.Navigate(r.PlaygroundURL), chromedp.WaitEnabled(`.narrow .primary`, chromedp.ByQuery))
+	w.screenshot(t, "playground-390-light-start")
+	const result = `document.querySelector('.result').textContent`
+	for name, has := range map[string]string{"WhoAmI": "Demo Shop", "FirstPage": "totalCount", "CreateCustomer": "Lyon", "DuplicateEmail": "EMAIL_TAKEN"} {
+		w.run(t, chromedp.SetValue(`#operation`, name, chromedp.ByQuery),
+			chromedp.Evaluate(`document.querySelector('#operation').dispatchEvent(new Event('change', {bubbles: true}))`, nil))
+		w.until(t, fmt.Sprintf(`document.querySelector('#query').value.includes(%q)`, name))
+		w.run(t, chromedp.Click(`.narrow .primary`, chromedp.ByQuery))
+		w.until(t, fmt.Sprintf(`%s.includes(%q)`, result, has))
+	}
+	require.LessOrEqual(t, evaluate[int](t, w, `document.documentElement.scrollWidth`), 390, "nothing sticks out")
+	w.accessible(t)
+	w.noFaults(t)
+	w.keepsNothingOf(t, r.APIKey)
+}
+
+func TestPlaygroundOfServeAsksForAKey(t *testing.T) {
+	db := storetest.New(t)
+	merchant := db.Merchant(t, "Acme")
+	secret := string(merchant.WriteKey)
+	p := launch(t, func(cmd *exec.Cmd) {
+		cmd.Env = environment("LUMEN_DATABASE_URL="+db.AppURL(), "LUMEN_PLAYGROUND=true")
+	}, "serve", "--addr", "127.0.0.1:0", "--json")
+	r := p.ready(t)
+	w := openWindow(t, 1440, 900, "dark")
+	w.run(t, chromedp.Navigate(r.PlaygroundURL))
+	w.until(t, usable)
+	w.screenshot(t, "playground-1440-dark-key")
+	w.accessible(t)
+	w.run(t,
+		chromedp.SendKeys(`input[name=key]`, secret+kb.Enter, chromedp.ByQuery),
+		chromedp.WaitVisible(`.session strong`, chromedp.ByQuery),
+		chromedp.Click(runButton, chromedp.ByQuery))
+	require.Equal(t, map[string]any{"data": map[string]any{"merchant": map[string]any{"id": merchant.ID, "name": "Acme"}}}, w.response(t))
+	require.Equal(t, 0, evaluate[int](t, w, `document.querySelectorAll('input[name=key]').length`))
+
+	// Nothing of the merchant's is at stake before something was made here.
+	w.openTab(t, "DeleteCustomer")
+	w.run(t, chromedp.Click(runButton, chromedp.ByQuery))
+	require.Contains(t, fmt.Sprint(w.response(t)), "NOT_FOUND")
+
+	w.noFaults(t)
+	w.keepsNothingOf(t, secret)
+}
+
+func TestLandingPageInABrowser(t *testing.T) {
+	_, r := launchDev(t, dataDir(t))
+	for _, size := range []struct{ width, height int64 }{{1440, 900}, {390, 844}} {
+		for _, scheme := range []string{"light", "dark"} {
+			w := openWindow(t, size.width, size.height, scheme)
+			w.run(t, chromedp.Navigate(r.URL+"/"), chromedp.WaitVisible(`h1`, chromedp.ByQuery))
+			require.LessOrEqual(t, evaluate[int64](t, w, `document.documentElement.scrollWidth`), size.width, "nothing sticks out")
+			w.screenshot(t, fmt.Sprintf("landing-%d-%s", size.width, scheme))
+			w.accessible(t)
+			for _, link := range evaluate[[]string](t, w, `[...document.links].map(a => a.href)`) {
+				status, body := fetch(t, "GET", link, "", "")
+				require.Equal(t, 200, status, "%s: %s", link, body)
+			}
+			w.noFaults(t)
+			w.close()
+		}
+	}
+}
+
+// What the other tests do not open is at least looked at.
+func TestPlaygroundInOtherWindows(t *testing.T) {
+	_, r := launchDev(t, dataDir(t))
+	for _, size := range []struct{ width, height int64 }{{1440, 900}, {1024, 768}, {390, 844}} {
+		for _, scheme := range []string{"light", "dark"} {
+			w := openWindow(t, size.width, size.height, scheme)
+			w.run(t, chromedp.Navigate(r.PlaygroundURL))
+			if size.width < 700 {
+				w.run(t, chromedp.WaitEnabled(`.narrow .primary`, chromedp.ByQuery), chromedp.Click(`.narrow .primary`, chromedp.ByQuery))
+				w.until(t, `document.querySelector('.result').textContent.includes('Demo Shop')`)
+			} else {
+				w.until(t, usable)
+				w.openTab(t, "FirstPage")
+				w.run(t, chromedp.Click(runButton, chromedp.ByQuery))
+				w.response(t)
+			}
+			require.LessOrEqual(t, evaluate[int64](t, w, `document.documentElement.scrollWidth`), size.width, "nothing sticks out")
+			w.screenshot(t, fmt.Sprintf("playground-%d-%s", size.width, scheme))
+			w.accessible(t)
+			w.noFaults(t)
+			w.close()
+		}
+	}
+}

@@ -1,0 +1,19 @@
+// The REST request for an operation, as a command to paste.
+const quoted = text => `'${text.replaceAll("'", `'\\''`)}'`;
+
+// curl returns the command; null when there is none, or when the variables are not JSON at the moment.
+export function curl(operation, variables) {
+  let request;
+  try {
+    request = operation.rest(JSON.parse(variables || '{}'));
+  } catch {
+    return null;
+  }
+  if (!request) return null;
+  const lines = [`curl ${request.method === 'DELETE' ? '-X DELETE ' : ''}${quoted(location.origin + request.path)}`];
+  lines.push('-H "Authorization: Bearer $LUMEN_API_KEY"');
+  if (request.body !== undefined) {
+    lines.push("-H 'Content-Type: application/json'", `-d ${quoted(JSON.stringify(request.body))}`);
+  }
+  return lines.join(' \\\n  ');
+}

@@ -1,0 +1,220 @@
+package rest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"lumen/store"
+)
+
+// openAPIDocument is as much of the OpenAPI document as the tests look at.
+type openAPIDocument struct {
+	Paths      map[string]map[string]json.RawMessage
+	Components struct {
+		Parameters map[string]struct {
+			Name   string
+			Schema struct{ Maximum int }
+		}
+		Schemas map[string]struct {
+			Required   []string
+			Properties map[string]struct{ Description string }
+		}
+		Responses map[string]struct {
+			Content map[string]struct {
+				Schema struct {
+					Properties struct{ Error struct{ Enum []string } }
+				}
+				Examples map[string]struct{ Value struct{ Error string } }
+			}
+		}
+	}
+}
+
+func readDocument(t *testing.T) openAPIDocument {
+	t.Helper()
+	var d openAPIDocument
+	require.NoError(t, json.Unmarshal(openAPIJSON(), &d))
+	return d
+}
+
+// errorTexts are the documented texts by status, wherever an operation may answer with them.
+func (d openAPIDocument) errorTexts(t *testing.T) map[int][]string {
+	t.Helper()
+	texts := map[int][]string{}
+	for _, item := range d.Paths {
+		for method, raw := range item {
+			if method == "parameters" {
+				continue
+			}
+			var operation struct {
+				Responses map[string]struct {
+					Ref string `json:"$ref"`
+				}
+			}
+			require.NoError(t, json.Unmarshal(raw, &operation))
+			for status, response := range operation.Responses {
+				code, err := strconv.Atoi(status)
+				require.NoError(t, err)
+				if code < 300 {
+					continue
+				}
+				content := d.Components.Responses[path.Base(response.Ref)].Content["application/json"]
+				require.NotEmpty(t, content.Schema.Properties.Error.Enum, response.Ref)
+				shown := map[string]bool{}
+				for _, example := range content.Examples {
+					shown[example.Value.Error] = true
+				}
+				for _, text := range content.Schema.Properties.Error.Enum {
+					require.True(t, shown[text], "%s has no example of %q", response.Ref, text)
+					texts[code] = append(texts[code], text)
+				}
+			}
+		}
+	}
+	for status := range texts {
+		slices.Sort(texts[status])
+		texts[status] = slices.Compact(texts[status])
+	}
+	return texts
+}
+
+func TestDocumentHasEveryErrorAndNoOther(t *testing.T) {
+	t.Parallel()
+	want := map[int][]string{
+		409: {"Another customer with this email already exists. Use dangerouslyAllowSameEmailForDifferentCustomers to allow."},
+		500: {"Failed to authenticate", "Failed to create customer", "Failed to delete customer", "Failed to fetch customer",
+			"Failed to fetch customers", "Failed to update customer"},
+	}
+	for code, status := range statuses {
+		if code == store.RateLimited {
+			continue // nothing limits rates yet
+		}
+		want[status] = append(want[status], store.NewError(code).Message)
+	}
+	for status := range want {
+		slices.Sort(want[status])
+	}
+	require.Equal(t, want, readDocument(t).errorTexts(t))
+}
+
+func TestDocumentHasEveryField(t *testing.T) {
+	t.Parallel()
+	d := readDocument(t)
+	var wire []string
+	for field := range reflect.TypeFor[customer]().Fields() {
+		wire = append(wire, field.Tag.Get("json"))
+	}
+	require.Equal(t, wire, d.Components.Schemas["Customer"].Required)
+	for schema, want := range map[string][]string{
+		"Customer":        wire,
+		"NewCustomer":     append(slices.Clone(store.FieldNames), store.DangerousFlag),
+		"CustomerChanges": append(slices.Clone(store.FieldNames), store.DangerousFlag),
+	} {
+		var names []string
+		for name, property := range d.Components.Schemas[schema].Properties {
+			require.NotEmpty(t, property.Description, "%s of %s", name, schema)
+			names = append(names, name)
+		}
+		require.ElementsMatch(t, want, names, schema)
+	}
+	require.Equal(t, store.MaxPageSize, d.Components.Parameters["Limit"].Schema.Maximum)
+}
+
+func get(t *testing.T, options DocsOptions, method, target string, header ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	request := httptest.NewRequestWithContext(t.Context(), method, target, nil)
+	for i := 0; i < len(header); i += 2 {
+		request.Header.Set(header[i], header[i+1])
+	}
+	response := httptest.NewRecorder()
+	NewDocs(options).ServeHTTP(response, request)
+	return response
+}
+
+var used = regexp.MustCompile(`(?:src|href)="/docs/assets/([^"]+)"`)
+
+func TestDocsPage(t *testing.T) {
+	t.Parallel()
+	response := get(t, DocsOptions{}, "GET", "/docs")
+	require.Equal(t, http.StatusOK, response.Code)
+	require.Equal(t, "text/html; charset=utf-8", response.Header().Get("Content-Type"))
+	require.Equal(t, "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self' data:; "+
+		"connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'", response.Header().Get("Content-Security-Policy"))
+	require.Equal(t, "no-cache", response.Header().Get("Cache-Control"))
+	page := response.Body.String()
+	require.Contains(t, page, `<meta name="lumen-key" content="">`)
+	require.NotRegexp(t, `<style|<script>|<script [^>]*>[^<]| on\w+=| style=|://`, page, "nothing inline, nothing from elsewhere")
+
+	names := map[string]bool{}
+	for _, match := range used.FindAllStringSubmatch(page, -1) {
+		name := match[1]
+		names[name] = true
+		asset := get(t, DocsOptions{}, "GET", "/docs/assets/"+name)
+		require.Equal(t, http.StatusOK, asset.Code, name)
+		require.Equal(t, "public, max-age=31536000, immutable", asset.Header().Get("Cache-Control"))
+		require.Equal(t, assetTypes[path.Ext(name)], asset.Header().Get("Content-Type"))
+		require.Equal(t, "nosniff", asset.Header().Get("X-Content-Type-Options"))
+		digest := sha256.Sum256(asset.Body.Bytes())
+		require.Contains(t, name, "-"+hex.EncodeToString(digest[:])[:12]+".", "kept for good, so the name has to follow the content")
+	}
+	embedded, err := fs.ReadDir(site, "docs/site/assets")
+	require.NoError(t, err)
+	require.Len(t, embedded, len(names), "what is embedded is used")
+}
+
+func TestDocsPageNamesTheDemoKey(t *testing.T) {
+	t.Parallel()
+	response := get(t, DocsOptions{APIKey: `demo"><key`}, "GET", "/docs")
+	require.Contains(t, response.Body.String(), `<meta name="lumen-key" content="demo&#34;&gt;&lt;key">`)
+	require.Equal(t, "no-store", response.Header().Get("Cache-Control"))
+}
+
+func TestDocsServeTheDocument(t *testing.T) {
+	t.Parallel()
+	file, err := os.ReadFile("openapi.yaml")
+	require.NoError(t, err)
+	yaml := get(t, DocsOptions{}, "GET", "/openapi.yaml")
+	require.Equal(t, string(file), yaml.Body.String())
+	require.Equal(t, "application/yaml", yaml.Header().Get("Content-Type"))
+
+	inJSON := get(t, DocsOptions{}, "GET", "/openapi.json")
+	require.Equal(t, "application/json", inJSON.Header().Get("Content-Type"))
+	require.True(t, json.Valid(inJSON.Body.Bytes()))
+	require.True(t, strings.HasPrefix(inJSON.Body.String(), `{"openapi": "3.1.0"`), "the order of the keys is the document's")
+
+	require.Equal(t, "no-cache", yaml.Header().Get("Cache-Control"))
+	again := get(t, DocsOptions{}, "GET", "/openapi.yaml", "If-None-Match", yaml.Header().Get("ETag"))
+	require.Equal(t, http.StatusNotModified, again.Code)
+	require.Empty(t, again.Body.String())
+}
+
+func TestDocsRefuseEverythingElse(t *testing.T) {
+	t.Parallel()
+	for _, target := range []string{"/docs/assets/none.js", "/docs/assets", "/docs/index.html", "/docs/assets/..%2findex.html", "/openapi.yml"} {
+		response := get(t, DocsOptions{}, "GET", target)
+		require.Equal(t, http.StatusNotFound, response.Code, target)
+		require.JSONEq(t, `{"error":"Not found"}`, response.Body.String())
+	}
+	for _, target := range []string{"/docs", "/openapi.yaml", "/openapi.json"} {
+		response := get(t, DocsOptions{}, "POST", target)
+		require.Equal(t, http.StatusMethodNotAllowed, response.Code, target)
+		require.Equal(t, "GET, HEAD", response.Header().Get("Allow"))
+		head := get(t, DocsOptions{}, "HEAD", target)
+		require.Equal(t, http.StatusOK, head.Code, target)
+		require.Empty(t, head.Body.String())
+	}
+}
