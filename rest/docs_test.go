@@ -96,7 +96,7 @@ func TestDocumentHasEveryErrorAndNoOther(t *testing.T) {
 	t.Parallel()
 	want := map[int][]string{
 		409: {"Another customer with this email already exists. Use dangerouslyAllowSameEmailForDifferentCustomers to allow."},
-		500: {"Failed to authenticate", "Failed to create customer", "Failed to delete customer", "Failed to fetch customer",
+		500: {"Failed to create customer", "Failed to delete customer", "Failed to fetch customer",
 			"Failed to fetch customers", "Failed to update customer"},
 	}
 	for code, status := range statuses {

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"sync"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // Transport returns a RoundTripper that reports what next was answered otherwise than the document says, and changes
@@ -98,14 +100,26 @@ func (r *tee) finish() {
 	}
 }
 
-// decoded undoes the compression that a test asked for itself; net/http undoes its own.
+// decoded undoes the compression that a client asked for itself; net/http undoes its own.
 func decoded(header http.Header, body []byte) ([]byte, error) {
-	if header.Get("Content-Encoding") != "gzip" || len(body) == 0 {
+	if len(body) == 0 {
 		return body, nil
 	}
-	reader, err := gzip.NewReader(bytes.NewReader(body))
-	if err != nil {
-		return nil, err
+	switch header.Get("Content-Encoding") {
+	case "gzip":
+		reader, err := gzip.NewReader(bytes.NewReader(body))
+		if err != nil {
+			return nil, err
+		}
+		return io.ReadAll(reader)
+	case "zstd":
+		reader, err := zstd.NewReader(bytes.NewReader(body))
+		if err != nil {
+			return nil, err
+		}
+		defer reader.Close()
+		return io.ReadAll(reader)
+	default:
+		return body, nil
 	}
-	return io.ReadAll(reader)
 }
