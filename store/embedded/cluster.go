@@ -30,13 +30,19 @@ func (f *folder) clusterVersion() (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("%s/PG_VERSION: %w", f.cluster(), err)
 	}
-	// Data that came here by root's hand, say from a backup, is root's.
-	if f.account != nil {
-		if err := f.account.ownTree(f.cluster()); err != nil {
-			return 0, fmt.Errorf("give the data to %s: %w", f.account.name, err)
-		}
-	}
 	return major, nil
+}
+
+// ownCluster gives the server's account what came here by root's hand, say from a backup. No server may be using it, not
+// even one that is leaving: files would vanish under the walk.
+func (f *folder) ownCluster() error {
+	if f.account == nil {
+		return nil
+	}
+	if err := f.account.ownTree(f.cluster()); err != nil {
+		return fmt.Errorf("give the data to %s: %w", f.account.name, err)
+	}
+	return nil
 }
 
 // discardCluster puts the cluster, once its server is gone, where the next initCluster removes what was left half made:

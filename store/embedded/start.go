@@ -74,7 +74,11 @@ func startLocked(ctx context.Context, cfg Config, home *folder, held *lock, noti
 	if err := home.clearPIDFile(ctx, notice); err != nil {
 		return nil, err
 	}
-	if major == 0 {
+	if major != 0 {
+		if err := home.ownCluster(); err != nil {
+			return nil, err
+		}
+	} else {
 		if err := initCluster(ctx, home, bin, password, cfg.Parameters["fsync"] == "off", log); err != nil {
 			return nil, err
 		}
