@@ -49,6 +49,19 @@ func userErrors(err error) ([]*model.UserError, error) {
 	}
 }
 
+// The codes of the registry that only this door has, besides gqlgen's two.
+const (
+	limitExceeded      = "LIMIT_EXCEEDED"
+	documentNotTrusted = "DOCUMENT_NOT_TRUSTED"
+)
+
+// refusal is what is answered to an operation that will not be executed.
+func refusal(code, message string) *gqlerror.Error {
+	err := gqlerror.Errorf("%s", message)
+	errcode.Set(err, code)
+	return err
+}
+
 // presenter turns every top-level error into one that a caller may see: the registry's, the library's wording for a
 // document it refused, and Internal for all else.
 type presenter struct {
@@ -60,7 +73,7 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 	var library *gqlerror.Error
 	if errors.As(err, &library) {
 		switch code, _ := library.Extensions["code"].(string); code {
-		case errcode.ParseFailed, errcode.ValidationFailed:
+		case errcode.ParseFailed, errcode.ValidationFailed, limitExceeded, documentNotTrusted:
 			return &gqlerror.Error{
 				Message: wording(library.Message), Path: shortened(library.Path), Locations: library.Locations,
 				Extensions: map[string]any{"code": code},

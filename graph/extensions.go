@@ -2,19 +2,11 @@ package graph
 
 import (
 	"context"
-	"regexp"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
-
-// refusal is what an extension answers to a document that it refuses.
-func refusal(code, message string) *gqlerror.Error {
-	err := gqlerror.Errorf("%s", message)
-	errcode.Set(err, code)
-	return err
-}
 
 // noIntrospection refuses operations that read the schema. gqlgen's own refusal comes without a code.
 type noIntrospection struct{}
@@ -37,33 +29,46 @@ func (noIntrospection) MutateOperationContext(_ context.Context, operation *grap
 	return nil
 }
 
-// wholeCharacters refuses documents with half a surrogate pair in an escape, which the parser would take for U+FFFD:
-// nothing is stored other than it was sent.
-type wholeCharacters struct{}
+// costLimit refuses operations that cost more than the limit, and tells in the extensions of a reply what its operation
+// cost.
+type costLimit struct {
+	costs *costs
+	limit int
+}
 
-var _ graphql.OperationParameterMutator = wholeCharacters{}
-
-// lexeme matches what hides quotes from each other: a block string, in which \u is no escape, a comment, and in the group
-// the inside of a string.
-var lexeme = regexp.MustCompile(`(?s)"""(?:\\"""|.)*?"""|#[^\n\r]*|"((?:[^"\\\n\r]|\\.)*)"`)
-
-// escape matches one escape, or a surrogate pair of two; its groups are halves of one.
-var escape = regexp.MustCompile(`(?i)\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(ud[89a-f][0-9a-f]{2})|(u\{0*d[89a-f][0-9a-f]{2}\})|.)`)
+var (
+	_ graphql.OperationContextMutator = costLimit{}
+	_ graphql.ResponseInterceptor     = costLimit{}
+)
 
 // ExtensionName implements graphql.HandlerExtension.
-func (wholeCharacters) ExtensionName() string { return "WholeCharacters" }
+func (costLimit) ExtensionName() string { return "Cost" }
 
 // Validate implements graphql.HandlerExtension.
-func (wholeCharacters) Validate(graphql.ExecutableSchema) error { return nil }
+func (costLimit) Validate(graphql.ExecutableSchema) error { return nil }
 
-// MutateOperationParameters implements graphql.OperationParameterMutator.
-func (wholeCharacters) MutateOperationParameters(_ context.Context, params *graphql.RawParams) *gqlerror.Error {
-	for _, text := range lexeme.FindAllStringSubmatch(params.Query, -1) {
-		for _, match := range escape.FindAllStringSubmatch(text[1], -1) {
-			if match[1] != "" || match[2] != "" {
-				return refusal(errcode.ParseFailed, "a string holds half of a surrogate pair")
-			}
-		}
+// MutateOperationContext implements graphql.OperationContextMutator.
+func (c costLimit) MutateOperationContext(_ context.Context, operation *graphql.OperationContext) *gqlerror.Error {
+	cost := c.costs.of(operation.Operation, operation.Variables)
+	operation.Stats.SetExtension(c.ExtensionName(), cost)
+	if cost > c.limit {
+		return exceeded("the operation costs too much", c.limit)
 	}
 	return nil
+}
+
+// costReport is what clients see as extensions.cost.
+type costReport struct {
+	Requested int `json:"requested"`
+	Limit     int `json:"limit"`
+}
+
+// InterceptResponse implements graphql.ResponseInterceptor.
+func (c costLimit) InterceptResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+	if graphql.HasOperationContext(ctx) {
+		if cost := graphql.GetOperationContext(ctx).Stats.GetExtension(c.ExtensionName()); cost != nil {
+			graphql.RegisterExtension(ctx, "cost", costReport{cost.(int), c.limit})
+		}
+	}
+	return next(ctx)
 }

@@ -8,8 +8,6 @@ import (
 
 	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
-	"github.com/99designs/gqlgen/graphql/handler/lru"
-	"github.com/vektah/gqlparser/v2/ast"
 
 	"lumen/graph/generated"
 	"lumen/store"
@@ -22,37 +20,35 @@ type Authenticate func(*http.Request) (context.Context, error)
 type Options struct {
 	// Introspection lets clients read the schema.
 	Introspection bool
+	// Limits bound what one request may ask for.
+	Limits Limits
+	// FieldCosts are what fields cost, by type and field as in "Query.customers", where it is not the default.
+	FieldCosts map[string]int
+	// Trusted are the documents that clients may ask for by their ids; nil for none.
+	Trusted *Trusted
 	// RequestID returns the id of the request that a context belongs to. It is shown with internal errors and outages.
 	RequestID func(context.Context) string
 	// Log gets the causes that no reply shows.
 	Log *slog.Logger
 }
 
-const (
-	// maxTokens bounds a document before it is parsed.
-	maxTokens = 4000
-	// cachedDocuments is how many parsed documents are kept. A body is at most 64 KiB, so they are, too.
-	cachedDocuments = 100
-)
-
 // NewHandler returns the handler of POST /graphql.
 func NewHandler(customers *store.Customers, authenticate Authenticate, options Options) http.Handler {
-	resolver := &Resolver{customers: customers}
+	resolver := &Resolver{customers: customers, maxIDs: options.Limits.IDs}
+	schema := generated.NewExecutableSchema(generated.Config{Resolvers: resolver})
 	errors := presenter{requestID: options.RequestID, log: options.Log}
 
-	server := handler.New(generated.NewExecutableSchema(generated.Config{Resolvers: resolver}))
-	server.AddTransport(transport{authenticate})
+	server := handler.New(schema)
+	server.AddTransport(transport{authenticate, options.Limits, newDocuments(options.Limits, options.Trusted)})
+	server.SetQueryCache(handover{})
 	server.SetErrorPresenter(errors.present)
 	server.SetRecoverFunc(errors.recovered)
-	server.SetDisableSuggestion(true)
-	server.SetParserTokenLimit(maxTokens)
-	server.SetQueryCache(lru.New[*ast.QueryDocument](cachedDocuments))
-	server.Use(wholeCharacters{})
-	server.AroundOperations(resolver.withLookup)
 	if options.Introspection {
 		server.Use(extension.Introspection{})
 	} else {
 		server.Use(noIntrospection{})
 	}
+	server.Use(costLimit{newCosts(schema.Schema(), options.FieldCosts), options.Limits.Cost})
+	server.AroundOperations(resolver.withLookup)
 	return server
 }

@@ -2,18 +2,14 @@ package graph
 
 import (
 	"bytes"
+	"context"
 	stdjson "encoding/json"
-	"errors"
-	"io"
-	"math"
 	"mime"
 	"net/http"
 	"strconv"
 	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"lumen/store"
@@ -21,15 +17,13 @@ import (
 
 // transport carries GraphQL over HTTP. gqlgen's own echoes bodies that it can't read, takes the last of duplicate keys,
 // and answers 200 to a body that is too large.
-type transport struct{ authenticate Authenticate }
+type transport struct {
+	authenticate Authenticate
+	limits       Limits
+	documents    *documents
+}
 
 var _ graphql.Transport = transport{}
-
-// maxBody is the largest body that is read, in bytes.
-const maxBody = 64 << 10
-
-// maxFaults is how many of a document's faults are named. A short document can have thousands.
-const maxFaults = 10
 
 // The media types of replies.
 const (
@@ -43,7 +37,7 @@ func (transport) Supports(*http.Request) bool { return true }
 // Do implements graphql.Transport. The order of its checks is that of the REST door.
 func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.GraphExecutor) {
 	ctx := r.Context()
-	params, err := func() (*graphql.RawParams, error) {
+	sent, err := func() (*request, error) {
 		if r.Method != http.MethodPost {
 			w.Header().Set("Allow", http.MethodPost)
 			return nil, store.NewError(store.MethodNotAllowed)
@@ -53,22 +47,21 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 			return nil, err
 		}
 		ctx = authenticated
-		return readParams(w, r)
+		return read(w, r, t.limits.Body)
 	}()
 	if err != nil {
-		refuse(w, r, statuses[store.AsError(err).Code], executor.DispatchError(ctx, gqlerror.List{gqlerror.WrapPath(nil, err)}).Errors)
+		refuse(w, r, statuses[store.AsError(err).Code], executor.DispatchError(ctx, gqlerror.List{gqlerror.WrapPath(nil, err)}))
 		return
 	}
 
-	operation, refused := executor.CreateOperationContext(ctx, params)
+	operation, refused := t.prepare(ctx, executor, sent)
 	if refused != nil {
-		refused = refused[:min(len(refused), maxFaults)]
 		// The media type for GraphQL has a status for a document that was refused; plain JSON says it in the body.
 		status := http.StatusOK
-		if accepts(r) == responseType {
+		if accepts(r.Header) == responseType {
 			status = http.StatusBadRequest
 		}
-		refuse(w, r, status, executor.DispatchError(graphql.WithOperationContext(ctx, operation), refused).Errors)
+		refuse(w, r, status, executor.DispatchError(graphql.WithOperationContext(ctx, operation), t.limits.first(refused)))
 		return
 	}
 	respond, ctx := executor.DispatchOperation(ctx, operation)
@@ -76,12 +69,27 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 	if response == nil { // the client left
 		return
 	}
+	response.Errors = t.limits.first(response.Errors)
 	if isNull(response.Data) && allUnavailable(response.Errors) {
 		w.Header().Set("Retry-After", "1")
 		write(w, r, http.StatusServiceUnavailable, response)
 		return
 	}
 	write(w, r, http.StatusOK, response)
+}
+
+// prepare returns the operation that a request asks for, ready to be executed, or why it will not be.
+func (t transport) prepare(ctx context.Context, executor graphql.GraphExecutor, sent *request) (*graphql.OperationContext, gqlerror.List) {
+	if beyond := t.limits.checkVariables(sent); beyond != nil {
+		return nil, gqlerror.List{beyond}
+	}
+	document, refused := t.documents.find(ctx, sent)
+	if refused != nil {
+		return nil, refused
+	}
+	return executor.CreateOperationContext(context.WithValue(ctx, documentKey{}, document), &graphql.RawParams{
+		Query: document.text, OperationName: sent.operationName, Variables: sent.variables,
+	})
 }
 
 // statuses are those of requests that were refused before their document was read.
@@ -96,7 +104,7 @@ var statuses = map[store.Code]int{
 }
 
 // refuse answers a request that was not executed: there is no data, not even null.
-func refuse(w http.ResponseWriter, r *http.Request, status int, list gqlerror.List) {
+func refuse(w http.ResponseWriter, r *http.Request, status int, response *graphql.Response) {
 	switch status {
 	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", "Bearer")
@@ -104,8 +112,9 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, list gqlerror.Li
 		w.Header().Set("Retry-After", "1")
 	}
 	write(w, r, status, struct {
-		Errors gqlerror.List `json:"errors"`
-	}{list})
+		Errors     gqlerror.List  `json:"errors"`
+		Extensions map[string]any `json:"extensions,omitempty"`
+	}{response.Errors, response.Extensions})
 }
 
 func write(w http.ResponseWriter, r *http.Request, status int, reply any) {
@@ -115,14 +124,27 @@ func write(w http.ResponseWriter, r *http.Request, status int, reply any) {
 	if err := encoder.Encode(reply); err != nil {
 		panic(err) // what the executor made always encodes
 	}
-	w.Header().Set("Content-Type", accepts(r)+"; charset=utf-8")
+	w.Header().Set("Content-Type", accepts(r.Header)+"; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = w.Write(bytes.TrimSuffix(body.Bytes(), []byte("\n")))
 }
 
-// accepts returns the media type of the reply.
-func accepts(r *http.Request) string {
-	if strings.Contains(r.Header.Get("Accept"), responseType) {
+// accepts returns the media type of the reply: the one for GraphQL where the client names it and prefers nothing else,
+// plain JSON for all others.
+func accepts(header http.Header) string {
+	weights := make(map[string]float64)
+	for _, accepted := range strings.Split(strings.Join(header.Values("Accept"), ","), ",") {
+		mediaType, parameters, err := mime.ParseMediaType(accepted)
+		if err != nil {
+			continue
+		}
+		weight, err := strconv.ParseFloat(parameters["q"], 64)
+		if err != nil {
+			weight = 1
+		}
+		weights[mediaType] = max(weights[mediaType], weight)
+	}
+	if weight := weights[responseType]; weight > 0 && weight >= weights[jsonType] {
 		return responseType
 	}
 	return jsonType
@@ -138,69 +160,3 @@ func allUnavailable(list gqlerror.List) bool {
 	}
 	return len(list) > 0
 }
-
-// readParams reads the one JSON object that the body must be. jsontext is strict: UTF-8, no duplicate names at any
-// depth, nothing after the object.
-func readParams(w http.ResponseWriter, r *http.Request) (*graphql.RawParams, error) {
-	mediaType, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	charset, said := parameters["charset"]
-	if err != nil || mediaType != jsonType || said && !strings.EqualFold(charset, "utf-8") ||
-		len(r.Header.Values("Content-Type")) != 1 || len(r.Header.Values("Content-Encoding")) > 0 {
-		return nil, store.NewError(store.UnsupportedType)
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		return nil, store.NewError(store.PayloadTooLarge)
-	case err != nil:
-		return nil, store.NewError(store.BadRequest)
-	}
-	return parseParams(body)
-}
-
-func parseParams(body []byte) (*graphql.RawParams, error) {
-	var request *struct {
-		Query         *string        `json:"query"`
-		OperationName string         `json:"operationName"`
-		Variables     map[string]any `json:"variables"`
-		Extensions    map[string]any `json:"extensions"`
-	}
-	if err := json.Unmarshal(body, &request, numbers); err != nil || request == nil || request.Query == nil {
-		return nil, store.NewError(store.BadRequest)
-	}
-	return &graphql.RawParams{
-		Query: *request.Query, OperationName: request.OperationName,
-		Variables: request.Variables, Extensions: request.Extensions,
-	}, nil
-}
-
-// maxExactFloat is where float64 stops to hold every integer.
-const maxExactFloat = 1 << 53
-
-// numbers reads whole numbers as int64 and others as float64, so that a number is never taken for a string, as a
-// json.Number would be.
-var numbers = json.WithUnmarshalers(json.UnmarshalFromFunc(func(decoder *jsontext.Decoder, value *any) error {
-	if decoder.PeekKind() != '0' {
-		return errors.ErrUnsupported
-	}
-	token, err := decoder.ReadToken()
-	if err != nil {
-		return err
-	}
-	text := token.String()
-	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-		*value = n
-		return nil
-	}
-	f, err := strconv.ParseFloat(text, 64)
-	if err != nil {
-		return err
-	}
-	if f == math.Trunc(f) && math.Abs(f) <= maxExactFloat {
-		*value = int64(f)
-		return nil
-	}
-	*value = f
-	return nil
-}))

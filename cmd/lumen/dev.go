@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"lumen/cmd/internal/landing"
 	"lumen/cmd/internal/server"
@@ -25,6 +26,7 @@ type devCommand struct {
 	Source  string `name:"postgres-repository" env:"LUMEN_POSTGRES_REPOSITORY" placeholder:"URL" help:"The Maven repository that Postgres is downloaded from (${env}). Default: Maven Central."`
 	Reset   bool   `help:"Start anew: all data in the folder is removed first."`
 	JSON    bool   `name:"json" help:"Print one line of JSON on standard output when ready."`
+	doorFlags
 }
 
 // ready is what dev prints when it is ready.
@@ -39,6 +41,11 @@ func (c devCommand) Run(ctx context.Context, t terminal) error {
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(t.err, "lumen: "+format+"\n", args...) }
 	if os.Getenv("LUMEN_DATABASE_URL") != "" {
 		say("LUMEN_DATABASE_URL is ignored: dev runs a Postgres of its own")
+	}
+	options := server.Options{LoopbackOnly: true, Playground: true}
+	options.GraphQL.Introspection = true
+	if faults := c.apply(&options); len(faults) > 0 {
+		return errors.New(strings.Join(faults, "; "))
 	}
 	// The port is taken first: when it is in use, that shows before anything is started.
 	listener, err := net.Listen("tcp", c.Addr)
@@ -86,11 +93,9 @@ func (c devCommand) Run(ctx context.Context, t terminal) error {
 		case <-ctx.Done():
 		}
 	}()
-	log := slog.New(server.WithRequestID(slog.NewTextHandler(t.err, nil)))
-	err = server.Serve(ctx, listener, server.NewHandler(d.store, server.Options{
-		Demo:       &landing.Demo{MerchantName: d.merchant.Name, MerchantID: d.merchant.ID, APIKey: string(d.secret)},
-		Playground: true, Introspection: true, LoopbackOnly: true, Log: log,
-	}), log)
+	options.Log = slog.New(server.WithRequestID(slog.NewTextHandler(t.err, nil)))
+	options.Demo = &landing.Demo{MerchantName: d.merchant.Name, MerchantID: d.merchant.ID, APIKey: string(d.secret)}
+	err = server.Serve(ctx, listener, server.NewHandler(d.store, options), options.Log)
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		err = errors.Join(cause, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +81,7 @@ type reply struct {
 	status int
 	header http.Header
 	body   string
+	cost   int // of the operation, where one was executed
 }
 
 func (r reply) brief() answer { return answer{r.status, r.body} }
@@ -90,7 +92,11 @@ type answer struct {
 	body   string
 }
 
-// send sends a request with a JSON body and the key, if any, as changed by change. The reply has its request id taken out.
+// costExtension is what every operation that was executed tells of its cost.
+var costExtension = regexp.MustCompile(`,"extensions":\{"cost":\{"requested":(\d+),"limit":\d+\}\}\}$`)
+
+// send sends a request with a JSON body and the key, if any, as changed by change. The reply has the operation's cost taken
+// out of its body.
 func (d *doors) send(t testing.TB, key store.Secret, method, path, body string, change ...func(*http.Request)) reply {
 	t.Helper()
 	var content io.Reader
@@ -112,7 +118,15 @@ func (d *doors) send(t testing.TB, key store.Secret, method, path, body string, 
 	read, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
 	require.NotEmpty(t, response.Header.Get("X-Request-Id"))
-	return reply{response.StatusCode, response.Header, string(read)}
+	r := reply{status: response.StatusCode, header: response.Header, body: string(read)}
+	if path == "/graphql" && strings.Contains(r.body, `"data":`) {
+		match := costExtension.FindStringSubmatch(r.body)
+		require.NotNil(t, match, r.body)
+		r.body = strings.TrimSuffix(r.body, match[0]) + "}"
+		r.cost, err = strconv.Atoi(match[1])
+		require.NoError(t, err)
+	}
+	return r
 }
 
 // graphql sends an operation; variables may be nil, JSON text, or anything that becomes it.

@@ -50,7 +50,7 @@ func run(ctx context.Context, args []string, t terminal) (code int) {
 		kong.Name("lumen"), kong.Description(description), kong.UsageOnError(),
 		kong.Writers(t.out, t.err), kong.Exit(func(code int) { exited = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(t),
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(t), defaultLimits(),
 	)
 	if err != nil {
 		panic(err) // the command line's own definition is wrong

@@ -21,6 +21,7 @@ type serveCommand struct {
 	Playground    bool   `env:"LUMEN_PLAYGROUND" help:"Serve the GraphQL playground at /playground; it asks for a key (${env})."`
 	Introspection bool   `env:"LUMEN_INTROSPECTION" help:"Let GraphQL clients read the schema (${env})."`
 	LogFormat     string `env:"LUMEN_LOG_FORMAT" default:"json" placeholder:"json|text" help:"How the log on standard error is written, json or text (${env}). Default: ${default}."`
+	doorFlags
 	jsonFlag
 }
 
@@ -28,11 +29,12 @@ type serveCommand struct {
 const startTime = 15 * time.Second
 
 func (c serveCommand) Run(ctx context.Context, t terminal) error {
-	s, log, err := c.configure(t.err)
+	s, options, err := c.configure(t.err)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = s.Close() }()
+	log := options.Log
 
 	checking, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
@@ -59,16 +61,16 @@ func (c serveCommand) Run(ctx context.Context, t terminal) error {
 	if !c.Introspection {
 		log.InfoContext(ctx, "introspection is off; LUMEN_INTROSPECTION=true or --introspection turns it on")
 	}
-	err = server.Serve(ctx, listener, server.NewHandler(s, server.Options{
-		Playground: c.Playground, Introspection: c.Introspection, Log: log,
-	}), log)
+	err = server.Serve(ctx, listener, server.NewHandler(s, options), log)
 	log.InfoContext(ctx, "stopped")
 	return err
 }
 
 // configure checks the whole configuration and reports everything that is wrong with it at once.
-func (c serveCommand) configure(logs io.Writer) (*store.Store, *slog.Logger, error) {
-	var faults []string
+func (c serveCommand) configure(logs io.Writer) (*store.Store, server.Options, error) {
+	var options server.Options
+	options.Playground, options.GraphQL.Introspection = c.Playground, c.Introspection
+	faults := c.apply(&options)
 	var s *store.Store
 	if c.DatabaseURL == "" {
 		faults = append(faults, "LUMEN_DATABASE_URL is not set; set it to a URL like postgres://lumen_serve:password@host:5432/lumen")
@@ -93,9 +95,10 @@ func (c serveCommand) configure(logs io.Writer) (*store.Store, *slog.Logger, err
 		if s != nil {
 			_ = s.Close()
 		}
-		return nil, nil, errors.New(strings.Join(faults, "; "))
+		return nil, options, errors.New(strings.Join(faults, "; "))
 	}
-	return s, slog.New(server.WithRequestID(handler)), nil
+	options.Log = slog.New(server.WithRequestID(handler))
+	return s, options, nil
 }
 
 // serverURLs are where a server's doors are, and its playground where it is on.

@@ -46,7 +46,7 @@ func TestDemoKeyStaysOnThisMachine(t *testing.T) {
 	t.Parallel()
 	development := Options{
 		Demo:       &landing.Demo{MerchantName: "Demo Shop", MerchantID: "merchant_1", APIKey: "lumen_sk_demo_x"},
-		Playground: true, Introspection: true, LoopbackOnly: true,
+		Playground: true, LoopbackOnly: true,
 	}
 	for _, path := range []string{"/", "/playground/config.json"} {
 		for _, from := range []string{here, "[::1]:50000", "[::ffff:127.0.0.1]:50000"} {

@@ -29,8 +29,10 @@ type Options struct {
 	Demo *landing.Demo
 	// Playground has the playground served.
 	Playground bool
-	// Introspection lets GraphQL clients read the schema.
-	Introspection bool
+	// GraphQL are the options of that door, but for those that come from here: the log and the request's id.
+	GraphQL graph.Options
+	// Origins are those whose pages may call the doors from a browser, besides those of a development server's machine.
+	Origins []string
 	// LoopbackOnly refuses requests for any other Host, so that a page elsewhere can't reach a development server by a
 	// name of its own (DNS rebinding).
 	LoopbackOnly bool
@@ -43,10 +45,9 @@ func NewHandler(s *store.Store, options Options) http.Handler {
 	restDoor := rest.NewHandler(s.Customers, authenticate, options.Log)
 
 	mux := http.NewServeMux()
-	mux.Handle("/", restDoor) // also says 404 for everything else
-	mux.Handle("/graphql", graph.NewHandler(s.Customers, authenticate, graph.Options{
-		Introspection: options.Introspection, RequestID: RequestID, Log: options.Log,
-	}))
+	mux.Handle("/", crossOrigin(options, restDoor)) // also says 404 for everything else
+	options.GraphQL.RequestID, options.GraphQL.Log = RequestID, options.Log
+	mux.Handle("/graphql", crossOrigin(options, graph.NewHandler(s.Customers, authenticate, options.GraphQL)))
 	pages := pages(options, restDoor)
 	mux.Handle("/{$}", pages)
 	mux.Handle(landing.AssetsPath, pages)
@@ -77,7 +78,7 @@ func pages(options Options, notFound http.Handler) http.Handler {
 	with := func(demo *landing.Demo) http.Handler {
 		mux := http.NewServeMux()
 		mux.Handle("/", landing.NewHandler(landing.Options{
-			Demo: demo, Playground: options.Playground, Introspection: options.Introspection,
+			Demo: demo, Playground: options.Playground, Introspection: options.GraphQL.Introspection,
 		}, notFound))
 		reference := rest.DocsOptions{Playground: options.Playground}
 		if demo != nil {
@@ -157,13 +158,7 @@ func survive(log *slog.Logger, next http.Handler) http.Handler {
 
 func loopbackOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := r.Host
-		if name, _, err := net.SplitHostPort(host); err == nil {
-			host = name
-		}
-		host = strings.ToLower(strings.Trim(host, "[]"))
-		ip := net.ParseIP(host)
-		if host != "localhost" && !strings.HasSuffix(host, ".localhost") && (ip == nil || !ip.IsLoopback()) {
+		if !isLoopback(r.Host) {
 			http.Error(w, "lumen dev answers only to localhost and loopback addresses", http.StatusForbidden)
 			return
 		}

@@ -11,16 +11,15 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/99designs/gqlgen/graphql"
 	"github.com/stretchr/testify/require"
 
 	"lumen/store"
 )
 
-func readBody(body []byte) (*graphql.RawParams, error) {
+func readBody(body []byte) (*request, error) {
 	r := httptest.NewRequest(http.MethodPost, "/graphql", bytes.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
-	return readParams(httptest.NewRecorder(), r)
+	return read(httptest.NewRecorder(), r, DefaultLimits.Body)
 }
 
 // FuzzGraphQLBody holds that a body is read or refused, never with a panic; that what is read is UTF-8, one object and
@@ -28,7 +27,7 @@ func readBody(body []byte) (*graphql.RawParams, error) {
 func FuzzGraphQLBody(f *testing.F) {
 	for _, body := range []string{
 		`{"query":"{merchant{id}}"}`, `{"query":"","variables":null,"operationName":null,"extensions":{}}`, `{"query":"q","variables":{"a":1,"b":1.5,"c":-0,"d":1e3,"e":9223372036854775807,"f":9223372036854775808,"g":"5","h":[true,null]}}`,
-		`{"query":"q","operationName":"Q","extensions":{"persistedQuery":{"version":1}}}`, `{"query":null}`, `{"query":5}`, `{}`, `[]`, `null`, ``, `{"QUERY":"q"}`, `{"query":"a","query":"b"}`, `{"query":"a","variables":{"x":1,"x":2}}`,
+		`{"query":"q","operationName":"Q","extensions":{"persistedQuery":{"version":1}}}`, `{"documentId":"d","extensions":null}`, `{"extensions":{"persistedQuery":{"sha256Hash":"d"}}}`, `{"documentId":5}`, `{"query":null}`, `{"query":5}`, `{}`, `[]`, `null`, ``, `{"QUERY":"q"}`, `{"query":"a","query":"b"}`, `{"query":"a","variables":{"x":1,"x":2}}`,
 		`{"query":"a","variables":[]}`, `{"query":"a","variables":"x"}`, `{"query":"\ud800"}`, `{"query":"\ud83d\ude00"}`, "{\"query\":\"\xff\"}", `{"query":"q"}x`, `{"query":"q","variables":{"x":1e999}}`, `{"query":"q","variables":{"x":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}}`,
 		`{"query":"{a(b:\"\\ud800\")}"}`, `{"query":"q","variables":{"x":-0.0,"y":1E-400,"z":123456789012345678901234567890}}`,
 	} {
@@ -38,10 +37,10 @@ func FuzzGraphQLBody(f *testing.F) {
 		params, err := readBody(body)
 		if err != nil {
 			code := store.AsError(err).Code
-			require.True(t, code == store.BadRequest || code == store.PayloadTooLarge && len(body) > maxBody, "%v", err)
+			require.True(t, code == store.BadRequest || code == store.PayloadTooLarge && len(body) > DefaultLimits.Body, "%v", err)
 			return
 		}
-		require.LessOrEqual(t, len(body), maxBody)
+		require.LessOrEqual(t, len(body), DefaultLimits.Body)
 		require.True(t, utf8.Valid(body))
 		require.True(t, stdjson.Valid(body))
 
@@ -51,13 +50,17 @@ func FuzzGraphQLBody(f *testing.F) {
 		require.NoError(t, decoder.Decode(&loose))
 		_, err = decoder.Token()
 		require.ErrorIs(t, err, io.EOF)
-		require.Equal(t, loose["query"], params.Query)
+		if params.query != nil {
+			require.Equal(t, loose["query"], *params.query)
+		} else {
+			require.NotEmpty(t, params.documentID)
+		}
 		name, _ := loose["operationName"].(string)
-		require.Equal(t, name, params.OperationName)
+		require.Equal(t, name, params.operationName)
 		variables, _ := loose["variables"].(map[string]any)
-		require.Len(t, params.Variables, len(variables))
+		require.Len(t, params.variables, len(variables))
 		for key, value := range variables {
-			same(t, value, params.Variables[key])
+			same(t, value, params.variables[key])
 		}
 	})
 }

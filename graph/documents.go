@@ -1,0 +1,136 @@
+package graph
+
+import (
+	"context"
+	"regexp"
+	"strings"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/errcode"
+	"github.com/99designs/gqlgen/graphql/handler/lru"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+	"github.com/vektah/gqlparser/v2/parser"
+	"github.com/vektah/gqlparser/v2/validator"
+	"github.com/vektah/gqlparser/v2/validator/rules"
+
+	"lumen/graph/generated"
+)
+
+// keptDocuments is how many documents are kept as they were parsed. Each is at most as large as a body.
+const keptDocuments = 100
+
+// documents turns what a request asks for into a document that is safe to execute: trusted or parsed, within the limits,
+// valid. It takes the place of the executor's own parsing, which validates before anything can be counted.
+type documents struct {
+	schema  *ast.Schema
+	limits  Limits
+	trusted *Trusted
+	kept    *lru.LRU[*document]
+}
+
+// document is a valid document within the limits, and the text it was parsed from.
+type document struct {
+	text string
+	tree *ast.QueryDocument
+}
+
+func newDocuments(limits Limits, trusted *Trusted) *documents {
+	return &documents{
+		schema: generated.NewExecutableSchema(generated.Config{}).Schema(), limits: limits, trusted: trusted,
+		kept: lru.New[*document](keptDocuments),
+	}
+}
+
+// find returns the document of a request, or why it is refused.
+func (d *documents) find(ctx context.Context, request *request) (*document, gqlerror.List) {
+	trusted := d.trusted.find(request.documentID)
+	switch {
+	case trusted != nil && (request.query == nil || *request.query == trusted.text):
+		return trusted, nil
+	case trusted != nil, request.query == nil, d.trusted != nil && d.trusted.only:
+		return nil, gqlerror.List{refusal(documentNotTrusted, "no such document is trusted here")}
+	}
+	if kept, ok := d.kept.Get(ctx, *request.query); ok {
+		return kept, nil
+	}
+	parsed, refused := d.parse(*request.query)
+	if len(refused) == 0 {
+		d.kept.Add(ctx, *request.query, parsed)
+	}
+	return parsed, refused
+}
+
+func (d *documents) parse(text string) (*document, gqlerror.List) {
+	if hasHalfPair(text) {
+		return nil, gqlerror.List{refusal(errcode.ParseFailed, "a string holds half of a surrogate pair")}
+	}
+	tree, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: text}, d.limits.Tokens)
+	if err != nil {
+		fault := gqlerror.WrapIfUnwrapped(err)
+		if strings.HasPrefix(fault.Message, "exceeded ") { // the number of tokens, or how deep anything may nest
+			return nil, gqlerror.List{refusal(limitExceeded, fault.Message)}
+		}
+		errcode.Set(fault, errcode.ParseFailed)
+		return nil, gqlerror.List{fault}
+	}
+	if len(tree.Operations) == 0 {
+		return nil, gqlerror.List{refusal(errcode.ValidationFailed, "no operation provided")}
+	}
+	if beyond := d.limits.check(tree); beyond != nil {
+		return nil, gqlerror.List{beyond}
+	}
+	faults := validator.ValidateWithRules(d.schema, tree, withoutSuggestions())
+	for _, fault := range faults {
+		errcode.Set(fault, errcode.ValidationFailed)
+	}
+	return &document{text, tree}, faults
+}
+
+// withoutSuggestions are the rules of validation, but those that would tell names of the schema.
+func withoutSuggestions() *rules.Rules {
+	all := rules.NewDefaultRules()
+	all.ReplaceRule(rules.FieldsOnCorrectTypeRule.Name, rules.FieldsOnCorrectTypeRuleWithoutSuggestions.RuleFunc)
+	all.ReplaceRule(rules.ScalarLeafsRule.Name, rules.ScalarLeafsRuleWithoutSuggestions.RuleFunc)
+	return all
+}
+
+type documentKey struct{}
+
+// handover gives the executor, as if from a cache, the document that was prepared for its request. So the executor
+// never parses: what is executed is what was checked.
+type handover struct{}
+
+var _ graphql.Cache[*ast.QueryDocument] = handover{}
+
+// Get implements graphql.Cache.
+func (handover) Get(ctx context.Context, _ string) (*ast.QueryDocument, bool) {
+	prepared, ok := ctx.Value(documentKey{}).(*document)
+	if !ok {
+		return nil, false
+	}
+	return prepared.tree, true
+}
+
+// Add implements graphql.Cache.
+func (handover) Add(context.Context, string, *ast.QueryDocument) {}
+
+// lexeme matches what hides quotes from each other: a block string, in which \u is no escape, a comment, and in the group
+// the inside of a string.
+var lexeme = regexp.MustCompile(`(?s)"""(?:\\"""|.)*?"""|#[^\n\r]*|"((?:[^"\\\n\r]|\\.)*)"`)
+
+// escape matches one escape, or a surrogate pair of two; its groups are halves of one.
+var escape = regexp.MustCompile(`(?i)\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(ud[89a-f][0-9a-f]{2})|(u\{0*d[89a-f][0-9a-f]{2}\})|.)`)
+
+// hasHalfPair reports whether an escape in a document is half a surrogate pair, which the parser would take for U+FFFD:
+// nothing is stored other than it was sent.
+func hasHalfPair(text string) bool {
+	for _, inside := range lexeme.FindAllStringSubmatch(text, -1) {
+		for _, match := range escape.FindAllStringSubmatch(inside[1], -1) {
+			if match[1] != "" || match[2] != "" {
+				return true
+			}
+		}
+	}
+	return false
+}

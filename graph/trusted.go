@@ -1,0 +1,95 @@
+package graph
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// apolloFormat is what a manifest of Apollo's says that it is.
+const apolloFormat = "apollo-persisted-query-manifest"
+
+// ReadManifest returns the documents of a manifest of trusted documents by their ids. It reads two forms: the JSON object
+// of ids and documents that graphql-codegen's client preset and Relay's compiler write, and Apollo's manifest with its
+// list of operations.
+func ReadManifest(manifest []byte) (map[string]string, error) {
+	var members map[string]jsontext.Value
+	if err := json.Unmarshal(manifest, &members); err != nil {
+		return nil, errors.New("not a JSON object of ids and documents")
+	}
+	if _, ok := members["operations"]; ok {
+		return readApolloManifest(manifest)
+	}
+	var documents map[string]string
+	if err := json.Unmarshal(manifest, &documents); err != nil {
+		return nil, errors.New("not a JSON object of ids and documents")
+	}
+	return documents, nil
+}
+
+func readApolloManifest(manifest []byte) (map[string]string, error) {
+	var apollo struct {
+		Format     string `json:"format"`
+		Version    int    `json:"version"`
+		Operations []struct {
+			ID   string `json:"id"`
+			Body string `json:"body"`
+		} `json:"operations"`
+	}
+	if err := json.Unmarshal(manifest, &apollo); err != nil || apollo.Format != apolloFormat || apollo.Version != 1 {
+		return nil, fmt.Errorf("not version 1 of an %s", apolloFormat)
+	}
+	documents := make(map[string]string)
+	for _, operation := range apollo.Operations {
+		if _, twice := documents[operation.ID]; twice {
+			return nil, fmt.Errorf("two operations have the id %.64q", operation.ID)
+		}
+		documents[operation.ID] = operation.Body
+	}
+	return documents, nil
+}
+
+// digestPrefix is what the specification of persisted documents puts before an id that is a SHA-256 digest. Not every
+// tool writes it, and not every client sends it.
+const digestPrefix = "sha256:"
+
+// Trusted are the documents that an operator has approved, ready to be executed.
+type Trusted struct {
+	documents map[string]*document
+	only      bool
+}
+
+// Trust prepares the documents of a manifest, given by their ids. With only, nothing else will be executed. A document
+// that the schema or the limits refuse is an error, which names it.
+func Trust(manifest map[string]string, limits Limits, only bool) (*Trusted, error) {
+	if len(manifest) == 0 {
+		return nil, errors.New("it holds no document")
+	}
+	parse := newDocuments(limits, nil).parse
+	t := &Trusted{documents: make(map[string]*document, len(manifest)), only: only}
+	var faults []error
+	for id, text := range manifest {
+		if id == "" {
+			return nil, errors.New("a document has no id")
+		}
+		prepared, refused := parse(text)
+		if len(refused) > 0 {
+			faults = append(faults, fmt.Errorf("document %.64q: %s", id, wording(refused[0].Message)))
+			continue
+		}
+		t.documents[strings.TrimPrefix(id, digestPrefix)] = prepared
+	}
+	slices.SortFunc(faults, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return t, errors.Join(faults...)
+}
+
+func (t *Trusted) find(id string) *document {
+	if t == nil {
+		return nil
+	}
+	return t.documents[strings.TrimPrefix(id, digestPrefix)]
+}
