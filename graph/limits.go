@@ -33,7 +33,7 @@ type Limits struct {
 
 // DefaultLimits are wide enough for two full pages, for thirty lookups in one operation and for the introspection query.
 var DefaultLimits = Limits{
-	Body: 64 << 10, Tokens: 2000, Depth: 20, ValueDepth: 10, Fields: 700, Aliases: 30, Directives: 50,
+	Body: 64 << 10, Tokens: 2000, Depth: 20, ValueDepth: 10, Fields: 1000, Aliases: 30, Directives: 50,
 	VariablesSize: 32 << 10, IDs: store.MaxPageSize, Errors: 10, Cost: 10_000,
 }
 
@@ -84,6 +84,8 @@ func (l Limits) exceededBy(size shape) *gqlerror.Error {
 		return exceeded("too many fields", l.Fields)
 	case size.aliases > l.Aliases:
 		return exceeded("too many aliases", l.Aliases)
+	case size.aliasLength > longestAlias:
+		return exceeded("an alias is too long", longestAlias)
 	case size.directives > l.Directives:
 		return exceeded("too many directives", l.Directives)
 	case size.valueDepth > l.ValueDepth:
@@ -93,18 +95,29 @@ func (l Limits) exceededBy(size shape) *gqlerror.Error {
 }
 
 // shape is the size of a selection with its fragments spread out.
-type shape struct{ fields, aliases, directives, depth, valueDepth int }
+type shape struct {
+	fields, aliases, directives, depth, valueDepth, aliasLength int
+
+	// here are the fields of the selection itself and of the inline fragments in it, inlined those of the latter.
+	here, inlined int
+}
+
+// longestAlias is how long an alias may be, in octets: it stands in the data, and in the path of an error.
+const longestAlias = 255
 
 // enough is more than any limit. Sums stop there: nested fragments can stand for more fields than an int can count.
 const enough = 1 << 30
 
 func (s shape) plus(other shape) shape {
 	return shape{
-		fields:     min(s.fields+other.fields, enough),
-		aliases:    min(s.aliases+other.aliases, enough),
-		directives: min(s.directives+other.directives, enough),
-		depth:      max(s.depth, other.depth),
-		valueDepth: max(s.valueDepth, other.valueDepth),
+		fields:      min(s.fields+other.fields, enough),
+		aliases:     min(s.aliases+other.aliases, enough),
+		directives:  min(s.directives+other.directives, enough),
+		depth:       max(s.depth, other.depth),
+		valueDepth:  max(s.valueDepth, other.valueDepth),
+		aliasLength: max(s.aliasLength, other.aliasLength),
+		here:        s.here + other.here,
+		inlined:     s.inlined + other.inlined,
 	}
 }
 
@@ -121,7 +134,7 @@ func (m measuring) selections(set ast.SelectionSet) shape {
 		case *ast.Field:
 			sum = sum.plus(m.field(s))
 		case *ast.InlineFragment:
-			sum = sum.plus(m.selections(s.SelectionSet)).plus(m.directives(s.Directives))
+			sum = sum.plus(m.inlineFragment(s)).plus(m.directives(s.Directives))
 		case *ast.FragmentSpread:
 			sum = sum.plus(m.fragment(s.Name)).plus(m.directives(s.Directives))
 		}
@@ -135,12 +148,23 @@ func (m measuring) selections(set ast.SelectionSet) shape {
 func (m measuring) field(f *ast.Field) shape {
 	size := m.selections(f.SelectionSet).plus(m.directives(f.Directives))
 	size.fields++
+	size.here, size.inlined = 1, 0
 	if f.Alias != f.Name {
 		size.aliases++
+		size.aliasLength = max(size.aliasLength, len(f.Alias))
 	}
 	for _, argument := range f.Arguments {
 		size.valueDepth = max(size.valueDepth, valueDepth(argument.Value))
 	}
+	return size
+}
+
+// inlineFragment counts the fields of inline fragments in inline fragments once more for each: as often, validation
+// compares them with each other.
+func (m measuring) inlineFragment(f *ast.InlineFragment) shape {
+	size := m.selections(f.SelectionSet)
+	size.fields += size.inlined
+	size.inlined = size.here
 	return size
 }
 
@@ -151,6 +175,7 @@ func (m measuring) fragment(name string) shape {
 	if definition := m.fragments[name]; !ok && definition != nil {
 		m.known[name] = shape{}
 		size = m.selections(definition.SelectionSet)
+		size.here, size.inlined = 0, 0
 		m.known[name] = size
 	}
 	return size

@@ -1,0 +1,138 @@
+package graph
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
+
+	"lumen/store"
+)
+
+// nothing is a database in which every statement finds nothing and counts 0, for what is not about what is found.
+type nothing struct{}
+
+func (nothing) Connect(context.Context) (driver.Conn, error) { return nothing{}, nil }
+func (nothing) Driver() driver.Driver                        { return nil }
+func (nothing) Prepare(string) (driver.Stmt, error)          { return nil, driver.ErrSkip }
+func (nothing) Close() error                                 { return nil }
+func (nothing) Begin() (driver.Tx, error)                    { return nil, driver.ErrSkip }
+func (nothing) CheckNamedValue(*driver.NamedValue) error     { return nil }
+func (nothing) QueryContext(_ context.Context, query string, _ []driver.NamedValue) (driver.Rows, error) {
+	return &noRows{counting: strings.HasPrefix(strings.ToUpper(query), "SELECT COUNT(")}, nil
+}
+
+type noRows struct{ counting bool }
+
+func (r *noRows) Columns() []string { return []string{"id"} }
+func (r *noRows) Close() error      { return nil }
+func (r *noRows) Next(row []driver.Value) error {
+	if !r.counting {
+		return io.EOF
+	}
+	r.counting, row[0] = false, int64(0)
+	return nil
+}
+
+// newDoor returns the door over a database that holds nothing, for a merchant who may write.
+func newDoor(t testing.TB, change ...func(*Options)) http.Handler {
+	db := bun.NewDB(sql.OpenDB(nothing{}), pgdialect.New())
+	t.Cleanup(func() { _ = db.Close() })
+	options := Options{
+		Introspection: true, Limits: DefaultLimits, Log: slog.New(slog.DiscardHandler),
+		RequestID: func(context.Context) string { return "request" },
+	}
+	for _, c := range change {
+		c(&options)
+	}
+	merchant := store.Merchant{ID: "merchant_1", Name: "One"}
+	return NewHandler(store.NewCustomers(db), func(r *http.Request) (context.Context, error) {
+		return store.WithCredential(r.Context(), store.Credential{Access: store.WriteAccess, Merchant: merchant}), nil
+	}, options)
+}
+
+// ask sends a body to a door.
+func ask(door http.Handler, body string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, "/graphql", strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	door.ServeHTTP(w, r)
+	return w
+}
+
+// answered is a reply as its reader sees it.
+type answered struct {
+	Data   json.RawMessage
+	Errors []struct {
+		Message    string
+		Extensions struct{ Code string }
+	}
+	Extensions struct {
+		Cost *struct{ Requested, Limit int }
+	}
+}
+
+func decode(t testing.TB, w *httptest.ResponseRecorder) (reply answered) {
+	t.Helper()
+	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &reply), w.Body)
+	return reply
+}
+
+func bodyOf(t testing.TB, query string, variables string) string {
+	t.Helper()
+	text, err := json.Marshal(query)
+	require.NoError(t, err)
+	if variables == "" {
+		variables = "null"
+	}
+	return `{"query":` + string(text) + `,"variables":` + variables + `}`
+}
+
+// FuzzRequest holds that no body brings the door down, makes it fail, or gets out of it more than it may: whatever is
+// asked, the reply is JSON of moderate size, its errors have codes of the registry, and none of them is INTERNAL.
+func FuzzRequest(f *testing.F) {
+	for _, seed := range [][2]string{
+		{`{merchant{id name}}`, ``},
+		{`query Q($i:ID!,$n:Int=5){customer(id:$i){id ...C} node(id:$i){...on Merchant{name}} customers(first:$n,filter:{search:"ab"}){totalCount edges{cursor node{...C}}}} fragment C on Customer{email @include(if:true)}`, `{"i":"cust_1","n":3}`},
+		{`mutation($c:CreateCustomerInput!){a:createCustomer(input:$c){customer{id} userErrors{code field message reason}} deleteCustomer(id:"x"){deletedCustomerId}}`, `{"c":{"email":"a@b.io","name":null}}`},
+		{`mutation{updateCustomer(id:"cust_1",input:{name:"x",email:null}){userErrors{code}}}`, ``},
+		{`{nodes(ids:["cust_1",5]){id __typename}}`, ``}, {`{customers(last:251,before:"x",sort:{field:NAME,direction:ASC}){pageInfo{hasNextPage}}}`, ``},
+		{`{__schema{types{name fields{name args{name type{ofType{name}}}}}}}`, ``}, {`{__type(name:"Customer"){fields{type{fields{name}}}}}`, ``},
+		{`{...A} fragment A on Query{...B ...B} fragment B on Query{...A}`, ``}, {`{a:customers(first:99999999999999999999){totalCount}}`, ``}, {`{customer(id:99999999999999999999){id}}`, ``},
+		{`{nodes(ids:[[["x"]]]){id}}`, ``}, {`query($f:CustomerFilter){customers(filter:$f){totalCount}}`, `{"f":{"createdAt":{"from":"2024-01-01T00:00:00Z"}}}`}, {`subscription{merchant{id}}`, ``}, {`{`, ``}, {`{merchant{id @skip(if:$x)}}`, ``},
+	} {
+		f.Add([]byte(bodyOf(f, seed[0], seed[1])))
+	}
+	f.Add([]byte(`{"documentId":"sha256:00","variables":{}}`))
+	f.Add([]byte(`{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"00"}}}`))
+	door := newDoor(f)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		w := ask(door, string(body))
+		require.Less(t, w.Code, 500)
+		require.LessOrEqual(t, w.Body.Len(), 1<<20)
+		reply := decode(t, w)
+		require.True(t, len(reply.Errors) > 0 || len(reply.Data) > 0)
+		for _, e := range reply.Errors {
+			require.Contains(t, []string{
+				"BAD_REQUEST", "PAYLOAD_TOO_LARGE", "INVALID_ID", "INVALID_INPUT", "FORBIDDEN", "NOT_FOUND",
+				"GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED", "LIMIT_EXCEEDED", "DOCUMENT_NOT_TRUSTED",
+			}, e.Extensions.Code, "%s", w.Body)
+			require.LessOrEqual(t, len([]rune(e.Message)), maxWording)
+		}
+		require.LessOrEqual(t, len(reply.Errors), DefaultLimits.Errors)
+		if reply.Extensions.Cost != nil && bytes.Contains(w.Body.Bytes(), []byte(`"data"`)) {
+			require.LessOrEqual(t, reply.Extensions.Cost.Requested, reply.Extensions.Cost.Limit)
+		}
+	})
+}

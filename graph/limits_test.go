@@ -1,0 +1,104 @@
+package graph
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/parser"
+)
+
+// Each limit admits what is at it and refuses what is one beyond, and nothing else refuses either.
+func TestEachLimit(t *testing.T) {
+	t.Parallel()
+	repeat := strings.Repeat
+	for _, c := range []struct {
+		name    string
+		set     func(*Limits)
+		at, one string // bodies
+	}{
+		{"tokens", func(l *Limits) { l.Tokens = 6 }, bodyOf(t, `{merchant{id}}`, ""), bodyOf(t, `{merchant{id name}}`, "")},
+		{"depth", func(l *Limits) { l.Depth = 2 }, bodyOf(t, `{merchant{id}}`, ""), bodyOf(t, `{customers{nodes{id}}}`, "")},
+		{"depth in fragments", func(l *Limits) { l.Depth = 3 }, bodyOf(t, `{...F} fragment F on Query{merchant{id}}`, ""), bodyOf(t, `{...F} fragment F on Query{merchant{...{id}}}`, "")},
+		{"fields", func(l *Limits) { l.Fields = 3 }, bodyOf(t, `{merchant{id name}}`, ""), bodyOf(t, `{merchant{id name __typename}}`, "")},
+		{"fields of fragments, each time", func(l *Limits) { l.Fields = 5 }, bodyOf(t, `{merchant{...F ...F}} fragment F on Merchant{id name}`, ""), bodyOf(t, `{merchant{...F ...F ...F}} fragment F on Merchant{id name}`, "")},
+		{"fields of inline fragments in each other, once more", func(l *Limits) { l.Fields = 5 }, bodyOf(t, `{merchant{...{id ...{name}}}}`, ""), bodyOf(t, `{merchant{...{id ...{id name}}}}`, "")},
+		{"aliases", func(l *Limits) { l.Aliases = 2 }, bodyOf(t, `{a:merchant{b:id}}`, ""), bodyOf(t, `{a:merchant{b:id c:id}}`, "")},
+		{"directives", func(l *Limits) { l.Directives = 2 }, bodyOf(t, `{merchant@skip(if:false){id@skip(if:false)}}`, ""), bodyOf(t, `{...@skip(if:false){merchant@skip(if:false){id@skip(if:false)}}}`, "")},
+		{"depth of values", func(l *Limits) { l.ValueDepth = 1 }, bodyOf(t, `{customers(filter:{userId:"x"}){nodes{id}}}`, ""), bodyOf(t, `{customers(filter:{createdAt:{from:null}}){nodes{id}}}`, "")},
+		{"depth of variables", func(l *Limits) { l.ValueDepth = 1 }, bodyOf(t, `{merchant{id}}`, `{"a":{},"b":[1]}`), bodyOf(t, `{merchant{id}}`, `{"a":{"b":[]}}`)},
+		{"size of variables", func(l *Limits) { l.VariablesSize = 11 }, bodyOf(t, `{merchant{id}}`, `{"abcd":56}`), bodyOf(t, `{merchant{id}}`, `{"abcd":567}`)},
+		{"alias of a length", func(*Limits) {}, bodyOf(t, `{`+repeat("a", longestAlias)+`:merchant{id}}`, ""), bodyOf(t, `{`+repeat("a", longestAlias+1)+`:merchant{id}}`, "")},
+		{"cost", func(l *Limits) { l.Cost = 3 }, bodyOf(t, `{merchant{id name}}`, ""), bodyOf(t, `{merchant{id name __typename}}`, "")},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			door := newDoor(t, func(o *Options) { c.set(&o.Limits) })
+			require.Empty(t, decode(t, ask(door, c.at)).Errors)
+			refused := decode(t, ask(door, c.one))
+			require.Len(t, refused.Errors, 1)
+			require.Equal(t, limitExceeded, refused.Errors[0].Extensions.Code)
+			require.Empty(t, refused.Data)
+		})
+	}
+
+	t.Run("body", func(t *testing.T) {
+		t.Parallel()
+		body := bodyOf(t, `{merchant{id}}`, "")
+		require.Empty(t, decode(t, ask(newDoor(t, func(o *Options) { o.Limits.Body = len(body) }), body)).Errors)
+		w := ask(newDoor(t, func(o *Options) { o.Limits.Body = len(body) - 1 }), body)
+		require.Equal(t, 413, w.Code)
+	})
+	t.Run("ids in one list", func(t *testing.T) {
+		t.Parallel()
+		door := newDoor(t, func(o *Options) { o.Limits.IDs = 2 })
+		require.Empty(t, decode(t, ask(door, bodyOf(t, `{nodes(ids:["cust_1","cust_2"]){id}}`, ""))).Errors)
+		refused := decode(t, ask(door, bodyOf(t, `{nodes(ids:["cust_1","cust_2","cust_3"]){id}}`, "")))
+		require.Equal(t, "INVALID_INPUT", refused.Errors[0].Extensions.Code)
+	})
+	t.Run("errors of one reply", func(t *testing.T) {
+		t.Parallel()
+		door := newDoor(t, func(o *Options) { o.Limits.Errors = 3 })
+		for _, field := range []string{`x%d `, `a%d:customer(id:"x"){id} `} { // of a document, and of what was executed
+			for _, n := range []int{3, 4} {
+				var fields strings.Builder
+				for i := range n {
+					fmt.Fprintf(&fields, field, i)
+				}
+				reply := decode(t, ask(door, bodyOf(t, "{"+fields.String()+"}", "")))
+				require.Len(t, reply.Errors, 3, fields.String())
+				require.Equal(t, n > 3, reply.Errors[2].Extensions.Code == limitExceeded, fields.String())
+			}
+		}
+	})
+}
+
+// The time that measuring takes grows as the document does: a fragment is looked at once. What it stands for here is more
+// than there are atoms.
+func TestMeasuringIsLinear(t *testing.T) {
+	t.Parallel()
+	measure := func(levels int) (steps int, refused bool) {
+		var text strings.Builder
+		text.WriteString("{...F0}")
+		for i := range levels {
+			fmt.Fprintf(&text, " fragment F%d on Query{...F%d ...F%[2]d ...F%[2]d ...F%[2]d}", i, i+1)
+		}
+		fmt.Fprintf(&text, " fragment F%d on Query{merchant{id}}", levels)
+		document, err := parser.ParseQuery(&ast.Source{Input: text.String()})
+		require.NoError(t, err)
+		unlimited := Limits{Depth: enough, Fields: enough - 1, Aliases: enough, Directives: enough, ValueDepth: enough}
+		start := time.Now()
+		refused = unlimited.check(document) != nil
+		return int(time.Since(start) / time.Microsecond), refused
+	}
+	for _, levels := range []int{15, 200, 800} { // 4^15 is enough
+		took, refused := measure(levels)
+		require.True(t, refused)
+		require.Less(t, took, 1_000_000, "microseconds")
+	}
+	_, refused := measure(5)
+	require.False(t, refused)
+}
