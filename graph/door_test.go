@@ -99,6 +99,50 @@ func bodyOf(t testing.TB, query string, variables string) string {
 	return `{"query":` + string(text) + `,"variables":` + variables + `}`
 }
 
+// A panic is INTERNAL to its caller, wherever it happens; what panicked is in the log alone.
+func TestPanics(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	options := Options{
+		Limits: DefaultLimits, Log: slog.New(slog.NewTextHandler(&log, nil)), RequestID: func(context.Context) string { return "request-7" },
+	}
+	const shown = `{"message":"Internal server error"`
+	for name, c := range map[string]struct {
+		authenticate Authenticate
+		status       int
+	}{
+		"in a resolver": {func(r *http.Request) (context.Context, error) {
+			return store.WithCredential(r.Context(), store.Credential{Merchant: store.Merchant{ID: "merchant_1"}}), nil
+		}, 200},
+		"before there is an operation": {func(*http.Request) (context.Context, error) { panic("secret cause") }, 500},
+	} {
+		log.Reset()
+		w := ask(NewHandler(nil, c.authenticate, options), bodyOf(t, `{customer(id:"cust_1"){id}}`, ""))
+		require.Equal(t, c.status, w.Code, name)
+		require.Equal(t, "application/json; charset=utf-8", w.Header().Get("Content-Type"), name)
+		require.Contains(t, w.Body.String(), shown, name)
+		require.Contains(t, w.Body.String(), `"extensions":{"code":"INTERNAL","requestId":"request-7"}`, name)
+		for _, text := range []string{"secret cause", "goroutine", "nil pointer", ".go:"} {
+			require.NotContains(t, w.Body.String(), text, name)
+		}
+		require.Contains(t, log.String(), "door_test.go", name)
+	}
+}
+
+func TestAccepts(t *testing.T) {
+	t.Parallel()
+	for accept, want := range map[string]string{
+		"": jsonType, "*/*": jsonType, jsonType: jsonType, "text/html": jsonType, "application/*": jsonType,
+		responseType: responseType, responseType + ", " + jsonType + ";q=0.9": responseType, jsonType + ", " + responseType: responseType,
+		responseType + ";charset=utf-8": responseType, responseType + ", */*": responseType, "Application/GraphQL-Response+JSON": responseType,
+		responseType + ";q=0.5, " + jsonType: jsonType, responseType + ";q=0": jsonType, responseType + ";q=0, */*": jsonType,
+		"application/graphql-response+jsonx": jsonType, "x" + responseType: jsonType, responseType + ";q=x": responseType, ",,;": jsonType,
+	} {
+		require.Equal(t, want, accepts(http.Header{"Accept": {accept}}), accept)
+	}
+	require.Equal(t, responseType, accepts(http.Header{"Accept": {jsonType + ";q=0.1", responseType}}))
+}
+
 // FuzzRequest holds that no body brings the door down, makes it fail, or gets out of it more than it may: whatever is
 // asked, the reply is JSON of moderate size, its errors have codes of the registry, and none of them is INTERNAL.
 func FuzzRequest(f *testing.F) {

@@ -36,6 +36,7 @@ func (transport) Supports(*http.Request) bool { return true }
 
 // Do implements graphql.Transport. The order of its checks is that of the REST door.
 func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.GraphExecutor) {
+	w.Header().Set("Content-Type", accepts(r.Header)+"; charset=utf-8")
 	ctx := r.Context()
 	sent, err := func() (*request, error) {
 		if r.Method != http.MethodPost {
@@ -50,7 +51,7 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 		return read(w, r, t.limits.Body)
 	}()
 	if err != nil {
-		refuse(w, r, statuses[store.AsError(err).Code], executor.DispatchError(ctx, gqlerror.List{gqlerror.WrapPath(nil, err)}))
+		refuse(w, statuses[store.AsError(err).Code], executor.DispatchError(ctx, gqlerror.List{gqlerror.WrapPath(nil, err)}))
 		return
 	}
 
@@ -61,7 +62,7 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 		if accepts(r.Header) == responseType {
 			status = http.StatusBadRequest
 		}
-		refuse(w, r, status, executor.DispatchError(graphql.WithOperationContext(ctx, operation), t.limits.first(refused)))
+		refuse(w, status, executor.DispatchError(graphql.WithOperationContext(ctx, operation), t.limits.first(refused)))
 		return
 	}
 	respond, ctx := executor.DispatchOperation(ctx, operation)
@@ -72,10 +73,10 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 	response.Errors = t.limits.first(response.Errors)
 	if isNull(response.Data) && allUnavailable(response.Errors) {
 		w.Header().Set("Retry-After", "1")
-		write(w, r, http.StatusServiceUnavailable, response)
+		write(w, http.StatusServiceUnavailable, response)
 		return
 	}
-	write(w, r, http.StatusOK, response)
+	write(w, http.StatusOK, response)
 }
 
 // prepare returns the operation that a request asks for, ready to be executed, or why it will not be.
@@ -104,27 +105,26 @@ var statuses = map[store.Code]int{
 }
 
 // refuse answers a request that was not executed: there is no data, not even null.
-func refuse(w http.ResponseWriter, r *http.Request, status int, response *graphql.Response) {
+func refuse(w http.ResponseWriter, status int, response *graphql.Response) {
 	switch status {
 	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "1")
 	}
-	write(w, r, status, struct {
+	write(w, status, struct {
 		Errors     gqlerror.List  `json:"errors"`
 		Extensions map[string]any `json:"extensions,omitempty"`
 	}{response.Errors, response.Extensions})
 }
 
-func write(w http.ResponseWriter, r *http.Request, status int, reply any) {
+func write(w http.ResponseWriter, status int, reply any) {
 	var body bytes.Buffer
 	encoder := stdjson.NewEncoder(&body)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(reply); err != nil {
 		panic(err) // what the executor made always encodes
 	}
-	w.Header().Set("Content-Type", accepts(r.Header)+"; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = w.Write(bytes.TrimSuffix(body.Bytes(), []byte("\n")))
 }

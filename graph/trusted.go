@@ -71,20 +71,23 @@ func Trust(manifest map[string]string, limits Limits, only bool) (*Trusted, erro
 	}
 	parse := newDocuments(limits, nil).parse
 	t := &Trusted{documents: make(map[string]*document, len(manifest)), only: only}
-	var faults []error
+	var faults []string
 	for id, text := range manifest {
 		if id == "" {
 			return nil, errors.New("a document has no id")
 		}
 		prepared, refused := parse(text)
 		if len(refused) > 0 {
-			faults = append(faults, fmt.Errorf("document %.64q: %s", id, wording(refused[0].Message)))
+			faults = append(faults, fmt.Sprintf("document %.64q: %s", id, refused[0].Message))
 			continue
 		}
 		t.documents[strings.TrimPrefix(id, digestPrefix)] = prepared
 	}
-	slices.SortFunc(faults, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	return t, errors.Join(faults...)
+	if len(faults) > 0 {
+		slices.Sort(faults)
+		return nil, errors.New(strings.Join(faults, "; "))
+	}
+	return t, nil
 }
 
 func (t *Trusted) find(id string) *document {

@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -76,6 +78,36 @@ func TestServeReportsAllFaultsOfItsConfigurationAtOnce(t *testing.T) {
 		"LUMEN_LOG_FORMAT is neither json nor text\n", line)
 
 	require.Contains(t, refuses(t, "LUMEN_INTROSPECTION=perhaps"), "--introspection")
+	require.Contains(t, refuses(t, "LUMEN_GRAPHQL_MAX_DEPTH=0"), "--graphql-max-depth")
+
+	manifest := filepath.Join(t.TempDir(), "documents.json")
+	require.NoError(t, os.WriteFile(manifest, []byte(`{"good":"{merchant{id}}","bad":"{nope}","worse":"{"}`), 0o600))
+	require.Equal(t, "lumen: LUMEN_GRAPHQL_FIELD_COSTS: there is no field \"Customer.mail\"; one looks like Query.customers; "+
+		"LUMEN_CORS_ORIGINS holds \"*\", which is not an origin; one looks like https://app.example.com; "+
+		"LUMEN_TRUSTED_DOCUMENTS: document \"bad\": Cannot query field \"nope\" on type \"Query\".; document \"worse\": Expected Name, found <EOF>; "+
+		"LUMEN_DATABASE_URL is not set; set it to a URL like postgres://lumen_serve:password@host:5432/lumen\n",
+		refuses(t, "LUMEN_GRAPHQL_FIELD_COSTS=Customer.mail=2", "LUMEN_CORS_ORIGINS=https://app.example.com,*", "LUMEN_TRUSTED_DOCUMENTS="+manifest))
+	for _, mode := range []string{"only", "never"} {
+		require.Contains(t, refuses(t, "LUMEN_TRUSTED_DOCUMENTS_MODE="+mode), "LUMEN_TRUSTED_DOCUMENTS_MODE is ")
+	}
+	require.Contains(t, refuses(t, "LUMEN_TRUSTED_DOCUMENTS="+manifest+".not"), "LUMEN_TRUSTED_DOCUMENTS: ")
+}
+
+// What the operator sets of the GraphQL door is what its clients meet.
+func TestServeHasTheDoorsAsTheyAreConfigured(t *testing.T) {
+	t.Parallel()
+	manifest := filepath.Join(t.TempDir(), "documents.json")
+	require.NoError(t, os.WriteFile(manifest, []byte(`{"who":"{merchant{name}}","many":"{merchant{id name}}"}`), 0o600))
+	d := openDoors(t, "--trusted-documents", manifest, "--trusted-documents-mode", "only", "--cors-origins", "https://app.example.com",
+		"--graphql-max-cost", "2", "--graphql-max-body", "100", "--graphql-field-costs", "Merchant.name=1")
+	m := d.Merchant(t, "Configured")
+	r := d.send(t, m.ReadKey, "POST", "/graphql", `{"documentId":"who"}`, header("Origin", "https://app.example.com"))
+	require.Equal(t, answer{200, `{"data":{"merchant":{"name":"Configured"}}}`}, r.brief())
+	require.Equal(t, 2, r.cost)
+	require.Equal(t, "https://app.example.com", r.header.Get("Access-Control-Allow-Origin"))
+	require.Contains(t, d.send(t, m.ReadKey, "POST", "/graphql", `{"documentId":"many"}`).body, `"code":"LIMIT_EXCEEDED"`)
+	require.Contains(t, d.graphql(t, m.ReadKey, `{merchant{name}}`, nil).body, `"code":"DOCUMENT_NOT_TRUSTED"`)
+	require.Equal(t, 413, d.send(t, m.ReadKey, "POST", "/graphql", `{"documentId":"`+strings.Repeat("x", 100)+`"}`).status)
 }
 
 func TestServeDoesNotPrintThePasswordOfADatabaseItCannotReach(t *testing.T) {
