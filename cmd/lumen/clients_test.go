@@ -37,3 +37,15 @@ func TestClients(t *testing.T) {
 		})
 	}
 }
+
+func TestClientsAudit(t *testing.T) {
+	out, err := npmRun(t, "audit", openDoors(t, "--introspection").server(t)...)
+	t.Log(out)
+	require.NoError(t, err)
+
+	t.Run("and it would tell", func(t *testing.T) {
+		out, err := npmRun(t, "audit", openDoors(t).server(t)...) // two audits ask for a type
+		require.Error(t, err)
+		require.Contains(t, out, "56 ok, 3 notice, 1 warn, 1 error\n")
+	})
+}
