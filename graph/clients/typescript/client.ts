@@ -1,0 +1,72 @@
+// A client's day against a running Lumen: LUMEN_URL is its GraphQL address, LUMEN_KEY a key that may write. Any
+// difference from what is expected here ends it with an error.
+import assert from "node:assert/strict";
+import { graphql } from "./generated";
+import { customerPages, lumen, updateCustomer } from "./lumen";
+
+const createCustomer = graphql(`
+  mutation CreateCustomer($input: CreateCustomerInput!) {
+    createCustomer(input: $input) {
+      customer { id email name userId }
+      userErrors { code field message }
+    }
+  }
+`);
+
+const deleteCustomer = graphql(`
+  mutation DeleteCustomer($id: ID!) {
+    deleteCustomer(id: $id) {
+      deletedCustomerId
+      userErrors { code field message }
+    }
+  }
+`);
+
+const customer = graphql(`
+  query Customer($id: ID!) {
+    customer(id: $id) { id email name userId }
+  }
+`);
+
+async function main() {
+  const created: string[] = [];
+  for (let i = 1; i <= 7; i++) {
+    const input = { email: `jane${i}@example.com`, name: "Jane Smith", userId: `user-${i}` };
+    const { data, error } = await lumen.mutation(createCustomer, { input });
+    assert.ifError(error);
+    assert.deepEqual(data?.createCustomer?.userErrors, []);
+    const { id, ...stored } = data!.createCustomer!.customer!;
+    assert.deepEqual(stored, input);
+    created.push(id);
+  }
+  console.log(`created ${created.length} customers`);
+
+  const pages: string[][] = [];
+  for await (const page of customerPages(3)) pages.push(page.map(({ id }) => id));
+  assert.deepEqual(pages.map(({ length }) => length), [3, 3, 1]);
+  assert.deepEqual(pages.flat(), created.toReversed());
+  console.log(`paged through them, each once, in ${pages.length} pages`);
+
+  const [id, other] = created as [string, string];
+  const jane = { id, email: "jane1@example.com", name: "Jane Smith", userId: "user-1" };
+  assert.deepEqual(await updateCustomer(id, { name: "Jane Doe" }), { customer: { ...jane, name: "Jane Doe" }, userErrors: [] });
+  console.log("updated a name, and nothing else");
+
+  assert.deepEqual(await updateCustomer(id, { name: null }), { customer: { ...jane, name: null }, userErrors: [] });
+  console.log("cleared the name, and kept what was left out");
+
+  const { customer: none, userErrors } = await updateCustomer(id, { email: "JANE2@example.com" });
+  assert.equal(none, null);
+  const [taken] = userErrors;
+  assert.equal(taken?.code, "EMAIL_TAKEN");
+  assert.deepEqual(taken.field, ["input", "email"]);
+  console.log(`met a user error: ${taken.code}, ${taken.message}`);
+
+  const gone = await lumen.mutation(deleteCustomer, { id });
+  assert.deepEqual(gone.data, { deleteCustomer: { deletedCustomerId: id, userErrors: [] } });
+  assert.deepEqual((await lumen.query(customer, { id })).data, { customer: null });
+  assert.equal((await lumen.query(customer, { id: other })).data?.customer?.email, "jane2@example.com");
+  console.log("deleted a customer: it is gone, the others are not");
+}
+
+void main();

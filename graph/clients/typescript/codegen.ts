@@ -1,0 +1,13 @@
+import type { CodegenConfig } from "@graphql-codegen/cli";
+
+export default {
+  schema: "../../../schema.graphql",
+  documents: "*.ts",
+  generates: {
+    "generated/": {
+      preset: "client",
+      presetConfig: { fragmentMasking: false, persistedDocuments: { hashAlgorithm: "sha256" } },
+      config: { scalars: { DateTime: "string" }, strictScalars: true, enumsAsTypes: true },
+    },
+  },
+} satisfies CodegenConfig;

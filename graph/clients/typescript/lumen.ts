@@ -1,0 +1,36 @@
+import { Client, fetchExchange, type OperationResult } from "@urql/core";
+import { graphql } from "./generated";
+import type { CustomersPageQuery, UpdateCustomerInput } from "./generated/graphql";
+
+export const lumen = new Client({
+  url: process.env.LUMEN_URL!,
+  exchanges: [fetchExchange],
+  fetchOptions: { headers: { authorization: `Bearer ${process.env.LUMEN_KEY}` } },
+  preferGetMethod: false, // Lumen answers POST alone
+});
+
+const page = graphql(`query CustomersPage($first: Int!, $after: String) {
+  customers(first: $first, after: $after) { nodes { id email name createdAt } pageInfo { hasNextPage endCursor } }
+}`);
+
+/** Yields all customers, newest first, a page at a time. */
+export async function* customerPages(first: number) {
+  let after: string | null | undefined;
+  do {
+    const { data, error }: OperationResult<CustomersPageQuery> = await lumen.query(page, { first, after });
+    if (!data) throw error;
+    yield data.customers.nodes;
+    after = data.customers.pageInfo.hasNextPage ? data.customers.pageInfo.endCursor : null;
+  } while (after);
+}
+
+const update = graphql(`mutation UpdateCustomer($id: ID!, $input: UpdateCustomerInput!) {
+  updateCustomer(id: $id, input: $input) { customer { id email name userId } userErrors { code field message } }
+}`);
+
+/** Changes the fields that are given; null clears one. What the caller can mend comes back in userErrors. */
+export async function updateCustomer(id: string, input: UpdateCustomerInput) {
+  const { data, error } = await lumen.mutation(update, { id, input });
+  if (!data?.updateCustomer) throw error; // what it can't: error.graphQLErrors[0].extensions.code says why
+  return data.updateCustomer;
+}
