@@ -3,6 +3,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,17 +29,40 @@ func (d *doors) server(t *testing.T) []string {
 	return []string{"LUMEN_URL=" + d.GraphQLURL, "LUMEN_KEY=" + string(d.Merchant(t, "Acme").WriteKey)}
 }
 
-// Each client generates its code from schema.graphql, is compiled strictly, and works against the server.
+// Each client generates its code from schema.graphql, is compiled strictly, and works against the server. Relay's sends
+// ids alone, to a server that executes nothing but what its compiler wrote down.
 func TestClients(t *testing.T) {
-	d := openDoors(t)
-	for _, name := range []string{"typescript", "relay", "genqlient"} {
+	for name, flags := range map[string][]string{
+		"typescript": nil,
+		"genqlient":  nil,
+		"relay":      {"--trusted-documents", "../../graph/clients/relay/generated/persisted-documents.json", "--trusted-documents-mode", "only"},
+	} {
 		t.Run(name, func(t *testing.T) {
-			out, err := npmRun(t, name, d.server(t)...)
+			out, err := npmRun(t, "build:"+name)
+			require.NoError(t, err, "npm ci in graph/clients comes first: %s", out)
+			out, err = npmRun(t, name, openDoors(t, flags...).server(t)...)
 			t.Log(out)
-			require.NoError(t, err, "npm ci in graph/clients comes first")
+			require.NoError(t, err)
 			require.Contains(t, out, "deleted a customer: it is gone, the others are not\n", "it came to its end")
 		})
 	}
+
+	// What graphql-codegen wrote down is read as well, and found by the ids that its documents carry.
+	t.Run("the manifest of graphql-codegen", func(t *testing.T) {
+		const manifest = "../../graph/clients/typescript/generated/persisted-documents.json"
+		d := openDoors(t, "--trusted-documents", manifest, "--trusted-documents-mode", "only")
+		m := d.Merchant(t, "Codegen")
+		text, err := os.ReadFile(manifest)
+		require.NoError(t, err)
+		var documents map[string]string
+		require.NoError(t, json.Unmarshal(text, &documents))
+		require.Len(t, documents, 5)
+		for id, document := range documents {
+			r := d.send(t, m.WriteKey, "POST", "/graphql", `{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"`+id+`"}},"variables":{"id":"cust_1","first":1,"input":{"email":"`+fresh()+`"}}}`)
+			require.Regexp(t, `^\{"data":\{"`, r.body, document)
+			require.Contains(t, d.graphql(t, m.WriteKey, document, nil).body, "DOCUMENT_NOT_TRUSTED")
+		}
+	})
 }
 
 func TestClientsAudit(t *testing.T) {

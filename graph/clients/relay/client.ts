@@ -10,7 +10,6 @@ import remove, { type customersDeleteMutation } from "./generated/customersDelet
 import node, { type customersNodeQuery } from "./generated/customersNodeQuery.graphql";
 import page from "./generated/customersPageQuery.graphql";
 import update, { type customersUpdateMutation } from "./generated/customersUpdateMutation.graphql";
-import documents from "./generated/persisted-documents.json";
 
 const environment = new Environment({
   store: new Store(new RecordSource()),
@@ -18,8 +17,8 @@ const environment = new Environment({
     const reply = await fetch(process.env.LUMEN_URL!, {
       method: "POST",
       headers: { authorization: `Bearer ${process.env.LUMEN_KEY}`, "content-type": "application/json" },
-      // The artifacts hold ids; the compiler's manifest has the documents.
-      body: JSON.stringify({ query: documents[id as keyof typeof documents], variables }),
+      // The artifacts hold ids alone; the server has the compiler's manifest of the documents.
+      body: JSON.stringify({ documentId: id, variables }),
     });
     return reply.json();
   }),
