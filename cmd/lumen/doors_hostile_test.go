@@ -77,6 +77,7 @@ func hostileRequests(t *testing.T) []hostile {
 	document("an unknown field 10,000 times", limit, "{"+rep("x ", 10_000)+"}")
 	document("an unknown field 990 times", validation, "{"+rep("x ", 990)+"}")
 	document("3,000 aliases", limit, "{"+each("a#:merchant{id}", 3_000)+"}")
+	document("10,000 aliases", "PAYLOAD_TOO_LARGE", "{"+each("a#:merchant{id}", 10_000)+"}")
 	document("31 aliases", limit, "{"+each("a#:merchant{id}", 31)+"}")
 	document("31 aliases inside", limit, "{customers{nodes{"+each("a#:id ", 31)+"}}}")
 	document("10,000 directives", limit, "{merchant{id "+rep("@x ", 10_000)+"}}")
