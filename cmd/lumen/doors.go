@@ -14,23 +14,23 @@ import (
 
 // doorFlags are what dev and serve are told of the doors.
 type doorFlags struct {
-	CORSOrigins []string `name:"cors-origins" env:"LUMEN_CORS_ORIGINS" placeholder:"ORIGIN,..." help:"The origins whose pages may call the doors from a browser (${env}), such as https://app.example.com."`
+	CORSOrigins []string `name:"cors-origins" env:"LUMEN_CORS_ORIGINS" placeholder:"ORIGIN" help:"The origins whose pages may call the doors from a browser (${env}), such as https://app.example.com."`
 
 	TrustedDocuments     string `name:"trusted-documents" env:"LUMEN_TRUSTED_DOCUMENTS" type:"path" placeholder:"FILE" help:"A manifest of GraphQL documents that clients may ask for by id (${env}): graphql-codegen's, Relay's or Apollo's."`
 	TrustedDocumentsMode string `name:"trusted-documents-mode" env:"LUMEN_TRUSTED_DOCUMENTS_MODE" default:"also" placeholder:"also|only" help:"Whether GraphQL clients may send documents of their own, too, or the trusted only (${env}). Default: ${default}."`
 
-	MaxBody          limit          `name:"graphql-max-body" env:"LUMEN_GRAPHQL_MAX_BODY" default:"${max_body}" placeholder:"N" help:"The largest GraphQL request body, in octets (${env}). Default: ${default}."`
-	MaxTokens        limit          `name:"graphql-max-tokens" env:"LUMEN_GRAPHQL_MAX_TOKENS" default:"${max_tokens}" placeholder:"N" help:"How many tokens a GraphQL document may have (${env}). Default: ${default}."`
-	MaxDepth         limit          `name:"graphql-max-depth" env:"LUMEN_GRAPHQL_MAX_DEPTH" default:"${max_depth}" placeholder:"N" help:"How deep GraphQL selections may nest (${env}). Default: ${default}."`
-	MaxFields        limit          `name:"graphql-max-fields" env:"LUMEN_GRAPHQL_MAX_FIELDS" default:"${max_fields}" placeholder:"N" help:"How many fields a GraphQL operation may select (${env}). Default: ${default}."`
-	MaxAliases       limit          `name:"graphql-max-aliases" env:"LUMEN_GRAPHQL_MAX_ALIASES" default:"${max_aliases}" placeholder:"N" help:"How many aliases a GraphQL operation may have (${env}). Default: ${default}."`
-	MaxDirectives    limit          `name:"graphql-max-directives" env:"LUMEN_GRAPHQL_MAX_DIRECTIVES" default:"${max_directives}" placeholder:"N" help:"How many directives a GraphQL operation may have (${env}). Default: ${default}."`
-	MaxValueDepth    limit          `name:"graphql-max-value-depth" env:"LUMEN_GRAPHQL_MAX_VALUE_DEPTH" default:"${max_value_depth}" placeholder:"N" help:"How deep values may nest, in GraphQL documents and variables (${env}). Default: ${default}."`
-	MaxVariablesSize limit          `name:"graphql-max-variables-size" env:"LUMEN_GRAPHQL_MAX_VARIABLES_SIZE" default:"${max_variables_size}" placeholder:"N" help:"The largest text of GraphQL variables, in octets (${env}). Default: ${default}."`
-	MaxIDs           limit          `name:"graphql-max-ids" env:"LUMEN_GRAPHQL_MAX_IDS" default:"${max_ids}" placeholder:"N" help:"How many ids one GraphQL list may have (${env}). Default: ${default}."`
-	MaxErrors        limit          `name:"graphql-max-errors" env:"LUMEN_GRAPHQL_MAX_ERRORS" default:"${max_errors}" placeholder:"N" help:"How many errors a GraphQL reply lists (${env}). Default: ${default}."`
-	MaxCost          limit          `name:"graphql-max-cost" env:"LUMEN_GRAPHQL_MAX_COST" default:"${max_cost}" placeholder:"N" help:"What a GraphQL operation may cost (${env}). Default: ${default}."`
-	FieldCosts       map[string]int `name:"graphql-field-costs" env:"LUMEN_GRAPHQL_FIELD_COSTS" mapsep:"," placeholder:"TYPE.FIELD=N,..." help:"What GraphQL fields cost where it is not the default (${env})."`
+	MaxBody          limit          `group:"Limits of GraphQL:" name:"graphql-max-body" env:"LUMEN_GRAPHQL_MAX_BODY" default:"${max_body}" placeholder:"N" help:"The largest GraphQL request body, in octets (${env}). Default: ${default}."`
+	MaxTokens        limit          `group:"Limits of GraphQL:" name:"graphql-max-tokens" env:"LUMEN_GRAPHQL_MAX_TOKENS" default:"${max_tokens}" placeholder:"N" help:"How many tokens a GraphQL document may have (${env}). Default: ${default}."`
+	MaxDepth         limit          `group:"Limits of GraphQL:" name:"graphql-max-depth" env:"LUMEN_GRAPHQL_MAX_DEPTH" default:"${max_depth}" placeholder:"N" help:"How deep GraphQL selections may nest (${env}). Default: ${default}."`
+	MaxFields        limit          `group:"Limits of GraphQL:" name:"graphql-max-fields" env:"LUMEN_GRAPHQL_MAX_FIELDS" default:"${max_fields}" placeholder:"N" help:"How many fields a GraphQL operation may select (${env}). Default: ${default}."`
+	MaxAliases       limit          `group:"Limits of GraphQL:" name:"graphql-max-aliases" env:"LUMEN_GRAPHQL_MAX_ALIASES" default:"${max_aliases}" placeholder:"N" help:"How many aliases a GraphQL operation may have (${env}). Default: ${default}."`
+	MaxDirectives    limit          `group:"Limits of GraphQL:" name:"graphql-max-directives" env:"LUMEN_GRAPHQL_MAX_DIRECTIVES" default:"${max_directives}" placeholder:"N" help:"How many directives a GraphQL operation may have (${env}). Default: ${default}."`
+	MaxValueDepth    limit          `group:"Limits of GraphQL:" name:"graphql-max-value-depth" env:"LUMEN_GRAPHQL_MAX_VALUE_DEPTH" default:"${max_value_depth}" placeholder:"N" help:"How deep values may nest, in GraphQL documents and variables (${env}). Default: ${default}."`
+	MaxVariablesSize limit          `group:"Limits of GraphQL:" name:"graphql-max-variables-size" env:"LUMEN_GRAPHQL_MAX_VARIABLES_SIZE" default:"${max_variables_size}" placeholder:"N" help:"The largest text of GraphQL variables, in octets (${env}). Default: ${default}."`
+	MaxIDs           limit          `group:"Limits of GraphQL:" name:"graphql-max-ids" env:"LUMEN_GRAPHQL_MAX_IDS" default:"${max_ids}" placeholder:"N" help:"How many ids one GraphQL list may have (${env}). Default: ${default}."`
+	MaxErrors        limit          `group:"Limits of GraphQL:" name:"graphql-max-errors" env:"LUMEN_GRAPHQL_MAX_ERRORS" default:"${max_errors}" placeholder:"N" help:"How many errors a GraphQL reply lists (${env}). Default: ${default}."`
+	MaxCost          limit          `group:"Limits of GraphQL:" name:"graphql-max-cost" env:"LUMEN_GRAPHQL_MAX_COST" default:"${max_cost}" placeholder:"N" help:"What a GraphQL operation may cost (${env}). Default: ${default}."`
+	FieldCosts       map[string]int `group:"Limits of GraphQL:" name:"graphql-field-costs" env:"LUMEN_GRAPHQL_FIELD_COSTS" mapsep:"," placeholder:"TYPE.FIELD=N" help:"What GraphQL fields cost where it is not the default (${env})."`
 }
 
 // limit is a number from 1 on.
