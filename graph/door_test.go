@@ -129,6 +129,25 @@ func TestPanics(t *testing.T) {
 	}
 }
 
+// An outage is one, however many fields met it: 503, though not all of the errors are listed.
+func TestOutageOfManyFields(t *testing.T) {
+	t.Parallel()
+	customers := store.NewCustomers(bun.NewDB(sql.OpenDB(gone{}), pgdialect.New()))
+	door := NewHandler(customers, func(r *http.Request) (context.Context, error) {
+		return store.WithCredential(r.Context(), store.Credential{Merchant: store.Merchant{ID: "merchant_1"}}), nil
+	}, Options{Limits: DefaultLimits, Log: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "" }})
+	w := ask(door, bodyOf(t, `{a:customers{nodes{id}} b:customers{nodes{id}} c:customers{nodes{id}} d:customers{nodes{id}} e:customers{nodes{id}} f:customers{nodes{id}}
+		g:customers{nodes{id}} h:customers{nodes{id}} i:customers{nodes{id}} j:customers{nodes{id}} k:customers{nodes{id}} l:customers{nodes{id}}}`, ""))
+	require.Equal(t, http.StatusServiceUnavailable, w.Code, w.Body)
+	require.Equal(t, "1", w.Header().Get("Retry-After"))
+	require.Len(t, decode(t, w).Errors, DefaultLimits.Errors)
+}
+
+// gone is a database that can't be reached.
+type gone struct{ nothing }
+
+func (gone) Connect(context.Context) (driver.Conn, error) { return nil, io.ErrUnexpectedEOF }
+
 func TestAccepts(t *testing.T) {
 	t.Parallel()
 	for accept, want := range map[string]string{

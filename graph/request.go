@@ -24,8 +24,8 @@ type request struct {
 	variablesSize int // octets of the text they were read from
 }
 
-// read reads the one JSON object that the body, of at most maxBody octets, must be. jsontext is strict: UTF-8, no duplicate names at any depth,
-// nothing after the object.
+// read reads the one JSON object that the body, of at most maxBody octets, must be. jsontext is strict: UTF-8, no
+// duplicate names at any depth, nothing after the object.
 func read(w http.ResponseWriter, r *http.Request, maxBody int) (*request, error) {
 	mediaType, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	charset, said := parameters["charset"]

@@ -70,13 +70,13 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 	if response == nil { // the client left
 		return
 	}
-	response.Errors = t.limits.first(response.Errors)
+	status := http.StatusOK
 	if isNull(response.Data) && allUnavailable(response.Errors) {
 		w.Header().Set("Retry-After", "1")
-		write(w, http.StatusServiceUnavailable, response)
-		return
+		status = http.StatusServiceUnavailable
 	}
-	write(w, http.StatusOK, response)
+	response.Errors = t.limits.first(response.Errors)
+	write(w, status, response)
 }
 
 // prepare returns the operation that a request asks for, ready to be executed, or why it will not be.
