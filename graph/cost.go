@@ -17,11 +17,17 @@ import (
 
 // fieldCosts are the fields that cost more than to be written out, because they are a statement or a part of one. They
 // were set by measuring: the unit is one to two microseconds of the server's and the database's time. Customers that one
-// operation asks for by id share one statement.
+// operation asks for by id share one statement. A total, like a search, looks at every customer of the merchant; what is
+// said of them fits one who has ten thousand. The schema's description is long texts, which is why nobody gets it many
+// times over.
 var fieldCosts = map[string]int{
-	"Query.customer": 15, "Query.node": 15, "Query.nodes": 15, "Query.customers": 600, "CustomerConnection.totalCount": 300,
+	"Query.__schema": 2000, "Query.__type": 100,
+	"Query.customer": 15, "Query.node": 15, "Query.nodes": 15, "Query.customers": 600, "CustomerConnection.totalCount": 1000,
 	"Mutation.createCustomer": 300, "Mutation.updateCustomer": 300, "Mutation.deleteCustomer": 300,
 }
+
+// searchCost is what a filter with a search adds to the page and to the total under it.
+const searchCost = 1000
 
 // listLength is how long a list counts that nothing is known of, such as one of user errors.
 const listLength = 10
@@ -29,7 +35,7 @@ const listLength = 10
 // costs tells what operations on one schema cost.
 type costs struct {
 	own     map[[2]string]float64 // by type and field: what the field costs apart from what is selected in it
-	lengths map[[2]string]float64 // by type and field: how long a list of the introspection is
+	lengths map[[2]string]length  // by type and field: how long a list of the introspection is
 }
 
 // CheckFieldCosts returns an error unless each name is a field of the schema, as in "Query.customers", and no cost negative.
@@ -58,44 +64,73 @@ func newCosts(schema *ast.Schema, own map[string]int) *costs {
 	return c
 }
 
-// introspectionLengths are how long the lists of the schema's own description are, on average over its types and fields.
-func introspectionLengths(schema *ast.Schema) map[[2]string]float64 {
-	var types, fields, arguments, inputs, values float64
-	for _, definition := range schema.Types {
-		types++
-		values += float64(len(definition.EnumValues))
-		if definition.IsInputType() {
-			inputs += float64(len(definition.Fields))
-			continue
-		}
-		fields += float64(len(definition.Fields))
-		for _, field := range definition.Fields {
-			arguments += float64(len(field.Arguments))
-		}
-	}
-	return map[[2]string]float64{
-		{"__Schema", "types"}: types, {"__Schema", "directives"}: float64(len(schema.Directives)),
-		{"__Type", "fields"}: fields / types, {"__Type", "inputFields"}: inputs / types, {"__Type", "enumValues"}: values / types,
-		{"__Type", "interfaces"}: 0.2, {"__Type", "possibleTypes"}: 0.2,
-		{"__Field", "args"}: arguments / fields, {"__Directive", "args"}: 1, {"__Directive", "locations"}: 1,
+// length is how long a list is at the most, and on average.
+type length struct{ longest, average float64 }
+
+// introspectionLengths are how long the lists of the schema's own description are.
+func introspectionLengths(schema *ast.Schema) map[[2]string]length {
+	lengths := map[[2]string]length{
 		// Not a list, but about every second type wraps another.
-		{"__Type", "ofType"}: 0.5,
+		{"__Type", "ofType"}: {1, 0.5},
 	}
+	counts := make(map[[2]string]float64)
+	count := func(owner, field string, n int) {
+		name := [2]string{owner, field}
+		l := lengths[name]
+		counts[name]++
+		lengths[name] = length{max(l.longest, float64(n)), l.average + (float64(n)-l.average)/counts[name]}
+	}
+	count("__Schema", "types", len(schema.Types))
+	count("__Schema", "directives", len(schema.Directives))
+	for _, directive := range schema.Directives {
+		count("__Directive", "args", len(directive.Arguments))
+		count("__Directive", "locations", len(directive.Locations))
+	}
+	for name, definition := range schema.Types {
+		fields, inputs := len(definition.Fields), 0
+		if definition.IsInputType() {
+			fields, inputs = 0, fields
+		}
+		count("__Type", "fields", fields)
+		count("__Type", "inputFields", inputs)
+		count("__Type", "enumValues", len(definition.EnumValues))
+		count("__Type", "interfaces", len(definition.Interfaces))
+		count("__Type", "possibleTypes", len(schema.PossibleTypes[name]))
+		for _, field := range definition.Fields[:fields] {
+			count("__Field", "args", len(field.Arguments))
+		}
+	}
+	return lengths
 }
 
-// of returns what a valid operation with these variables costs, at the most.
-func (c *costs) of(operation *ast.OperationDefinition, variables map[string]any) int {
-	adding := costing{costs: c, variables: variables, known: make(map[string]price)}
-	return int(min(math.Ceil(adding.selections(operation.SelectionSet).once), enough))
+// of returns what a valid operation with these variables costs, at the most, and a field of it that is given more ids
+// than maxIDs, nil for none.
+func (c *costs) of(operation *ast.OperationDefinition, variables map[string]any, maxIDs int) (int, *ast.Field) {
+	adding := costing{costs: c, variables: variables, maxIDs: maxIDs, known: make(map[string]price)}
+	return int(min(math.Ceil(adding.selections(operation.SelectionSet).once), enough)), adding.tooMany
 }
 
-// price is what a selection costs once, and for each element of the page that it is selected in.
-type price struct{ once, each float64 }
+// least returns what the cheapest operation of a document costs without variables: pages are as long as they are by
+// themselves, and lists of ids short.
+func (c *costs) least(d *document) int {
+	least := enough
+	for _, operation := range d.tree.Operations {
+		cost, _ := c.of(operation, nil, enough)
+		least = min(least, cost)
+	}
+	return least
+}
+
+// price is what a selection costs once, and for each element of the page that it is selected in. Typical is what it
+// costs once where it is selected in all types of the schema, whose lists are as long as they are on average.
+type price struct{ once, each, typical float64 }
 
 // costing adds up one operation.
 type costing struct {
 	*costs
 	variables map[string]any
+	maxIDs    int
+	tooMany   *ast.Field
 	known     map[string]price // by the name of the fragment
 }
 
@@ -113,6 +148,7 @@ func (c *costing) selections(set ast.SelectionSet) price {
 		}
 		sum.once += one.once
 		sum.each += one.each
+		sum.typical += one.typical
 	}
 	return sum
 }
@@ -133,19 +169,21 @@ func (c *costing) field(f *ast.Field) price {
 		own = 1
 	}
 	inner := c.selections(f.SelectionSet)
-	length, known := c.lengths[name]
+	length, isIntrospection := c.lengths[name]
+	cost := price{once: own + inner.once, typical: own + inner.typical}
 	switch isList := f.Definition.Type.Elem != nil; {
-	case known:
-		return price{once: own + length*inner.once}
+	case name == [2]string{"__Schema", "types"}:
+		cost.once = own + length.longest*inner.typical
+	case isIntrospection:
+		cost = price{once: own + length.longest*inner.once, typical: own + length.average*inner.typical}
 	case isConnection(f.Definition.Type.Name()):
-		return price{once: own + inner.once + c.pageSize(f)*inner.each}
+		cost.once = own + c.searching(f) + inner.once + c.pageSize(f)*inner.each
 	case isList && isConnection(f.ObjectDefinition.Name):
-		return price{each: own + inner.once}
+		cost = price{each: own + inner.once}
 	case isList && len(f.SelectionSet) > 0:
-		return price{once: own + c.listLength(f)*(1+inner.once)}
-	default:
-		return price{once: own + inner.once}
+		cost.once = own + c.listLength(f)*(1+inner.once)
 	}
+	return cost
 }
 
 // isConnection reports whether a type is a page by its name, as the Relay specification has it.
@@ -161,15 +199,24 @@ func (c *costing) pageSize(f *ast.Field) float64 {
 	return store.DefaultPageSize
 }
 
-func (c *costing) listLength(f *ast.Field) float64 {
-	switch ids := c.argument(f, "ids").(type) {
-	case nil:
-		return listLength
-	case []any:
-		return float64(len(ids))
-	default: // a single value stands for a list of one
-		return 1
+// searching is what the search in the filter of a page costs, if there is one.
+func (c *costing) searching(f *ast.Field) float64 {
+	if filter, ok := c.argument(f, "filter").(map[string]any); ok && filter["search"] != nil {
+		return searchCost
 	}
+	return 0
+}
+
+func (c *costing) listLength(f *ast.Field) float64 {
+	argument := c.argument(f, "ids")
+	if argument == nil {
+		return listLength
+	}
+	n := len(elements(argument))
+	if n > c.maxIDs {
+		c.tooMany = f
+	}
+	return float64(n)
 }
 
 // argument returns the value of an argument, nil for one that is not given or can't be read.

@@ -12,7 +12,7 @@ import (
 
 // The costs of fields are taken out, so that each costs 1: what is tested is how they add up.
 var plainCosts = map[string]int{
-	"Query.customer": 1, "Query.node": 1, "Query.nodes": 1, "Query.customers": 1, "CustomerConnection.totalCount": 1,
+	"Query.__schema": 1, "Query.__type": 1, "Query.customer": 1, "Query.node": 1, "Query.nodes": 1, "Query.customers": 1, "CustomerConnection.totalCount": 1,
 	"Mutation.createCustomer": 1, "Mutation.updateCustomer": 1, "Mutation.deleteCustomer": 1,
 }
 
@@ -43,6 +43,9 @@ func TestCost(t *testing.T) {
 		{`query($n:Int){customers(first:$n)` + page + `}`, nil, 3 + 50*6},
 		{`{customers(first:1000000)` + page + `}`, nil, 3 + 250*6}, // refused later
 		{`{customers(first:-5)` + page + `}`, nil, 3 + 1*6},
+		{`{customers(first:1,filter:{search:"ab"}){nodes{id}}}`, nil, 1 + searchCost + 2},
+		{`query($s:String){customers(first:1,filter:{search:$s}){nodes{id}}}`, map[string]any{"s": nil}, 3},
+		{`query($f:CustomerFilter){customers(first:1,filter:$f){nodes{id}}}`, map[string]any{"f": map[string]any{"search": "ab"}}, 3 + searchCost},
 		// One fragment under pages of different sizes.
 		{`{a:customers(first:2){...P} b:customers(first:100){...P ...{...P}}} fragment P on CustomerConnection{nodes{id} totalCount}`, nil, (1 + 1 + 2*2) + (1 + 2*(1+100*2))},
 		{`mutation{deleteCustomer(id:"x"){deletedCustomerId userErrors{code message}}}`, nil, 2 + 1 + listLength*3},
@@ -51,15 +54,28 @@ func TestCost(t *testing.T) {
 	} {
 		document, refused := newDocuments(DefaultLimits, nil).parse(c.query)
 		require.Empty(t, refused, c.query)
-		require.Equal(t, c.want, plain.of(document.tree.Operations[0], c.variables), c.query)
+		cost, tooMany := plain.of(document.tree.Operations[0], c.variables, 250)
+		require.Equal(t, c.want, cost, c.query)
+		require.Nil(t, tooMany)
 	}
 
+	t.Run("a list of too many ids is found", func(t *testing.T) {
+		t.Parallel()
+		document, refused := newDocuments(DefaultLimits, nil).parse(`query($i:[ID!]!){nodes(ids:["x","y"]){id} a:nodes(ids:$i){id}}`)
+		require.Empty(t, refused)
+		for _, ids := range []any{[]any{"x", "y", "z"}, []string{"x", "y", "z"}} {
+			_, tooMany := plain.of(document.tree.Operations[0], map[string]any{"i": ids}, 2)
+			require.Equal(t, "a", tooMany.Alias)
+		}
+		_, tooMany := plain.of(document.tree.Operations[0], map[string]any{"i": []string{"x"}}, 2)
+		require.Nil(t, tooMany)
+	})
 	t.Run("what a field costs can be set", func(t *testing.T) {
 		t.Parallel()
 		own := newCosts(schema, map[string]int{"Customer.email": 7, "Query.customer": 20})
 		document, refused := newDocuments(DefaultLimits, nil).parse(`{customer(id:"x"){id email}}`)
 		require.Empty(t, refused)
-		require.Equal(t, 28, own.of(document.tree.Operations[0], nil))
+		require.Equal(t, 28, own.least(document))
 		require.NoError(t, CheckFieldCosts(map[string]int{"Customer.email": 0}))
 		for _, name := range []string{"Customer.mail", "Nobody.email", "Customer", "", "."} {
 			require.Error(t, CheckFieldCosts(map[string]int{name: 1}), name)
@@ -78,7 +94,7 @@ func TestCost(t *testing.T) {
 		wide.Depth, wide.Fields, wide.Tokens = enough, enough+1, 10_000
 		document, refused := newDocuments(wide, nil).parse(text)
 		require.Empty(t, refused)
-		require.Equal(t, enough, plain.of(document.tree.Operations[0], nil))
+		require.Equal(t, enough, plain.least(document))
 	})
 	t.Run("the lists of the introspection count as long as they are", func(t *testing.T) {
 		t.Parallel()
@@ -96,7 +112,22 @@ func TestCost(t *testing.T) {
 		}
 		document, refused := newDocuments(DefaultLimits, nil).parse(`{__schema{types{name}}}`)
 		require.Empty(t, refused)
-		require.Equal(t, 2+len(schema.Types), plain.of(document.tree.Operations[0], nil))
+		require.Equal(t, 2+len(schema.Types), plain.least(document))
+
+		// A type that was chosen may have the longest lists, all types together have them as long as they are on average.
+		for query, atLeast := range map[string]int{
+			`{__type(name:"Node"){possibleTypes{fields{description}}}}`:                                    2 * len(schema.Types["Customer"].Fields),
+			`{__type(name:"CreateCustomerInput"){inputFields{name type{name}}}}`:                           3 * len(schema.Types["CreateCustomerInput"].Fields),
+			`{__type(name:"Query"){fields{args{type{name}}}}}`:                                             len(schema.Types["Query"].Fields.ForName("customers").Arguments),
+			`{__schema{mutationType{fields{name}}}}`:                                                       len(schema.Types["Mutation"].Fields),
+			`{__schema{types{fields{name}}}}`:                                                              100,
+			`{...F} fragment F on Query{__type(name:"Customer"){...T}} fragment T on __Type{fields{name}}`: len(schema.Types["Customer"].Fields),
+		} {
+			document, refused := newDocuments(DefaultLimits, nil).parse(query)
+			require.Empty(t, refused, query)
+			require.GreaterOrEqual(t, plain.least(document), atLeast, query)
+			require.Less(t, plain.least(document), 1000, query)
+		}
 	})
 }
 
@@ -107,7 +138,8 @@ func TestCostIsTold(t *testing.T) {
 	require.Equal(t, 3, reply.Extensions.Cost.Requested)
 	require.Equal(t, DefaultLimits.Cost, reply.Extensions.Cost.Limit)
 
-	reply = decode(t, ask(door, bodyOf(t, `{a:customers(first:250){nodes{id email name}} b:customers(first:250){nodes{id email name taxId}} c:customers(first:250){edges{node{id email name userId taxId createdAt updatedAt}}} d:customers(first:250){edges{node{id email name userId taxId createdAt updatedAt billingCity billingCountry}} nodes{id email name userId taxId createdAt updatedAt}}}`, "")))
+	const wide = `{edges{cursor node{id email name userId taxId createdAt updatedAt}} nodes{id email name userId taxId createdAt updatedAt}} `
+	reply = decode(t, ask(door, bodyOf(t, `{a:customers(first:250)`+wide+`b:customers(first:250)`+wide+`c:customers(last:250)`+wide+`d:customers(last:250)`+wide+`e:customers(last:250)`+wide+`}`, "")))
 	require.Equal(t, limitExceeded, reply.Errors[0].Extensions.Code)
 	require.Greater(t, reply.Extensions.Cost.Requested, DefaultLimits.Cost)
 

@@ -12,6 +12,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 	"github.com/vektah/gqlparser/v2/parser"
 	"github.com/vektah/gqlparser/v2/validator"
+	"github.com/vektah/gqlparser/v2/validator/core"
 	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	"lumen/graph/generated"
@@ -29,10 +30,11 @@ type documents struct {
 	kept    *lru.LRU[*document]
 }
 
-// document is a valid document within the limits, and the text it was parsed from.
+// document is a valid document within the limits.
 type document struct {
-	text string
-	tree *ast.QueryDocument
+	text       string // that it was parsed from
+	tree       *ast.QueryDocument
+	conditions map[string]bool // the variables that @skip and @include read
 }
 
 func newDocuments(limits Limits, trusted *Trusted) *documents {
@@ -77,21 +79,34 @@ func (d *documents) parse(text string) (*document, gqlerror.List) {
 	if len(tree.Operations) == 0 {
 		return nil, gqlerror.List{refusal(errcode.ValidationFailed, "no operation provided")}
 	}
-	if beyond := d.limits.check(tree); beyond != nil {
+	size := measure(tree)
+	if beyond := d.limits.check(size); beyond != nil {
 		return nil, gqlerror.List{beyond}
+	}
+	if size.unknown != nil { // validation would compare each of a thousand with all others before it says so
+		fault := gqlerror.ErrorPosf(size.unknown.Position, "Unknown fragment %q.", size.unknown.Name)
+		errcode.Set(fault, errcode.ValidationFailed)
+		return nil, gqlerror.List{fault}
 	}
 	faults := validator.ValidateWithRules(d.schema, tree, withoutSuggestions())
 	for _, fault := range faults {
 		errcode.Set(fault, errcode.ValidationFailed)
 	}
-	return &document{text, tree}, faults
+	return &document{text, tree, size.conditions}, faults
 }
 
-// withoutSuggestions are the rules of validation, but those that would tell names of the schema.
+// withoutSuggestions are the rules of validation, but for those that would tell names of the schema.
 func withoutSuggestions() *rules.Rules {
 	all := rules.NewDefaultRules()
-	all.ReplaceRule(rules.FieldsOnCorrectTypeRule.Name, rules.FieldsOnCorrectTypeRuleWithoutSuggestions.RuleFunc)
-	all.ReplaceRule(rules.ScalarLeafsRule.Name, rules.ScalarLeafsRuleWithoutSuggestions.RuleFunc)
+	for suggesting, silent := range map[string]core.Rule{
+		rules.FieldsOnCorrectTypeRule.Name: rules.FieldsOnCorrectTypeRuleWithoutSuggestions,
+		rules.KnownArgumentNamesRule.Name:  rules.KnownArgumentNamesRuleWithoutSuggestions,
+		rules.KnownTypeNamesRule.Name:      rules.KnownTypeNamesRuleWithoutSuggestions,
+		rules.ScalarLeafsRule.Name:         rules.ScalarLeafsRuleWithoutSuggestions,
+		rules.ValuesOfCorrectTypeRule.Name: rules.ValuesOfCorrectTypeRuleWithoutSuggestions,
+	} {
+		all.ReplaceRule(suggesting, silent.RuleFunc)
+	}
 	return all
 }
 

@@ -148,6 +148,47 @@ type gone struct{ nothing }
 
 func (gone) Connect(context.Context) (driver.Conn, error) { return nil, io.ErrUnexpectedEOF }
 
+// A null for a condition, which a default lets through validation, is refused before anything is done.
+func TestNullConditions(t *testing.T) {
+	t.Parallel()
+	for _, introspection := range []bool{false, true} {
+		door := newDoor(t, func(o *Options) { o.Introspection = introspection })
+		for _, query := range []string{
+			`query Q($x:Boolean=true){merchant @include(if:$x){id}}`, `query Q($x:Boolean=true){merchant{id @skip(if:$x)}}`, `query Q($x:Boolean=false){...F} fragment F on Query{...@skip(if:$x){merchant{id}}}`,
+			`mutation Q($x:Boolean=true){createCustomer(input:{email:"a@b.io"}){customer{id @include(if:$x)}}}`,
+		} {
+			w := ask(door, bodyOf(t, query, `{"x":null}`))
+			require.JSONEq(t, `{"errors":[{"message":"variable \"x\" must not be null","extensions":{"code":"GRAPHQL_VALIDATION_FAILED"}}]}`, w.Body.String(), query)
+			for _, said := range []string{``, `{}`, `{"x":true}`, `{"x":false}`} {
+				require.Empty(t, decode(t, ask(door, bodyOf(t, query, said))).Errors, query+said)
+			}
+		}
+		// What is null elsewhere is none of it.
+		require.Empty(t, decode(t, ask(door, bodyOf(t, `query($n:Int=5,$x:Boolean=true){customers(first:$n){nodes{id @include(if:$x)}}}`, `{"n":null}`))).Errors)
+	}
+}
+
+// Nothing that a client sent comes back in a refusal but names of the language, and those cut.
+func TestRefusalsRepeatNothing(t *testing.T) {
+	t.Parallel()
+	door := newDoor(t)
+	const secret = "SECRET word"
+	for _, body := range []string{
+		`{"query":"query A{merchant{id}} query B{merchant{id}}","operationName":"` + secret + `"}`, `{"query":"{merchant{id}}","operationName":"` + strings.Repeat(secret, 50) + `"}`,
+		bodyOf(t, `query($x:ID!){customer(id:$x){id}}`, `{"x":12345678901234567890}`), bodyOf(t, `query($x:ID!){customer(id:$x){id}}`, `{"x":1.5}`), bodyOf(t, `query($x:ID!){customer(id:$x){id}}`, `{"x":["`+secret+`"]}`),
+		bodyOf(t, `query($x:CustomerFilter){customers(filter:$x){nodes{id}}}`, `{"x":{"`+secret+`":1}}`), bodyOf(t, `query($x:CustomerFilter){customers(filter:$x){nodes{id}}}`, `{"x":{"createdAt":{"`+secret+`":1}}}`),
+		bodyOf(t, `query($x:CustomerSort){customers(sort:$x){nodes{id}}}`, `{"x":{"field":"`+secret+`","direction":"ASC"}}`),
+		bodyOf(t, `{customers(sort:{field:`+strings.Repeat("SECRET", 9000)+`,direction:ASC}){nodes{id}}}`, ``),
+	} {
+		reply := decode(t, ask(door, body))
+		require.Equal(t, "GRAPHQL_VALIDATION_FAILED", reply.Errors[0].Extensions.Code, body)
+		text := ask(door, body).Body.String()
+		for _, word := range []string{"SECRET", "12345678", "1.2345", "e+19", "float64", "slice", "UseNumber"} {
+			require.NotContains(t, text, word, body)
+		}
+	}
+}
+
 func TestAccepts(t *testing.T) {
 	t.Parallel()
 	for accept, want := range map[string]string{

@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"regexp"
 	"runtime/debug"
-	"slices"
-	"unicode/utf8"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
@@ -123,7 +121,7 @@ var (
 	unfitValue      = regexp.MustCompile(`(?s)^(.*? cannot represent .*? value): .*$`)
 	unknownEnum     = regexp.MustCompile(`(?s)^Value .* (does not exist in "\S+" enum\.)$`)
 	invalidEnum     = regexp.MustCompile(`(?s)^.* is not a valid (\w+)$`)
-	convertedValue  = regexp.MustCompile(`(?s)^cannot use value .* as (\w+)$`)
+	convertedValue  = regexp.MustCompile(`(?s)^cannot use .* as (\w+)(:.*)?$`)
 	suggestion      = regexp.MustCompile(`(?s) Did you mean .*$`) // the library turns off only some of them
 	longName        = regexp.MustCompile(`(?s)"([^"]{64})[^"]+"`)
 )
@@ -131,10 +129,17 @@ var (
 // maxName is the longest name that is repeated whole, in characters.
 const maxName = 64
 
+// longWording is how much is read of either end of a message, in octets.
+const longWording = 2000
+
 // maxWording is the longest message of the library's that is passed on, in characters.
 const maxWording = 300
 
 func wording(message string) string {
+	// What goes on for pages says what it is at its beginning and its end.
+	if len(message) > 2*longWording {
+		message = message[:longWording] + message[len(message)-longWording:]
+	}
 	message = suggestion.ReplaceAllString(message, "")
 	message = unexpectedValue.ReplaceAllString(message, "$1 $2")
 	message = foundValue.ReplaceAllString(message, "")
@@ -149,13 +154,11 @@ func wording(message string) string {
 	return message
 }
 
-// shortened returns the path with the names in it cut, which may be keys of a variable's and of any length.
+// shortened returns a path of the library's. That of a fault in a variable goes no further than the variable: beyond it
+// are keys that the client sent, which can be anything.
 func shortened(path ast.Path) ast.Path {
-	short := slices.Clone(path)
-	for i, step := range short {
-		if name, ok := step.(ast.PathName); ok && utf8.RuneCountInString(string(name)) > maxName {
-			short[i] = ast.PathName(string([]rune(string(name))[:maxName]) + "...")
-		}
+	if len(path) > 2 && path[0] == ast.PathName("variable") {
+		return path[:2]
 	}
-	return short
+	return path
 }

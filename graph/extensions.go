@@ -2,10 +2,14 @@ package graph
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
+	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"lumen/store"
 )
 
 // noIntrospection refuses operations that read the schema. gqlgen's own refusal comes without a code.
@@ -29,11 +33,34 @@ func (noIntrospection) MutateOperationContext(_ context.Context, operation *grap
 	return nil
 }
 
-// costLimit refuses operations that cost more than the limit, and tells in the extensions of a reply what its operation
+// saidConditions refuses operations in which a variable that @skip or @include reads is null. A default lets such a
+// variable stand where null may not; gqlgen panics when it meets one, if need be after a mutation was committed.
+type saidConditions struct{}
+
+var _ graphql.OperationContextMutator = saidConditions{}
+
+// ExtensionName implements graphql.HandlerExtension.
+func (saidConditions) ExtensionName() string { return "SaidConditions" }
+
+// Validate implements graphql.HandlerExtension.
+func (saidConditions) Validate(graphql.ExecutableSchema) error { return nil }
+
+// MutateOperationContext implements graphql.OperationContextMutator.
+func (saidConditions) MutateOperationContext(ctx context.Context, operation *graphql.OperationContext) *gqlerror.Error {
+	for _, variable := range operation.Operation.VariableDefinitions {
+		value, said := operation.Variables[variable.Variable]
+		if said && value == nil && ctx.Value(documentKey{}).(*document).conditions[variable.Variable] {
+			return refusal(errcode.ValidationFailed, fmt.Sprintf("variable %q must not be null", variable.Variable))
+		}
+	}
+	return nil
+}
+
+// costLimit refuses operations that cost more than the limit or list more ids than one list may have, and tells in the extensions of a reply what its operation
 // cost.
 type costLimit struct {
-	costs *costs
-	limit int
+	costs  *costs
+	limits Limits
 }
 
 var (
@@ -49,10 +76,13 @@ func (costLimit) Validate(graphql.ExecutableSchema) error { return nil }
 
 // MutateOperationContext implements graphql.OperationContextMutator.
 func (c costLimit) MutateOperationContext(_ context.Context, operation *graphql.OperationContext) *gqlerror.Error {
-	cost := c.costs.of(operation.Operation, operation.Variables)
+	cost, tooMany := c.costs.of(operation.Operation, operation.Variables, c.limits.IDs)
 	operation.Stats.SetExtension(c.ExtensionName(), cost)
-	if cost > c.limit {
-		return exceeded("the operation costs too much", c.limit)
+	switch {
+	case tooMany != nil:
+		return gqlerror.WrapPath(ast.Path{ast.PathName(tooMany.Alias)}, store.Invalid(store.NewFault("ids", store.TooLong)))
+	case cost > c.limits.Cost:
+		return exceeded("the operation costs too much", c.limits.Cost)
 	}
 	return nil
 }
@@ -67,7 +97,7 @@ type costReport struct {
 func (c costLimit) InterceptResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 	if graphql.HasOperationContext(ctx) {
 		if cost := graphql.GetOperationContext(ctx).Stats.GetExtension(c.ExtensionName()); cost != nil {
-			graphql.RegisterExtension(ctx, "cost", costReport{cost.(int), c.limit})
+			graphql.RegisterExtension(ctx, "cost", costReport{cost.(int), c.limits.Cost})
 		}
 	}
 	return next(ctx)

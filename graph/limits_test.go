@@ -24,14 +24,15 @@ func TestEachLimit(t *testing.T) {
 		{"depth", func(l *Limits) { l.Depth = 2 }, bodyOf(t, `{merchant{id}}`, ""), bodyOf(t, `{customers{nodes{id}}}`, "")},
 		{"depth in fragments", func(l *Limits) { l.Depth = 3 }, bodyOf(t, `{...F} fragment F on Query{merchant{id}}`, ""), bodyOf(t, `{...F} fragment F on Query{merchant{...{id}}}`, "")},
 		{"fields", func(l *Limits) { l.Fields = 3 }, bodyOf(t, `{merchant{id name}}`, ""), bodyOf(t, `{merchant{id name __typename}}`, "")},
-		{"fields of fragments, each time", func(l *Limits) { l.Fields = 5 }, bodyOf(t, `{merchant{...F ...F}} fragment F on Merchant{id name}`, ""), bodyOf(t, `{merchant{...F ...F ...F}} fragment F on Merchant{id name}`, "")},
+		{"fields of fragments, each time", func(l *Limits) { l.Fields = 7 }, bodyOf(t, `{merchant{...F ...F}} fragment F on Merchant{id name}`, ""), bodyOf(t, `{merchant{...F ...F id}} fragment F on Merchant{id name}`, "")},
 		{"fields of inline fragments in each other, once more", func(l *Limits) { l.Fields = 5 }, bodyOf(t, `{merchant{...{id ...{name}}}}`, ""), bodyOf(t, `{merchant{...{id ...{id name}}}}`, "")},
+		{"fields of all operations and fragments", func(l *Limits) { l.Fields = 6 }, `{"query":"query A{...F} query B{...F} fragment F on Query{merchant{id name}}","operationName":"A"}`, `{"query":"query A{...F} query B{...F id:__typename __typename} fragment F on Query{merchant{id name}}","operationName":"A"}`},
 		{"aliases", func(l *Limits) { l.Aliases = 2 }, bodyOf(t, `{a:merchant{b:id}}`, ""), bodyOf(t, `{a:merchant{b:id c:id}}`, "")},
 		{"directives", func(l *Limits) { l.Directives = 2 }, bodyOf(t, `{merchant@skip(if:false){id@skip(if:false)}}`, ""), bodyOf(t, `{...@skip(if:false){merchant@skip(if:false){id@skip(if:false)}}}`, "")},
 		{"depth of values", func(l *Limits) { l.ValueDepth = 1 }, bodyOf(t, `{customers(filter:{userId:"x"}){nodes{id}}}`, ""), bodyOf(t, `{customers(filter:{createdAt:{from:null}}){nodes{id}}}`, "")},
 		{"depth of variables", func(l *Limits) { l.ValueDepth = 1 }, bodyOf(t, `{merchant{id}}`, `{"a":{},"b":[1]}`), bodyOf(t, `{merchant{id}}`, `{"a":{"b":[]}}`)},
 		{"size of variables", func(l *Limits) { l.VariablesSize = 11 }, bodyOf(t, `{merchant{id}}`, `{"abcd":56}`), bodyOf(t, `{merchant{id}}`, `{"abcd":567}`)},
-		{"alias of a length", func(*Limits) {}, bodyOf(t, `{`+repeat("a", longestAlias)+`:merchant{id}}`, ""), bodyOf(t, `{`+repeat("a", longestAlias+1)+`:merchant{id}}`, "")},
+		{"alias of a length", func(*Limits) {}, bodyOf(t, `{`+repeat("a", maxName)+`:merchant{id}}`, ""), bodyOf(t, `{`+repeat("a", maxName+1)+`:merchant{id}}`, "")},
 		{"cost", func(l *Limits) { l.Cost = 3 }, bodyOf(t, `{merchant{id name}}`, ""), bodyOf(t, `{merchant{id name __typename}}`, "")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -56,8 +57,9 @@ func TestEachLimit(t *testing.T) {
 		t.Parallel()
 		door := newDoor(t, func(o *Options) { o.Limits.IDs = 2 })
 		require.Empty(t, decode(t, ask(door, bodyOf(t, `{nodes(ids:["cust_1","cust_2"]){id}}`, ""))).Errors)
-		refused := decode(t, ask(door, bodyOf(t, `{nodes(ids:["cust_1","cust_2","cust_3"]){id}}`, "")))
+		refused := decode(t, ask(door, bodyOf(t, `{merchant{id} a:nodes(ids:["cust_1","cust_2","cust_3"]){id}}`, "")))
 		require.Equal(t, "INVALID_INPUT", refused.Errors[0].Extensions.Code)
+		require.Empty(t, refused.Data, "nothing was executed")
 	})
 	t.Run("errors of one reply", func(t *testing.T) {
 		t.Parallel()
@@ -78,9 +80,9 @@ func TestEachLimit(t *testing.T) {
 
 // The time that measuring takes grows as the document does: a fragment is looked at once. What it stands for here is more
 // than there are atoms.
-func TestMeasuringIsLinear(t *testing.T) {
+func TestFanOutsAreMeasured(t *testing.T) {
 	t.Parallel()
-	measure := func(levels int) (steps int, refused bool) {
+	measured := func(levels int) (steps int, refused bool) {
 		var text strings.Builder
 		text.WriteString("{...F0}")
 		for i := range levels {
@@ -91,14 +93,14 @@ func TestMeasuringIsLinear(t *testing.T) {
 		require.NoError(t, err)
 		unlimited := Limits{Depth: enough, Fields: enough - 1, Aliases: enough, Directives: enough, ValueDepth: enough}
 		start := time.Now()
-		refused = unlimited.check(document) != nil
+		refused = unlimited.check(measure(document)) != nil
 		return int(time.Since(start) / time.Microsecond), refused
 	}
 	for _, levels := range []int{15, 200, 800} { // 4^15 is enough
-		took, refused := measure(levels)
+		took, refused := measured(levels)
 		require.True(t, refused)
 		require.Less(t, took, 1_000_000, "microseconds")
 	}
-	_, refused := measure(5)
+	_, refused := measured(5)
 	require.False(t, refused)
 }

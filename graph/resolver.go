@@ -10,7 +10,6 @@ import (
 // graph's types. They run concurrently and share nothing but what is here.
 type Resolver struct {
 	customers *store.Customers
-	maxIDs    int // in one list
 }
 
 // merchant returns the merchant of the request's credential.

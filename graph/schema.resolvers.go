@@ -68,9 +68,6 @@ func (r *queryResolver) Node(ctx context.Context, id string) (scalar.Node, error
 }
 
 func (r *queryResolver) Nodes(ctx context.Context, ids []string) ([]scalar.Node, error) {
-	if len(ids) > r.maxIDs {
-		return nil, store.Invalid(store.NewFault("ids", store.TooLong))
-	}
 	return nodes(ctx, ids)
 }
 

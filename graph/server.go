@@ -34,7 +34,7 @@ type Options struct {
 
 // NewHandler returns the handler of POST /graphql.
 func NewHandler(customers *store.Customers, authenticate Authenticate, options Options) http.Handler {
-	resolver := &Resolver{customers: customers, maxIDs: options.Limits.IDs}
+	resolver := &Resolver{customers: customers}
 	schema := generated.NewExecutableSchema(generated.Config{Resolvers: resolver})
 	errors := presenter{requestID: options.RequestID, log: options.Log}
 
@@ -43,12 +43,13 @@ func NewHandler(customers *store.Customers, authenticate Authenticate, options O
 	server.SetQueryCache(handover{})
 	server.SetErrorPresenter(errors.present)
 	server.SetRecoverFunc(errors.recovered)
+	server.Use(saidConditions{}) // before anything collects fields
 	if options.Introspection {
 		server.Use(extension.Introspection{})
 	} else {
 		server.Use(noIntrospection{})
 	}
-	server.Use(costLimit{newCosts(schema.Schema(), options.FieldCosts), options.Limits.Cost})
+	server.Use(costLimit{newCosts(schema.Schema(), options.FieldCosts), options.Limits})
 	server.AroundOperations(resolver.withLookup)
 	return server
 }

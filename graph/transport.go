@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/errcode"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"lumen/store"
@@ -87,6 +88,9 @@ func (t transport) prepare(ctx context.Context, executor graphql.GraphExecutor, 
 	document, refused := t.documents.find(ctx, sent)
 	if refused != nil {
 		return nil, refused
+	}
+	if document.tree.Operations.ForName(sent.operationName) == nil {
+		return nil, gqlerror.List{refusal(errcode.ValidationFailed, "the document has no operation of this name")}
 	}
 	return executor.CreateOperationContext(context.WithValue(ctx, documentKey{}, document), &graphql.RawParams{
 		Query: document.text, OperationName: sent.operationName, Variables: sent.variables,

@@ -63,25 +63,35 @@ type Trusted struct {
 	only      bool
 }
 
-// Trust prepares the documents of a manifest, given by their ids. With only, nothing else will be executed. A document
-// that the schema or the limits refuse is an error, which names it.
-func Trust(manifest map[string]string, limits Limits, only bool) (*Trusted, error) {
+// Trust prepares the documents of a manifest, given by their ids, for a door with these options. With only, nothing
+// else will be executed. A document that the schema or a limit refuses is an error, which names it.
+func Trust(manifest map[string]string, options Options, only bool) (*Trusted, error) {
 	if len(manifest) == 0 {
 		return nil, errors.New("it holds no document")
 	}
-	parse := newDocuments(limits, nil).parse
+	preparing := newDocuments(options.Limits, nil)
+	costs := newCosts(preparing.schema, options.FieldCosts)
 	t := &Trusted{documents: make(map[string]*document, len(manifest)), only: only}
 	var faults []string
 	for id, text := range manifest {
-		if id == "" {
-			return nil, errors.New("a document has no id")
+		key := strings.TrimPrefix(id, digestPrefix)
+		fault := ""
+		prepared, refused := preparing.parse(text)
+		switch {
+		case key == "":
+			fault = "it has no id"
+		case t.documents[key] != nil:
+			fault = "there are two of this id"
+		case len(refused) > 0:
+			fault = refused[0].Message
+		case costs.least(prepared) > options.Limits.Cost:
+			fault = exceeded("the operation costs too much", options.Limits.Cost).Message
 		}
-		prepared, refused := parse(text)
-		if len(refused) > 0 {
-			faults = append(faults, fmt.Sprintf("document %.64q: %s", id, refused[0].Message))
+		if fault != "" {
+			faults = append(faults, fmt.Sprintf("document %.64q: %s", key, fault))
 			continue
 		}
-		t.documents[strings.TrimPrefix(id, digestPrefix)] = prepared
+		t.documents[key] = prepared
 	}
 	if len(faults) > 0 {
 		slices.Sort(faults)

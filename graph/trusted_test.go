@@ -2,6 +2,7 @@ package graph
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -29,35 +30,24 @@ func TestReadManifest(t *testing.T) {
 	}
 }
 
+var trusting = Options{Limits: DefaultLimits}
+
 func TestTrust(t *testing.T) {
 	t.Parallel()
 	for _, manifest := range []map[string]string{
-		{}, {"": "{merchant{id}}"}, {"a": "{merchant{id}}", "b": "{nope}"}, {"a": "{"}, {"a": "{merchant{id}} " + fanOutOf(20)},
+		{}, {"": "{merchant{id}}"}, {"sha256:": "{merchant{id}}"}, {"a": "{merchant{id}}", "sha256:a": "{merchant{name}}"}, {"a": "{merchant{id}}", "b": "{nope}"}, {"a": "{"},
+		{"a": "{" + strings.Repeat("merchant{"+strings.Repeat("id ", 60)+"} ", 20) + "}"},
+		{"a": "{a:customers(first:250){...P} b:customers(first:250){...P} c:customers(first:250){...P}} fragment P on CustomerConnection{" +
+			strings.Repeat("nodes{id email name taxId userId createdAt updatedAt} ", 5) + "}"},
 	} {
-		_, err := Trust(manifest, DefaultLimits, false)
+		_, err := Trust(manifest, trusting, false)
 		require.Error(t, err, manifest)
 	}
-	_, err := Trust(map[string]string{"good": "{merchant{id}}", "bad": "{nope}", "worse": "{"}, DefaultLimits, false)
+	_, err := Trust(map[string]string{"good": "{merchant{id}}", "bad": "{nope}", "worse": "{"}, trusting, false)
 	require.ErrorContains(t, err, `document "bad": Cannot query field`)
 	require.ErrorContains(t, err, `document "worse": Expected Name`)
 	require.NotContains(t, err.Error(), "good")
 }
-
-func fanOutOf(times int) string {
-	text := "fragment F on Query{"
-	for range times {
-		text += "merchant{" + longSelection + "} "
-	}
-	return text + "}"
-}
-
-var longSelection = func() string {
-	text := ""
-	for range 60 {
-		text += "id "
-	}
-	return text
-}()
 
 // What is trusted is executed by its id, in every way that clients send it; what is not is refused, all else only where
 // only the trusted are served.
@@ -74,7 +64,7 @@ func TestTrustedDocuments(t *testing.T) {
 
 	for _, prefix := range []string{"", "sha256:"} {
 		for _, only := range []bool{false, true} {
-			trusted, err := Trust(map[string]string{prefix + digest: text}, DefaultLimits, only)
+			trusted, err := Trust(map[string]string{prefix + digest: text}, trusting, only)
 			require.NoError(t, err)
 			door := newDoor(t, func(o *Options) { o.Trusted = trusted })
 			for _, body := range []string{

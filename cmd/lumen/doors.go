@@ -16,7 +16,7 @@ import (
 type doorFlags struct {
 	CORSOrigins []string `name:"cors-origins" env:"LUMEN_CORS_ORIGINS" placeholder:"ORIGIN" help:"The origins whose pages may call the doors from a browser (${env}), such as https://app.example.com."`
 
-	TrustedDocuments     string `name:"trusted-documents" env:"LUMEN_TRUSTED_DOCUMENTS" type:"path" placeholder:"FILE" help:"A manifest of GraphQL documents that clients may ask for by id (${env}): graphql-codegen's, Relay's or Apollo's."`
+	TrustedDocuments     string `name:"trusted-documents" env:"LUMEN_TRUSTED_DOCUMENTS" placeholder:"FILE" help:"A manifest of GraphQL documents that clients may ask for by id (${env}): graphql-codegen's, Relay's or Apollo's."`
 	TrustedDocumentsMode string `name:"trusted-documents-mode" env:"LUMEN_TRUSTED_DOCUMENTS_MODE" default:"also" placeholder:"also|only" help:"Whether GraphQL clients may send documents of their own, too, or the trusted only (${env}). Default: ${default}."`
 
 	MaxBody          limit          `group:"Limits of GraphQL:" name:"graphql-max-body" env:"LUMEN_GRAPHQL_MAX_BODY" default:"${max_body}" placeholder:"N" help:"The largest GraphQL request body, in octets (${env}). Default: ${default}."`
@@ -88,7 +88,7 @@ func (f doorFlags) apply(options *server.Options) (faults []string) {
 		fault("LUMEN_TRUSTED_DOCUMENTS_MODE is neither also nor only")
 	}
 	if f.TrustedDocuments != "" {
-		trusted, err := f.trust(options.GraphQL.Limits)
+		trusted, err := f.trust(options.GraphQL)
 		if err != nil {
 			fault("LUMEN_TRUSTED_DOCUMENTS: %s", err)
 		}
@@ -97,7 +97,7 @@ func (f doorFlags) apply(options *server.Options) (faults []string) {
 	return faults
 }
 
-func (f doorFlags) trust(limits graph.Limits) (*graph.Trusted, error) {
+func (f doorFlags) trust(options graph.Options) (*graph.Trusted, error) {
 	manifest, err := os.ReadFile(f.TrustedDocuments)
 	if err != nil {
 		return nil, err
@@ -106,5 +106,5 @@ func (f doorFlags) trust(limits graph.Limits) (*graph.Trusted, error) {
 	if err != nil {
 		return nil, err
 	}
-	return graph.Trust(documents, limits, f.TrustedDocumentsMode == "only")
+	return graph.Trust(documents, options, f.TrustedDocumentsMode == "only")
 }

@@ -44,6 +44,7 @@ func TestLookupsAreOneStatement(t *testing.T) {
 		{"customer, node and nodes", `{` + many(10) + ` n:node(id:"` + ids[11] + `"){...on Customer{email}} ns:nodes(ids:["` + ids[12] + `","` + ids[13] + `"]){...on Customer{email}}}`, nil, 1, 13},
 		{"variables, with a default", `query($a:ID!,$b:ID="` + ids[1] + `",$c:[ID!]!){a:customer(id:$a){email} b:customer(id:$b){email} c:nodes(ids:$c){...on Customer{email}}}`, map[string]any{"a": ids[0], "c": ids[2:9]}, 1, 9},
 		{"a single value for a list", `{nodes(ids:"` + ids[3] + `"){...on Customer{email}} ` + many(2) + `}`, nil, 1, 3},
+		{"a single value for a list that is a variable", `query($x:[ID!]!){a:nodes(ids:$x){...on Customer{email}} b:nodes(ids:$x){...on Customer{email}} c:node(id:"` + ids[4] + `"){...on Customer{email}}}`, map[string]any{"x": ids[3]}, 1, 3},
 		{"fragments", `query{...A ...on Query{b:customer(id:"` + ids[1] + `"){email}}} fragment A on Query{a:customer(id:"` + ids[0] + `"){...E} ...B} fragment B on Query{c:node(id:"` + ids[2] + `"){...E}} fragment E on Customer{email}`, nil, 1, 3},
 		{"@include and @skip", `query($yes:Boolean!,$no:Boolean!){a:customer(id:"` + ids[0] + `")@include(if:$yes){email} b:customer(id:"` + ids[1] + `")@include(if:$no){email} c:customer(id:"` + ids[2] + `")@skip(if:$yes){email} ...@include(if:$no){d:customer(id:"` + ids[3] + `"){email}}}`, map[string]any{"yes": true, "no": false}, 1, 1},
 		{"one of several operations", `query X{` + many(3) + `}`, nil, 1, 3},
@@ -379,7 +380,7 @@ func TestArguments(t *testing.T) {
 		require.Equal(t, 50, strings.Count(r.body, `"id"`))
 		require.Contains(t, r.body, `"totalCount":65`)
 		r = d.graphql(t, other.WriteKey, `query($ids:[ID!]!){nodes(ids:$ids){id}}`, map[string]any{"ids": make251()})
-		require.Equal(t, answer{200, `{"errors":[{"message":"Invalid request data","path":["nodes"],"extensions":{"code":"INVALID_INPUT","details":[` + fault("ids", "TOO_LONG") + `]}}],"data":null}`}, r.brief())
+		require.Equal(t, answer{200, `{"errors":[{"message":"Invalid request data","path":["nodes"],"extensions":{"code":"INVALID_INPUT","details":[` + fault("ids", "TOO_LONG") + `]}}],"extensions":{"cost":{"requested":517,"limit":20000}}}`}, r.brief())
 	})
 }
 

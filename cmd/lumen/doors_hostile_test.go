@@ -106,6 +106,17 @@ func hostileRequests(t *testing.T) []hostile {
 	document("60 KiB of white space and an error", validation, rep(" ", 60_000)+"{x}")
 	document("60 KiB in one string", validation, `{customer(id:"`+rep("A", 60_000)+`",x:1){id}}`)
 	document("60 KiB in one block string that does not end", parse, `{customer(id:"""`+rep("A", 60_000))
+	document("100 operations with one large fragment", limit, each("query A#{...F}", 100)+" fragment F on Query{merchant{"+rep("id ", 900)+"}}")
+	document("50 fragments with one large fragment", limit, "{merchant{id}}"+each(" fragment G# on Merchant{...B}", 50)+" fragment B on Merchant{...{"+rep("id ", 900)+"}}")
+	document("60 operations with 700 spreads", limit, each("query A#{...F}", 60)+" fragment F on Query{"+rep("...X ", 700)+"}")
+	document("980 spreads of nothing", validation, "{merchant{"+each("...A# ", 980)+"}}")
+	document("60 operations with a long name in an error", validation, each("query A#{...F}", 60)+" fragment F on Query{customers(sort:{field:"+rep("A", 50_000)+",direction:ASC}){totalCount}}")
+	document("27,000 conflicts", validation, "{merchant{"+rep("id:name ", 30)+"}merchant{"+rep("id ", 900)+"}}")
+	document("27,000 conflicts, in two operations", validation, "query A{...F}query B{...F} fragment F on Query{merchant{"+rep("id:name ", 30)+"}merchant{"+rep("id ", 580)+"}}")
+	with("null for a condition", validation, "query($x:Boolean=true){merchant@include(if:$x){id}}", `{"x":null}`)
+	with("null for a condition of a mutation", validation, `mutation($x:Boolean=true){createCustomer(input:{email:"h@x.io"}){customer{id@include(if:$x)}}}`, `{"x":null}`)
+	with("more ids than a list may have", "INVALID_INPUT", "query($x:[ID!]!){nodes(ids:$x){id} customer(id:\"cust_1\"){id}}", `{"x":[`+strings.TrimSuffix(each(`"cust_#",`, 2_000), ",")+`]}`)
+	raw("an operation name of 60 KiB", validation, `{"query":"{merchant{id}}","operationName":"`+rep("secret ", 8_500)+`"}`)
 	document("60 KiB in one name", validation, "{"+rep("A", 60_000)+"}")
 	document("60 KiB in one alias", limit, "{"+rep("A", 60_000)+":customer(id:1){id}}")
 	document("60 KiB in one number", validation, "{customer(id:"+rep("1", 60_000)+",x:1){id}}")
@@ -114,7 +125,8 @@ func hostileRequests(t *testing.T) []hostile {
 	document("pages of 250 under 30 aliases", limit, "{"+each("a#:customers(first:250){nodes"+allFields+"}", 30)+"}")
 	document("five pages of 250", limit, "{"+each("a#:customers(last:250){edges{node{...C}}}", 5)+"} fragment C on Customer"+allFields)
 	with("pages whose size is a variable", limit, "query($n:Int){"+each("a#:customers(first:$n){edges{cursor node{...C}}}", 5)+"} fragment C on Customer"+allFields, `{"n":250}`)
-	with("2,000 ids under aliases", limit, "query($i:[ID!]!){"+each("a#:nodes(ids:$i){...on Customer"+allFields+"}", 5)+"}", `{"i":[`+rep(`"cust_1",`, 200)+`"cust_2"]}`)
+	with("1,500 ids under aliases", limit, "query($i:[ID!]!){"+each("a#:nodes(ids:$i){...on Customer"+allFields+"}", 6)+"}", `{"i":[`+rep(`"cust_1",`, 249)+`"cust_2"]}`)
+	document("a search and a total, 10 times", limit, "{"+each(`a#:customers(filter:{search:"zz"}){totalCount}`, 10)+"}")
 	document("30 totals", limit, "{"+each("a#:customers{totalCount}", 30)+"}")
 
 	with("variables of 9,000 levels", limit, `query($f:CustomerFilter){customers(filter:$f){totalCount}}`, `{"f":`+nested("[", "1", "]", 9_000)+`}`)
@@ -137,6 +149,7 @@ func hostileRequests(t *testing.T) []hostile {
 	document("introspection in circles", validation, "{__schema{types{fields{type{fields{type{fields{name}}}}}}}}")
 	document("introspection in circles through fragments", validation, "{__schema{types{...T}}} fragment T on __Type{fields{type{...T}}}")
 	document("introspection of all wrapped types, 20 times", limit, "{__schema{types{"+nested("ofType{", "name", "}", 20)+"}}}")
+	document("a type by its name, at length", limit, "{"+each(`a#:__type(name:"Node"){possibleTypes{fields{`+each("b#:description ", 29)+`}}}`, 1)+each(`c#:__type(name:"Query"){fields{args{type{name fields{name}}}}}`, 29)+"}")
 	document("the whole schema, 30 times", limit, "{"+each("a#:__schema{types{name description fields{name description args{name description}} inputFields{name description} enumValues{name description}}}", 30)+"}")
 	document("each type by its name, 30 times over", limit, "{"+each(`a#:__type(name:"Customer"){fields{name description type{name fields{name description}}}}`, 30)+each(`a#:__schema{types{name}}`, 2)+"}")
 
@@ -145,9 +158,9 @@ func hostileRequests(t *testing.T) []hostile {
 	document("one field 850 times, in two inline fragments", "", "{merchant{"+rep("id ", 400)+"...{"+rep("id ", 300)+"...{"+rep("id ", 140)+"}}}}")
 	chain := "{merchant{...F0}}"
 	for i := range 8 {
-		chain += fmt.Sprintf(" fragment F%d on Merchant{%s...{...F%d}}", i, rep("id ", 115), i+1)
+		chain += fmt.Sprintf(" fragment F%d on Merchant{%s...{...F%d}}", i, rep("id ", 42), i+1)
 	}
-	document("one field 920 times, in nested fragments of both kinds", "", chain+" fragment F8 on Merchant{id}")
+	document("one field 340 times, in nested fragments of both kinds", "", chain+" fragment F8 on Merchant{id}")
 	document("one field in each of 180 fragments", "", "{merchant{"+each("...F# ", 180)+"}}"+each(" fragment F# on Merchant{id}", 180))
 	document("lists in lists of one name", "", "{"+rep("merchant{"+rep("id ", 29)+"}", 33)+"}")
 	return all

@@ -91,23 +91,25 @@ func TestServeReportsAllFaultsOfItsConfigurationAtOnce(t *testing.T) {
 		require.Contains(t, refuses(t, "LUMEN_TRUSTED_DOCUMENTS_MODE="+mode), "LUMEN_TRUSTED_DOCUMENTS_MODE is ")
 	}
 	require.Contains(t, refuses(t, "LUMEN_TRUSTED_DOCUMENTS="+manifest+".not"), "LUMEN_TRUSTED_DOCUMENTS: ")
+	require.Equal(t, "lumen: LUMEN_DATABASE_URL is not set; set it to a URL like postgres://lumen_serve:password@host:5432/lumen\n",
+		refuses(t, "LUMEN_TRUSTED_DOCUMENTS=", "LUMEN_CORS_ORIGINS=", "LUMEN_GRAPHQL_FIELD_COSTS="), "what is set to nothing is not set")
 }
 
 // What the operator sets of the GraphQL door is what its clients meet.
 func TestServeHasTheDoorsAsTheyAreConfigured(t *testing.T) {
 	t.Parallel()
 	manifest := filepath.Join(t.TempDir(), "documents.json")
-	require.NoError(t, os.WriteFile(manifest, []byte(`{"who":"{merchant{name}}","many":"{merchant{id name}}"}`), 0o600))
+	require.NoError(t, os.WriteFile(manifest, []byte(`{"who":"{merchant{name}}","many":"query($ids:[ID!]!){nodes(ids:$ids){id}}"}`), 0o600))
 	d := openDoors(t, "--trusted-documents", manifest, "--trusted-documents-mode", "only", "--cors-origins", "https://app.example.com",
-		"--graphql-max-cost", "2", "--graphql-max-body", "100", "--graphql-field-costs", "Merchant.name=1")
+		"--graphql-max-cost", "40", "--graphql-max-body", "300", "--graphql-field-costs", "Merchant.name=7")
 	m := d.Merchant(t, "Configured")
 	r := d.send(t, m.ReadKey, "POST", "/graphql", `{"documentId":"who"}`, header("Origin", "https://app.example.com"))
 	require.Equal(t, answer{200, `{"data":{"merchant":{"name":"Configured"}}}`}, r.brief())
-	require.Equal(t, 2, r.cost)
+	require.Equal(t, 1+7, r.cost)
 	require.Equal(t, "https://app.example.com", r.header.Get("Access-Control-Allow-Origin"))
-	require.Contains(t, d.send(t, m.ReadKey, "POST", "/graphql", `{"documentId":"many"}`).body, `"code":"LIMIT_EXCEEDED"`)
+	require.Contains(t, d.send(t, m.ReadKey, "POST", "/graphql", `{"documentId":"many","variables":{"ids":[`+strings.Repeat(`"cust_1",`, 20)+`"cust_2"]}}`).body, `"code":"LIMIT_EXCEEDED"`)
 	require.Contains(t, d.graphql(t, m.ReadKey, `{merchant{name}}`, nil).body, `"code":"DOCUMENT_NOT_TRUSTED"`)
-	require.Equal(t, 413, d.send(t, m.ReadKey, "POST", "/graphql", `{"documentId":"`+strings.Repeat("x", 100)+`"}`).status)
+	require.Equal(t, 413, d.send(t, m.ReadKey, "POST", "/graphql", `{"documentId":"`+strings.Repeat("x", 300)+`"}`).status)
 }
 
 func TestServeDoesNotPrintThePasswordOfADatabaseItCannotReach(t *testing.T) {

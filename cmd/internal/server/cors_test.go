@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,6 +18,8 @@ func TestIsOrigin(t *testing.T) {
 		"https://app.example.com": true, "http://localhost:5173": true, "https://[::1]:8443": true,
 		"*": false, "": false, "null": false, "app.example.com": false, "https://": false, "https://*.example.com": false, "https://app.example.com/": false,
 		"https://app.example.com/x": false, "https://app.example.com?x": false, "https://me@app.example.com": false, "ftp://app.example.com": false, "HTTPS://app.example.com": false,
+		"https://app.example.com:443": false, "http://app.example.com:80": false, "http://app.example.com:443": true, "https://app.example.com:": false, "https://app.example.com:0": false, "https://app.example.com:123456": false,
+		"https://münchen.de": false, "https://xn--mnchen-3ya.de": true, "https://App.example.com": false,
 	} {
 		require.Equal(t, want, IsOrigin(text), text)
 	}
@@ -48,7 +49,7 @@ func TestCrossOrigin(t *testing.T) {
 			origin  string
 			allowed bool
 		}{
-			{production, known, true}, {production, strings.ToUpper(known), true}, {production, stranger, false}, {production, local, false}, {production, "null", false},
+			{production, known, true}, {production, stranger, false}, {production, local, false}, {production, "null", false},
 			{production, known + ".evil.example", false}, {production, known + ":8443", false}, {production, "http://app.example.com", false},
 			{development, local, true}, {development, "http://127.0.0.1:3000", true}, {development, known, true}, {development, stranger, false}, {development, "http://localhost.evil.example", false},
 			{Options{}, known, false},

@@ -1,0 +1,167 @@
+package graph
+
+import (
+	"github.com/vektah/gqlparser/v2/ast"
+)
+
+// shape is the size of a selection with its fragments spread out.
+type shape struct {
+	fields, aliases, directives, depth, valueDepth, aliasLength int
+
+	// here are the fields of the selection itself and of the inline fragments in it, inlined those of the latter.
+	here, inlined int
+}
+
+// enough is more than any limit. Sums stop there: nested fragments can stand for more fields than an int can count.
+const enough = 1 << 30
+
+func (s shape) plus(other shape) shape {
+	return shape{
+		fields:      min(s.fields+other.fields, enough),
+		aliases:     min(s.aliases+other.aliases, enough),
+		directives:  min(s.directives+other.directives, enough),
+		depth:       max(s.depth, other.depth),
+		valueDepth:  max(s.valueDepth, other.valueDepth),
+		aliasLength: max(s.aliasLength, other.aliasLength),
+		here:        s.here + other.here,
+		inlined:     s.inlined + other.inlined,
+	}
+}
+
+// measured is what was found in a document on the way to the limits.
+type measured struct {
+	definitions []shape             // of each operation and each fragment
+	unknown     *ast.FragmentSpread // a spread of a fragment that is not there; nil for none
+	conditions  map[string]bool     // the variables that @skip and @include read
+
+	fragments map[string]*ast.FragmentDefinition
+	known     map[string]shape // by the name of the fragment
+}
+
+// measure looks at each part of a document once, however often fragments spread it.
+func measure(document *ast.QueryDocument) *measured {
+	m := &measured{
+		conditions: make(map[string]bool), known: make(map[string]shape),
+		fragments: make(map[string]*ast.FragmentDefinition, len(document.Fragments)),
+	}
+	for _, fragment := range document.Fragments {
+		m.fragments[fragment.Name] = fragment
+	}
+	for _, operation := range document.Operations {
+		size := m.selections(operation.SelectionSet).plus(m.directives(operation.Directives))
+		for _, variable := range operation.VariableDefinitions {
+			size = size.plus(m.directives(variable.Directives))
+			size.valueDepth = max(size.valueDepth, valueDepth(variable.DefaultValue))
+		}
+		m.definitions = append(m.definitions, size)
+	}
+	for _, fragment := range document.Fragments {
+		m.definitions = append(m.definitions, m.selections(fragment.SelectionSet).plus(m.directives(fragment.Directives)))
+	}
+	return m
+}
+
+func (m *measured) selections(set ast.SelectionSet) shape {
+	var sum shape
+	for _, selection := range set {
+		switch s := selection.(type) {
+		case *ast.Field:
+			sum = sum.plus(m.field(s))
+		case *ast.InlineFragment:
+			sum = sum.plus(m.inlineFragment(s)).plus(m.directives(s.Directives))
+		case *ast.FragmentSpread:
+			sum = sum.plus(m.spread(s)).plus(m.directives(s.Directives))
+		}
+	}
+	if len(set) > 0 {
+		sum.depth++
+	}
+	return sum
+}
+
+func (m *measured) field(f *ast.Field) shape {
+	size := m.selections(f.SelectionSet).plus(m.directives(f.Directives))
+	size.fields++
+	size.here, size.inlined = 1, 0
+	if f.Alias != f.Name {
+		size.aliases++
+		size.aliasLength = max(size.aliasLength, len(f.Alias))
+	}
+	for _, argument := range f.Arguments {
+		size.valueDepth = max(size.valueDepth, valueDepth(argument.Value))
+	}
+	return size
+}
+
+// inlineFragment counts the fields of inline fragments in inline fragments once more for each: as often, validation
+// compares them with each other.
+func (m *measured) inlineFragment(f *ast.InlineFragment) shape {
+	size := m.selections(f.SelectionSet)
+	size.fields += size.inlined
+	size.inlined = size.here
+	return size
+}
+
+// spread returns the size of a fragment and of its spread, which counts as a field: validation compares spreads, too. A
+// fragment that is part of itself is refused by validation.
+func (m *measured) spread(s *ast.FragmentSpread) shape {
+	size, known := m.known[s.Name]
+	definition := m.fragments[s.Name]
+	switch {
+	case known:
+	case definition == nil:
+		if m.unknown == nil {
+			m.unknown = s
+		}
+	default:
+		m.known[s.Name] = shape{}
+		size = m.selections(definition.SelectionSet)
+		size.here, size.inlined = 0, 0
+		m.known[s.Name] = size
+	}
+	size.fields++
+	return size
+}
+
+func (m *measured) directives(list ast.DirectiveList) shape {
+	size := shape{directives: len(list)}
+	for _, directive := range list {
+		for _, argument := range directive.Arguments {
+			size.valueDepth = max(size.valueDepth, valueDepth(argument.Value))
+			if argument.Value.Kind == ast.Variable && (directive.Name == "skip" || directive.Name == "include") {
+				m.conditions[argument.Value.Raw] = true
+			}
+		}
+	}
+	return size
+}
+
+// valueDepth is how deep the lists and objects of a value nest.
+func valueDepth(value *ast.Value) int {
+	if value == nil || value.Kind != ast.ListValue && value.Kind != ast.ObjectValue {
+		return 0
+	}
+	deepest := 0
+	for _, child := range value.Children {
+		deepest = max(deepest, valueDepth(child.Value))
+	}
+	return deepest + 1
+}
+
+// jsonDepth is valueDepth for a value that was read from JSON.
+func jsonDepth(value any) int {
+	deepest := 0
+	switch value := value.(type) {
+	case []any:
+		for _, child := range value {
+			deepest = max(deepest, jsonDepth(child))
+		}
+	case map[string]any:
+		for _, child := range value {
+			deepest = max(deepest, jsonDepth(child))
+		}
+	default:
+		return 0
+	}
+	return deepest + 1
+}
