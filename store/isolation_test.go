@@ -177,12 +177,12 @@ func isolate(t *testing.T) *isolated {
 	}
 	config, err := pgx.ParseConfig(i.db.AppURL())
 	require.NoError(t, err)
-	merchant := func(ctx context.Context) (string, bool) {
-		credential, ok := store.CredentialFrom(ctx)
-		return credential.Merchant.ID, ok
+	scope := func(ctx context.Context) (merchant, customer string) {
+		credential, _ := store.CredentialFrom(ctx)
+		return credential.Merchant.ID, credential.CustomerID
 	}
 	i.forgetter = &forgetter{
-		Connector: wall.NewConnector(config, merchant),
+		Connector: wall.NewConnector(config, scope),
 		met:       map[predicate]bool{}, predicates: map[predicate]bool{}, functions: map[string]bool{}, masked: map[string]bool{},
 	}
 	pool := sql.OpenDB(i.forgetter)

@@ -47,9 +47,17 @@ func as(ctx context.Context, merchant string) context.Context {
 	return context.WithValue(ctx, merchantKey{}, merchant)
 }
 
-func merchantOf(ctx context.Context) (string, bool) {
-	merchant, ok := ctx.Value(merchantKey{}).(string)
-	return merchant, ok
+type customerKey struct{}
+
+// bound returns ctx for a caller who is bound to one customer.
+func bound(ctx context.Context, customer string) context.Context {
+	return context.WithValue(ctx, customerKey{}, customer)
+}
+
+func scopeOf(ctx context.Context) (merchant, customer string) {
+	merchant, _ = ctx.Value(merchantKey{}).(string)
+	customer, _ = ctx.Value(customerKey{}).(string)
+	return merchant, customer
 }
 
 // setup returns a database in which three merchants hold three customers each.
@@ -107,7 +115,7 @@ func open(t *testing.T, db *storetest.Database, connections int) *pool {
 		p.newest.Store(pg)
 		return nil
 	}
-	p.DB = sql.OpenDB(wall.NewConnector(config, merchantOf))
+	p.DB = sql.OpenDB(wall.NewConnector(config, scopeOf))
 	p.SetMaxOpenConns(connections)
 	p.SetMaxIdleConns(connections)
 	t.Cleanup(func() { require.NoError(t, p.Close()) })
@@ -816,7 +824,7 @@ func TestPool(t *testing.T) {
 		t.Parallel()
 		config, err := pgx.ParseConfig(db.URLFor("lumen_test_nobody", "wrong"))
 		require.NoError(t, err)
-		p := sql.OpenDB(wall.NewConnector(config, merchantOf))
+		p := sql.OpenDB(wall.NewConnector(config, scopeOf))
 		defer func() { require.NoError(t, p.Close()) }()
 		_, err = seen(as(t.Context(), m1), p, everything)
 		var refused *pgconn.ConnectError
