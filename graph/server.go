@@ -36,8 +36,8 @@ const (
 )
 
 // NewHandler returns the handler of POST /graphql.
-func NewHandler(customers *store.Customers, authenticate Authenticate, options Options) http.Handler {
-	resolver := &Resolver{customers: customers}
+func NewHandler(customers *store.Customers, tokens *store.Tokens, authenticate Authenticate, options Options) http.Handler {
+	resolver := &Resolver{customers: customers, tokens: tokens}
 	errors := presenter{requestID: options.RequestID, log: options.Log}
 
 	server := handler.New(generated.NewExecutableSchema(generated.Config{Resolvers: resolver}))

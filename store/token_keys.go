@@ -148,7 +148,7 @@ func (k *TokenKeys) Rotate(ctx context.Context, secret TokenSecret) (TokenKey, e
 	if err != nil {
 		return TokenKey{}, fmt.Errorf("rotate token keys: %w", err)
 	}
-	_, err = k.db.NewInsert().Model(&TokenKey{ID: id}).Column("id").
+	_, err = k.db.NewInsert().Model(&TokenKey{ID: id}).ExcludeColumn("created_at", "revoked_at").
 		Value("public_key", "?", []byte(public)).Value("private_key", "?", sealed).
 		Value("signs_from", "date_trunc('milliseconds', clock_timestamp()) + CASE WHEN EXISTS (SELECT FROM lumen_token_signer()) THEN interval '5 minutes' ELSE interval '0' END").
 		Exec(ctx)

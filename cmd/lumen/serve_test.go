@@ -37,7 +37,7 @@ func TestServeRefusesAnUnsafeDatabase(t *testing.T) {
 		"the owner":           {url: func(_ *testing.T, db *storetest.Database) string { return db.OwnerURL() }, says: []string{"mend it with: CREATE ROLE lumen_serve"}},
 		"RLS off":             {alter: "ALTER TABLE customers DISABLE ROW LEVEL SECURITY", says: []string{"row-level security is not enabled and forced on table customers", "mend it with: ALTER TABLE customers ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"}},
 		"FORCE off":           {alter: "ALTER TABLE customers NO FORCE ROW LEVEL SECURITY", says: []string{"row-level security is not enabled and forced on table customers", "mend it with: ALTER TABLE customers"}},
-		"a pending migration": {alter: "DELETE FROM lumen_migrations WHERE name LIKE '0002%'", says: []string{"1 of 2 migrations are pending; run: lumen migrate up"}},
+		"a pending migration": {alter: "DELETE FROM lumen_migrations WHERE name LIKE '0002%'", says: []string{"1 of 3 migrations are pending; run: lumen migrate up"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -62,7 +62,7 @@ func TestServeRefusesAnUnsafeDatabase(t *testing.T) {
 func TestServeRefusesAnEmptyDatabase(t *testing.T) {
 	t.Parallel()
 	line := refuses(t, "LUMEN_DATABASE_URL="+storetest.Empty(t).AppURL())
-	require.Equal(t, "lumen: refusing to serve: 2 of 2 migrations are pending; run: lumen migrate up\n", line)
+	require.Equal(t, "lumen: refusing to serve: 3 of 3 migrations are pending; run: lumen migrate up\n", line)
 }
 
 func TestServeReportsAllFaultsOfItsConfigurationAtOnce(t *testing.T) {

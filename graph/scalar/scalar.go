@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -123,4 +124,15 @@ func MarshalSortDirection(direction store.SortDirection) graphql.Marshaler {
 // UnmarshalSortDirection reads a SortDirection.
 func UnmarshalSortDirection(value any) (store.SortDirection, error) {
 	return enum("SortDirection", value, store.Ascending, store.Descending)
+}
+
+// MarshalAccess writes an Access.
+func MarshalAccess(access store.Access) graphql.Marshaler {
+	return graphql.MarshalString(strings.ToUpper(string(access)))
+}
+
+// UnmarshalAccess reads an Access.
+func UnmarshalAccess(value any) (store.Access, error) {
+	access, err := enum("Access", value, "READ", "WRITE")
+	return store.Access(strings.ToLower(access)), err
 }

@@ -40,11 +40,12 @@ type Options struct {
 // NewHandler returns all that a Lumen server answers.
 func NewHandler(s *store.Store, options Options) http.Handler {
 	authenticate := Authenticate(s.Authenticator)
-	restDoor := rest.NewHandler(s.Customers, authenticate, options.Log)
+	restDoor := rest.NewHandler(s.Customers, s.Tokens, authenticate, options.Log)
 
 	mux := http.NewServeMux()
 	mux.Handle("/", restDoor) // also says 404 for everything else
-	mux.Handle("/graphql", graph.NewHandler(s.Customers, authenticate, graph.Options{
+	mux.Handle(jwksPath, rest.NewJWKS(s.Tokens, options.Log))
+	mux.Handle("/graphql", graph.NewHandler(s.Customers, s.Tokens, authenticate, graph.Options{
 		Introspection: options.Introspection, RequestID: RequestID, Log: options.Log,
 	}))
 	pages := pages(options, restDoor)
@@ -67,6 +68,9 @@ func NewHandler(s *store.Store, options Options) http.Handler {
 	}
 	return observe(options.Log, survive(options.Log, neverCached(compress(handler))))
 }
+
+// jwksPath leads to the public keys that verify access tokens.
+const jwksPath = "/.well-known/jwks.json"
 
 // docsPaths lead to the REST reference.
 var docsPaths = []string{"/docs", "/docs/", "/openapi.yaml", "/openapi.json"}
@@ -174,7 +178,7 @@ func loopbackOnly(next http.Handler) http.Handler {
 // route names what a path leads to, for the log: never an id.
 func route(p string) string {
 	switch {
-	case p == "/", p == playground.Path, p == "/graphql", p == "/api/customers", p == "/docs", p == "/openapi.yaml", p == "/openapi.json":
+	case p == "/", p == playground.Path, p == "/graphql", p == "/api/customers", p == "/api/access-tokens", p == jwksPath, p == "/docs", p == "/openapi.yaml", p == "/openapi.json":
 		return p
 	case strings.HasPrefix(p, playground.Path+"/"):
 		return playground.Path + "/{file}"
