@@ -65,8 +65,11 @@ func UnmarshalBoolean(value any) (bool, error) {
 // MarshalInt writes an Int.
 func MarshalInt(n int) graphql.Marshaler { return graphql.MarshalInt(n) }
 
-// UnmarshalInt reads an Int, which is of 32 bits.
+// UnmarshalInt reads an Int, which is of 32 bits. A default of the schema comes as an int, all else as an int64.
 func UnmarshalInt(value any) (int, error) {
+	if fallback, ok := value.(int); ok {
+		value = int64(fallback)
+	}
 	n, ok := value.(int64)
 	if !ok || n < math.MinInt32 || n > math.MaxInt32 {
 		return 0, wrongType("Int")
