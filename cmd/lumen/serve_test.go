@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"lumen/store"
 	"lumen/store/storetest"
 )
 
@@ -76,6 +77,52 @@ func TestServeReportsAllFaultsOfItsConfigurationAtOnce(t *testing.T) {
 		"LUMEN_LOG_FORMAT is neither json nor text\n", line)
 
 	require.Contains(t, refuses(t, "LUMEN_INTROSPECTION=perhaps"), "--introspection")
+}
+
+func TestServeAndTheTokenSecret(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	m := db.Merchant(t, "Acme")
+	secret := store.NewTokenSecret()
+	mint := func(t *testing.T, env ...string) (status int, log string) {
+		t.Helper()
+		p := launch(t, func(cmd *exec.Cmd) { cmd.Env = environment(append(env, "LUMEN_DATABASE_URL="+db.AppURL())...) }, "serve", "--addr", "127.0.0.1:0", "--json")
+		status, _ = fetch(t, "POST", p.ready(t).URL+"/api/access-tokens", string(m.WriteKey), `{}`)
+		return status, p.stderr.String()
+	}
+	const off = "no access tokens are made; LUMEN_TOKEN_SECRET or --token-secret, and lumen token-key rotate with the same, turn them on"
+
+	t.Run("one that is malformed is a fault like others, and is not printed", func(t *testing.T) {
+		line := refuses(t, "LUMEN_TOKEN_SECRET=hunter2hunter2", "LUMEN_LOG_FORMAT=xml", "LUMEN_DATABASE_URL="+db.AppURL())
+		require.Equal(t, "lumen: LUMEN_TOKEN_SECRET is not the base64 of 32 bytes; make one with: openssl rand -base64 32; LUMEN_LOG_FORMAT is neither json nor text\n", line)
+	})
+	t.Run("without one, and without a signing key, the log says how to turn tokens on", func(t *testing.T) {
+		for _, env := range [][]string{nil, {"LUMEN_TOKEN_SECRET="}, {"LUMEN_TOKEN_SECRET=" + secret.Text()}} {
+			status, log := mint(t, env...)
+			require.Equal(t, 403, status)
+			require.Contains(t, log, off)
+			require.NotContains(t, log, secret.Text())
+		}
+	})
+	_, err := db.Owner(t).TokenKeys.Rotate(t.Context(), secret)
+	require.NoError(t, err)
+	t.Run("with both they are on", func(t *testing.T) {
+		status, log := mint(t, "LUMEN_TOKEN_SECRET="+secret.Text())
+		require.Equal(t, 201, status)
+		require.NotContains(t, log, off)
+		require.NotContains(t, log, secret.Text())
+	})
+	t.Run("without one the signing key is left alone", func(t *testing.T) {
+		status, log := mint(t)
+		require.Equal(t, 403, status)
+		require.Contains(t, log, off)
+	})
+	t.Run("one that does not open the signing key is refused", func(t *testing.T) {
+		wrong := store.NewTokenSecret().Text()
+		line := refuses(t, "LUMEN_TOKEN_SECRET="+wrong, "LUMEN_DATABASE_URL="+db.AppURL())
+		require.Regexp(t, `^lumen: refusing to serve: the token secret does not open signing key token_key_[a-z0-9]{26}\n$`, line)
+		require.NotContains(t, line, wrong)
+	})
 }
 
 func TestServeDoesNotPrintThePasswordOfADatabaseItCannotReach(t *testing.T) {
