@@ -24,6 +24,7 @@ var fieldCosts = map[string]int{
 	"Query.__schema": 2000, "Query.__type": 100,
 	"Query.customer": 15, "Query.node": 15, "Query.nodes": 15, "Query.customers": 600, "CustomerConnection.totalCount": 1000,
 	"Mutation.createCustomer": 300, "Mutation.updateCustomer": 300, "Mutation.deleteCustomer": 300,
+	"Mutation.createAccessToken": 300,
 }
 
 // searchCost is what a filter with a search adds to the page and to the total under it.

@@ -57,7 +57,7 @@ func newDoor(t testing.TB, change ...func(*Options)) http.Handler {
 		c(&options)
 	}
 	merchant := store.Merchant{ID: "merchant_1", Name: "One"}
-	return NewHandler(store.NewCustomers(db), func(r *http.Request) (context.Context, error) {
+	return NewHandler(store.NewCustomers(db), new(store.Tokens), func(r *http.Request) (context.Context, error) {
 		return store.WithCredential(r.Context(), store.Credential{Access: store.WriteAccess, Merchant: merchant}), nil
 	}, options)
 }
@@ -117,7 +117,7 @@ func TestPanics(t *testing.T) {
 		"before there is an operation": {func(*http.Request) (context.Context, error) { panic("secret cause") }, 500},
 	} {
 		log.Reset()
-		w := ask(NewHandler(nil, c.authenticate, options), bodyOf(t, `{customer(id:"cust_1"){id}}`, ""))
+		w := ask(NewHandler(nil, nil, c.authenticate, options), bodyOf(t, `{customer(id:"cust_1"){id}}`, ""))
 		require.Equal(t, c.status, w.Code, name)
 		require.Equal(t, "application/json; charset=utf-8", w.Header().Get("Content-Type"), name)
 		require.Contains(t, w.Body.String(), shown, name)
@@ -133,7 +133,7 @@ func TestPanics(t *testing.T) {
 func TestOutageOfManyFields(t *testing.T) {
 	t.Parallel()
 	customers := store.NewCustomers(bun.NewDB(sql.OpenDB(gone{}), pgdialect.New()))
-	door := NewHandler(customers, func(r *http.Request) (context.Context, error) {
+	door := NewHandler(customers, nil, func(r *http.Request) (context.Context, error) {
 		return store.WithCredential(r.Context(), store.Credential{Merchant: store.Merchant{ID: "merchant_1"}}), nil
 	}, Options{Limits: DefaultLimits, Log: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "" }})
 	w := ask(door, bodyOf(t, `{a:customers{nodes{id}} b:customers{nodes{id}} c:customers{nodes{id}} d:customers{nodes{id}} e:customers{nodes{id}} f:customers{nodes{id}}
@@ -211,7 +211,7 @@ func FuzzRequest(f *testing.F) {
 		{`query Q($i:ID!,$n:Int=5){customer(id:$i){id ...C} node(id:$i){...on Merchant{name}} customers(first:$n,filter:{search:"ab"}){totalCount edges{cursor node{...C}}}} fragment C on Customer{email @include(if:true)}`, `{"i":"cust_1","n":3}`},
 		{`mutation($c:CreateCustomerInput!){a:createCustomer(input:$c){customer{id} userErrors{code field message reason}} deleteCustomer(id:"x"){deletedCustomerId}}`, `{"c":{"email":"a@b.io","name":null}}`},
 		{`mutation{updateCustomer(id:"cust_1",input:{name:"x",email:null}){userErrors{code}}}`, ``},
-		{`{nodes(ids:["cust_1",5]){id __typename}}`, ``}, {`{customers(last:251,before:"x",sort:{field:NAME,direction:ASC}){pageInfo{hasNextPage}}}`, ``},
+		{`mutation{createAccessToken(input:{access:WRITE,customerId:"cust_1",expiresIn:5}){accessToken{token expiresAt} userErrors{field}}}`, ``}, {`{nodes(ids:["cust_1",5]){id __typename}}`, ``}, {`{customers(last:251,before:"x",sort:{field:NAME,direction:ASC}){pageInfo{hasNextPage}}}`, ``},
 		{`{__schema{types{name fields{name args{name type{ofType{name}}}}}}}`, ``}, {`{__type(name:"Customer"){fields{type{fields{name}}}}}`, ``},
 		{`{...A} fragment A on Query{...B ...B} fragment B on Query{...A}`, ``}, {`{a:customers(first:99999999999999999999){totalCount}}`, ``}, {`{customer(id:99999999999999999999){id}}`, ``},
 		{`{nodes(ids:[[["x"]]]){id}}`, ``}, {`query($f:CustomerFilter){customers(filter:$f){totalCount}}`, `{"f":{"createdAt":{"from":"2024-01-01T00:00:00Z"}}}`}, {`subscription{merchant{id}}`, ``}, {`{`, ``}, {`{merchant{id @skip(if:$x)}}`, ``},

@@ -19,8 +19,8 @@ import (
 )
 
 // userErrors divides what came of a mutation: what the caller can mend becomes user errors, anything else stays an
-// error of the field. emailPath and idPath are where the arguments have them.
-func userErrors(err error) ([]*model.UserError, error) {
+// error of the field. id is where the arguments name the customer that must exist.
+func userErrors(err error, id ...string) ([]*model.UserError, error) {
 	list := []*model.UserError{}
 	if err == nil {
 		return list, nil
@@ -33,7 +33,7 @@ func userErrors(err error) ([]*model.UserError, error) {
 	case store.EmailRequired, store.EmailTaken:
 		return one("input", "email")
 	case store.InvalidID, store.NotFound:
-		return one("id")
+		return one(id...)
 	case store.InvalidInput:
 		for _, f := range known.Faults {
 			reason := model.InvalidInputReason(f.Reason)

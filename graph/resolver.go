@@ -10,6 +10,7 @@ import (
 // graph's types. They run concurrently and share nothing but what is here.
 type Resolver struct {
 	customers *store.Customers
+	tokens    *store.Tokens
 }
 
 // merchant returns the merchant of the request's credential.

@@ -28,7 +28,7 @@ func (r *mutationResolver) CreateCustomer(ctx context.Context, input model.Creat
 
 func (r *mutationResolver) UpdateCustomer(ctx context.Context, id string, input model.UpdateCustomerInput) (*model.UpdateCustomerPayload, error) {
 	customer, err := r.customers.Update(ctx, id, change(input))
-	faults, err := userErrors(err)
+	faults, err := userErrors(err, "id")
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +37,7 @@ func (r *mutationResolver) UpdateCustomer(ctx context.Context, id string, input 
 
 func (r *mutationResolver) DeleteCustomer(ctx context.Context, id string) (*model.DeleteCustomerPayload, error) {
 	customer, err := r.customers.Delete(ctx, id)
-	faults, err := userErrors(err)
+	faults, err := userErrors(err, "id")
 	if err != nil {
 		return nil, err
 	}
@@ -46,6 +46,15 @@ func (r *mutationResolver) DeleteCustomer(ctx context.Context, id string) (*mode
 		payload.DeletedCustomerID = &customer.ID
 	}
 	return payload, nil
+}
+
+func (r *mutationResolver) CreateAccessToken(ctx context.Context, input model.CreateAccessTokenInput) (*model.CreateAccessTokenPayload, error) {
+	minted, err := r.tokens.Create(ctx, minting(input))
+	faults, err := userErrors(err, "input", "customerId")
+	if err != nil {
+		return nil, err
+	}
+	return &model.CreateAccessTokenPayload{AccessToken: accessToken(minted), UserErrors: faults}, nil
 }
 
 func (r *queryResolver) Customer(ctx context.Context, id string) (*store.Customer, error) {

@@ -33,8 +33,8 @@ type Options struct {
 }
 
 // NewHandler returns the handler of POST /graphql.
-func NewHandler(customers *store.Customers, authenticate Authenticate, options Options) http.Handler {
-	resolver := &Resolver{customers: customers}
+func NewHandler(customers *store.Customers, tokens *store.Tokens, authenticate Authenticate, options Options) http.Handler {
+	resolver := &Resolver{customers: customers, tokens: tokens}
 	schema := generated.NewExecutableSchema(generated.Config{Resolvers: resolver})
 	errors := presenter{requestID: options.RequestID, log: options.Log}
 

@@ -35,7 +35,7 @@ func (h *handler) getCustomer(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (h *handler) createCustomer(w http.ResponseWriter, r *http.Request) error {
-	if err := store.RequireWrite(r.Context()); err != nil {
+	if err := store.Authorize(r.Context(), store.ToCreate); err != nil {
 		return err
 	}
 	body, err := readBody(w, r)
@@ -53,7 +53,7 @@ func (h *handler) createCustomer(w http.ResponseWriter, r *http.Request) error {
 
 func (h *handler) updateCustomer(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
-	if err := store.RequireWrite(r.Context()); err != nil {
+	if err := store.Authorize(r.Context(), store.ToUpdate); err != nil {
 		return err
 	}
 	if !store.IsCustomerID(id) {

@@ -96,8 +96,8 @@ func TestDocumentHasEveryErrorAndNoOther(t *testing.T) {
 	t.Parallel()
 	want := map[int][]string{
 		409: {"Another customer with this email already exists. Use dangerouslyAllowSameEmailForDifferentCustomers to allow."},
-		500: {"Failed to create customer", "Failed to delete customer", "Failed to fetch customer",
-			"Failed to fetch customers", "Failed to update customer"},
+		500: {"Failed to create access token", "Failed to create customer", "Failed to delete customer", "Failed to fetch customer",
+			"Failed to fetch customers", "Failed to fetch token keys", "Failed to update customer"},
 	}
 	for code, status := range statuses {
 		if code == store.RateLimited {
@@ -123,6 +123,7 @@ func TestDocumentHasEveryField(t *testing.T) {
 		"Customer":        wire,
 		"NewCustomer":     append(slices.Clone(store.FieldNames), store.DangerousFlag),
 		"CustomerChanges": append(slices.Clone(store.FieldNames), store.DangerousFlag),
+		"NewAccessToken":  store.TokenFieldNames,
 	} {
 		var names []string
 		for name, property := range d.Components.Schemas[schema].Properties {

@@ -17,14 +17,15 @@ type Authenticate func(*http.Request) (context.Context, error)
 
 type handler struct {
 	customers    *store.Customers
+	tokens       *store.Tokens
 	authenticate Authenticate
 	log          *slog.Logger
 }
 
 // NewHandler returns the routes under /api/. Everything else is a 404 in their form. log gets the causes of internal
 // errors and outages, which no reply shows.
-func NewHandler(customers *store.Customers, authenticate Authenticate, log *slog.Logger) http.Handler {
-	h := &handler{customers: customers, authenticate: authenticate, log: log}
+func NewHandler(customers *store.Customers, tokens *store.Tokens, authenticate Authenticate, log *slog.Logger) http.Handler {
+	h := &handler{customers: customers, tokens: tokens, authenticate: authenticate, log: log}
 	mux := http.NewServeMux()
 	mux.Handle("/api/customers", h.methods(map[string]endpoint{
 		http.MethodGet:  h.listCustomers,
@@ -35,6 +36,9 @@ func NewHandler(customers *store.Customers, authenticate Authenticate, log *slog
 		http.MethodPost:   h.updateCustomer,
 		http.MethodPatch:  h.updateCustomer,
 		http.MethodDelete: h.deleteCustomer,
+	}))
+	mux.Handle("/api/access-tokens", h.methods(map[string]endpoint{
+		http.MethodPost: h.createAccessToken,
 	}))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, store.NewError(store.RouteNotFound))
@@ -51,7 +55,9 @@ func (h *handler) methods(endpoints map[string]endpoint) http.Handler {
 	for method := range endpoints {
 		allowed = append(allowed, method)
 	}
-	allowed = append(allowed, http.MethodHead)
+	if _, ok := endpoints[http.MethodGet]; ok {
+		allowed = append(allowed, http.MethodHead)
+	}
 	slices.Sort(allowed)
 	allow := strings.Join(allowed, ", ")
 

@@ -79,11 +79,16 @@ func readInput(members map[string]jsontext.Value) store.CustomerInput {
 
 // writeJSON answers with a body that is known whole.
 func writeJSON(w http.ResponseWriter, status int, body any) {
+	write(w, status, "application/json", body)
+}
+
+// write is writeJSON for JSON of another media type.
+func write(w http.ResponseWriter, status int, mediaType string, body any) {
 	encoded, err := json.Marshal(body)
 	if err != nil {
 		panic(err) // the wire types always encode
 	}
-	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", mediaType)
 	w.WriteHeader(status)
 	_, _ = w.Write(encoded)
 }

@@ -29,6 +29,10 @@ SELECT fault FROM (
     UNION ALL SELECT relname || ': no policy walls lumen_app in' FROM tables AS t, wall AS w WHERE tenant AND served AND NOT EXISTS (
         SELECT FROM pg_policies AS p WHERE p.schemaname = 'public' AND p.tablename = t.relname AND p.roles = '{lumen_app}'
         AND p.permissive = 'PERMISSIVE' AND p.cmd = 'ALL' AND p.qual = w.expression AND p.with_check = w.expression)
+    UNION ALL SELECT 'customers: no policy keeps a bound caller to its customer' WHERE NOT EXISTS (
+        SELECT FROM pg_policies AS p WHERE p.schemaname = 'public' AND p.tablename = 'customers' AND p.roles = '{lumen_app}'
+        AND p.permissive = 'RESTRICTIVE' AND p.cmd = 'ALL' AND p.with_check IS NULL AND regexp_replace(p.qual, '\s+', ' ', 'g') =
+            $q$( CASE WHEN ((( SELECT NULLIF(current_setting('lumen.customer_id'::text, true), ''::text) AS "nullif") IS NULL) OR (id = ( SELECT NULLIF(current_setting('lumen.customer_id'::text, true), ''::text) AS "nullif"))) THEN true ELSE NULL::boolean END IS NOT NULL)$q$)
     UNION ALL SELECT p.tablename || ': policy ' || p.policyname || ' opens more than the wall' FROM pg_policies AS p, wall AS w
         WHERE p.schemaname = 'public' AND p.permissive = 'PERMISSIVE' AND (p.qual IS DISTINCT FROM w.expression OR p.with_check IS DISTINCT FROM w.expression)
     UNION ALL SELECT t.relname || ': unique index ' || i.indexrelid::regclass || ' does not lead with merchant_id' FROM tables AS t JOIN pg_index AS i ON i.indrelid = t.oid
@@ -43,7 +47,7 @@ SELECT fault FROM (
         unnest('{TRUNCATE,DELETE,REFERENCES,TRIGGER}'::text[]) AS x (privilege) WHERE has_table_privilege(r.oid, t.oid, x.privilege)
     UNION ALL SELECT 'a role may ' || x.privilege || ' ' || t.relname FROM tables AS t, roles AS r,
         unnest('{SELECT,INSERT,UPDATE}'::text[]) AS x (privilege)
-        WHERE t.relname IN ('merchants', 'api_keys') AND has_any_column_privilege(r.oid, t.oid, x.privilege)
+        WHERE t.relname IN ('merchants', 'api_keys', 'token_keys') AND has_any_column_privilege(r.oid, t.oid, x.privilege)
     UNION ALL SELECT 'a role may UPDATE ' || t.relname || '.' || a.attname FROM tables AS t JOIN pg_attribute AS a ON a.attrelid = t.oid, roles AS r
         WHERE a.attname IN ('id', 'merchant_id', 'created_at') AND has_column_privilege(r.oid, t.oid, a.attnum, 'UPDATE')
     UNION ALL SELECT 'a role owns ' || c.relname FROM pg_class AS c JOIN roles AS r ON c.relowner = r.oid WHERE c.relkind NOT IN ('t', 'i')
@@ -55,7 +59,8 @@ SELECT fault FROM (
         JOIN pg_roles AS g ON g.oid = m.roleid WHERE g.rolname <> 'lumen_app'
     UNION ALL SELECT 'view ' || c.relname FROM pg_class AS c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('v', 'm', 'f')
     UNION ALL SELECT 'function ' || p.proname || ' is SECURITY DEFINER' FROM pg_proc AS p WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef
-        AND p.oid NOT IN ('lumen_authenticate(bytea)'::regprocedure, 'lumen_key_used(text, text)'::regprocedure)
+        AND p.oid NOT IN ('lumen_authenticate(bytea)'::regprocedure, 'lumen_key_used(text, text)'::regprocedure,
+                          'lumen_token_signer()'::regprocedure, 'lumen_token_keys()'::regprocedure, 'lumen_authenticate_token(text, text, text)'::regprocedure)
     UNION ALL SELECT 'function ' || p.proname || ' has no fixed search_path' FROM pg_proc AS p WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef
         AND p.proconfig IS DISTINCT FROM '{"search_path=pg_catalog, pg_temp"}'
     UNION ALL SELECT 'function ' || p.proname || ' can be executed by PUBLIC' FROM pg_proc AS p,
@@ -114,6 +119,10 @@ func TestCatalogue(t *testing.T) {
 			"customers: no policy walls lumen_app in", "customers: policy customers_wall opens more than the wall"},
 		"ALTER POLICY customers_wall ON customers WITH CHECK (true)": {
 			"customers: no policy walls lumen_app in", "customers: policy customers_wall opens more than the wall"},
+		"DROP POLICY customers_bound ON customers":                                                {"customers: no policy keeps a bound caller to its customer"},
+		"ALTER POLICY customers_bound ON customers USING (true)":                                  {"customers: no policy keeps a bound caller to its customer"},
+		"ALTER POLICY customers_bound ON customers WITH CHECK (true)":                             {"customers: no policy keeps a bound caller to its customer"},
+		"ALTER POLICY customers_bound ON customers TO PUBLIC":                                     {"customers: no policy keeps a bound caller to its customer"},
 		"CREATE POLICY more ON customers FOR SELECT USING (email_shared)":                         {"customers: policy more opens more than the wall"},
 		"CREATE UNIQUE INDEX by_tax_id ON customers (tax_id)":                                     {"customers: unique index by_tax_id does not lead with merchant_id"},
 		"CREATE UNIQUE INDEX by_tax_id ON customers (lower(merchant_id), tax_id)":                 {"customers: unique index by_tax_id does not lead with merchant_id"},
@@ -127,9 +136,13 @@ func TestCatalogue(t *testing.T) {
 		"GRANT DELETE ON customers TO PUBLIC":                                                     {"a role may DELETE customers"},
 		"GRANT SELECT ON api_keys TO lumen_app": {"a role may SELECT api_keys",
 			"api_keys: no policy walls lumen_app in", "api_keys: row-level security is not enabled", "api_keys: row-level security is not forced"},
-		"GRANT SELECT (name) ON merchants TO lumen_app":       {"a role may SELECT merchants"},
-		"GRANT UPDATE (created_at) ON customers TO lumen_app": {"a role may UPDATE customers.created_at"},
-		"GRANT UPDATE ON customers TO lumen_app":              {"a role may UPDATE customers.created_at", "a role may UPDATE customers.id", "a role may UPDATE customers.merchant_id"},
+		"GRANT SELECT (name) ON merchants TO lumen_app":                               {"a role may SELECT merchants"},
+		"GRANT SELECT ON token_keys TO lumen_app":                                     {"a role may SELECT token_keys"},
+		"GRANT INSERT ON token_keys TO PUBLIC":                                        {"a role may INSERT token_keys"},
+		"GRANT EXECUTE ON FUNCTION lumen_token_signer() TO PUBLIC":                    {"function lumen_token_signer can be executed by PUBLIC"},
+		"ALTER FUNCTION lumen_authenticate_token(text, text, text) RESET search_path": {"function lumen_authenticate_token has no fixed search_path"},
+		"GRANT UPDATE (created_at) ON customers TO lumen_app":                         {"a role may UPDATE customers.created_at"},
+		"GRANT UPDATE ON customers TO lumen_app":                                      {"a role may UPDATE customers.created_at", "a role may UPDATE customers.id", "a role may UPDATE customers.merchant_id"},
 		"CREATE TABLE mine (id text); ALTER TABLE mine OWNER TO lumen_app": {"a role may DELETE mine", "a role may REFERENCES mine", "a role may TRIGGER mine",
 			"a role may TRUNCATE mine", "a role may UPDATE mine.id", "a role owns mine"},
 		"CREATE VIEW everyone AS SELECT * FROM customers": {"view everyone"},
@@ -223,6 +236,8 @@ func TestPlainRole(t *testing.T) {
 		insert + "('merchant_2', 'cust_live', 'a', 'a', false, '', now(), now()) ON CONFLICT (merchant_id, id) DO UPDATE SET tax_id = '1'": "42501",
 		insert + "('merchant_1', 'cust_gone', 'a', 'a', false, '', now(), now()) ON CONFLICT (merchant_id, id) DO UPDATE SET tax_id = '1'": "42501",
 		"SELECT FROM api_keys":                                "42501",
+		"SELECT FROM token_keys":                              "42501",
+		"INSERT INTO token_keys DEFAULT VALUES":               "42501",
 		"SELECT id FROM merchants":                            "42501",
 		"UPDATE lumen_migrations SET name = 'a'":              "42501",
 		"ALTER TABLE customers DISABLE ROW LEVEL SECURITY":    "42501",

@@ -13,9 +13,14 @@ const (
 
 // Credential is what an authenticated caller holds: a merchant, and what may be done in its name.
 type Credential struct {
-	KeyID    string
+	KeyID    string // of the API key, or of the one that minted the access token
 	Access   Access
 	Merchant Merchant
+
+	// TokenID is the id of the access token; "" when the caller holds an API key.
+	TokenID string
+	// CustomerID is the one customer that the access token is bound to; "" when it is bound to none.
+	CustomerID string
 }
 
 type credentialKey struct{}
@@ -32,21 +37,49 @@ func CredentialFrom(ctx context.Context) (Credential, bool) {
 	return credential, ok
 }
 
-// RequireWrite returns Unauthenticated without a credential and Forbidden when it may only read. The store asks before
-// every write; doors may ask earlier, to answer before they read a body.
-func RequireWrite(ctx context.Context) error {
+// Operation is what a credential may be asked for.
+type Operation string
+
+// The operations. To get a customer is open to every credential: the scope decides which customers there are.
+const (
+	ToList   Operation = "list"
+	ToCreate Operation = "create"
+	ToUpdate Operation = "update"
+	ToDelete Operation = "delete"
+	ToMint   Operation = "mint"
+)
+
+// Authorize returns Unauthenticated without a credential, and Forbidden when the credential is not one for the operation.
+// The store asks before every operation; doors may ask earlier, to answer before they read a body.
+func Authorize(ctx context.Context, operation Operation) error {
 	credential, ok := CredentialFrom(ctx)
 	switch {
 	case !ok:
 		return NewError(Unauthenticated)
-	case credential.Access != WriteAccess:
+	case !credential.may(operation):
 		return NewError(Forbidden)
 	}
 	return nil
 }
 
-// merchantFrom is how the merchant leaves the context: for the scope's predicates and for the wall's setting.
-func merchantFrom(ctx context.Context) (string, bool) {
-	credential, ok := CredentialFrom(ctx)
-	return credential.Merchant.ID, ok && credential.Merchant.ID != ""
+func (c Credential) may(operation Operation) bool {
+	writes, bound := c.Access == WriteAccess, c.CustomerID != ""
+	switch operation {
+	case ToList:
+		return !bound
+	case ToCreate, ToDelete:
+		return writes && !bound
+	case ToUpdate:
+		return writes
+	case ToMint:
+		return writes && c.TokenID == ""
+	}
+	return false
+}
+
+// scopeFrom is how the merchant leaves the context, with the customer that the caller is bound to: for the scope's
+// predicates and for the wall's settings. Both are "" without a credential, the customer also when it is bound to none.
+func scopeFrom(ctx context.Context) (merchant, customer string) {
+	credential, _ := CredentialFrom(ctx)
+	return credential.Merchant.ID, credential.CustomerID
 }

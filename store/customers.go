@@ -37,7 +37,8 @@ type Customer struct {
 }
 
 // Customers are the five operations of the API reference, and what lists need. Each works for the merchant whose
-// credential the context carries (I1) and is Unauthenticated without one. Every error is an *Error.
+// credential the context carries (I1) and is Unauthenticated without one; a credential that is bound to one customer sees
+// no other. Every error is an *Error.
 type Customers struct {
 	scope      scope
 	statements statements
@@ -77,9 +78,9 @@ func (c *Customers) GetMany(ctx context.Context, ids []string) (map[string]*Cust
 }
 
 // Create adds a customer. EmailRequired, InvalidInput and EmailTaken (I2) tell what is wrong with the input; Forbidden
-// that the credential may only read. The reply comes after the commit (I4).
+// that the credential may not create. The reply comes after the commit (I4).
 func (c *Customers) Create(ctx context.Context, in CustomerInput) (*Customer, error) {
-	if err := RequireWrite(ctx); err != nil {
+	if err := Authorize(ctx, ToCreate); err != nil {
 		return nil, err
 	}
 	in, err := in.normalize(true)
@@ -101,13 +102,17 @@ func (c *Customers) Create(ctx context.Context, in CustomerInput) (*Customer, er
 }
 
 // Update changes what the input says and keeps the rest. UpdatedAt moves exactly when a stored value changes. It fails
-// as Get does for the id, and as Create does for the input.
+// as Get does for the id, and as Create does for the input. Who is bound to the customer may not touch its email: an
+// address that is refused would tell of other customers.
 func (c *Customers) Update(ctx context.Context, id string, in CustomerInput) (*Customer, error) {
-	if err := RequireWrite(ctx); err != nil {
+	if err := Authorize(ctx, ToUpdate); err != nil {
 		return nil, err
 	}
 	if err := checkCustomerID(id); err != nil {
 		return nil, err
+	}
+	if _, customer := scopeFrom(ctx); customer != "" && in.touchesEmail() {
+		return nil, NewError(Forbidden)
 	}
 	in, err := in.normalize(false)
 	if err != nil {
@@ -131,7 +136,7 @@ func (c *Customers) Update(ctx context.Context, id string, in CustomerInput) (*C
 // Delete marks the customer as deleted, for good (I3), and returns it as it then is. It fails as Get does; deleting
 // twice is NotFound.
 func (c *Customers) Delete(ctx context.Context, id string) (*Customer, error) {
-	if err := RequireWrite(ctx); err != nil {
+	if err := Authorize(ctx, ToDelete); err != nil {
 		return nil, err
 	}
 	if err := checkCustomerID(id); err != nil {
@@ -154,6 +159,6 @@ func (in CustomerInput) lockAddress(ctx context.Context) context.Context {
 	if email == nil {
 		return ctx
 	}
-	merchant, _ := merchantFrom(ctx)
+	merchant, _ := scopeFrom(ctx)
 	return wall.WithLock(ctx, merchant+" "+mustEmailKey(*email))
 }

@@ -154,14 +154,15 @@ func (f *found) add(p plan) {
 	}
 }
 
-// explain runs the statements again as the merchant, under EXPLAIN, and undoes what they do.
-func explain(t *testing.T, ctx context.Context, conn *pgconn.PgConn, merchant string, statements []sent) found {
+// explain runs the statements again with the credential's settings, under EXPLAIN, and undoes what they do.
+func explain(t *testing.T, ctx context.Context, conn *pgconn.PgConn, c store.Credential, statements []sent) found {
 	t.Helper()
 	var all found
 	for _, one := range statements {
 		_, err := conn.Exec(ctx, "BEGIN").ReadAll()
 		require.NoError(t, err)
-		set := conn.ExecParams(ctx, `SELECT set_config('lumen.merchant_id', $1, true)`, [][]byte{[]byte(merchant)}, nil, nil, nil).Read()
+		set := conn.ExecParams(ctx, `SELECT set_config('lumen.merchant_id', $1, true), set_config('lumen.customer_id', $2, true)`,
+			[][]byte{[]byte(c.Merchant.ID), []byte(c.CustomerID)}, nil, nil, nil).Read()
 		require.NoError(t, set.Err)
 		result := conn.ExecParams(ctx, "EXPLAIN (ANALYZE, FORMAT JSON) "+one.sql, one.values, nil, one.formats, nil).Read()
 		require.NoError(t, result.Err, one.sql)
@@ -195,6 +196,7 @@ func TestPlans(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(ctx)) })
 
+	credential := store.Credential{Merchant: merchant.Merchant, Access: store.WriteAccess}
 	check := func(name string, limit float64, sorts int, call func() error) {
 		t.Helper()
 		w.taken()
@@ -204,7 +206,7 @@ func TestPlans(t *testing.T) {
 		for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
 			_, err := conn.Exec(ctx, "SET plan_cache_mode = "+mode).ReadAll()
 			require.NoError(t, err)
-			got := explain(t, ctx, conn, merchant.ID, statements)
+			got := explain(t, ctx, conn, credential, statements)
 			t.Logf("%-45s %-18s %6.0f rows of %4.0f, %d sorts, %v %v", name, mode, got.read, limit, got.sorts, slices.Compact(got.scans), slices.Compact(got.indexes))
 			if slices.Contains(got.scans, "Seq Scan") {
 				t.Errorf("%s, %s: scans the table", name, mode)
@@ -236,6 +238,16 @@ func TestPlans(t *testing.T) {
 	})
 	check("update of the address", 3, 0, func() error { _, err := customers.Update(ctx, some.ID, emailOf("moved@example.com")); return err })
 	check("delete", 1, 0, func() error { _, err := customers.Delete(ctx, page.Customers[101].ID); return err })
+
+	credential.TokenID, credential.CustomerID = "token", page.Customers[102].ID
+	bound := store.WithCredential(ctx, credential)
+	check("get, bound", 1, 0, func() error { _, err := customers.Get(bound, credential.CustomerID); return err })
+	check("get many, bound", 1, 0, func() error { _, err := customers.GetMany(bound, ids(page.Customers[:30])); return err })
+	check("update, bound", 2, 0, func() error {
+		_, err := customers.Update(bound, credential.CustomerID, store.CustomerInput{Name: store.Set("Other")})
+		return err
+	})
+	credential.CustomerID = ""
 
 	edges := make(map[store.CustomerSort][2]*string)
 	for _, sort := range everySort {

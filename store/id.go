@@ -12,6 +12,7 @@ const (
 	customerPrefix = "cust"
 	merchantPrefix = "merchant"
 	keyPrefix      = "key"
+	tokenKeyPrefix = "token_key"
 )
 
 // The accepted forms are wider than what is made today, so that ids brought from elsewhere stay well-formed.

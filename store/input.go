@@ -62,6 +62,12 @@ var FieldNames = func() []string {
 // DangerousFlag is the documented name of the one key of an input that is not a field of the customer.
 const DangerousFlag = "dangerouslyAllowSameEmailForDifferentCustomers"
 
+// touchesEmail reports whether the input says anything of the email, even what can't be read, or sets the flag.
+func (in CustomerInput) touchesEmail() bool {
+	return in.Email.Present() || in.DangerouslyAllowSameEmailForDifferentCustomers ||
+		slices.Contains(in.WrongType, "email") || slices.Contains(in.WrongType, DangerousFlag)
+}
+
 // Field returns where the input keeps the field with this documented name, which is one of FieldNames.
 func (in *CustomerInput) Field(name string) *Optional[string] { return fieldNamed(name).of(in) }
 

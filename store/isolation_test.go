@@ -46,12 +46,15 @@ type predicate struct {
 	n    int
 }
 
-// predicateForms are all ways in which a statement names the merchant, with what a forgetful one would say. They keep $1
+// predicateForm is a way in which a statement says a predicate, with what a forgetful one would say. It keeps the parameter
 // typed, so that the statement stays one that Postgres accepts.
-var predicateForms = []struct {
+type predicateForm struct {
 	form  *regexp.Regexp
 	cutTo string
-}{
+}
+
+// predicateForms are all ways in which a statement names the merchant.
+var predicateForms = []predicateForm{
 	{regexp.MustCompile(`(\b\w+\.)?merchant_id = \$1`), "$$1::text IS NOT NULL"},
 	{regexp.MustCompile(`c\.merchant_id = '[^']*'`), "TRUE"},
 	{regexp.MustCompile(`\$1 AS merchant_id`), "'" + isolationOther + "'::text AS merchant_id"},
@@ -62,6 +65,8 @@ var isolationLiterals = regexp.MustCompile(`'[^']*'`)
 // forgetter is a driver.Connector in front of the wall's. It notes every statement, and cuts a predicate.
 type forgetter struct {
 	driver.Connector
+	forms []predicateForm
+	bind  string // replaces the second parameter, which is the customer that the caller is bound to
 
 	mu         sync.Mutex
 	cut        *predicate // nil cuts none
@@ -100,6 +105,9 @@ type forgetfulConn struct {
 }
 
 func (c *forgetfulConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	if c.forgetter.bind != "" && len(args) > 1 {
+		args[1].Value = c.forgetter.bind
+	}
 	return c.walledConn.QueryContext(ctx, c.forgetter.rewrite(query), args)
 }
 
@@ -115,7 +123,7 @@ func (f *forgetter) rewrite(query string) string {
 	masked := isolationLiterals.ReplaceAllString(query, "'?'")
 	f.masked[masked] = true
 	n := 0
-	for _, form := range predicateForms {
+	for _, form := range f.forms {
 		query = form.form.ReplaceAllStringFunc(query, func(found string) string {
 			p := predicate{masked, n}
 			n++
@@ -160,6 +168,7 @@ type isolated struct {
 	forgetter *forgetter
 	customers *store.Customers
 	ctx       context.Context     // the asker's
+	setting   string              // the customer that the wall is told
 	rows      map[string][]string // as kept, nil when an operation may have changed them
 }
 
@@ -177,13 +186,13 @@ func isolate(t *testing.T) *isolated {
 	}
 	config, err := pgx.ParseConfig(i.db.AppURL())
 	require.NoError(t, err)
-	merchant := func(ctx context.Context) (string, bool) {
-		credential, ok := store.CredentialFrom(ctx)
-		return credential.Merchant.ID, ok
+	scope := func(ctx context.Context) (merchant, customer string) {
+		credential, _ := store.CredentialFrom(ctx)
+		return credential.Merchant.ID, i.setting
 	}
 	i.forgetter = &forgetter{
-		Connector: wall.NewConnector(config, merchant),
-		met:       map[predicate]bool{}, predicates: map[predicate]bool{}, functions: map[string]bool{}, masked: map[string]bool{},
+		Connector: wall.NewConnector(config, scope), forms: predicateForms,
+		met: map[predicate]bool{}, predicates: map[predicate]bool{}, functions: map[string]bool{}, masked: map[string]bool{},
 	}
 	pool := sql.OpenDB(i.forgetter)
 	t.Cleanup(func() { _ = pool.Close() })
@@ -233,6 +242,7 @@ type outcome struct {
 	Count                   int
 	HasNext, HasPrevious    bool
 	Code                    store.Code
+	Wrote                   string // the ids of the asker's rows that changed or came to be
 	OthersRead, OthersWrote bool
 }
 
@@ -288,10 +298,25 @@ func (i *isolated) perform(t *testing.T, op operation) outcome {
 		out.OthersRead = out.OthersRead || c.MerchantID != isolationAsker
 	}
 	out.Customers = strings.Join(ids, " ")
+	out.Wrote = changedRows(before[isolationAsker], after[isolationAsker])
 	delete(before, isolationAsker)
 	delete(after, isolationAsker)
 	out.OthersWrote = !reflect.DeepEqual(before, after)
 	return out
+}
+
+// changedRows returns the ids of the rows after that were not the same before.
+func changedRows(before, after []string) string {
+	var ids []string
+	for _, row := range after {
+		if id := strings.Split(row, ",")[1]; !slices.Contains(before, row) {
+			if !regexp.MustCompile(`^cust_2_\d+$`).MatchString(id) {
+				id = "new"
+			}
+			ids = append(ids, id)
+		}
+	}
+	return strings.Join(ids, " ")
 }
 
 func isolationOperations() []operation {
@@ -476,7 +501,7 @@ func TestIsolation(t *testing.T) {
 	require.Equal(t, outcome{Customers: "merchant_2/cust_2_1"}, want["Get, one's own customer"])
 	require.Equal(t, outcome{Count: 11}, want["Count, no filter"])
 	require.Equal(t, outcome{Customers: "merchant_2/cust_2_1 merchant_2/cust_2_2"}, want["GetMany, ids of all merchants"])
-	require.Equal(t, outcome{Customers: "merchant_2/new"}, want["Create, an address that only others hold"])
+	require.Equal(t, outcome{Customers: "merchant_2/new", Wrote: "new"}, want["Create, an address that only others hold"])
 	require.Equal(t, 509, strings.Count(want["All, no filter"].Customers, "cust_2_"))
 
 	t.Run("the operations cover every method, every statement and every function that runs one", func(t *testing.T) {
@@ -564,6 +589,133 @@ func TestIsolation(t *testing.T) {
 
 				bare.forgetter.forget(&cut, false)
 				leaked = leaked || bare.perform(t, op) != want[op.title()]
+			}
+			require.True(t, leaked, "without row-level security nothing shows that predicate %d is gone from %s", cut.n, cut.text)
+		}
+	})
+}
+
+// A caller who is bound to one customer has no other: by the predicates, and once more by the policy. The store refuses
+// most operations to such a caller before it asks; here they are run as if it did not.
+func TestBindingIsolation(t *testing.T) {
+	t.Parallel()
+	const own = "cust_2_1"
+	// Cursors are those of rows that a bound caller has not, and a second batch adds nothing to what he may see.
+	needs := regexp.MustCompile(`, (after|before)|range`)
+	operations := slices.DeleteFunc(isolationOperations(), func(op operation) bool {
+		return op.method == "List" && needs.MatchString(op.name) || op.method == "All" && op.before != ""
+	})
+	one := func(c *store.Customer, err error) (told, error) {
+		if c == nil {
+			return told{}, err
+		}
+		return told{customers: []store.Customer{*c}}, err
+	}
+	const another = "cust_2_2"
+	operations = append(operations,
+		operation{"Get", "another customer", "", func(ctx context.Context, c *store.Customers) (told, error) { return one(c.Get(ctx, another)) }},
+		operation{"Delete", "another customer", "", func(ctx context.Context, c *store.Customers) (told, error) { return one(c.Delete(ctx, another)) }},
+		operation{"Update", "another customer", "", func(ctx context.Context, c *store.Customers) (told, error) {
+			return one(c.Update(ctx, another, store.CustomerInput{Name: store.Set("Changed")}))
+		}},
+		// The unique index knows of no address that was admitted by the flag.
+		operation{"Update", "an address that another customer shares", `UPDATE customers SET email_shared = true WHERE id = '` + another + `'`,
+			func(ctx context.Context, c *store.Customers) (told, error) {
+				return one(c.Update(ctx, own, store.CustomerInput{Email: store.Set("c2@example.com")}))
+			}},
+	)
+	world := func(t *testing.T, setting, bind string) *isolated {
+		i := isolate(t)
+		i.setting, i.forgetter.bind = setting, bind
+		i.forgetter.forms = []predicateForm{{regexp.MustCompile(`\(\$2::text = '' OR [\w.$]+ = \$2::text\)`), "($$2::text IS NOT NULL)"}}
+		i.forgetter.forget(nil, false)
+		return i
+	}
+	// keeps reports that nothing of another customer was told, and nothing of another was written.
+	keeps := func(got outcome) bool {
+		return strings.Trim(strings.ReplaceAll(got.Customers, "merchant_2/"+own, ""), " ") == "" && got.Count <= 1 &&
+			(got.Wrote == "" || got.Wrote == own) && !got.OthersRead && !got.OthersWrote
+	}
+
+	want := map[string]outcome{}
+	meets := map[predicate][]operation{}
+	both := world(t, own, own)
+	for _, op := range operations {
+		both.forgetter.forget(nil, false)
+		got := both.perform(t, op)
+		require.True(t, keeps(got), "%s: %+v", op.title(), got)
+		want[op.title()] = got
+		for p := range both.forgetter.met {
+			meets[p] = append(meets[p], op)
+		}
+	}
+	require.Equal(t, outcome{Customers: "merchant_2/" + own}, want["Get, one's own customer"])
+	require.Equal(t, outcome{Customers: "merchant_2/" + own, Wrote: own}, want["Update, one's own customer"])
+	require.Equal(t, outcome{Code: store.NotFound}, want["Get, another customer"])
+	require.Equal(t, outcome{Count: 1}, want["Count, no filter"])
+	tables := regexp.MustCompile(`(FROM|UPDATE|JOIN) "?customers"?|^INSERT`)
+	for text := range both.forgetter.masked {
+		named := 0
+		for p := range both.forgetter.predicates {
+			if p.text == text {
+				named++
+			}
+		}
+		if strings.Contains(text, "$1") { // what selecting starts carries no parameters; see TestSelectingIsBound
+			require.Equal(t, len(tables.FindAllString(text, -1)), named, "one predicate for each mention of the table: %s", text)
+		}
+	}
+
+	// walled is what the policy makes of an operation whose predicate is gone: the same, except that a new row is refused.
+	walled := func(op operation) outcome {
+		if op.method == "Create" {
+			return outcome{Code: store.Internal}
+		}
+		return want[op.title()]
+	}
+
+	t.Run("the policy holds when the code forgets the binding", func(t *testing.T) {
+		t.Parallel()
+		forgetful, bare := world(t, own, ""), world(t, own, "").withoutRowSecurity(t)
+		loose := map[string]bool{}
+		for _, op := range operations {
+			require.Equal(t, walled(op), forgetful.perform(t, op), op.title())
+			if !keeps(bare.perform(t, op)) {
+				loose[op.method] = true
+			}
+		}
+		require.Equal(t, isolationMethods(), slices.Sorted(maps.Keys(loose)), "without row-level security every method is loose, so the policy is what held")
+	})
+	t.Run("the predicates hold when row-level security is off", func(t *testing.T) {
+		t.Parallel()
+		held := world(t, "", own).withoutRowSecurity(t)
+		for _, op := range operations {
+			switch op.method {
+			case "All", "Count", "List": // built by selecting
+			default:
+				require.Equal(t, want[op.title()], held.perform(t, op), op.title())
+			}
+		}
+	})
+	t.Run("the policy holds whichever predicate the code forgets", func(t *testing.T) {
+		t.Parallel()
+		held, bare := world(t, own, own), world(t, "", own).withoutRowSecurity(t)
+		for cut, affected := range meets {
+			leaked := false
+			for _, op := range affected {
+				held.forgetter.forget(&cut, false)
+				got := held.perform(t, op)
+				require.Positive(t, held.forgetter.cuts(), op.title())
+				expected := want[op.title()]
+				if got.Code == store.Internal {
+					expected = walled(op)
+				}
+				require.Equal(t, expected, got, "%s without predicate %d of %s", op.title(), cut.n, cut.text)
+				bare.forgetter.forget(&cut, false)
+				leaked = leaked || bare.perform(t, op) != want[op.title()]
+			}
+			if strings.HasPrefix(cut.text, "INSERT") && cut.n > 0 {
+				continue // who may not insert at all learns nothing of the holders
 			}
 			require.True(t, leaked, "without row-level security nothing shows that predicate %d is gone from %s", cut.n, cut.text)
 		}

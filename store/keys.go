@@ -154,15 +154,19 @@ func (k *Keys) Revoke(ctx context.Context, id string) (Key, error) {
 }
 
 // Authenticator turns a presented secret into a credential. It works with the plain role, which cannot read the keys:
-// a function of the owner's looks one digest up.
+// functions of the owner's look one up.
 type Authenticator struct {
 	db         *bun.DB
 	acceptDemo bool
 }
 
-// Authenticate returns the credential of a live secret: known, not expired, not revoked, of an enabled merchant.
-// Anything else is Unauthenticated, indistinguishably; Unavailable when it could not be looked up.
+// Authenticate returns the credential of a live secret: an API key that is known, not expired, not revoked, of an enabled
+// merchant, or an access token that such a key minted. Anything else is Unauthenticated, indistinguishably; Unavailable
+// when it could not be looked up.
 func (a *Authenticator) Authenticate(ctx context.Context, secret Secret) (Credential, error) {
+	if !strings.HasPrefix(string(secret), secretPrefix) {
+		return a.authenticateToken(ctx, string(secret))
+	}
 	if !secretForm.MatchString(string(secret)) || secret.IsDemo() && !a.acceptDemo {
 		return Credential{}, NewError(Unauthenticated)
 	}
@@ -173,14 +177,8 @@ func (a *Authenticator) Authenticate(ctx context.Context, secret Secret) (Creden
 		MerchantName string
 		UsedLately   bool
 	}
-	const lookUp = `SELECT key_id, access, merchant_id, merchant_name, used_lately FROM lumen_authenticate($1)`
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	rows, err := a.db.DB.QueryContext(ctx, lookUp, secret.digest())
-	if err == nil {
-		err = a.db.ScanRows(ctx, rows, &found)
-	}
-	if err != nil {
+	const statement = `SELECT key_id, access, merchant_id, merchant_name, used_lately FROM lumen_authenticate($1)`
+	if err := lookUp(ctx, a.db, &found, statement, secret.digest()); err != nil {
 		return Credential{}, unavailable(err)
 	}
 	if len(found) != 1 {
@@ -189,6 +187,8 @@ func (a *Authenticator) Authenticate(ctx context.Context, secret Secret) (Creden
 	key := found[0]
 	if !key.UsedLately {
 		// A note for the operator: a caller must not fail because it could not be taken.
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
 		_, _ = a.db.DB.ExecContext(ctx, `SELECT lumen_key_used($1, $2)`, key.MerchantID, key.KeyID)
 	}
 	return Credential{KeyID: key.KeyID, Access: key.Access, Merchant: Merchant{ID: key.MerchantID, Name: key.MerchantName}}, nil

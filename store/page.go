@@ -38,7 +38,8 @@ func (p *Page) Cursor(i int) string {
 	return encodeCursor(p.merchant, p.sort, p.sort.position(&p.Customers[i]))
 }
 
-// List returns a page of the merchant's customers (I1). A query out of bounds is InvalidInput.
+// List returns a page of the merchant's customers (I1). A query out of bounds is InvalidInput. Forbidden to who is bound
+// to one customer, like Count and All.
 func (c *Customers) List(ctx context.Context, query PageQuery) (*Page, error) {
 	r, err := query.resolve(ctx)
 	if err != nil {
@@ -74,6 +75,9 @@ func (c *Customers) List(ctx context.Context, query PageQuery) (*Page, error) {
 
 // Count returns how many customers the filter leaves.
 func (c *Customers) Count(ctx context.Context, filter CustomerFilter) (int, error) {
+	if err := Authorize(ctx, ToList); err != nil {
+		return 0, err
+	}
 	filter, faults := filter.normalize()
 	if len(faults) > 0 {
 		return 0, Invalid(faults...)
@@ -146,17 +150,18 @@ func (r pageRange) farBound() *position {
 	return r.before
 }
 
-// Check returns the InvalidInput with which List, and All for the filter, would refuse the query. It asks no database.
+// Check returns the InvalidInput, or the Forbidden, with which List, and All for the filter, would refuse the query. It asks
+// no database.
 func (q PageQuery) Check(ctx context.Context) error {
 	_, err := q.resolve(ctx)
 	return err
 }
 
 func (q PageQuery) resolve(ctx context.Context) (pageRange, error) {
-	merchant, ok := merchantFrom(ctx)
-	if !ok {
-		return pageRange{}, NewError(Unauthenticated)
+	if err := Authorize(ctx, ToList); err != nil {
+		return pageRange{}, err
 	}
+	merchant, _ := scopeFrom(ctx)
 	r := pageRange{merchant: merchant, sort: q.Sort.orDefault(), limit: DefaultPageSize}
 	var faults []Fault
 	size := func(name string, n *int) {

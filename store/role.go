@@ -66,8 +66,8 @@ func (f roleFacts) unsafe() error {
 		// In this order, because since Postgres 16 each grant keeps what the role's INHERIT was when it was made.
 		return unsafe("REVOKE lumen_app FROM "+role+"; ALTER ROLE "+role+" INHERIT; GRANT lumen_app TO "+role+";", "role %s is not a member of lumen_app", role)
 	case !f.MayLookUp:
-		return unsafe("GRANT EXECUTE ON FUNCTION lumen_authenticate(bytea), lumen_key_used(text, text) TO lumen_app;",
-			"role %s may not look up API keys", role)
+		return unsafe("GRANT EXECUTE ON FUNCTION lumen_authenticate(bytea), lumen_key_used(text, text), lumen_token_signer(), lumen_token_keys(), lumen_authenticate_token(text, text, text) TO lumen_app;",
+			"role %s may not look up API keys and access tokens", role)
 	case f.Excess != nil:
 		return unsafe("REVOKE "+*f.Excess+" FROM PUBLIC, "+role+", lumen_app;",
 			"role %s has the privilege %s", role, *f.Excess)
@@ -107,11 +107,12 @@ SELECT me.rolname AS role, me.rolsuper AS superuser,
      ) AS o WHERE pg_has_role(me.oid, o.owner, 'MEMBER') ORDER BY 1 LIMIT 1) AS owned,
     EXISTS (SELECT FROM app WHERE pg_has_role(me.oid, app.oid, 'MEMBER')) AS member,
     EXISTS (SELECT FROM app WHERE pg_has_role(me.oid, app.oid, 'USAGE')) AS may_use,
-    COALESCE(has_function_privilege(me.oid, to_regprocedure('public.lumen_authenticate(bytea)'), 'EXECUTE')
-        AND has_function_privilege(me.oid, to_regprocedure('public.lumen_key_used(text, text)'), 'EXECUTE'), true) AS may_look_up,
+    COALESCE((SELECT bool_and(has_function_privilege(me.oid, to_regprocedure('public.' || f.name), 'EXECUTE')) FROM unnest(ARRAY[
+        'lumen_authenticate(bytea)', 'lumen_key_used(text, text)',
+        'lumen_token_signer()', 'lumen_token_keys()', 'lumen_authenticate_token(text, text, text)']) AS f (name)), true) AS may_look_up,
     (SELECT x.privilege FROM (
         SELECT p.name || ' ON ' || t.relname AS privilege FROM tables AS t, unnest('{SELECT,INSERT,UPDATE}'::text[]) AS p (name)
-        WHERE t.relname IN ('api_keys', 'merchants') AND has_any_column_privilege(me.oid, t.oid, p.name)
+        WHERE t.relname IN ('api_keys', 'merchants', 'token_keys') AND has_any_column_privilege(me.oid, t.oid, p.name)
         UNION ALL SELECT p.name || ' ON ' || t.relname FROM tables AS t, unnest('{TRUNCATE,DELETE}'::text[]) AS p (name)
         WHERE has_table_privilege(me.oid, t.oid, p.name)
      ) AS x ORDER BY 1 LIMIT 1) AS excess,

@@ -20,6 +20,7 @@ func checkRole(t *testing.T, url string) error {
 
 func TestCheckRole(t *testing.T) {
 	t.Parallel()
+	const mayLookUp = "GRANT EXECUTE ON FUNCTION lumen_authenticate(bytea), lumen_key_used(text, text), lumen_token_signer(), lumen_token_keys(), lumen_authenticate_token(text, text, text) TO lumen_app;"
 	const newLogin = "CREATE ROLE lumen_serve LOGIN PASSWORD '...' IN ROLE lumen_app; and name it in LUMEN_DATABASE_URL"
 
 	t.Run("passes for the plain role", func(t *testing.T) {
@@ -72,7 +73,13 @@ func TestCheckRole(t *testing.T) {
 		"a member that does not inherit": {attributes: "NOINHERIT IN ROLE lumen_app",
 			fault: `role "ROLE" is not a member of lumen_app`, mend: `REVOKE lumen_app FROM "ROLE"; ALTER ROLE "ROLE" INHERIT; GRANT lumen_app TO "ROLE";`},
 		"one that may not look up keys": {change: "REVOKE EXECUTE ON FUNCTION lumen_authenticate(bytea) FROM lumen_app",
-			fault: `role "ROLE" may not look up API keys`, mend: "GRANT EXECUTE ON FUNCTION lumen_authenticate(bytea), lumen_key_used(text, text) TO lumen_app;"},
+			fault: `role "ROLE" may not look up API keys and access tokens`, mend: mayLookUp},
+		"one that may not call lumen_token_signer": {change: "REVOKE EXECUTE ON FUNCTION lumen_token_signer() FROM lumen_app",
+			fault: `role "ROLE" may not look up API keys and access tokens`, mend: mayLookUp},
+		"one that may not call lumen_token_keys": {change: "REVOKE EXECUTE ON FUNCTION lumen_token_keys() FROM lumen_app",
+			fault: `role "ROLE" may not look up API keys and access tokens`, mend: mayLookUp},
+		"one that may not call lumen_authenticate_token": {change: "REVOKE EXECUTE ON FUNCTION lumen_authenticate_token(text, text, text) FROM lumen_app",
+			fault: `role "ROLE" may not look up API keys and access tokens`, mend: mayLookUp},
 		"row-level security off": {change: "ALTER TABLE customers DISABLE ROW LEVEL SECURITY",
 			fault: "row-level security is not enabled and forced on table customers", mend: "ALTER TABLE customers ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"},
 		"row-level security not forced": {change: "ALTER TABLE customers NO FORCE ROW LEVEL SECURITY",
@@ -82,14 +89,16 @@ func TestCheckRole(t *testing.T) {
 	}
 	// Privileges too many, to whomever they were granted.
 	for grant, privilege := range map[string]string{
-		"SELECT ON api_keys TO lumen_app":             "SELECT ON api_keys",
-		"SELECT (digest) ON api_keys TO PUBLIC":       "SELECT ON api_keys",
-		"INSERT ON api_keys TO lumen_app":             "INSERT ON api_keys",
-		"UPDATE (disabled_at) ON merchants TO PUBLIC": "UPDATE ON merchants",
-		"SELECT ON merchants TO lumen_app":            "SELECT ON merchants",
-		`TRUNCATE ON customers TO "ROLE"`:             "TRUNCATE ON customers",
-		"DELETE ON customers TO lumen_app":            "DELETE ON customers",
-		"DELETE ON lumen_migrations TO PUBLIC":        "DELETE ON lumen_migrations",
+		"SELECT ON api_keys TO lumen_app":              "SELECT ON api_keys",
+		"SELECT (digest) ON api_keys TO PUBLIC":        "SELECT ON api_keys",
+		"INSERT ON api_keys TO lumen_app":              "INSERT ON api_keys",
+		"SELECT (private_key) ON token_keys TO PUBLIC": "SELECT ON token_keys",
+		`UPDATE ON token_keys TO "ROLE"`:               "UPDATE ON token_keys",
+		"UPDATE (disabled_at) ON merchants TO PUBLIC":  "UPDATE ON merchants",
+		"SELECT ON merchants TO lumen_app":             "SELECT ON merchants",
+		`TRUNCATE ON customers TO "ROLE"`:              "TRUNCATE ON customers",
+		"DELETE ON customers TO lumen_app":             "DELETE ON customers",
+		"DELETE ON lumen_migrations TO PUBLIC":         "DELETE ON lumen_migrations",
 	} {
 		c := cases[""]
 		c.attributes, c.change = "IN ROLE lumen_app", "GRANT "+grant

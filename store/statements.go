@@ -10,7 +10,8 @@ import (
 // uniqueEmail is the index that holds I2 when two writers meet.
 const uniqueEmail = "customers_email_unique"
 
-// statements are the fixed ones, built once by Bun. In all of them $1 is the merchant and $2 the customer's id, or ids.
+// statements are the fixed ones, built once by Bun. In all of them $1 is the merchant, $2 the customer that the caller is
+// bound to, or empty, and $3 the customer's id, or ids.
 type statements struct {
 	get, getMany, create, update, delete string
 }
@@ -32,9 +33,9 @@ var written = func() []string {
 	return append(names, "email_key", "name_key")
 }()
 
-// The parameters after the merchant ($1) and the id ($2).
+// The parameters after the merchant ($1), the customer that the caller is bound to ($2), and the id ($3).
 var (
-	firstValue = 3
+	firstValue = 4
 	searchable = firstValue + len(written) // folded email, name and user id, three parameters
 	flag       = searchable + 3            // the dangerous flag
 	presence   = flag + 1                  // update only: whether each field was said
@@ -50,27 +51,31 @@ func buildStatements(db *bun.DB) statements {
 	live := "merchant_id = $1 AND deleted_at IS NULL"
 
 	selecting := func() *bun.SelectQuery {
-		return db.NewSelect().Model((*Customer)(nil)).Column(columns...).Where("c.merchant_id = $1").Where("c.deleted_at IS NULL")
+		return db.NewSelect().Model((*Customer)(nil)).Column(columns...).Where("c.merchant_id = $1").Where(bound("c.id")).Where("c.deleted_at IS NULL")
 	}
 	return statements{
-		get:     selecting().Where("c.id = $2").String(),
-		getMany: selecting().Where("c.id = ANY($2)").String(),
+		get:     selecting().Where("c.id = $3").String(),
+		getMany: selecting().Where("c.id = ANY($3)").String(),
 		create:  buildCreate(db).Returning(returning).String(),
-		update:  buildUpdate(db).Where(live).Where("c.id = $2").Returning(returning).String(),
+		update:  buildUpdate(db).Where(live).Where(bound("c.id")).Where("c.id = $3").Returning(returning).String(),
 		delete: db.NewUpdate().Model((*Customer)(nil)).
 			Set("(deleted_at, updated_at) = (SELECT t.now, t.now FROM (SELECT GREATEST(c.updated_at, " + now + ") AS now) AS t)").
-			Where(live).Where("c.id = $2").Returning(returning).String(),
+			Where(live).Where(bound("c.id")).Where("c.id = $3").Returning(returning).String(),
 	}
 }
+
+// bound keeps a caller who is bound to one customer to it.
+func bound(id string) string { return "($2::text = '' OR " + id + " = $2::text)" }
 
 // buildCreate inserts one row, unless the flag is not set and a live row holds the address.
 func buildCreate(db *bun.DB) *bun.InsertQuery {
 	row := db.NewSelect().
-		ColumnExpr("$1 AS merchant_id").ColumnExpr("$2 AS id").
+		ColumnExpr("$1 AS merchant_id").ColumnExpr("$3 AS id").
 		ColumnExpr(param(flag, "bool")+" AS email_shared").
 		ColumnExpr(searchKey(func(_ string, n int) string { return param(n, "text") })+" AS search_key").
 		ColumnExpr("clock.now AS created_at").ColumnExpr("clock.now AS updated_at").
 		TableExpr("(SELECT "+now+" AS now) AS clock").
+		Where(bound("$3")).
 		Where(param(flag, "bool")+" OR NOT EXISTS (?)", holders(db))
 	into := []string{"merchant_id", "id", "email_shared", "search_key", "created_at", "updated_at"}
 	for i, column := range written {
@@ -114,6 +119,7 @@ func buildUpdate(db *bun.DB) *bun.UpdateQuery {
 func holders(db *bun.DB) *bun.SelectQuery {
 	return db.NewSelect().TableExpr("customers AS holder").ColumnExpr("1").
 		Where("holder.merchant_id = $1").
+		Where(bound("holder.id")).
 		Where("holder.email_key = " + param(firstValue+len(fields), "text")).
 		Where("holder.deleted_at IS NULL")
 }

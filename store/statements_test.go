@@ -1,10 +1,13 @@
 package store
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
 )
 
 func TestNoNameSortsWithTheMissingOnes(t *testing.T) {
@@ -14,6 +17,20 @@ func TestNoNameSortsWithTheMissingOnes(t *testing.T) {
 		require.Greater(t, *nameKey(&name), "")
 	}
 	require.Nil(t, nameKey(nil))
+}
+
+// The lists are forbidden to who is bound to one customer. Were they not, they would hold no other.
+func TestSelectingIsBound(t *testing.T) {
+	t.Parallel()
+	s := scope{bun.NewDB(nil, pgdialect.New())}
+	query := func(customer string) string {
+		q, err := s.selecting(WithCredential(t.Context(), Credential{Merchant: Merchant{ID: "merchant_1"}, CustomerID: customer}), (*Customer)(nil))
+		require.NoError(t, err)
+		_, where, _ := strings.Cut(q.String(), " WHERE ")
+		return where
+	}
+	require.Equal(t, `(c.merchant_id = 'merchant_1')`, query(""))
+	require.Equal(t, `(c.merchant_id = 'merchant_1') AND (c.id = 'cust_1')`, query("cust_1"))
 }
 
 func TestParseTime(t *testing.T) {

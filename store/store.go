@@ -1,4 +1,4 @@
-// Package store is Lumen's domain and its Postgres: merchants, their API keys, and their customers.
+// Package store is Lumen's domain and its Postgres: merchants, their API keys and access tokens, and their customers.
 //
 // The rules, the validation and the errors live here, once; the doors only translate. The invariants:
 //
@@ -28,6 +28,8 @@ type Options struct {
 	MaxConnections int
 	// AcceptDemoKeys lets the keys of `lumen dev` in.
 	AcceptDemoKeys bool
+	// TokenSecret opens the keys that sign access tokens. Without it tokens are accepted, and none are minted.
+	TokenSecret TokenSecret
 }
 
 // DefaultMaxConnections is the size of the pool for customers.
@@ -40,6 +42,7 @@ const authConnections = 4
 type Store struct {
 	Customers     *Customers
 	Authenticator *Authenticator
+	Tokens        *Tokens
 
 	walled, plain *bun.DB
 }
@@ -58,7 +61,7 @@ func Open(url string, options Options) (*Store, error) {
 	config.RuntimeParams["statement_timeout"] = "5s"
 	config.RuntimeParams["lock_timeout"] = "2s"
 	config.RuntimeParams["idle_in_transaction_session_timeout"] = "10s"
-	walled := sql.OpenDB(wall.NewConnector(config, merchantFrom))
+	walled := sql.OpenDB(wall.NewConnector(config, scopeFrom))
 	walled.SetMaxOpenConns(options.MaxConnections)
 	walled.SetMaxIdleConns(options.MaxConnections)
 	plain := openPlain(config, authConnections)
@@ -66,6 +69,7 @@ func Open(url string, options Options) (*Store, error) {
 	s := &Store{walled: bun.NewDB(walled, pgdialect.New()), plain: plain}
 	s.Customers = NewCustomers(s.walled)
 	s.Authenticator = &Authenticator{db: plain, acceptDemo: options.AcceptDemoKeys}
+	s.Tokens = &Tokens{db: plain, secret: options.TokenSecret, customers: s.Customers}
 	return s, nil
 }
 
@@ -87,6 +91,7 @@ func (s *Store) Close() error {
 type Owner struct {
 	Merchants *Merchants
 	Keys      *Keys
+	TokenKeys *TokenKeys
 
 	db *bun.DB
 }
@@ -98,7 +103,7 @@ func OpenOwner(url string) (*Owner, error) {
 		return nil, err
 	}
 	db := openPlain(config, authConnections)
-	return &Owner{Merchants: &Merchants{db}, Keys: &Keys{db}, db: db}, nil
+	return &Owner{Merchants: &Merchants{db}, Keys: &Keys{db}, TokenKeys: &TokenKeys{db}, db: db}, nil
 }
 
 // Close ends all connections.

@@ -129,7 +129,11 @@ func prepare(ctx context.Context, postgres *embedded.Server) (*demo, error) {
 		return nil, err
 	}
 	plain.User = url.UserPassword("lumen_serve", password)
-	s, err := store.Open(plain.String(), store.Options{AcceptDemoKeys: true})
+	secret, err := keepTokenSecret(ctx, owner, filepath.Join(postgres.DataDir(), "token-secret"))
+	if err != nil {
+		return nil, err
+	}
+	s, err := store.Open(plain.String(), store.Options{AcceptDemoKeys: true, TokenSecret: secret})
 	if err != nil {
 		return nil, err
 	}
@@ -167,8 +171,49 @@ func (d *demo) sign(ctx context.Context, owner *store.Owner, file string) error 
 	if _, err := owner.Keys.Create(ctx, store.NewKey{MerchantID: d.merchant.ID, Name: "demo", Access: store.WriteAccess, Secret: d.secret}); err != nil {
 		return err
 	}
-	if err := os.WriteFile(file+".new", []byte(d.secret), 0o600); err != nil {
-		return fmt.Errorf("keep the demo key: %w", err)
+	return keep(file, string(d.secret))
+}
+
+// keepTokenSecret returns the secret in the file, or makes one, and sees to it that there is a key to sign access tokens with.
+// Keys that a secret which is gone has sealed are of no use to anybody.
+func keepTokenSecret(ctx context.Context, owner *store.Owner, file string) (store.TokenSecret, error) {
+	keys, err := owner.TokenKeys.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var secret store.TokenSecret
+	kept, err := os.ReadFile(file)
+	switch {
+	case err == nil:
+		if secret, err = store.ParseTokenSecret(string(kept)); err != nil {
+			return nil, fmt.Errorf("%s holds what is %w", file, err)
+		}
+	case errors.Is(err, os.ErrNotExist):
+		secret = store.NewTokenSecret()
+		for i, key := range keys {
+			if keys[i], err = owner.TokenKeys.Revoke(ctx, key.ID); err != nil {
+				return nil, err
+			}
+		}
+		if err := keep(file, secret.Text()); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, fmt.Errorf("read the token secret: %w", err)
+	}
+	for _, key := range keys {
+		if key.State == store.TokenKeySigning {
+			return secret, nil
+		}
+	}
+	_, err = owner.TokenKeys.Rotate(ctx, secret)
+	return secret, err
+}
+
+// keep writes a secret to a file that is there whole or not at all.
+func keep(file, secret string) error {
+	if err := os.WriteFile(file+".new", []byte(secret), 0o600); err != nil {
+		return fmt.Errorf("keep a secret: %w", err)
 	}
 	return os.Rename(file+".new", file)
 }

@@ -140,20 +140,63 @@ func TestDevKeepsDataAndKeyBetweenRuns(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 	require.True(t, strings.HasPrefix(r.APIKey, "lumen_sk_demo_"))
+	info, err = os.Stat(filepath.Join(dir, "token-secret"))
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	token := mintedAt(t, r)
 	require.NoError(t, first.cmd.Process.Signal(os.Interrupt))
 	require.NoError(t, first.wait(t))
 
 	second, again := launchDev(t, dir)
 	require.Equal(t, [2]string{r.MerchantID, r.APIKey}, [2]string{again.MerchantID, again.APIKey})
 	require.Len(t, customersOf(t, again, "?email=kept@example.com").Customers, 1)
+	status, body = fetch(t, "GET", again.RestURL+"?limit=1", token, "")
+	require.Equal(t, http.StatusOK, status, "a token outlives a restart: %s", body)
+	mintedAt(t, again)
 	require.NoError(t, second.cmd.Process.Signal(os.Interrupt))
 	require.NoError(t, second.wait(t))
 
 	_, anew := launchDev(t, dir, "--reset")
 	require.NotEqual(t, r.MerchantID, anew.MerchantID)
 	require.NotEqual(t, r.APIKey, anew.APIKey)
+	mintedAt(t, anew)
+	status, _ = fetch(t, "GET", anew.RestURL+"?limit=1", token, "")
+	require.Equal(t, http.StatusUnauthorized, status)
 	require.Empty(t, customersOf(t, anew, "?email=kept@example.com").Customers)
 	require.Len(t, customersOf(t, anew, "").Customers, len(samples)-1)
+}
+
+// mintedAt returns an access token of the demo merchant's.
+func mintedAt(t *testing.T, r ready) string {
+	t.Helper()
+	status, body := fetch(t, "POST", r.URL+"/api/access-tokens", r.APIKey, `{}`)
+	require.Equal(t, http.StatusCreated, status, body)
+	var minted struct{ AccessToken struct{ Token string } }
+	require.NoError(t, json.Unmarshal([]byte(body), &minted))
+	return minted.AccessToken.Token
+}
+
+func TestDevMakesATokenSecretWhenItsOwnIsGone(t *testing.T) {
+	t.Parallel()
+	dir := dataDir(t)
+	first, r := launchDev(t, dir)
+	token := mintedAt(t, r)
+	require.NoError(t, first.cmd.Process.Signal(os.Interrupt))
+	require.NoError(t, first.wait(t))
+	require.NoError(t, os.Remove(filepath.Join(dir, "token-secret")))
+
+	second, again := launchDev(t, dir)
+	mintedAt(t, again)
+	status, _ := fetch(t, "GET", again.RestURL+"?limit=1", token, "")
+	require.Equal(t, http.StatusUnauthorized, status)
+	require.NoError(t, second.cmd.Process.Signal(os.Interrupt))
+	require.NoError(t, second.wait(t))
+
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "token-secret"), []byte("hunter2"), 0o600))
+	third := launch(t, nil, "dev", "--addr", "127.0.0.1:0", "--data-dir", dir)
+	require.Error(t, third.wait(t))
+	require.Contains(t, third.stderr.String(), filepath.Join(dir, "token-secret")+" holds what is not the base64 of 32 bytes")
+	require.NotContains(t, third.stderr.String(), "hunter2")
 }
 
 func TestDevThatIsKilledLeavesNoPostgres(t *testing.T) {

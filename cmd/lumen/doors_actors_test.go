@@ -30,15 +30,12 @@ type call struct {
 }
 
 func restCall(method, path, body string, write bool) call {
-	c := call{name: method + " " + path, write: write, byID: strings.Contains(path, "{id}"), absent: restNoCustomer}
-	if write {
-		c.forbidden = restForbidden
-	}
+	c := call{name: method + " " + path, write: write, byID: strings.Contains(path+body, "{id}"), absent: restNoCustomer, forbidden: restForbidden}
 	if method == "HEAD" {
-		c.absent = ""
+		c.absent, c.forbidden = "", ""
 	}
 	c.send = func(d *doors, t testing.TB, key store.Secret, id string) reply {
-		return d.send(t, key, method, strings.Replace(path, "{id}", id, 1), strings.ReplaceAll(body, "{new}", fresh()))
+		return d.send(t, key, method, strings.Replace(path, "{id}", id, 1), strings.NewReplacer("{id}", id, "{new}", fresh()).Replace(body))
 	}
 	return c
 }
@@ -49,6 +46,9 @@ func graphqlCall(field, arguments, selection, absent string) call {
 	c := call{name: field, write: kind == "Mutation", byID: strings.Contains(arguments, "{id}")}
 	c.absent = `{"data":{"` + name + `":` + absent + `}}`
 	c.forbidden = `{"errors":[{"message":"This credential may not do that","path":["` + name + `"],"extensions":{"code":"FORBIDDEN"}}],"data":{"` + name + `":null}}`
+	if name == "customers" { // which is never null
+		c.forbidden = strings.Replace(c.forbidden, `{"customers":null}`, "null", 1)
+	}
 	c.send = func(d *doors, t testing.TB, key store.Secret, id string) reply {
 		call := strings.NewReplacer("{id}", id, "{new}", fresh()).Replace(arguments)
 		return d.graphql(t, key, strings.ToLower(kind)+"{"+name+call+selection+"}", nil)
@@ -61,6 +61,9 @@ func fresh() string { return strings.ToLower(string(store.NewSecret())[10:40]) +
 
 const notFoundPayload = `"userErrors":[{"code":"NOT_FOUND","field":["id"],"message":"Customer not found or access denied","reason":null}]}`
 
+// mints are the two calls that make an access token.
+var mints = []string{"POST /api/access-tokens", "Mutation.createAccessToken"}
+
 // calls are all that a caller can do. TestEveryOperationIsInTheMatrix holds it to that.
 var calls = []call{
 	restCall("GET", "/api/customers", "", false),
@@ -71,6 +74,7 @@ var calls = []call{
 	restCall("POST", "/api/customers/{id}", `{"name":"Changed","email":"{new}"}`, true),
 	restCall("PATCH", "/api/customers/{id}", `{"name":"Changed","email":"{new}"}`, true),
 	restCall("DELETE", "/api/customers/{id}", "", true),
+	restCall("POST", "/api/access-tokens", `{"customerId":"{id}","access":"write"}`, true),
 	graphqlCall("Query.customer", `(id:"{id}")`, allFields, `null`),
 	graphqlCall("Query.node", `(id:"{id}")`, `{id ...on Customer`+allFields+` ...on Merchant{called:name}}`, `null`),
 	graphqlCall("Query.nodes", `(ids:["{id}","{id}"])`, `{id ...on Customer`+allFields+` ...on Merchant{called:name}}`, `[null,null]`),
@@ -78,6 +82,8 @@ var calls = []call{
 	graphqlCall("Query.customers", `(first:250,filter:{includeDeleted:true})`, `{totalCount pageInfo{hasNextPage hasPreviousPage startCursor endCursor} edges{cursor node`+allFields+`} nodes{id}}`, ``),
 	graphqlCall("Mutation.createCustomer", `(input:{email:"{new}"})`, `{customer`+allFields+userErrorFields+`}`, ``),
 	graphqlCall("Mutation.updateCustomer", `(id:"{id}",input:{name:"Changed",email:"{new}"})`, `{customer`+allFields+userErrorFields+`}`, `{"customer":null,`+notFoundPayload),
+	graphqlCall("Mutation.createAccessToken", `(input:{customerId:"{id}",access:WRITE})`, `{accessToken{token access customerId expiresAt}`+userErrorFields+`}`,
+		`{"accessToken":null,`+strings.Replace(notFoundPayload, `["id"]`, `["input","customerId"]`, 1)),
 	graphqlCall("Mutation.deleteCustomer", `(id:"{id}")`, `{deletedCustomerId`+userErrorFields+`}`, `{"deletedCustomerId":null,`+notFoundPayload),
 }
 
@@ -117,7 +123,7 @@ func TestEveryOperationIsInTheMatrix(t *testing.T) {
 			}
 		}
 	}
-	require.Equal(t, 2, paths)
+	require.Equal(t, 3, paths)
 
 	var have []string
 	for _, c := range calls {
@@ -200,6 +206,9 @@ func TestActors(t *testing.T) {
 		}),
 		"disabled merchant's key": disabled.WriteKey,
 		"demo key":                key(store.NewDemoSecret(), func(store.Key) {}),
+	}
+	for name, token := range d.forgeries(t, a.Merchant, b.Merchant) {
+		nobodies[name] = token
 	}
 	for name, secret := range nobodies {
 		t.Run(name, func(t *testing.T) {
@@ -296,6 +305,8 @@ func TestActors(t *testing.T) {
 			switch {
 			case strings.HasPrefix(c.name, "DELETE"), strings.HasSuffix(c.name, "deleteCustomer"):
 				require.Equal(t, 404, d.send(t, a.WriteKey, "GET", "/api/customers/"+id, "").status)
+			case slices.Contains(mints, c.name):
+				require.Contains(t, r.body, `"customerId":"`+id+`"`)
 			case c.write && c.byID:
 				require.Contains(t, d.send(t, a.WriteKey, "GET", "/api/customers/"+id, "").body, `"name":"Changed"`)
 			}

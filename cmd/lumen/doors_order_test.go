@@ -44,7 +44,11 @@ func TestFirstFailureWins(t *testing.T) {
 	d := openDoors(t)
 	m := d.Merchant(t, "Order")
 	one := "/api/customers/" + d.create(t, m, `{"email":"one@example.com"}`)
-	d.create(t, m, `{"email":"two@example.com"}`)
+	two := "/api/customers/" + d.create(t, m, `{"email":"two@example.com"}`)
+	const tokens = "/api/access-tokens"
+	token := d.mint(t, m.WriteKey, `{"access":"write"}`)
+	bound := d.mint(t, m.WriteKey, `{"access":"write","customerId":"`+strings.TrimPrefix(one, "/api/customers/")+`"}`)
+	reader := d.mint(t, m.WriteKey, `{"customerId":"`+strings.TrimPrefix(one, "/api/customers/")+`"}`)
 	huge := strings.Repeat("x", 64<<10+1)
 	text := header("Content-Type", "text/plain")
 
@@ -81,6 +85,29 @@ func TestFirstFailureWins(t *testing.T) {
 		{"fields before existence", m.WriteKey, "POST", "/api/customers/cust_absent", `{"email":"bad"}`, nil, answer{400, restFaults("email INVALID_FORMAT")}},
 		{"fields before uniqueness", m.WriteKey, "POST", "/api/customers", `{"email":"one@example.com","taxId":5}`, nil, answer{400, restFaults("taxId WRONG_TYPE")}},
 		{"existence before uniqueness", m.WriteKey, "POST", "/api/customers/cust_absent", `{"email":"one@example.com"}`, nil, answer{404, restNoCustomer}},
+		{"method before credential, to mint", "", "GET", tokens, "", nil, answer{405, restNoMethod}},
+		{"credential before access, to mint", "lumen_sk_unknown", "POST", tokens, "{", text, answer{401, restNoAccess}},
+		{"access before media type, to mint", m.ReadKey, "POST", tokens, "{}", text, answer{403, restForbidden}},
+		{"access before size, to mint", token, "POST", tokens, huge, nil, answer{403, restForbidden}},
+		{"access before JSON, to mint", bound, "POST", tokens, "{", nil, answer{403, restForbidden}},
+		{"media type before size, to mint", m.WriteKey, "POST", tokens, huge, text, answer{415, restMediaType}},
+		{"size before JSON, to mint", m.WriteKey, "POST", tokens, huge, nil, answer{413, restTooLarge}},
+		{"JSON before fields, to mint", m.WriteKey, "POST", tokens, `{"expiresIn":0`, nil, answer{400, restBadJSON}},
+		{"fields before existence, to mint", m.WriteKey, "POST", tokens, `{"customerId":"cust_absent","expiresIn":0}`, nil, answer{400, restFaults("expiresIn INVALID_FORMAT")}},
+		{"existence comes last, to mint", m.WriteKey, "POST", tokens, `{"customerId":"cust_absent"}`, nil, answer{404, restNoCustomer}},
+		{"access before list parameters, bound", bound, "GET", "/api/customers?limit=0", "", nil, answer{403, restForbidden}},
+		{"access before media type, bound", bound, "POST", "/api/customers", "{}", text, answer{403, restForbidden}},
+		{"access before id, bound", bound, "DELETE", "/api/customers/bad", "", nil, answer{403, restForbidden}},
+		{"access before existence, bound", bound, "DELETE", two, "", nil, answer{403, restForbidden}},
+		{"access before id, bound to read", reader, "POST", "/api/customers/bad", "{}", nil, answer{403, restForbidden}},
+		{"access before JSON, bound to read", reader, "POST", one, "{", nil, answer{403, restForbidden}},
+		{"id before access to the email", bound, "POST", "/api/customers/bad", `{"email":"a@example.com"}`, nil, answer{400, restBadID}},
+		{"JSON before access to the email", bound, "POST", one, `{"email":"a@example.com"`, nil, answer{400, restBadJSON}},
+		{"access to the email before fields", bound, "POST", one, `{"email":"bad","name":5}`, nil, answer{403, restForbidden}},
+		{"access to the email before a missing email", bound, "POST", one, `{"email":null}`, nil, answer{403, restForbidden}},
+		{"access to the email before existence", bound, "POST", two, `{"email":"a@example.com"}`, nil, answer{403, restForbidden}},
+		{"access to the email before uniqueness", bound, "POST", one, `{"email":"two@example.com"}`, nil, answer{403, restForbidden}},
+		{"fields before existence, bound", bound, "POST", two, `{"name":5}`, nil, answer{400, restFaults("name WRONG_TYPE")}},
 		{"uniqueness comes last", m.WriteKey, "POST", one, `{"email":"two@example.com"}`, nil, answer{409, `{"error":"` + takenByAnother.text + `"}`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

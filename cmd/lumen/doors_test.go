@@ -22,19 +22,24 @@ import (
 type doors struct {
 	*storetest.Database
 	serverURLs
-	log *lockedBuffer
+	log    *lockedBuffer
+	secret store.TokenSecret // of the signing key that there is
 }
 
 // openDoors runs serve through the program's own entry until the test ends. Whatever the test does, the log must hold no
-// email address and no key, and nothing may have panicked.
+// email address, no key and no token, and nothing may have panicked.
 func openDoors(t *testing.T, args ...string) *doors {
 	t.Helper()
-	d := &doors{Database: storetest.New(t), log: new(lockedBuffer)}
+	d := &doors{Database: storetest.New(t), log: new(lockedBuffer), secret: store.NewTokenSecret()}
+	_, err := d.Owner(t).TokenKeys.Rotate(t.Context(), d.secret)
+	require.NoError(t, err)
 	d.serverURLs = d.serve(t, args...)
 	t.Cleanup(func() {
 		for line := range strings.Lines(d.log.String()) {
 			require.NotContains(t, line, "@")
 			require.NotContains(t, line, "lumen_sk_")
+			require.NotContains(t, line, "eyJ") // as every token begins
+			require.NotContains(t, line, d.secret.Text())
 			require.NotContains(t, line, `"msg":"panic"`)
 			if t.Failed() && strings.Contains(line, `"level":"ERROR"`) {
 				t.Log(strings.TrimSpace(line))
@@ -51,7 +56,7 @@ func (d *doors) serve(t *testing.T, args ...string) serverURLs {
 	out, in := io.Pipe()
 	ended := make(chan int, 1)
 	go func() {
-		ended <- run(ctx, append([]string{"serve", "--addr", "127.0.0.1:0", "--json", "--database-url", d.AppURL()}, args...), terminal{in, d.log})
+		ended <- run(ctx, append([]string{"serve", "--addr", "127.0.0.1:0", "--json", "--database-url", d.AppURL(), "--token-secret", d.secret.Text()}, args...), terminal{in, d.log})
 		_ = in.Close()
 	}()
 	t.Cleanup(func() {

@@ -29,6 +29,7 @@ type program struct {
 	Migrate  migrateCommand  `cmd:"" help:"Bring the database's schema up to date, or back."`
 	Merchant merchantCommand `cmd:"" help:"Manage merchants, the tenants of the service."`
 	Key      keyCommand      `cmd:"" help:"Manage the API keys of merchants."`
+	TokenKey tokenKeyCommand `cmd:"" help:"Manage the keys that sign access tokens."`
 }
 
 // terminal is where a command writes: results to out, everything else to err.

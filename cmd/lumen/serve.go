@@ -22,6 +22,7 @@ type serveCommand struct {
 	Introspection bool   `env:"LUMEN_INTROSPECTION" help:"Let GraphQL clients read the schema (${env})."`
 	LogFormat     string `env:"LUMEN_LOG_FORMAT" default:"json" placeholder:"json|text" help:"How the log on standard error is written, json or text (${env}). Default: ${default}."`
 	doorFlags
+	tokenSecretFlag
 	jsonFlag
 }
 
@@ -44,6 +45,10 @@ func (c serveCommand) Run(ctx context.Context, t terminal) error {
 	if err := s.CheckRole(checking); err != nil {
 		return fmt.Errorf("refusing to serve: %w", err)
 	}
+	unable := s.Tokens.CheckSigner(checking)
+	if unable != nil && !errors.Is(unable, store.ErrNoTokenKey) {
+		return fmt.Errorf("refusing to serve: %w", unable)
+	}
 	listener, err := net.Listen("tcp", c.Addr)
 	if err != nil {
 		return fmt.Errorf("LUMEN_ADDR: %w", err)
@@ -61,6 +66,9 @@ func (c serveCommand) Run(ctx context.Context, t terminal) error {
 	if !c.Introspection {
 		log.InfoContext(ctx, "introspection is off; LUMEN_INTROSPECTION=true or --introspection turns it on")
 	}
+	if unable != nil {
+		log.InfoContext(ctx, "no access tokens are made; LUMEN_TOKEN_SECRET or --token-secret, and lumen token-key rotate with the same, turn them on")
+	}
 	err = server.Serve(ctx, listener, server.NewHandler(s, options), log)
 	log.InfoContext(ctx, "stopped")
 	return err
@@ -72,9 +80,13 @@ func (c serveCommand) configure(logs io.Writer) (*store.Store, server.Options, e
 	options.Playground, options.GraphQL.Introspection = c.Playground, c.Introspection
 	faults := c.apply(&options)
 	var s *store.Store
+	secret, err := c.tokenSecret()
+	if err != nil {
+		faults = append(faults, err.Error())
+	}
 	if c.DatabaseURL == "" {
 		faults = append(faults, "LUMEN_DATABASE_URL is not set; set it to a URL like postgres://lumen_serve:password@host:5432/lumen")
-	} else if opened, err := store.Open(c.DatabaseURL, store.Options{}); err != nil {
+	} else if opened, err := store.Open(c.DatabaseURL, store.Options{TokenSecret: secret}); err != nil {
 		faults = append(faults, "LUMEN_DATABASE_URL is "+err.Error())
 	} else {
 		s = opened

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"lumen/store"
 	"lumen/store/storetest"
 )
 
@@ -39,7 +40,7 @@ func TestServeRefusesAnUnsafeDatabase(t *testing.T) {
 		"the owner":           {url: func(_ *testing.T, db *storetest.Database) string { return db.OwnerURL() }, says: []string{"mend it with: CREATE ROLE lumen_serve"}},
 		"RLS off":             {alter: "ALTER TABLE customers DISABLE ROW LEVEL SECURITY", says: []string{"row-level security is not enabled and forced on table customers", "mend it with: ALTER TABLE customers ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"}},
 		"FORCE off":           {alter: "ALTER TABLE customers NO FORCE ROW LEVEL SECURITY", says: []string{"row-level security is not enabled and forced on table customers", "mend it with: ALTER TABLE customers"}},
-		"a pending migration": {alter: "DELETE FROM lumen_migrations WHERE name LIKE '0002%'", says: []string{"1 of 2 migrations are pending; run: lumen migrate up"}},
+		"a pending migration": {alter: "DELETE FROM lumen_migrations WHERE name LIKE '0002%'", says: []string{"1 of 3 migrations are pending; run: lumen migrate up"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -64,7 +65,7 @@ func TestServeRefusesAnUnsafeDatabase(t *testing.T) {
 func TestServeRefusesAnEmptyDatabase(t *testing.T) {
 	t.Parallel()
 	line := refuses(t, "LUMEN_DATABASE_URL="+storetest.Empty(t).AppURL())
-	require.Equal(t, "lumen: refusing to serve: 2 of 2 migrations are pending; run: lumen migrate up\n", line)
+	require.Equal(t, "lumen: refusing to serve: 3 of 3 migrations are pending; run: lumen migrate up\n", line)
 }
 
 func TestServeReportsAllFaultsOfItsConfigurationAtOnce(t *testing.T) {
@@ -110,6 +111,52 @@ func TestServeHasTheDoorsAsTheyAreConfigured(t *testing.T) {
 	require.Contains(t, d.send(t, m.ReadKey, "POST", "/graphql", `{"documentId":"many","variables":{"ids":[`+strings.Repeat(`"cust_1",`, 20)+`"cust_2"]}}`).body, `"code":"LIMIT_EXCEEDED"`)
 	require.Contains(t, d.graphql(t, m.ReadKey, `{merchant{name}}`, nil).body, `"code":"DOCUMENT_NOT_TRUSTED"`)
 	require.Equal(t, 413, d.send(t, m.ReadKey, "POST", "/graphql", `{"documentId":"`+strings.Repeat("x", 300)+`"}`).status)
+}
+
+func TestServeAndTheTokenSecret(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	m := db.Merchant(t, "Acme")
+	secret := store.NewTokenSecret()
+	mint := func(t *testing.T, env ...string) (status int, log string) {
+		t.Helper()
+		p := launch(t, func(cmd *exec.Cmd) { cmd.Env = environment(append(env, "LUMEN_DATABASE_URL="+db.AppURL())...) }, "serve", "--addr", "127.0.0.1:0", "--json")
+		status, _ = fetch(t, "POST", p.ready(t).URL+"/api/access-tokens", string(m.WriteKey), `{}`)
+		return status, p.stderr.String()
+	}
+	const off = "no access tokens are made; LUMEN_TOKEN_SECRET or --token-secret, and lumen token-key rotate with the same, turn them on"
+
+	t.Run("one that is malformed is a fault like others, and is not printed", func(t *testing.T) {
+		line := refuses(t, "LUMEN_TOKEN_SECRET=hunter2hunter2", "LUMEN_LOG_FORMAT=xml", "LUMEN_DATABASE_URL="+db.AppURL())
+		require.Equal(t, "lumen: LUMEN_TOKEN_SECRET is not the base64 of 32 bytes; make one with: openssl rand -base64 32; LUMEN_LOG_FORMAT is neither json nor text\n", line)
+	})
+	t.Run("without one, and without a signing key, the log says how to turn tokens on", func(t *testing.T) {
+		for _, env := range [][]string{nil, {"LUMEN_TOKEN_SECRET="}, {"LUMEN_TOKEN_SECRET=" + secret.Text()}} {
+			status, log := mint(t, env...)
+			require.Equal(t, 403, status)
+			require.Contains(t, log, off)
+			require.NotContains(t, log, secret.Text())
+		}
+	})
+	_, err := db.Owner(t).TokenKeys.Rotate(t.Context(), secret)
+	require.NoError(t, err)
+	t.Run("with both they are on", func(t *testing.T) {
+		status, log := mint(t, "LUMEN_TOKEN_SECRET="+secret.Text())
+		require.Equal(t, 201, status)
+		require.NotContains(t, log, off)
+		require.NotContains(t, log, secret.Text())
+	})
+	t.Run("without one the signing key is left alone", func(t *testing.T) {
+		status, log := mint(t)
+		require.Equal(t, 403, status)
+		require.Contains(t, log, off)
+	})
+	t.Run("one that does not open the signing key is refused", func(t *testing.T) {
+		wrong := store.NewTokenSecret().Text()
+		line := refuses(t, "LUMEN_TOKEN_SECRET="+wrong, "LUMEN_DATABASE_URL="+db.AppURL())
+		require.Regexp(t, `^lumen: refusing to serve: the token secret does not open signing key token_key_[a-z0-9]{26}\n$`, line)
+		require.NotContains(t, line, wrong)
+	})
 }
 
 func TestServeDoesNotPrintThePasswordOfADatabaseItCannotReach(t *testing.T) {

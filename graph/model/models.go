@@ -13,6 +13,36 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 )
 
+// A credential for a browser or an app, for a short time. It takes the place of the API key in the `Authorization` header.
+type AccessToken struct {
+	// The token, a JWT. It is shown only this once.
+	Token string `json:"token"`
+	// What the token may do.
+	Access store.Access `json:"access"`
+	// The one customer that the token is bound to; null when it is bound to none.
+	CustomerID *string `json:"customerId,omitempty"`
+	// When the token stops working. It does so earlier when the API key that made it is revoked or expires.
+	ExpiresAt time.Time `json:"expiresAt"`
+}
+
+// What access token to make.
+type CreateAccessTokenInput struct {
+	// What the token may do.
+	Access *store.Access `json:"access,omitempty"`
+	// The one customer that the token reads and updates. Without it the token is for all customers of the merchant.
+	CustomerID *string `json:"customerId,omitempty"`
+	// How long the token works, in seconds. 1 to 3600.
+	ExpiresIn *int `json:"expiresIn,omitempty"`
+}
+
+// What came of making an access token.
+type CreateAccessTokenPayload struct {
+	// The new token; null when there are user errors.
+	AccessToken *AccessToken `json:"accessToken,omitempty"`
+	// What the caller can mend, one for each fault; empty on success.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // What a new customer is. Empty text counts as null.
 type CreateCustomerInput struct {
 	// The email address. Unique among the merchant's live customers, without regard to letter case. At most 254 octets.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -64,8 +65,11 @@ func UnmarshalBoolean(value any) (bool, error) {
 // MarshalInt writes an Int.
 func MarshalInt(n int) graphql.Marshaler { return graphql.MarshalInt(n) }
 
-// UnmarshalInt reads an Int, which is of 32 bits.
+// UnmarshalInt reads an Int, which is of 32 bits. A default of the schema comes as an int, all else as an int64.
 func UnmarshalInt(value any) (int, error) {
+	if fallback, ok := value.(int); ok {
+		value = int64(fallback)
+	}
 	n, ok := value.(int64)
 	if !ok || n < math.MinInt32 || n > math.MaxInt32 {
 		return 0, wrongType("Int")
@@ -123,4 +127,15 @@ func MarshalSortDirection(direction store.SortDirection) graphql.Marshaler {
 // UnmarshalSortDirection reads a SortDirection.
 func UnmarshalSortDirection(value any) (store.SortDirection, error) {
 	return enum("SortDirection", value, store.Ascending, store.Descending)
+}
+
+// MarshalAccess writes an Access.
+func MarshalAccess(access store.Access) graphql.Marshaler {
+	return graphql.MarshalString(strings.ToUpper(string(access)))
+}
+
+// UnmarshalAccess reads an Access.
+func UnmarshalAccess(value any) (store.Access, error) {
+	access, err := enum("Access", value, "READ", "WRITE")
+	return store.Access(strings.ToLower(access)), err
 }

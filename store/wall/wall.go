@@ -1,16 +1,17 @@
 // Package wall is a database/sql driver that cannot forget the merchant (I1).
 //
-// It wraps pgx. Every statement travels in one pipeline with the setting that row-level security reads, under a
+// It wraps pgx. Every statement travels in one pipeline with the settings that row-level security reads, under a
 // single Sync:
 //
-//	set_config('lumen.merchant_id', <merchant>, is_local => true)
+//	set_config('lumen.merchant_id', <merchant>, is_local => true), set_config('lumen.customer_id', <customer>, ...)
 //	[pg_advisory_xact_lock(...)]      when the context asks for it, see WithLock
 //	<the statement>
 //	Sync
 //
-// Postgres runs what stands before one Sync as one implicit transaction, so the setting ends with the statement it
-// was sent for: a connection that goes back to the pool carries no merchant, whatever happened on it. The merchant
-// is taken from the statement's context; without one the statement is refused and nothing is sent.
+// Postgres runs what stands before one Sync as one implicit transaction, so the settings end with the statement they
+// were sent for: a connection that goes back to the pool carries no merchant, whatever happened on it. The merchant, and
+// the one customer that the caller is bound to, if any, are taken from the statement's context; without a merchant the
+// statement is refused and nothing is sent.
 //
 // Success is Postgres's own word: rows end, and Exec returns, only after ReadyForQuery, that is after the commit.
 //
@@ -40,8 +41,8 @@ var (
 )
 
 const (
-	setMerchant = `SELECT set_config('lumen.merchant_id', $1, true)`
-	takeLock    = `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`
+	setScope = `SELECT set_config('lumen.merchant_id', $1, true), set_config('lumen.customer_id', $2, true)`
+	takeLock = `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`
 
 	// maxPrepared bounds the statements kept per connection. The store has about ten fixed ones; more means that
 	// somebody passes arguments to text that changes, which then runs unprepared instead of piling up.
@@ -53,14 +54,17 @@ const (
 
 // Connector opens connections that refuse to work without a merchant. It implements driver.Connector.
 type Connector struct {
-	config   *pgx.ConnConfig
-	merchant func(context.Context) (string, bool)
+	config *pgx.ConnConfig
+	scope  Scope
 }
 
-// NewConnector returns a Connector to the database of config. merchant reads the merchant's id from a statement's
-// context.
-func NewConnector(config *pgx.ConnConfig, merchant func(context.Context) (string, bool)) *Connector {
-	return &Connector{config: config, merchant: merchant}
+// Scope reads from a statement's context the merchant's id, "" when there is none, and the id of the one customer that
+// the caller is bound to, "" when it is bound to none.
+type Scope func(context.Context) (merchant, customer string)
+
+// NewConnector returns a Connector to the database of config, whose statements work in the scope.
+func NewConnector(config *pgx.ConnConfig, scope Scope) *Connector {
+	return &Connector{config: config, scope: scope}
 }
 
 // Connect implements driver.Connector.
@@ -71,12 +75,12 @@ func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 	}
 	opened := &conn{
 		pg:       pg,
-		merchant: c.merchant,
+		scope:    c.scope,
 		types:    pgtype.NewMap(),
 		prepared: make(map[string]*pgconn.StatementDescription),
 		usedAt:   time.Now(),
 	}
-	for _, sql := range []string{setMerchant, takeLock} {
+	for _, sql := range []string{setScope, takeLock} {
 		if _, err := opened.prepare(ctx, sql); err != nil {
 			_ = pg.Close(ctx)
 			return nil, err
@@ -106,7 +110,7 @@ func WithLock(ctx context.Context, key string) context.Context {
 // conn is one connection; database/sql never uses it from two goroutines at once.
 type conn struct {
 	pg       *pgconn.PgConn
-	merchant func(context.Context) (string, bool)
+	scope    Scope
 	types    *pgtype.Map
 	prepared map[string]*pgconn.StatementDescription
 	usedAt   time.Time
@@ -150,13 +154,13 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 // send puts the wall and the statement on the wire and returns the statement's result, not yet read. On an error the
 // pipeline is over and the connection either clean or marked broken.
 func (c *conn) send(ctx context.Context, query string, args []driver.NamedValue) (*pgconn.Pipeline, *pgconn.ResultReader, error) {
-	merchant, ok := c.merchant(ctx)
-	if !ok || merchant == "" {
+	merchant, customer := c.scope(ctx)
+	if merchant == "" {
 		return nil, nil, ErrNoMerchant
 	}
-	prelude := []statement{{setMerchant, merchant}}
+	prelude := []statement{{setScope, [][]byte{[]byte(merchant), []byte(customer)}}}
 	if key, ok := ctx.Value(lockKey{}).(string); ok {
-		prelude = append(prelude, statement{takeLock, key})
+		prelude = append(prelude, statement{takeLock, [][]byte{[]byte(key)}})
 	}
 	description, values, formats, err := c.bind(ctx, query, args)
 	if err != nil {
@@ -165,7 +169,7 @@ func (c *conn) send(ctx context.Context, query string, args []driver.NamedValue)
 
 	pipeline := c.pg.StartPipeline(ctx)
 	for _, s := range prelude {
-		pipeline.SendQueryStatement(c.prepared[s.sql], [][]byte{[]byte(s.arg)}, nil, nil)
+		pipeline.SendQueryStatement(c.prepared[s.sql], s.args, nil, nil)
 	}
 	if description != nil {
 		pipeline.SendQueryStatement(description, values, formats, binary)
@@ -192,8 +196,11 @@ func (c *conn) send(ctx context.Context, query string, args []driver.NamedValue)
 	return pipeline, result, nil
 }
 
-// statement is one step of the prelude: fixed text and its only argument.
-type statement struct{ sql, arg string }
+// statement is one step of the prelude: fixed text and its arguments.
+type statement struct {
+	sql  string
+	args [][]byte
+}
 
 // next returns the pipeline's next result.
 func next(pipeline *pgconn.Pipeline) (*pgconn.ResultReader, error) {

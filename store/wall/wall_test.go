@@ -47,9 +47,17 @@ func as(ctx context.Context, merchant string) context.Context {
 	return context.WithValue(ctx, merchantKey{}, merchant)
 }
 
-func merchantOf(ctx context.Context) (string, bool) {
-	merchant, ok := ctx.Value(merchantKey{}).(string)
-	return merchant, ok
+type customerKey struct{}
+
+// bound returns ctx for a caller who is bound to one customer.
+func bound(ctx context.Context, customer string) context.Context {
+	return context.WithValue(ctx, customerKey{}, customer)
+}
+
+func scopeOf(ctx context.Context) (merchant, customer string) {
+	merchant, _ = ctx.Value(merchantKey{}).(string)
+	customer, _ = ctx.Value(customerKey{}).(string)
+	return merchant, customer
 }
 
 // setup returns a database in which three merchants hold three customers each.
@@ -107,7 +115,7 @@ func open(t *testing.T, db *storetest.Database, connections int) *pool {
 		p.newest.Store(pg)
 		return nil
 	}
-	p.DB = sql.OpenDB(wall.NewConnector(config, merchantOf))
+	p.DB = sql.OpenDB(wall.NewConnector(config, scopeOf))
 	p.SetMaxOpenConns(connections)
 	p.SetMaxIdleConns(connections)
 	t.Cleanup(func() { require.NoError(t, p.Close()) })
@@ -115,7 +123,7 @@ func open(t *testing.T, db *storetest.Database, connections int) *pool {
 }
 
 // residue is what a connection still carries between two statements.
-type residue struct{ Setting, Locks, Rows, InTransaction string }
+type residue struct{ Setting, Binding, Locks, Rows, InTransaction string }
 
 // residue looks at the only connection of the pool, under the wall, while nobody else can use it.
 func (p *pool) residue(t *testing.T) residue {
@@ -126,15 +134,15 @@ func (p *pool) residue(t *testing.T) residue {
 	pg := p.newest.Load()
 	status := string(pg.TxStatus())
 	results, err := pg.Exec(t.Context(), `
-		SELECT COALESCE(current_setting('lumen.merchant_id', true), ''),
+		SELECT COALESCE(current_setting('lumen.merchant_id', true), ''), COALESCE(current_setting('lumen.customer_id', true), ''),
 		       (SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'),
 		       (SELECT count(*) FROM customers)`).ReadAll()
 	require.NoError(t, err)
 	row := results[0].Rows[0]
-	return residue{string(row[0]), string(row[1]), string(row[2]), status}
+	return residue{string(row[0]), string(row[1]), string(row[2]), string(row[3]), status}
 }
 
-var clean = residue{Setting: "", Locks: "0", Rows: "0", InTransaction: "I"}
+var clean = residue{Setting: "", Binding: "", Locks: "0", Rows: "0", InTransaction: "I"}
 
 const everything = `SELECT merchant_id, current_setting('lumen.merchant_id') FROM customers`
 
@@ -158,6 +166,15 @@ func seen(ctx context.Context, db interface {
 }
 
 func own(merchant string) []string { return slices.Repeat([]string{merchant}, 6) }
+
+// ownOf is what everything yields in this context.
+func ownOf(ctx context.Context) []string {
+	merchant, customer := scopeOf(ctx)
+	if customer != "" {
+		return own(merchant)[:2]
+	}
+	return own(merchant)
+}
 
 func TestNoMerchant(t *testing.T) {
 	t.Parallel()
@@ -290,7 +307,7 @@ func TestNothingIsLeft(t *testing.T) {
 		"rows read to the end": func(ctx context.Context, t *testing.T, p *pool) {
 			got, err := seen(ctx, p, everything)
 			require.NoError(t, err)
-			require.Equal(t, own(m1), got)
+			require.Equal(t, ownOf(ctx), got)
 		},
 		"an exec": func(ctx context.Context, t *testing.T, p *pool) {
 			_, err := p.ExecContext(ctx, "UPDATE customers SET name = 'Ann' WHERE id = $1", "cust_1")
@@ -384,22 +401,26 @@ func TestNothingIsLeft(t *testing.T) {
 		},
 	}
 	for name, ending := range endings {
-		t.Run("after "+name, func(t *testing.T) {
-			t.Parallel()
-			p := open(t, db, 1)
-			_, err := seen(as(t.Context(), m3), p, everything) // so that there is a connection
-			require.NoError(t, err)
+		for whose, customer := range map[string]string{"": "", " of a bound caller's": "cust_1"} {
+			t.Run("after "+name+whose, func(t *testing.T) {
+				t.Parallel()
+				p := open(t, db, 1)
+				_, err := seen(as(t.Context(), m3), p, everything) // so that there is a connection
+				require.NoError(t, err)
 
-			ending(as(t.Context(), m1), t, p)
+				ending(bound(as(t.Context(), m1), customer), t, p)
 
-			require.Equal(t, clean, p.residue(t))
-			got, err := seen(as(t.Context(), m2), p, everything)
-			require.NoError(t, err)
-			require.Equal(t, own(m2), got)
-			_, err = seen(t.Context(), p, everything)
-			require.ErrorIs(t, err, wall.ErrNoMerchant)
-			require.Equal(t, clean, p.residue(t))
-		})
+				require.Equal(t, clean, p.residue(t))
+				for _, merchant := range []string{m1, m2} { // the same one, now not bound, and another
+					got, err := seen(as(t.Context(), merchant), p, everything)
+					require.NoError(t, err)
+					require.Equal(t, own(merchant), got)
+				}
+				_, err = seen(t.Context(), p, everything)
+				require.ErrorIs(t, err, wall.ErrNoMerchant)
+				require.Equal(t, clean, p.residue(t))
+			})
+		}
 	}
 
 	t.Run("and while a statement runs it is there", func(t *testing.T) {
@@ -408,6 +429,49 @@ func TestNothingIsLeft(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, own(m1), got)
 	})
+}
+
+// A caller who is bound to one customer has no other, whatever the statement says, and the policy says so.
+func TestBoundToOneCustomer(t *testing.T) {
+	t.Parallel()
+	db := setup(t)
+	held, bare := open(t, db, 1), open(t, setupWithoutRowSecurity(t), 1)
+	const (
+		insert = `INSERT INTO customers (merchant_id, id, email, email_key, email_shared, search_key, created_at, updated_at)
+			VALUES ('merchant_1', $1, 'n', 'n', false, '', now(), now()) RETURNING merchant_id, id`
+		read   = `SELECT id, current_setting('lumen.customer_id') FROM customers WHERE merchant_id = 'merchant_1' ORDER BY id`
+		update = `UPDATE customers SET name = 'Bea' WHERE merchant_id = 'merchant_1' AND id <> $1 RETURNING id, name`
+	)
+	for customer, want := range map[string][]string{
+		"cust_1": {"cust_1", "cust_1"}, "cust_3": {"cust_3", "cust_3"}, "cust_4": nil, "": {"cust_1", "", "cust_2", "", "cust_3", ""},
+	} {
+		got, err := seen(bound(as(t.Context(), m1), customer), held, read)
+		require.NoError(t, err)
+		require.Equal(t, want, got, customer)
+	}
+	ctx := bound(as(t.Context(), m1), "cust_1")
+	got, err := seen(ctx, held, update, "cust_1")
+	require.NoError(t, err)
+	require.Empty(t, got)
+	_, err = seen(ctx, held, insert, "cust_9")
+	require.ErrorContains(t, err, "42501")
+
+	// The policy is what held it.
+	got, err = seen(ctx, bare, read)
+	require.NoError(t, err)
+	require.Len(t, got, 6)
+	got, err = seen(ctx, bare, update, "cust_1")
+	require.NoError(t, err)
+	require.Len(t, got, 4)
+	_, err = seen(ctx, bare, insert, "cust_9")
+	require.NoError(t, err)
+}
+
+func setupWithoutRowSecurity(t *testing.T) *storetest.Database {
+	t.Helper()
+	db := setup(t)
+	change(t, db, "ALTER TABLE customers DISABLE ROW LEVEL SECURITY")
+	return db
 }
 
 func TestMerchantsTakeTurnsOnOneConnection(t *testing.T) {
@@ -422,6 +486,9 @@ func TestMerchantsTakeTurnsOnOneConnection(t *testing.T) {
 		merchant := []string{m1, m2}[who]
 		for range rounds {
 			ctx, cancel := as(t.Context(), merchant), context.CancelFunc(func() {})
+			if random.IntN(3) == 0 {
+				ctx = bound(ctx, "cust_3")
+			}
 			if random.IntN(4) == 0 {
 				ctx, cancel = context.WithTimeout(ctx, time.Duration(random.IntN(1200))*time.Microsecond)
 			}
@@ -433,6 +500,9 @@ func TestMerchantsTakeTurnsOnOneConnection(t *testing.T) {
 			switch random.IntN(6) {
 			case 0:
 				got, err = seen(ctx, p, everything)
+				if err == nil && !slices.Equal(got, ownOf(ctx)) {
+					faults <- fmt.Sprintf("%s, bound or not, saw %v", merchant, got)
+				}
 			case 1:
 				got, err = seen(ctx, p, everything+" WHERE id >= $1", "cust_2")
 			case 2:
@@ -816,7 +886,7 @@ func TestPool(t *testing.T) {
 		t.Parallel()
 		config, err := pgx.ParseConfig(db.URLFor("lumen_test_nobody", "wrong"))
 		require.NoError(t, err)
-		p := sql.OpenDB(wall.NewConnector(config, merchantOf))
+		p := sql.OpenDB(wall.NewConnector(config, scopeOf))
 		defer func() { require.NoError(t, p.Close()) }()
 		_, err = seen(as(t.Context(), m1), p, everything)
 		var refused *pgconn.ConnectError

@@ -9,7 +9,7 @@ import (
 )
 
 // Authenticate returns how both doors learn whom a request comes from: its one Authorization header, Bearer and a
-// merchant's API key. Anything else is store.Unauthenticated.
+// merchant's API key or an access token. Anything else is store.Unauthenticated.
 func Authenticate(authenticator *store.Authenticator) func(*http.Request) (context.Context, error) {
 	return func(r *http.Request) (context.Context, error) {
 		headers := r.Header.Values("Authorization")

@@ -42,12 +42,13 @@ type Options struct {
 // NewHandler returns all that a Lumen server answers.
 func NewHandler(s *store.Store, options Options) http.Handler {
 	authenticate := Authenticate(s.Authenticator)
-	restDoor := rest.NewHandler(s.Customers, authenticate, options.Log)
+	restDoor := rest.NewHandler(s.Customers, s.Tokens, authenticate, options.Log)
 
 	mux := http.NewServeMux()
 	mux.Handle("/", crossOrigin(options, restDoor)) // also says 404 for everything else
+	mux.Handle(jwksPath, rest.NewJWKS(s.Tokens, options.Log))
 	options.GraphQL.RequestID, options.GraphQL.Log = RequestID, options.Log
-	mux.Handle("/graphql", crossOrigin(options, graph.NewHandler(s.Customers, authenticate, options.GraphQL)))
+	mux.Handle("/graphql", crossOrigin(options, graph.NewHandler(s.Customers, s.Tokens, authenticate, options.GraphQL)))
 	pages := pages(options, restDoor)
 	mux.Handle("/{$}", pages)
 	mux.Handle(landing.AssetsPath, pages)
@@ -68,6 +69,9 @@ func NewHandler(s *store.Store, options Options) http.Handler {
 	}
 	return observe(options.Log, survive(options.Log, neverCached(compress(handler))))
 }
+
+// jwksPath leads to the public keys that verify access tokens.
+const jwksPath = "/.well-known/jwks.json"
 
 // docsPaths lead to the REST reference.
 var docsPaths = []string{"/docs", "/docs/", "/openapi.yaml", "/openapi.json"}
@@ -169,7 +173,7 @@ func loopbackOnly(next http.Handler) http.Handler {
 // route names what a path leads to, for the log: never an id.
 func route(p string) string {
 	switch {
-	case p == "/", p == playground.Path, p == "/graphql", p == "/api/customers", p == "/docs", p == "/openapi.yaml", p == "/openapi.json":
+	case p == "/", p == playground.Path, p == "/graphql", p == "/api/customers", p == "/api/access-tokens", p == jwksPath, p == "/docs", p == "/openapi.yaml", p == "/openapi.json":
 		return p
 	case strings.HasPrefix(p, playground.Path+"/"):
 		return playground.Path + "/{file}"

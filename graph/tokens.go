@@ -1,0 +1,21 @@
+package graph
+
+import (
+	"lumen/graph/model"
+	"lumen/store"
+)
+
+// minting is the input in the store's words.
+func minting(in model.CreateAccessTokenInput) store.TokenInput {
+	return store.TokenInput{Access: in.Access, CustomerID: in.CustomerID, ExpiresIn: in.ExpiresIn}
+}
+
+// accessToken is the token in the graph's words; nil for none. This is where it is shown.
+func accessToken(minted *store.AccessToken) *model.AccessToken {
+	if minted == nil {
+		return nil
+	}
+	return &model.AccessToken{
+		Token: string(minted.Token), Access: minted.Access, CustomerID: minted.CustomerID, ExpiresAt: minted.ExpiresAt,
+	}
+}

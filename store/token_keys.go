@@ -1,0 +1,194 @@
+package store
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/uptrace/bun"
+)
+
+// TokenSecret seals the private keys that sign access tokens. The database never sees it.
+type TokenSecret []byte
+
+// tokenSecretSize is that of a key of AES-256, in bytes.
+const tokenSecretSize = 32
+
+// NewTokenSecret returns a fresh secret.
+func NewTokenSecret() TokenSecret {
+	secret := make(TokenSecret, tokenSecretSize)
+	_, _ = rand.Read(secret) // never fails: it ends the program instead
+	return secret
+}
+
+// ParseTokenSecret reads what Text writes: the base64 of 32 bytes. Its error never repeats the text.
+func ParseTokenSecret(text string) (TokenSecret, error) {
+	secret, err := base64.StdEncoding.Strict().DecodeString(text)
+	if err != nil || len(secret) != tokenSecretSize {
+		return nil, fmt.Errorf("not the base64 of %d bytes; make one with: openssl rand -base64 32", tokenSecretSize)
+	}
+	return secret, nil
+}
+
+// Text returns the secret in base64, for who means to keep it.
+func (s TokenSecret) Text() string { return base64.StdEncoding.EncodeToString(s) }
+
+// String hides the secret, so that no log can hold it by accident.
+func (s TokenSecret) String() string { return "***" }
+
+// GoString hides the secret from %#v.
+func (s TokenSecret) GoString() string { return s.String() }
+
+// LogValue hides the secret from slog.
+func (s TokenSecret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// MarshalText hides the secret from JSON.
+func (s TokenSecret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// seal returns the private key as it is stored: a nonce, then its seed under AES-256-GCM. The key's id is authenticated
+// with it, so that no key can take another's place.
+func (s TokenSecret) seal(id string, key ed25519.PrivateKey) ([]byte, error) {
+	sealer, err := s.sealer()
+	if err != nil {
+		return nil, err
+	}
+	return sealer.Seal(nil, nil, key.Seed(), []byte(id)), nil
+}
+
+// open undoes seal.
+func (s TokenSecret) open(id string, sealed []byte) (ed25519.PrivateKey, error) {
+	sealer, err := s.sealer()
+	if err != nil {
+		return nil, err
+	}
+	seed, err := sealer.Open(nil, nil, sealed, []byte(id))
+	if err != nil || len(seed) != ed25519.SeedSize {
+		return nil, fmt.Errorf("the token secret does not open signing key %s", id)
+	}
+	return ed25519.NewKeyFromSeed(seed), nil
+}
+
+func (s TokenSecret) sealer() (cipher.AEAD, error) {
+	block, err := aes.NewCipher(s)
+	if err != nil {
+		return nil, errors.New("there is no token secret")
+	}
+	return cipher.NewGCMWithRandomNonce(block)
+}
+
+// TokenKey is a key that signs access tokens, without the key itself.
+type TokenKey struct {
+	bun.BaseModel `bun:"table:token_keys,alias:t"`
+
+	ID        string        `bun:"id,pk" json:"id"`
+	CreatedAt time.Time     `bun:"created_at" json:"createdAt"`
+	SignsFrom time.Time     `bun:"signs_from" json:"signsFrom"`
+	RevokedAt *time.Time    `bun:"revoked_at" json:"revokedAt"`
+	State     TokenKeyState `bun:"state,scanonly" json:"state"`
+}
+
+// TokenKeyState is what a signing key does.
+type TokenKeyState string
+
+// The states, in the order of a key's life.
+const (
+	TokenKeyWaiting   TokenKeyState = "waiting"   // published, and will sign
+	TokenKeySigning   TokenKeyState = "signing"   // the one that signs
+	TokenKeyVerifying TokenKeyState = "verifying" // followed by another; the tokens that it signed are still good
+	TokenKeyRetired   TokenKeyState = "retired"   // every token that it signed has expired
+	TokenKeyRevoked   TokenKeyState = "revoked"   // no token that it signed is good
+)
+
+// tokenKeyState is the column for State.
+const tokenKeyState = `CASE WHEN t.revoked_at IS NOT NULL THEN 'revoked'
+	WHEN t.signs_from > clock_timestamp() THEN 'waiting'
+	WHEN t.id IN (SELECT key_id FROM lumen_token_signer()) THEN 'signing'
+	WHEN t.id IN (SELECT key_id FROM lumen_token_keys()) THEN 'verifying'
+	ELSE 'retired' END AS state`
+
+// TokenKeys are managed by the operator, with the owner's connection.
+type TokenKeys struct{ db *bun.DB }
+
+// Rotate adds a signing key, sealed with the secret. It is published at once and signs five minutes later, so that those
+// who keep a copy of the public keys know it by then; at once when no other key signs. The key before it goes on to
+// verify the tokens that it signed until the last of them has expired. A secret that does not open the key that signs
+// now, or the one that is about to, is refused: the service has only one.
+func (k *TokenKeys) Rotate(ctx context.Context, secret TokenSecret) (TokenKey, error) {
+	var present []struct {
+		ID         string
+		PrivateKey []byte
+	}
+	err := k.db.NewSelect().Table("token_keys").Column("id", "private_key").Where("revoked_at IS NULL").
+		Where("signs_from > clock_timestamp() OR id IN (SELECT key_id FROM lumen_token_signer())").Scan(ctx, &present)
+	if err != nil {
+		return TokenKey{}, fmt.Errorf("rotate token keys: %w", err)
+	}
+	for _, key := range present {
+		if _, err := secret.open(key.ID, key.PrivateKey); err != nil {
+			return TokenKey{}, fmt.Errorf("%w; use the service's secret, or revoke that key", err)
+		}
+	}
+
+	id, err := newID(tokenKeyPrefix)
+	if err != nil {
+		return TokenKey{}, err
+	}
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		return TokenKey{}, fmt.Errorf("rotate token keys: %w", err)
+	}
+	sealed, err := secret.seal(id, private)
+	if err != nil {
+		return TokenKey{}, fmt.Errorf("rotate token keys: %w", err)
+	}
+	_, err = k.db.NewInsert().Model(&TokenKey{ID: id}).ExcludeColumn("created_at", "revoked_at").
+		Value("public_key", "?", []byte(public)).Value("private_key", "?", sealed).
+		Value("signs_from", "date_trunc('milliseconds', clock_timestamp()) + CASE WHEN EXISTS (SELECT FROM lumen_token_signer()) THEN interval '5 minutes' ELSE interval '0' END").
+		Exec(ctx)
+	if err != nil {
+		return TokenKey{}, fmt.Errorf("rotate token keys: %w", err)
+	}
+	return k.get(ctx, id)
+}
+
+// List returns all signing keys in the order in which they sign, retired and revoked ones included.
+func (k *TokenKeys) List(ctx context.Context) ([]TokenKey, error) {
+	keys := []TokenKey{}
+	if err := k.selecting(&keys).Order("t.signs_from", "t.id").Scan(ctx); err != nil {
+		return nil, fmt.Errorf("list token keys: %w", err)
+	}
+	return keys, nil
+}
+
+// Revoke makes a signing key, and every token that it signed, stop working. It returns the key as it now is; revoking twice
+// changes nothing. When it was the one that signed, the one before it signs again, if there is one.
+func (k *TokenKeys) Revoke(ctx context.Context, id string) (TokenKey, error) {
+	result, err := k.db.NewUpdate().Model((*TokenKey)(nil)).
+		Set("revoked_at = COALESCE(revoked_at, date_trunc('milliseconds', clock_timestamp()))").Where("id = ?", id).Exec(ctx)
+	if err != nil {
+		return TokenKey{}, fmt.Errorf("revoke token key: %w", err)
+	}
+	if n, _ := result.RowsAffected(); n == 0 {
+		return TokenKey{}, fmt.Errorf("there is no token key %q", id)
+	}
+	return k.get(ctx, id)
+}
+
+func (k *TokenKeys) get(ctx context.Context, id string) (TokenKey, error) {
+	var key TokenKey
+	if err := k.selecting(&key).Where("t.id = ?", id).Scan(ctx); err != nil {
+		return TokenKey{}, fmt.Errorf("read token key: %w", err)
+	}
+	return key, nil
+}
+
+func (k *TokenKeys) selecting(model any) *bun.SelectQuery {
+	return k.db.NewSelect().Model(model).Column("id", "created_at", "signs_from", "revoked_at").ColumnExpr(tokenKeyState)
+}

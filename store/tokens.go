@@ -1,0 +1,336 @@
+package store
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+	"github.com/uptrace/bun"
+)
+
+// Token is an access token as its holder presents it: a JWT by the profile of RFC 9068.
+type Token string
+
+// String hides the token, so that no log can hold it by accident.
+func (t Token) String() string { return "***" }
+
+// GoString hides the token from %#v.
+func (t Token) GoString() string { return t.String() }
+
+// LogValue hides the token from slog.
+func (t Token) LogValue() slog.Value { return slog.StringValue(t.String()) }
+
+// MarshalText hides the token from JSON. Who means to show it converts it to a string.
+func (t Token) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// AccessToken is what was minted. It is stored nowhere.
+type AccessToken struct {
+	Token      Token
+	Access     Access
+	CustomerID *string // nil when it is bound to none
+	ExpiresAt  time.Time
+}
+
+// Lifetimes of access tokens, in seconds.
+const (
+	DefaultTokenLifetime = 900
+	MaxTokenLifetime     = 3600
+)
+
+// TokenInput is what a caller says of a token to mint; nil means the default.
+type TokenInput struct {
+	Access     *Access // read
+	CustomerID *string // none: the token is for all of the merchant's customers
+	ExpiresIn  *int    // DefaultTokenLifetime
+
+	// WrongType names the fields whose value a door could not read as their type.
+	WrongType []string
+}
+
+// TokenFieldNames are the documented names of the input's fields, in the documented order.
+var TokenFieldNames = []string{"access", "customerId", "expiresIn"}
+
+// normalize returns the input with its defaults, or all its faults. An empty customer's id is one: it must not be taken
+// for none.
+func (in TokenInput) normalize() (TokenInput, error) {
+	access, expiresIn := ReadAccess, DefaultTokenLifetime
+	if in.Access == nil {
+		in.Access = &access
+	}
+	if in.ExpiresIn == nil {
+		in.ExpiresIn = &expiresIn
+	}
+	malformed := map[string]bool{
+		"access":     *in.Access != ReadAccess && *in.Access != WriteAccess,
+		"customerId": in.CustomerID != nil && !IsCustomerID(*in.CustomerID),
+		"expiresIn":  *in.ExpiresIn < 1 || *in.ExpiresIn > MaxTokenLifetime,
+	}
+	for _, name := range in.WrongType {
+		malformed[name] = false
+	}
+	var faults []Fault
+	for _, name := range TokenFieldNames {
+		switch {
+		case malformed[name]:
+			faults = append(faults, NewFault(name, InvalidFormat))
+		case slices.Contains(in.WrongType, name):
+			faults = append(faults, NewFault(name, WrongType))
+		}
+	}
+	return in, Invalid(faults...)
+}
+
+// The values that every token shares.
+const (
+	tokenIssuer   = "lumen"
+	tokenAudience = "lumen"
+	tokenType     = "at+jwt" // RFC 9068, 2.1
+
+	// maxTokenLength bounds what is parsed, in bytes. A token of ours has about 600.
+	maxTokenLength = 2 << 10
+)
+
+// scopes are how a token names what it may do.
+var scopes = map[Access]string{ReadAccess: "read", WriteAccess: "read write"}
+
+// claims are what a token says (RFC 9068, 2.2, and two of Lumen's own).
+type claims struct {
+	jwt.Claims
+	ClientID   string  `json:"client_id"` // the API key that minted it
+	MerchantID string  `json:"merchant_id"`
+	Scope      string  `json:"scope"`
+	CustomerID *string `json:"customer_id,omitempty"`
+}
+
+// Tokens mints access tokens, and tells which keys verify them.
+type Tokens struct {
+	db        *bun.DB
+	secret    TokenSecret
+	customers *Customers
+}
+
+// Create mints a token in the name of the API key that ctx carries. Forbidden when that may not, or when the service has no
+// key to sign with; InvalidInput tells what is wrong with the input; NotFound that the customer is not one of the
+// merchant's live ones. Nothing is stored: the token works until it expires, its API key or its signing key is revoked,
+// or the merchant is disabled.
+func (t *Tokens) Create(ctx context.Context, in TokenInput) (*AccessToken, error) {
+	if err := t.Authorize(ctx); err != nil {
+		return nil, err
+	}
+	signer, err := t.signer(ctx)
+	if err != nil {
+		return nil, failed("create access token", err)
+	}
+	if signer == nil {
+		return nil, NewError(Forbidden)
+	}
+	if in, err = in.normalize(); err != nil {
+		return nil, err
+	}
+	credential, _ := CredentialFrom(ctx)
+	subject := credential.Merchant.ID
+	if in.CustomerID != nil {
+		if _, err := t.customers.Get(ctx, *in.CustomerID); err != nil {
+			return nil, err
+		}
+		subject = *in.CustomerID
+	}
+	issued := signer.now.Truncate(time.Second) // what a JWT can say
+	expires := issued.Add(time.Duration(*in.ExpiresIn) * time.Second)
+	token, err := signer.sign(claims{
+		Claims: jwt.Claims{
+			Issuer: tokenIssuer, Audience: jwt.Audience{tokenAudience}, Subject: subject, ID: rand.Text(),
+			IssuedAt: jwt.NewNumericDate(issued), Expiry: jwt.NewNumericDate(expires),
+		},
+		ClientID: credential.KeyID, MerchantID: credential.Merchant.ID, Scope: scopes[*in.Access], CustomerID: in.CustomerID,
+	})
+	if err != nil {
+		return nil, failed("create access token", err)
+	}
+	return &AccessToken{Token: token, Access: *in.Access, CustomerID: in.CustomerID, ExpiresAt: expires}, nil
+}
+
+// Authorize returns what Create would refuse the credential with, before anything is looked up: a door asks before it reads
+// a body.
+func (t *Tokens) Authorize(ctx context.Context) error {
+	if err := Authorize(ctx, ToMint); err != nil {
+		return err
+	}
+	if len(t.secret) == 0 {
+		return NewError(Forbidden)
+	}
+	return nil
+}
+
+// ErrNoTokenKey is what CheckSigner returns when nothing signs.
+var ErrNoTokenKey = errors.New("there is no key to sign access tokens with")
+
+// CheckSigner returns an error when there is a secret and it does not open the key that signs now, ErrNoTokenKey when there
+// is no such key or no secret. Other errors mean that the database could not be asked.
+func (t *Tokens) CheckSigner(ctx context.Context) error {
+	if len(t.secret) == 0 {
+		return ErrNoTokenKey
+	}
+	key, err := t.signingKey(ctx)
+	if err != nil {
+		return fmt.Errorf("check the token keys: %w", err)
+	}
+	if key == nil {
+		return ErrNoTokenKey
+	}
+	_, err = t.secret.open(key.KeyID, key.PrivateKey)
+	return err
+}
+
+// PublicKey is what verifies the tokens of a signing key.
+type PublicKey struct {
+	KeyID     string
+	PublicKey []byte // Ed25519
+}
+
+// PublicKeys returns the keys that verify now, or will when they begin to sign. It needs no credential.
+func (t *Tokens) PublicKeys(ctx context.Context) ([]PublicKey, error) {
+	keys := []PublicKey{}
+	if err := lookUp(ctx, t.db, &keys, `SELECT key_id, public_key FROM lumen_token_keys()`); err != nil {
+		return nil, failed("fetch token keys", err)
+	}
+	return keys, nil
+}
+
+// signingKey is the key that signs now, still sealed.
+type signingKey struct {
+	KeyID      string
+	PrivateKey []byte
+	Now        time.Time // the database's (I5)
+}
+
+func (t *Tokens) signingKey(ctx context.Context) (*signingKey, error) {
+	var keys []signingKey
+	if err := lookUp(ctx, t.db, &keys, `SELECT key_id, private_key, now FROM lumen_token_signer()`); err != nil || len(keys) == 0 {
+		return nil, err
+	}
+	return &keys[0], nil
+}
+
+// signer signs tokens.
+type signer struct {
+	jose.Signer
+	now time.Time
+}
+
+// signer returns what signs now, nil when there is no key.
+func (t *Tokens) signer(ctx context.Context) (*signer, error) {
+	key, err := t.signingKey(ctx)
+	if err != nil || key == nil {
+		return nil, err
+	}
+	private, err := t.secret.open(key.KeyID, key.PrivateKey)
+	if err != nil {
+		return nil, err
+	}
+	made, err := jose.NewSigner(
+		jose.SigningKey{Algorithm: jose.EdDSA, Key: jose.JSONWebKey{Key: private, KeyID: key.KeyID}},
+		(&jose.SignerOptions{}).WithType(tokenType))
+	if err != nil {
+		return nil, err
+	}
+	return &signer{made, key.Now}, nil
+}
+
+func (s *signer) sign(c claims) (Token, error) {
+	text, err := jwt.Signed(s.Signer).Claims(c).Serialize()
+	return Token(text), err
+}
+
+// authenticateToken returns the credential of a token that is good now: signed by a key that verifies, for this service, not
+// expired, minted by an API key that is still live, of an enabled merchant. Anything else is Unauthenticated. All of that is
+// asked in one look-up, so that nothing is kept and nothing can be stale.
+func (a *Authenticator) authenticateToken(ctx context.Context, text string) (Credential, error) {
+	refused := NewError(Unauthenticated)
+	if len(text) > maxTokenLength || !isCanonical(text) {
+		return Credential{}, refused
+	}
+	token, err := jwt.ParseSigned(text, []jose.SignatureAlgorithm{jose.EdDSA})
+	if err != nil || len(token.Headers) != 1 || token.Headers[0].ExtraHeaders[jose.HeaderType] != tokenType {
+		return Credential{}, refused
+	}
+	signingKey := token.Headers[0].KeyID
+	var said claims
+	if err := token.UnsafeClaimsWithoutVerification(&said); err != nil ||
+		!anyID.MatchString(signingKey) || !anyID.MatchString(said.MerchantID) || !anyID.MatchString(said.ClientID) {
+		return Credential{}, refused
+	}
+
+	var found []struct {
+		PublicKey    []byte
+		MerchantName string
+		Now          time.Time
+	}
+	const statement = `SELECT public_key, merchant_name, now FROM lumen_authenticate_token($1, $2, $3)`
+	if err := lookUp(ctx, a.db, &found, statement, signingKey, said.MerchantID, said.ClientID); err != nil {
+		return Credential{}, unavailable(err)
+	}
+	if len(found) != 1 {
+		return Credential{}, refused
+	}
+	// From here on the claims are what we signed, or the token is refused.
+	if err := token.Claims(ed25519.PublicKey(found[0].PublicKey), &said); err != nil || !said.good(found[0].Now) {
+		return Credential{}, refused
+	}
+	credential := Credential{
+		KeyID: said.ClientID, TokenID: said.ID, Access: ReadAccess,
+		Merchant: Merchant{ID: said.MerchantID, Name: found[0].MerchantName},
+	}
+	if said.Scope == scopes[WriteAccess] {
+		credential.Access = WriteAccess
+	}
+	if said.CustomerID != nil {
+		credential.CustomerID = *said.CustomerID
+	}
+	return credential, nil
+}
+
+// good reports whether the claims are those of a token for this service that has not expired. A token without an id would
+// be taken for an API key.
+func (c claims) good(now time.Time) bool {
+	return c.Issuer == tokenIssuer && len(c.Audience) == 1 && c.Audience[0] == tokenAudience && c.ID != "" &&
+		c.Expiry != nil && now.Before(c.Expiry.Time()) &&
+		(c.Scope == scopes[ReadAccess] || c.Scope == scopes[WriteAccess]) &&
+		(c.CustomerID == nil || IsCustomerID(*c.CustomerID))
+}
+
+// isCanonical reports whether every part of the token is the one base64url text of its bytes: there are no two texts of
+// one token.
+func isCanonical(text string) bool {
+	for part := range strings.SplitSeq(text, ".") {
+		decoded, err := base64.RawURLEncoding.DecodeString(part)
+		if err != nil || base64.RawURLEncoding.EncodeToString(decoded) != part {
+			return false
+		}
+	}
+	return true
+}
+
+// anyID is the form of every id, and one that Postgres can read.
+var anyID = regexp.MustCompile(`^[A-Za-z0-9_]{1,128}$`)
+
+// lookUp runs a statement of the plain role's and scans what it yields.
+func lookUp(ctx context.Context, db *bun.DB, into any, statement string, args ...any) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	rows, err := db.DB.QueryContext(ctx, statement, args...)
+	if err != nil {
+		return err
+	}
+	return db.ScanRows(ctx, rows, into)
+}
