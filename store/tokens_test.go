@@ -308,7 +308,7 @@ func TestTokenKeysOfAnotherSecret(t *testing.T) {
 
 	require.EqualError(t, other.Tokens.CheckSigner(t.Context()), "the token secret does not open signing key "+key.ID)
 	_, err := other.Tokens.Create(ctx, store.TokenInput{})
-	require.Equal(t, store.Forbidden, store.AsError(err).Code)
+	require.Equal(t, store.Internal, store.AsError(err).Code, "the operator has to know")
 	_, err = owner.TokenKeys.Rotate(t.Context(), store.NewTokenSecret())
 	require.EqualError(t, err, "the token secret does not open signing key "+key.ID+"; use the service's secret, or revoke that key")
 	keys, err := owner.TokenKeys.List(t.Context())
@@ -321,7 +321,7 @@ func TestTokenKeysOfAnotherSecret(t *testing.T) {
 	alter(t, db, "UPDATE token_keys SET private_key = (SELECT private_key FROM token_keys WHERE id = '"+second.ID+"') WHERE id = '"+key.ID+"'")
 	require.Error(t, s.Tokens.CheckSigner(t.Context()))
 	_, err = s.Tokens.Create(ctx, store.TokenInput{})
-	require.Equal(t, store.Forbidden, store.AsError(err).Code)
+	require.Equal(t, store.Internal, store.AsError(err).Code)
 
 	_, err = owner.TokenKeys.Revoke(t.Context(), key.ID)
 	require.NoError(t, err)
