@@ -6,6 +6,7 @@ import findByEmail from './operations/find-by-email.graphql';
 import createCustomer from './operations/create-customer.graphql';
 import updateOneField from './operations/update-one-field.graphql';
 import clearAField from './operations/clear-a-field.graphql';
+import accessToken from './operations/access-token.graphql';
 import deleteCustomer from './operations/delete-customer.graphql';
 import duplicateEmail from './operations/duplicate-email.graphql';
 
@@ -49,6 +50,11 @@ export const operations = [
     name: 'ClearAField', title: 'Clear a field', query: clearAField,
     variables: e => ({ id: e.id, input: { billingCity: null } }),
     rest: v => post(customer(v.id), v.input),
+  },
+  {
+    name: 'AccessToken', title: 'Access token', query: accessToken,
+    variables: e => ({ input: { access: 'READ', customerId: e.id, expiresIn: 900 } }),
+    rest: v => post('/api/access-tokens', { ...v.input, access: v.input.access?.toLowerCase() }),
   },
   {
     name: 'DeleteCustomer', title: 'Delete', query: deleteCustomer,
