@@ -722,6 +722,39 @@ func TestBindingIsolation(t *testing.T) {
 	})
 }
 
+// The store itself tells a credential's customer to both guards: each holds with the other gone.
+func TestBindingReachesBothGuards(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	s, m := db.Store(t), db.Merchant(t, "Acme")
+	ctx := db.Context(t, m)
+	var ids []string
+	for _, email := range []string{"own@example.com", "other@example.com"} {
+		created, err := s.Customers.Create(ctx, store.CustomerInput{Email: store.Set(email)})
+		require.NoError(t, err)
+		ids = append(ids, created.ID)
+	}
+	credential, _ := store.CredentialFrom(ctx)
+	credential.TokenID, credential.CustomerID = "token", ids[0]
+	bound := store.WithCredential(ctx, credential)
+	seen := func(ctx context.Context) []string {
+		found, err := s.Customers.GetMany(ctx, ids)
+		require.NoError(t, err)
+		return slices.Sorted(maps.Keys(found))
+	}
+	slices.Sort(ids)
+	require.Equal(t, ids, seen(ctx))
+	require.Equal(t, []string{credential.CustomerID}, seen(bound))
+
+	// Only what carries the setting sees anything.
+	alter(t, db, "CREATE POLICY probe ON customers AS RESTRICTIVE TO lumen_app USING ((SELECT current_setting('lumen.customer_id', true)) = '"+credential.CustomerID+"')")
+	require.Equal(t, []string{credential.CustomerID}, seen(bound))
+	require.Empty(t, seen(ctx))
+	alter(t, db, "DROP POLICY probe ON customers; DROP POLICY customers_bound ON customers")
+	require.Equal(t, []string{credential.CustomerID}, seen(bound))
+	require.Equal(t, ids, seen(ctx))
+}
+
 func isolationMethods() []string {
 	var methods []string
 	for m := range reflect.TypeFor[*store.Customers]().Methods() {

@@ -287,6 +287,14 @@ func TestTokenKeyRotation(t *testing.T) {
 	_, err = owner.TokenKeys.Revoke(t.Context(), "token_key_none")
 	require.EqualError(t, err, `there is no token key "token_key_none"`)
 
+	// However long it goes on to: a successor that was revoked is none.
+	pass(70)
+	require.Equal(t, "retired retired signing revoked", states())
+	require.Equal(t, "3", published())
+	late, by := signed()
+	require.Equal(t, all[2].ID, by)
+	require.True(t, good(late))
+
 	// Nothing signs: the next one does not wait, though another does.
 	rotate()
 	for _, key := range all[:3] {

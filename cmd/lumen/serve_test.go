@@ -118,10 +118,11 @@ func TestServeAndTheTokenSecret(t *testing.T) {
 	db := storetest.New(t)
 	m := db.Merchant(t, "Acme")
 	secret := store.NewTokenSecret()
+	body := `{}`
 	mint := func(t *testing.T, env ...string) (status int, log string) {
 		t.Helper()
 		p := launch(t, func(cmd *exec.Cmd) { cmd.Env = environment(append(env, "LUMEN_DATABASE_URL="+db.AppURL())...) }, "serve", "--addr", "127.0.0.1:0", "--json")
-		status, _ = fetch(t, "POST", p.ready(t).URL+"/api/access-tokens", string(m.WriteKey), `{}`)
+		status, _ = fetch(t, "POST", p.ready(t).URL+"/api/access-tokens", string(m.WriteKey), body)
 		return status, p.stderr.String()
 	}
 	const off = "no access tokens are made; LUMEN_TOKEN_SECRET or --token-secret, and lumen token-key rotate with the same, turn them on"
@@ -146,7 +147,8 @@ func TestServeAndTheTokenSecret(t *testing.T) {
 		require.NotContains(t, log, off)
 		require.NotContains(t, log, secret.Text())
 	})
-	t.Run("without one the signing key is left alone", func(t *testing.T) {
+	t.Run("without one the signing key is left alone, and no body is read", func(t *testing.T) {
+		body = `{`
 		status, log := mint(t)
 		require.Equal(t, 403, status)
 		require.Contains(t, log, off)
