@@ -32,7 +32,7 @@ SELECT fault FROM (
     UNION ALL SELECT 'customers: no policy keeps a bound caller to its customer' WHERE NOT EXISTS (
         SELECT FROM pg_policies AS p WHERE p.schemaname = 'public' AND p.tablename = 'customers' AND p.roles = '{lumen_app}'
         AND p.permissive = 'RESTRICTIVE' AND p.cmd = 'ALL' AND p.with_check IS NULL AND regexp_replace(p.qual, '\s+', ' ', 'g') =
-            $q$( CASE WHEN ((( SELECT NULLIF(current_setting('lumen.customer_id'::text, true), ''::text) AS "nullif") IS NULL) OR (id = ( SELECT NULLIF(current_setting('lumen.customer_id'::text, true), ''::text) AS "nullif"))) THEN true ELSE NULL::boolean END IS NOT NULL)$q$)
+            $q$( CASE ( SELECT COALESCE(current_setting('lumen.customer_id'::text, true), ''::text) AS "coalesce") WHEN ''::text THEN true WHEN id THEN true ELSE NULL::boolean END IS NOT NULL)$q$)
     UNION ALL SELECT p.tablename || ': policy ' || p.policyname || ' opens more than the wall' FROM pg_policies AS p, wall AS w
         WHERE p.schemaname = 'public' AND p.permissive = 'PERMISSIVE' AND (p.qual IS DISTINCT FROM w.expression OR p.with_check IS DISTINCT FROM w.expression)
     UNION ALL SELECT t.relname || ': unique index ' || i.indexrelid::regclass || ' does not lead with merchant_id' FROM tables AS t JOIN pg_index AS i ON i.indrelid = t.oid

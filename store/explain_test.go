@@ -32,7 +32,8 @@ type sent struct {
 // wire stands between the store and Postgres and keeps what the store sends, so that what is explained is what is run.
 type wire struct {
 	mu         sync.Mutex
-	statements []sent
+	statements []sent // those on customers
+	executed   int    // statements of any kind
 }
 
 // tap returns the URL of a wire in front of the one that address names.
@@ -93,6 +94,9 @@ func (w *wire) read(client io.Reader, server io.Writer) error {
 			if err := message.Decode(body); err != nil {
 				return err
 			}
+			w.mu.Lock()
+			w.executed++
+			w.mu.Unlock()
 			if sql := prepared[message.PreparedStatement]; strings.Contains(sql, "customers") {
 				w.mu.Lock()
 				w.statements = append(w.statements, sent{sql, message.Parameters, message.ParameterFormatCodes})

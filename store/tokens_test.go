@@ -157,6 +157,20 @@ func TestAccessTokens(t *testing.T) {
 		_, err := s.Tokens.Create(t.Context(), store.TokenInput{})
 		require.Equal(t, store.Unauthenticated, store.AsError(err).Code)
 	})
+	t.Run("costs one look-up, each time", func(t *testing.T) {
+		token := store.Secret(mint(t, ctx, s, store.TokenInput{}).Token)
+		w, address := tap(t, db.AppURL())
+		tapped, err := store.Open(address, store.Options{})
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = tapped.Close() })
+		for n := 1; n <= 5; n++ {
+			_, code := authenticate(t, tapped, token)
+			require.Empty(t, code)
+			w.mu.Lock()
+			require.Equal(t, n, w.executed)
+			w.mu.Unlock()
+		}
+	})
 	t.Run("an outage is one", func(t *testing.T) {
 		token := mint(t, ctx, s, store.TokenInput{}).Token
 		away, err := store.Open("postgres://nobody@127.0.0.1:1/none?sslmode=disable", store.Options{TokenSecret: store.NewTokenSecret()})

@@ -58,9 +58,9 @@ REVOKE ALL ON token_keys FROM PUBLIC;
 REVOKE ALL ON FUNCTION lumen_token_signer(), lumen_token_keys(), lumen_authenticate_token(text, text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION lumen_token_signer(), lumen_token_keys(), lumen_authenticate_token(text, text, text) TO lumen_app;
 
--- Who is bound to one customer has no other (I1). Uncorrelated sub-selects are evaluated once in a statement. The test for
--- null is for the planner, which would else take nearly every row for one that the policy hides, and sort what it can
--- read in order.
+-- Who is bound to one customer has no other (I1). The sub-select is uncorrelated, and so evaluated once in a statement. The
+-- test for null is for the planner, which would else take nearly every row for one that the policy hides, and sort what it
+-- can read in order.
 CREATE POLICY customers_bound ON customers AS RESTRICTIVE TO lumen_app
-    USING ((CASE WHEN (SELECT NULLIF(current_setting('lumen.customer_id', true), '')) IS NULL
-                   OR id = (SELECT NULLIF(current_setting('lumen.customer_id', true), '')) THEN true END) IS NOT NULL);
+    USING ((CASE (SELECT COALESCE(current_setting('lumen.customer_id', true), ''))
+            WHEN '' THEN true WHEN id THEN true END) IS NOT NULL);
