@@ -1,7 +1,7 @@
 import type { CodegenConfig } from "@graphql-codegen/cli";
 
 export default {
-  schema: "../../../schema.graphql",
+  schema: "schema.graphql",
   documents: "*.ts",
   generates: {
     "generated/": {
