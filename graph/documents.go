@@ -50,7 +50,9 @@ func (d *documents) find(ctx context.Context, request *request) (*document, gqle
 	switch {
 	case trusted != nil && (request.query == nil || *request.query == trusted.text):
 		return trusted, nil
-	case trusted != nil, request.query == nil, d.trusted != nil && d.trusted.only:
+	case trusted != nil:
+		return nil, gqlerror.List{refusal(documentNotTrusted, "the id stands for another document")}
+	case request.query == nil, d.trusted != nil && d.trusted.only:
 		return nil, gqlerror.List{refusal(documentNotTrusted, "no such document is trusted here")}
 	}
 	if kept, ok := d.kept.Get(ctx, *request.query); ok {

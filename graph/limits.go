@@ -35,7 +35,7 @@ type Limits struct {
 // introspection query.
 var DefaultLimits = Limits{
 	Body: 64 << 10, Tokens: 2000, Depth: 20, ValueDepth: 10, Fields: 1000, Aliases: 30, Directives: 50,
-	VariablesSize: 32 << 10, IDs: store.MaxPageSize, Errors: 10, Cost: 20_000,
+	VariablesSize: 32 << 10, IDs: store.MaxPageSize, Errors: 10, Cost: 25_000,
 }
 
 // exceeded is the refusal of a request that is beyond a limit.

@@ -90,7 +90,11 @@ func (t transport) prepare(ctx context.Context, executor graphql.GraphExecutor, 
 		return nil, refused
 	}
 	if document.tree.Operations.ForName(sent.operationName) == nil {
-		return nil, gqlerror.List{refusal(errcode.ValidationFailed, "the document has no operation of this name")}
+		why := "the document has no operation of this name"
+		if sent.operationName == "" {
+			why = "the document has several operations, and operationName says none of them"
+		}
+		return nil, gqlerror.List{refusal(errcode.ValidationFailed, why)}
 	}
 	return executor.CreateOperationContext(context.WithValue(ctx, documentKey{}, document), &graphql.RawParams{
 		Query: document.text, OperationName: sent.operationName, Variables: sent.variables,

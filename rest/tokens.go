@@ -1,11 +1,15 @@
 package rest
 
 import (
+	"context"
 	"crypto/ed25519"
 	"log/slog"
+	"maps"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -41,7 +45,8 @@ type accessToken struct {
 	ExpiresAt  instant      `json:"expiresAt"`
 }
 
-// readTokenInput reads the documented keys of a token to mint and ignores all others. Null is as good as absent.
+// readTokenInput reads the keys of a token to mint. Null is as good as absent. Unlike a customer's, unknown keys are noted,
+// to be refused.
 func readTokenInput(members map[string]jsontext.Value) store.TokenInput {
 	var in store.TokenInput
 	read := map[string]func(jsontext.Value) error{
@@ -54,7 +59,22 @@ func readTokenInput(members map[string]jsontext.Value) store.TokenInput {
 			in.WrongType = append(in.WrongType, name)
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		if read[name] == nil {
+			in.Unknown = append(in.Unknown, shortName(name))
+		}
+	}
 	return in
+}
+
+// maxName is how much of a name that the client made up is repeated, in characters.
+const maxName = 64
+
+func shortName(name string) string {
+	if runes := []rune(name); len(runes) > maxName {
+		return string(runes[:maxName]) + "..."
+	}
+	return name
 }
 
 // wholeNumbers reads an int from every number that is one, as JSON Schema and GraphQL's variables have it: 900.0 is. One
@@ -75,24 +95,44 @@ var wholeNumbers = json.WithUnmarshalers(json.UnmarshalFromFunc(func(decoder *js
 // jwksAge is how long a copy of the public keys is good: as long as a new key waits before it signs.
 const jwksAge = 5 * time.Minute
 
+// jwksKept is how long the server itself keeps the keys. Nobody needs a credential to ask for them, so many may ask.
+const jwksKept = time.Second
+
 // NewJWKS returns the handler of the public keys that verify access tokens, as a JWK Set (RFC 7517, RFC 8037). It answers GET
 // and HEAD, whatever the path, and needs no credential. log gets the causes of internal errors and outages.
 func NewJWKS(tokens *store.Tokens, log *slog.Logger) http.Handler {
 	h := &handler{log: log}
+	var mu sync.Mutex
+	var set jose.JSONWebKeySet
+	var good time.Time
+	keys := func(ctx context.Context) (jose.JSONWebKeySet, error) {
+		mu.Lock() // while one asks the database, the others wait for what it brings
+		defer mu.Unlock()
+		if time.Now().Before(good) {
+			return set, nil
+		}
+		keys, err := tokens.PublicKeys(ctx)
+		if err != nil {
+			return set, err
+		}
+		set = jose.JSONWebKeySet{Keys: make([]jose.JSONWebKey, len(keys))}
+		for i, key := range keys {
+			set.Keys[i] = jose.JSONWebKey{Key: ed25519.PublicKey(key.PublicKey), KeyID: key.KeyID, Algorithm: string(jose.EdDSA), Use: "sig"}
+		}
+		good = time.Now().Add(jwksKept)
+		return set, nil
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
 			h.fail(w, r, store.NewError(store.MethodNotAllowed))
 			return
 		}
-		keys, err := tokens.PublicKeys(r.Context())
+		// One who leaves must not take the answer from those who wait.
+		set, err := keys(context.WithoutCancel(r.Context()))
 		if err != nil {
 			h.fail(w, r, err)
 			return
-		}
-		set := jose.JSONWebKeySet{Keys: make([]jose.JSONWebKey, len(keys))}
-		for i, key := range keys {
-			set.Keys[i] = jose.JSONWebKey{Key: ed25519.PublicKey(key.PublicKey), KeyID: key.KeyID, Algorithm: string(jose.EdDSA), Use: "sig"}
 		}
 		w.Header().Set("Cache-Control", "public, max-age="+strconv.Itoa(int(jwksAge.Seconds())))
 		write(w, http.StatusOK, "application/jwk-set+json", set)

@@ -60,7 +60,7 @@ SELECT fault FROM (
     UNION ALL SELECT 'view ' || c.relname FROM pg_class AS c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('v', 'm', 'f')
     UNION ALL SELECT 'function ' || p.proname || ' is SECURITY DEFINER' FROM pg_proc AS p WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef
         AND p.oid NOT IN ('lumen_authenticate(bytea)'::regprocedure, 'lumen_key_used(text, text)'::regprocedure,
-                          'lumen_token_signer()'::regprocedure, 'lumen_token_keys()'::regprocedure, 'lumen_authenticate_token(text, text, text)'::regprocedure)
+                          'lumen_token_signer(text, text)'::regprocedure, 'lumen_token_keys()'::regprocedure, 'lumen_authenticate_token(text, text, text)'::regprocedure)
     UNION ALL SELECT 'function ' || p.proname || ' has no fixed search_path' FROM pg_proc AS p WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef
         AND p.proconfig IS DISTINCT FROM '{"search_path=pg_catalog, pg_temp"}'
     UNION ALL SELECT 'function ' || p.proname || ' can be executed by PUBLIC' FROM pg_proc AS p,
@@ -139,7 +139,7 @@ func TestCatalogue(t *testing.T) {
 		"GRANT SELECT (name) ON merchants TO lumen_app":                               {"a role may SELECT merchants"},
 		"GRANT SELECT ON token_keys TO lumen_app":                                     {"a role may SELECT token_keys"},
 		"GRANT INSERT ON token_keys TO PUBLIC":                                        {"a role may INSERT token_keys"},
-		"GRANT EXECUTE ON FUNCTION lumen_token_signer() TO PUBLIC":                    {"function lumen_token_signer can be executed by PUBLIC"},
+		"GRANT EXECUTE ON FUNCTION lumen_token_signer(text, text) TO PUBLIC":          {"function lumen_token_signer can be executed by PUBLIC"},
 		"ALTER FUNCTION lumen_authenticate_token(text, text, text) RESET search_path": {"function lumen_authenticate_token has no fixed search_path"},
 		"GRANT UPDATE (created_at) ON customers TO lumen_app":                         {"a role may UPDATE customers.created_at"},
 		"GRANT UPDATE ON customers TO lumen_app":                                      {"a role may UPDATE customers.created_at", "a role may UPDATE customers.id", "a role may UPDATE customers.merchant_id"},

@@ -808,6 +808,7 @@ func requireIsolationIsComplete(t *testing.T, i *isolated, operations []operatio
 		"(*Owner).Backdate",      // the owner's, for dev
 		"Customer",               // the model
 		"buildCreate", "holders", // the statements
+		"roleQuery", // asks for its policies
 	}, slices.Sorted(maps.Keys(mentions.tables)))
 }
 

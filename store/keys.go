@@ -158,6 +158,7 @@ func (k *Keys) Revoke(ctx context.Context, id string) (Key, error) {
 type Authenticator struct {
 	db         *bun.DB
 	acceptDemo bool
+	audience   string // of access tokens
 }
 
 // Authenticate returns the credential of a live secret: an API key that is known, not expired, not revoked, of an enabled

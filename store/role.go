@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"regexp"
 	"strings"
+
+	"lumen/store/migrations"
 )
 
 // appRole is the role without login that holds the service's privileges; the service's login is a member of it.
@@ -24,13 +28,15 @@ type roleFacts struct {
 	PowerfulVia *string
 	Member      bool
 	MayUse      bool
+	NoFunction  *string
 	MayLookUp   bool
 	Excess      *string
 	Unwalled    *string
+	NoPolicy    *string
 }
 
 // CheckRole returns an *UnsafeRoleError unless the role that this store logs in as is a member of lumen_app and of
-// nothing with power: no superuser, no BYPASSRLS, owner of nothing, and unless row-level security stands on every
+// nothing with power: no superuser, no BYPASSRLS, owner of nothing, and unless row-level security, with its policies, stands on every
 // tenant table. It asks for session_user and for current_user, so that neither a SET ROLE nor a login that could do one
 // gets past. Other errors mean that it could not be asked.
 func (s *Store) CheckRole(ctx context.Context) error {
@@ -65,8 +71,11 @@ func (f roleFacts) unsafe() error {
 	case !f.Member || !f.MayUse:
 		// In this order, because since Postgres 16 each grant keeps what the role's INHERIT was when it was made.
 		return unsafe("REVOKE lumen_app FROM "+role+"; ALTER ROLE "+role+" INHERIT; GRANT lumen_app TO "+role+";", "role %s is not a member of lumen_app", role)
+	case f.NoFunction != nil:
+		return unsafe("DELETE FROM lumen_migrations WHERE name LIKE '0003%'; and then: lumen migrate up",
+			"function %s is missing, though its migration is noted as applied", *f.NoFunction)
 	case !f.MayLookUp:
-		return unsafe("GRANT EXECUTE ON FUNCTION lumen_authenticate(bytea), lumen_key_used(text, text), lumen_token_signer(), lumen_token_keys(), lumen_authenticate_token(text, text, text) TO lumen_app;",
+		return unsafe("GRANT EXECUTE ON FUNCTION lumen_authenticate(bytea), lumen_key_used(text, text), lumen_token_signer(text, text), lumen_token_keys(), lumen_authenticate_token(text, text, text) TO lumen_app;",
 			"role %s may not look up API keys and access tokens", role)
 	case f.Excess != nil:
 		return unsafe("REVOKE "+*f.Excess+" FROM PUBLIC, "+role+", lumen_app;",
@@ -74,6 +83,8 @@ func (f roleFacts) unsafe() error {
 	case f.Unwalled != nil:
 		return unsafe("ALTER TABLE "+*f.Unwalled+" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;",
 			"row-level security is not enabled and forced on table %s", *f.Unwalled)
+	case f.NoPolicy != nil:
+		return unsafe(policySQL(*f.NoPolicy), "policy %s on table customers is missing", *f.NoPolicy)
 	}
 	return nil
 }
@@ -87,6 +98,10 @@ tables AS (
     SELECT c.oid, c.relname, c.relrowsecurity AND c.relforcerowsecurity AS walled
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')
+),
+functions AS (
+    SELECT unnest(ARRAY['lumen_authenticate(bytea)', 'lumen_key_used(text, text)',
+        'lumen_token_signer(text, text)', 'lumen_token_keys()', 'lumen_authenticate_token(text, text, text)']) AS name
 ),
 tenant AS (
     SELECT t.* FROM tables AS t
@@ -107,9 +122,8 @@ SELECT me.rolname AS role, me.rolsuper AS superuser,
      ) AS o WHERE pg_has_role(me.oid, o.owner, 'MEMBER') ORDER BY 1 LIMIT 1) AS owned,
     EXISTS (SELECT FROM app WHERE pg_has_role(me.oid, app.oid, 'MEMBER')) AS member,
     EXISTS (SELECT FROM app WHERE pg_has_role(me.oid, app.oid, 'USAGE')) AS may_use,
-    COALESCE((SELECT bool_and(has_function_privilege(me.oid, to_regprocedure('public.' || f.name), 'EXECUTE')) FROM unnest(ARRAY[
-        'lumen_authenticate(bytea)', 'lumen_key_used(text, text)',
-        'lumen_token_signer()', 'lumen_token_keys()', 'lumen_authenticate_token(text, text, text)']) AS f (name)), true) AS may_look_up,
+    (SELECT f.name FROM functions AS f WHERE to_regprocedure('public.' || f.name) IS NULL AND to_regclass('public.customers') IS NOT NULL ORDER BY 1 LIMIT 1) AS no_function,
+    COALESCE((SELECT bool_and(has_function_privilege(me.oid, to_regprocedure('public.' || f.name), 'EXECUTE')) FROM functions AS f), true) AS may_look_up,
     (SELECT x.privilege FROM (
         SELECT p.name || ' ON ' || t.relname AS privilege FROM tables AS t, unnest('{SELECT,INSERT,UPDATE}'::text[]) AS p (name)
         WHERE t.relname IN ('api_keys', 'merchants', 'token_keys') AND has_any_column_privilege(me.oid, t.oid, p.name)
@@ -117,8 +131,24 @@ SELECT me.rolname AS role, me.rolsuper AS superuser,
         WHERE has_table_privilege(me.oid, t.oid, p.name)
      ) AS x ORDER BY 1 LIMIT 1) AS excess,
     (SELECT t.relname FROM tenant AS t
-     WHERE NOT t.walled AND has_any_column_privilege(me.oid, t.oid, 'SELECT, INSERT, UPDATE') ORDER BY 1 LIMIT 1) AS unwalled
+     WHERE NOT t.walled AND has_any_column_privilege(me.oid, t.oid, 'SELECT, INSERT, UPDATE') ORDER BY 1 LIMIT 1) AS unwalled,
+    (SELECT p.name FROM unnest('{customers_wall,customers_history,customers_bound}'::text[]) AS p (name)
+     WHERE NOT EXISTS (SELECT FROM pg_policy AS have JOIN tables AS t ON t.oid = have.polrelid WHERE t.relname = 'customers' AND have.polname = p.name)
+       AND to_regclass('public.customers') IS NOT NULL
+     ORDER BY 1 LIMIT 1) AS no_policy
 FROM me`
+
+// policySQL returns the statement that made a policy, out of the migrations.
+func policySQL(name string) string {
+	statement := regexp.MustCompile(`(?s)CREATE POLICY ` + name + ` .*?;`)
+	files, _ := fs.Glob(migrations.Files, "*.up.sql")
+	for _, file := range files {
+		if text, err := fs.ReadFile(migrations.Files, file); err == nil && statement.Match(text) {
+			return strings.Join(strings.Fields(string(statement.Find(text))), " ")
+		}
+	}
+	panic("store: no migration makes the policy " + name)
+}
 
 func quoteIdent(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 

@@ -20,7 +20,7 @@ func checkRole(t *testing.T, url string) error {
 
 func TestCheckRole(t *testing.T) {
 	t.Parallel()
-	const mayLookUp = "GRANT EXECUTE ON FUNCTION lumen_authenticate(bytea), lumen_key_used(text, text), lumen_token_signer(), lumen_token_keys(), lumen_authenticate_token(text, text, text) TO lumen_app;"
+	const mayLookUp = "GRANT EXECUTE ON FUNCTION lumen_authenticate(bytea), lumen_key_used(text, text), lumen_token_signer(text, text), lumen_token_keys(), lumen_authenticate_token(text, text, text) TO lumen_app;"
 	const newLogin = "CREATE ROLE lumen_serve LOGIN PASSWORD '...' IN ROLE lumen_app; and name it in LUMEN_DATABASE_URL"
 
 	t.Run("passes for the plain role", func(t *testing.T) {
@@ -74,7 +74,7 @@ func TestCheckRole(t *testing.T) {
 			fault: `role "ROLE" is not a member of lumen_app`, mend: `REVOKE lumen_app FROM "ROLE"; ALTER ROLE "ROLE" INHERIT; GRANT lumen_app TO "ROLE";`},
 		"one that may not look up keys": {change: "REVOKE EXECUTE ON FUNCTION lumen_authenticate(bytea) FROM lumen_app",
 			fault: `role "ROLE" may not look up API keys and access tokens`, mend: mayLookUp},
-		"one that may not call lumen_token_signer": {change: "REVOKE EXECUTE ON FUNCTION lumen_token_signer() FROM lumen_app",
+		"one that may not call lumen_token_signer": {change: "REVOKE EXECUTE ON FUNCTION lumen_token_signer(text, text) FROM lumen_app",
 			fault: `role "ROLE" may not look up API keys and access tokens`, mend: mayLookUp},
 		"one that may not call lumen_token_keys": {change: "REVOKE EXECUTE ON FUNCTION lumen_token_keys() FROM lumen_app",
 			fault: `role "ROLE" may not look up API keys and access tokens`, mend: mayLookUp},
@@ -84,6 +84,13 @@ func TestCheckRole(t *testing.T) {
 			fault: "row-level security is not enabled and forced on table customers", mend: "ALTER TABLE customers ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"},
 		"row-level security not forced": {change: "ALTER TABLE customers NO FORCE ROW LEVEL SECURITY",
 			fault: "row-level security is not enabled and forced on table customers", mend: "ALTER TABLE customers ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"},
+		"the policy of the binding gone": {change: "DROP POLICY customers_bound ON customers", fault: "policy customers_bound on table customers is missing",
+			mend: "CREATE POLICY customers_bound ON customers AS RESTRICTIVE TO lumen_app USING ((CASE (SELECT COALESCE(current_setting('lumen.customer_id', true), '')) WHEN '' THEN true WHEN id THEN true END) IS NOT NULL);"},
+		"the policy of history gone": {change: "DROP POLICY customers_history ON customers", fault: "policy customers_history on table customers is missing",
+			mend: "CREATE POLICY customers_history ON customers AS RESTRICTIVE FOR UPDATE TO lumen_app USING (deleted_at IS NULL) WITH CHECK (true);"},
+		"what a migration made gone": {change: "DROP POLICY customers_bound ON customers; DROP FUNCTION lumen_authenticate_token(text, text, text), lumen_token_signer(text, text), lumen_token_keys(); DROP TABLE token_keys",
+			fault: "function lumen_authenticate_token(text, text, text) is missing, though its migration is noted as applied",
+			mend:  "DELETE FROM lumen_migrations WHERE name LIKE '0003%'; and then: lumen migrate up", byHand: true},
 		"a new table without a wall": {change: `CREATE TABLE more (merchant_id text); GRANT SELECT ON more TO lumen_app`,
 			fault: "row-level security is not enabled and forced on table more", mend: "ALTER TABLE more ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"},
 	}

@@ -68,8 +68,8 @@ func Open(url string, options Options) (*Store, error) {
 
 	s := &Store{walled: bun.NewDB(walled, pgdialect.New()), plain: plain}
 	s.Customers = NewCustomers(s.walled)
-	s.Authenticator = &Authenticator{db: plain, acceptDemo: options.AcceptDemoKeys}
-	s.Tokens = &Tokens{db: plain, secret: options.TokenSecret, customers: s.Customers}
+	s.Authenticator = &Authenticator{db: plain, acceptDemo: options.AcceptDemoKeys, audience: options.audience()}
+	s.Tokens = &Tokens{db: plain, secret: options.TokenSecret, audience: options.audience(), customers: s.Customers}
 	return s, nil
 }
 

@@ -109,7 +109,7 @@ const (
 // tokenKeyState is the column for State.
 const tokenKeyState = `CASE WHEN t.revoked_at IS NOT NULL THEN 'revoked'
 	WHEN t.signs_from > clock_timestamp() THEN 'waiting'
-	WHEN t.id IN (SELECT key_id FROM lumen_token_signer()) THEN 'signing'
+	WHEN t.id IN (SELECT key_id FROM lumen_token_signer('', '')) THEN 'signing'
 	WHEN t.id IN (SELECT key_id FROM lumen_token_keys()) THEN 'verifying'
 	ELSE 'retired' END AS state`
 
@@ -121,41 +121,54 @@ type TokenKeys struct{ db *bun.DB }
 // verify the tokens that it signed until the last of them has expired. A secret that does not open the key that signs
 // now, or the one that is about to, is refused: the service has only one.
 func (k *TokenKeys) Rotate(ctx context.Context, secret TokenSecret) (TokenKey, error) {
+	var id string
+	err := k.db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) (err error) {
+		// One after the other: each sees what the last one made.
+		if _, err = tx.ExecContext(ctx, "LOCK TABLE token_keys IN SHARE ROW EXCLUSIVE MODE"); err == nil {
+			id, err = addTokenKey(ctx, tx, secret)
+		}
+		return err
+	})
+	if err != nil {
+		return TokenKey{}, fmt.Errorf("rotate token keys: %w", err)
+	}
+	return k.get(ctx, id)
+}
+
+// addTokenKey returns the id of a new key.
+func addTokenKey(ctx context.Context, tx bun.Tx, secret TokenSecret) (string, error) {
 	var present []struct {
 		ID         string
 		PrivateKey []byte
 	}
-	err := k.db.NewSelect().Table("token_keys").Column("id", "private_key").Where("revoked_at IS NULL").
-		Where("signs_from > clock_timestamp() OR id IN (SELECT key_id FROM lumen_token_signer())").Scan(ctx, &present)
+	err := tx.NewSelect().Table("token_keys").Column("id", "private_key").Where("revoked_at IS NULL").
+		Where("signs_from > clock_timestamp() OR id IN (SELECT key_id FROM lumen_token_signer('', ''))").Scan(ctx, &present)
 	if err != nil {
-		return TokenKey{}, fmt.Errorf("rotate token keys: %w", err)
+		return "", err
 	}
 	for _, key := range present {
 		if _, err := secret.open(key.ID, key.PrivateKey); err != nil {
-			return TokenKey{}, fmt.Errorf("%w; use the service's secret, or revoke that key", err)
+			return "", fmt.Errorf("%w; use the service's secret, or revoke that key", err)
 		}
 	}
 
 	id, err := newID(tokenKeyPrefix)
 	if err != nil {
-		return TokenKey{}, err
+		return "", err
 	}
 	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
-		return TokenKey{}, fmt.Errorf("rotate token keys: %w", err)
+		return "", err
 	}
 	sealed, err := secret.seal(id, private)
 	if err != nil {
-		return TokenKey{}, fmt.Errorf("rotate token keys: %w", err)
+		return "", err
 	}
-	_, err = k.db.NewInsert().Model(&TokenKey{ID: id}).ExcludeColumn("created_at", "revoked_at").
+	_, err = tx.NewInsert().Model(&TokenKey{ID: id}).ExcludeColumn("created_at", "revoked_at").
 		Value("public_key", "?", []byte(public)).Value("private_key", "?", sealed).
-		Value("signs_from", "date_trunc('milliseconds', clock_timestamp()) + CASE WHEN EXISTS (SELECT FROM lumen_token_signer()) THEN interval '5 minutes' ELSE interval '0' END").
+		Value("signs_from", "date_trunc('milliseconds', clock_timestamp()) + CASE WHEN EXISTS (SELECT FROM lumen_token_signer('', '')) THEN interval '5 minutes' ELSE interval '0' END").
 		Exec(ctx)
-	if err != nil {
-		return TokenKey{}, fmt.Errorf("rotate token keys: %w", err)
-	}
-	return k.get(ctx, id)
+	return id, err
 }
 
 // List returns all signing keys in the order in which they sign, retired and revoked ones included.
@@ -168,7 +181,7 @@ func (k *TokenKeys) List(ctx context.Context) ([]TokenKey, error) {
 }
 
 // Revoke makes a signing key, and every token that it signed, stop working. It returns the key as it now is; revoking twice
-// changes nothing. When it was the one that signed, the one before it signs again, if there is one.
+// changes nothing. When it was the one that signed, the one before it signs again, unless that is retired.
 func (k *TokenKeys) Revoke(ctx context.Context, id string) (TokenKey, error) {
 	result, err := k.db.NewUpdate().Model((*TokenKey)(nil)).
 		Set("revoked_at = COALESCE(revoked_at, date_trunc('milliseconds', clock_timestamp()))").Where("id = ?", id).Exec(ctx)

@@ -53,15 +53,15 @@ type TokenInput struct {
 	CustomerID *string // none: the token is for all of the merchant's customers
 	ExpiresIn  *int    // DefaultTokenLifetime
 
-	// WrongType names the fields whose value a door could not read as their type.
-	WrongType []string
+	// WrongType names the fields whose value a door could not read as their type, Unknown what it was sent besides.
+	WrongType, Unknown []string
 }
 
 // TokenFieldNames are the documented names of the input's fields, in the documented order.
 var TokenFieldNames = []string{"access", "customerId", "expiresIn"}
 
-// normalize returns the input with its defaults, or all its faults. An empty customer's id is one: it must not be taken
-// for none.
+// normalize returns the input with its defaults, or all its faults. An empty customer's id is one, and so is a field that
+// is unknown: neither must leave a token bound to nobody that was meant for one customer.
 func (in TokenInput) normalize() (TokenInput, error) {
 	access, expiresIn := ReadAccess, DefaultTokenLifetime
 	if in.Access == nil {
@@ -87,18 +87,28 @@ func (in TokenInput) normalize() (TokenInput, error) {
 			faults = append(faults, NewFault(name, WrongType))
 		}
 	}
+	for _, name := range in.Unknown {
+		faults = append(faults, Fault{Field: name, Reason: InvalidFormat, Message: name + " is not a field of an access token"})
+	}
 	return in, Invalid(faults...)
 }
 
 // The values that every token shares.
 const (
-	tokenIssuer   = "lumen"
-	tokenAudience = "lumen"
-	tokenType     = "at+jwt" // RFC 9068, 2.1
+	tokenIssuer = "lumen"
+	tokenType   = "at+jwt" // RFC 9068, 2.1
 
 	// maxTokenLength bounds what is parsed, in bytes. A token of ours has about 600.
 	maxTokenLength = 2 << 10
 )
+
+// audience is whom a token is for. What a demo key mints is for development servers, which alone accept it.
+func (o Options) audience() string {
+	if o.AcceptDemoKeys {
+		return "lumen-dev"
+	}
+	return "lumen"
+}
 
 // scopes are how a token names what it may do.
 var scopes = map[Access]string{ReadAccess: "read", WriteAccess: "read write"}
@@ -116,6 +126,7 @@ type claims struct {
 type Tokens struct {
 	db        *bun.DB
 	secret    TokenSecret
+	audience  string
 	customers *Customers
 }
 
@@ -145,11 +156,14 @@ func (t *Tokens) Create(ctx context.Context, in TokenInput) (*AccessToken, error
 		}
 		subject = *in.CustomerID
 	}
-	issued := signer.now.Truncate(time.Second) // what a JWT can say
+	issued := signer.key.Now.Truncate(time.Second) // what a JWT can say
 	expires := issued.Add(time.Duration(*in.ExpiresIn) * time.Second)
+	if ends := signer.key.APIKeyExpiresAt; ends != nil && ends.Before(expires) {
+		expires = ends.UTC().Truncate(time.Second)
+	}
 	token, err := signer.sign(claims{
 		Claims: jwt.Claims{
-			Issuer: tokenIssuer, Audience: jwt.Audience{tokenAudience}, Subject: subject, ID: rand.Text(),
+			Issuer: tokenIssuer, Audience: jwt.Audience{t.audience}, Subject: subject, ID: rand.Text(),
 			IssuedAt: jwt.NewNumericDate(issued), Expiry: jwt.NewNumericDate(expires),
 		},
 		ClientID: credential.KeyID, MerchantID: credential.Merchant.ID, Scope: scopes[*in.Access], CustomerID: in.CustomerID,
@@ -212,11 +226,16 @@ type signingKey struct {
 	KeyID      string
 	PrivateKey []byte
 	Now        time.Time // the database's (I5)
+
+	// APIKeyExpiresAt is when the API key of the context ends, nil when it does not.
+	APIKeyExpiresAt *time.Time
 }
 
 func (t *Tokens) signingKey(ctx context.Context) (*signingKey, error) {
+	credential, _ := CredentialFrom(ctx)
 	var keys []signingKey
-	if err := lookUp(ctx, t.db, &keys, `SELECT key_id, private_key, now FROM lumen_token_signer()`); err != nil || len(keys) == 0 {
+	const statement = `SELECT key_id, private_key, now, api_key_expires_at FROM lumen_token_signer($1, $2)`
+	if err := lookUp(ctx, t.db, &keys, statement, credential.Merchant.ID, credential.KeyID); err != nil || len(keys) == 0 {
 		return nil, err
 	}
 	return &keys[0], nil
@@ -225,7 +244,7 @@ func (t *Tokens) signingKey(ctx context.Context) (*signingKey, error) {
 // signer signs tokens.
 type signer struct {
 	jose.Signer
-	now time.Time
+	key *signingKey
 }
 
 // signer returns what signs now, nil when there is no key.
@@ -244,7 +263,7 @@ func (t *Tokens) signer(ctx context.Context) (*signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &signer{made, key.Now}, nil
+	return &signer{made, key}, nil
 }
 
 func (s *signer) sign(c claims) (Token, error) {
@@ -284,7 +303,7 @@ func (a *Authenticator) authenticateToken(ctx context.Context, text string) (Cre
 		return Credential{}, refused
 	}
 	// From here on the claims are what we signed, or the token is refused.
-	if err := token.Claims(ed25519.PublicKey(found[0].PublicKey), &said); err != nil || !said.good(found[0].Now) {
+	if err := token.Claims(ed25519.PublicKey(found[0].PublicKey), &said); err != nil || !said.good(a.audience, found[0].Now) {
 		return Credential{}, refused
 	}
 	credential := Credential{
@@ -302,9 +321,13 @@ func (a *Authenticator) authenticateToken(ctx context.Context, text string) (Cre
 
 // good reports whether the claims are those of a token for this service that has not expired. A token without an id would
 // be taken for an API key.
-func (c claims) good(now time.Time) bool {
-	return c.Issuer == tokenIssuer && len(c.Audience) == 1 && c.Audience[0] == tokenAudience && c.ID != "" &&
-		c.Expiry != nil && now.Before(c.Expiry.Time()) &&
+func (c claims) good(audience string, now time.Time) bool {
+	subject := c.MerchantID
+	if c.CustomerID != nil {
+		subject = *c.CustomerID
+	}
+	return c.Issuer == tokenIssuer && len(c.Audience) == 1 && c.Audience[0] == audience && c.ID != "" && c.Subject == subject &&
+		c.IssuedAt != nil && c.Expiry != nil && now.Before(c.Expiry.Time()) && *c.Expiry-*c.IssuedAt <= MaxTokenLifetime &&
 		(c.Scope == scopes[ReadAccess] || c.Scope == scopes[WriteAccess]) &&
 		(c.CustomerID == nil || IsCustomerID(*c.CustomerID))
 }

@@ -196,7 +196,7 @@ func TestTokenKeyRotation(t *testing.T) {
 
 	pass := func(minutes int) {
 		t.Helper()
-		alter(t, db, fmt.Sprintf("UPDATE token_keys SET signs_from = signs_from - interval '%d minutes', created_at = created_at - interval '%d minutes'", minutes, minutes))
+		alter(t, db, fmt.Sprintf("UPDATE token_keys SET signs_from = signs_from - span, created_at = created_at - span, revoked_at = revoked_at - span FROM (SELECT interval '%d minutes' AS span) AS passed", minutes))
 	}
 	// published returns the numbers of the keys that the public keys hold.
 	var all []store.TokenKey
@@ -319,6 +319,90 @@ func TestTokenKeyRotation(t *testing.T) {
 	require.ErrorIs(t, s.Tokens.CheckSigner(t.Context()), store.ErrNoTokenKey)
 	rotate()
 	require.Equal(t, "revoked revoked revoked revoked waiting signing", states())
+
+	// What is retired stays so, even when what followed it is revoked.
+	pass(71)
+	require.Equal(t, "revoked revoked revoked revoked signing retired", states())
+	_, err = owner.TokenKeys.Revoke(t.Context(), all[4].ID)
+	require.NoError(t, err)
+	require.Equal(t, "revoked revoked revoked revoked revoked retired", states())
+	require.ErrorIs(t, s.Tokens.CheckSigner(t.Context()), store.ErrNoTokenKey)
+	require.Empty(t, published())
+}
+
+// Two who rotate at once with different secrets do not both succeed.
+func TestRotationsAtOnce(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	owner := db.Owner(t)
+	results := make(chan error, 8)
+	for range cap(results) {
+		go func() {
+			_, err := owner.TokenKeys.Rotate(t.Context(), store.NewTokenSecret())
+			results <- err
+		}()
+	}
+	succeeded := 0
+	for range cap(results) {
+		if err := <-results; err == nil {
+			succeeded++
+		} else {
+			require.ErrorContains(t, err, "the token secret does not open signing key")
+		}
+	}
+	require.Equal(t, 1, succeeded)
+	keys, err := owner.TokenKeys.List(t.Context())
+	require.NoError(t, err)
+	require.Len(t, keys, 1)
+
+	// The one that waits counts as well.
+	db2 := storetest.New(t)
+	second, secret := db2.Owner(t), store.NewTokenSecret()
+	first, err := second.TokenKeys.Rotate(t.Context(), secret)
+	require.NoError(t, err)
+	_, err = second.TokenKeys.Rotate(t.Context(), secret)
+	require.NoError(t, err)
+	_, err = second.TokenKeys.Revoke(t.Context(), first.ID)
+	require.NoError(t, err)
+	_, err = second.TokenKeys.Rotate(t.Context(), store.NewTokenSecret())
+	require.ErrorContains(t, err, "the token secret does not open signing key")
+}
+
+// A token does not outlive the API key that minted it, nor say that it does; and what a demo key mints is for development
+// servers alone.
+func TestTokensKnowTheirKeys(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	s, secret, _ := minting(t, db)
+	m, owner := db.Merchant(t, "Acme"), db.Owner(t)
+	authenticated := func(s *store.Store, text store.Secret) (context.Context, error) {
+		credential, err := s.Authenticator.Authenticate(t.Context(), text)
+		return store.WithCredential(t.Context(), credential), err
+	}
+
+	span, short := time.Minute, store.NewSecret()
+	key, err := owner.Keys.Create(t.Context(), store.NewKey{MerchantID: m.ID, Access: store.WriteAccess, Secret: short, Expires: &span})
+	require.NoError(t, err)
+	ctx, err := authenticated(s, short)
+	require.NoError(t, err)
+	minted, err := s.Tokens.Create(ctx, store.TokenInput{})
+	require.NoError(t, err)
+	require.Equal(t, key.ExpiresAt.Truncate(time.Second).UTC(), minted.ExpiresAt)
+
+	demo := store.NewDemoSecret()
+	_, err = owner.Keys.Create(t.Context(), store.NewKey{MerchantID: m.ID, Access: store.WriteAccess, Secret: demo})
+	require.NoError(t, err)
+	development, err := store.Open(db.AppURL(), store.Options{AcceptDemoKeys: true, TokenSecret: secret})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = development.Close() })
+	ctx, err = authenticated(development, demo)
+	require.NoError(t, err)
+	minted, err = development.Tokens.Create(ctx, store.TokenInput{})
+	require.NoError(t, err)
+	_, err = authenticated(development, store.Secret(minted.Token))
+	require.NoError(t, err)
+	_, err = authenticated(s, store.Secret(minted.Token))
+	require.Equal(t, store.Unauthenticated, store.AsError(err).Code)
 }
 
 func TestTokenKeysOfAnotherSecret(t *testing.T) {
@@ -332,7 +416,7 @@ func TestTokenKeysOfAnotherSecret(t *testing.T) {
 	_, err := other.Tokens.Create(ctx, store.TokenInput{})
 	require.Equal(t, store.Internal, store.AsError(err).Code, "the operator has to know")
 	_, err = owner.TokenKeys.Rotate(t.Context(), store.NewTokenSecret())
-	require.EqualError(t, err, "the token secret does not open signing key "+key.ID+"; use the service's secret, or revoke that key")
+	require.EqualError(t, err, "rotate token keys: the token secret does not open signing key "+key.ID+"; use the service's secret, or revoke that key")
 	keys, err := owner.TokenKeys.List(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, []store.TokenKey{key}, keys)

@@ -123,9 +123,9 @@ func hostileRequests(t *testing.T) []hostile {
 	document("an unknown character", parse, "{merchant{id \u0007}}")
 
 	document("pages of 250 under 30 aliases", limit, "{"+each("a#:customers(first:250){nodes"+allFields+"}", 30)+"}")
-	document("five pages of 250", limit, "{"+each("a#:customers(last:250){edges{node{...C}}}", 5)+"} fragment C on Customer"+allFields)
-	with("pages whose size is a variable", limit, "query($n:Int){"+each("a#:customers(first:$n){edges{cursor node{...C}}}", 5)+"} fragment C on Customer"+allFields, `{"n":250}`)
-	with("1,500 ids under aliases", limit, "query($i:[ID!]!){"+each("a#:nodes(ids:$i){...on Customer"+allFields+"}", 6)+"}", `{"i":[`+rep(`"cust_1",`, 249)+`"cust_2"]}`)
+	document("six pages of 250", limit, "{"+each("a#:customers(last:250){edges{node{...C}}}", 6)+"} fragment C on Customer"+allFields)
+	with("pages whose size is a variable", limit, "query($n:Int){"+each("a#:customers(first:$n){edges{cursor node{...C}}}", 6)+"} fragment C on Customer"+allFields, `{"n":250}`)
+	with("1,750 ids under aliases", limit, "query($i:[ID!]!){"+each("a#:nodes(ids:$i){...on Customer"+allFields+"}", 7)+"}", `{"i":[`+rep(`"cust_1",`, 249)+`"cust_2"]}`)
 	document("a search and a total, 10 times", limit, "{"+each(`a#:customers(filter:{search:"zz"}){totalCount}`, 10)+"}")
 	document("30 totals", limit, "{"+each("a#:customers{totalCount}", 30)+"}")
 

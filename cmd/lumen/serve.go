@@ -67,11 +67,19 @@ func (c serveCommand) Run(ctx context.Context, t terminal) error {
 		log.InfoContext(ctx, "introspection is off; LUMEN_INTROSPECTION=true or --introspection turns it on")
 	}
 	if unable != nil {
-		log.InfoContext(ctx, "no access tokens are made; LUMEN_TOKEN_SECRET or --token-secret, and lumen token-key rotate with the same, turn them on")
+		log.InfoContext(ctx, c.whyNoTokens())
 	}
 	err = server.Serve(ctx, listener, server.NewHandler(s, options), log)
 	log.InfoContext(ctx, "stopped")
 	return err
+}
+
+// whyNoTokens tells what is missing for access tokens.
+func (c serveCommand) whyNoTokens() string {
+	if c.TokenSecret == "" {
+		return "no access tokens are made; LUMEN_TOKEN_SECRET, and lumen token-key rotate with the same, turn them on"
+	}
+	return "no access tokens are made; lumen token-key rotate, with the same LUMEN_TOKEN_SECRET, makes a key to sign them with"
 }
 
 // configure checks the whole configuration and reports everything that is wrong with it at once.
@@ -91,7 +99,7 @@ func (c serveCommand) configure(logs io.Writer) (*store.Store, server.Options, e
 	} else {
 		s = opened
 	}
-	if _, err := net.ResolveTCPAddr("tcp", c.Addr); err != nil {
+	if _, err := net.ResolveTCPAddr("tcp", c.Addr); err != nil || c.Addr == "" {
 		faults = append(faults, "LUMEN_ADDR is not an address; it looks like 127.0.0.1:8080")
 	}
 	var handler slog.Handler

@@ -71,7 +71,7 @@ func TestTokenKeyCommands(t *testing.T) {
 	require.Equal(t, "waiting", keys[1].State)
 	require.Contains(t, out, keys[1].ID)
 	_, err = command(1, "rotate", owner, "--token-secret="+store.NewTokenSecret().Text())
-	require.Regexp(t, `^lumen: the token secret does not open signing key token_key_\w+; use the service's secret, or revoke that key\n$`, err)
+	require.Regexp(t, `^lumen: rotate token keys: the token secret does not open signing key token_key_\w+; use the service's secret, or revoke that key\n$`, err)
 
 	out, _ = command(0, "list", owner)
 	require.Regexp(t, regexp.MustCompile(`^TOKEN KEY +STATE +CREATED +SIGNS FROM +REVOKED *\n`+first.ID+` +signing .* - *\n`+keys[1].ID+` +waiting .* - *\n$`), out)

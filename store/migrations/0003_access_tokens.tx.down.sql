@@ -1,5 +1,5 @@
 DROP POLICY customers_bound ON customers;
 DROP FUNCTION lumen_authenticate_token(text, text, text);
+DROP FUNCTION lumen_token_signer(text, text);
 DROP FUNCTION lumen_token_keys();
-DROP FUNCTION lumen_token_signer();
 DROP TABLE token_keys;
