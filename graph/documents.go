@@ -52,7 +52,7 @@ func (d *documents) find(ctx context.Context, request *request) (*document, gqle
 		return trusted, nil
 	case trusted != nil:
 		return nil, gqlerror.List{refusal(documentNotTrusted, "the id stands for another document")}
-	case request.query == nil, d.trusted != nil && d.trusted.only:
+	case request.query == nil, d.trusted.Only():
 		return nil, gqlerror.List{refusal(documentNotTrusted, "no such document is trusted here")}
 	}
 	if kept, ok := d.kept.Get(ctx, *request.query); ok {

@@ -100,6 +100,9 @@ func Trust(manifest map[string]string, options Options, only bool) (*Trusted, er
 	return t, nil
 }
 
+// Only reports whether nothing but the trusted documents is executed.
+func (t *Trusted) Only() bool { return t != nil && t.only }
+
 func (t *Trusted) find(id string) *document {
 	if t == nil {
 		return nil

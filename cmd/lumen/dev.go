@@ -77,7 +77,7 @@ func (c devCommand) Run(ctx context.Context, t terminal) error {
 	if c.JSON {
 		err = t.printJSON(at)
 	} else {
-		err = at.print(t, d.merchant.Name, postgres.DataDir())
+		err = at.print(t, d.merchant.Name, postgres.DataDir(), options.GraphQL.Trusted.Only())
 	}
 	if err != nil {
 		return err
@@ -218,7 +218,14 @@ func keep(file, secret string) error {
 	return os.Rename(file+".new", file)
 }
 
-func (r ready) print(t terminal, merchant, folder string) error {
+func (r ready) print(t terminal, merchant, folder string, trustedOnly bool) error {
+	graphql := fmt.Sprintf(`Paste a GraphQL query:
+
+  curl %s -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' \
+    -d '{"query":"{ merchant { name } customers(first: 3) { totalCount nodes { id name email } } }"}'`, r.GraphQLURL, r.APIKey)
+	if trustedOnly {
+		graphql = "GraphQL executes the trusted documents alone; send the id of one as documentId."
+	}
 	_, err := fmt.Fprintf(t.out, `
 Lumen is ready at %[1]s
 
@@ -235,14 +242,11 @@ Paste a REST request:
 
   curl -H 'Authorization: Bearer %[4]s' '%[7]s?limit=3'
 
-Paste a GraphQL query:
-
-  curl %[8]s -H 'Authorization: Bearer %[4]s' -H 'Content-Type: application/json' \
-    -d '{"query":"{ merchant { name } customers(first: 3) { totalCount nodes { id name email } } }"}'
+%[8]s
 
 Ctrl-C stops it; the data stays. 'lumen dev --reset' starts anew.
 
-`, r.URL, merchant, r.MerchantID, r.APIKey, folder, r.DatabaseURL, r.RestURL, r.GraphQLURL, r.PlaygroundURL)
+`, r.URL, merchant, r.MerchantID, r.APIKey, folder, r.DatabaseURL, r.RestURL, graphql, r.PlaygroundURL)
 	return err
 }
 

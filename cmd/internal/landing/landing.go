@@ -15,8 +15,8 @@ import (
 type Options struct {
 	// Demo is the merchant of a development server; nil in production.
 	Demo *Demo
-	// Playground and Introspection tell whether they are on.
-	Playground, Introspection bool
+	// Playground and Introspection tell whether they are on, TrustedOnly whether GraphQL executes trusted documents alone.
+	Playground, Introspection, TrustedOnly bool
 }
 
 // Demo is the merchant that a development server made.

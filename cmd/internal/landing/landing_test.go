@@ -55,6 +55,11 @@ func TestPageOfAService(t *testing.T) {
 	page = get(landing.NewHandler(landing.Options{Playground: true, Introspection: true}, elsewhere), "GET", "/").Body.String()
 	require.Contains(t, page, `href="/playground"`)
 	require.NotContains(t, page, "turn it on")
+	require.Contains(t, page, "Two commands to paste")
+
+	page = get(landing.NewHandler(landing.Options{TrustedOnly: true}, elsewhere), "GET", "/").Body.String()
+	require.NotContains(t, page, "/graphql' \\", "a command that would be refused")
+	require.Contains(t, page, "A command to paste")
 }
 
 func TestPolicyAndCaching(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lumen/cmd/internal/landing"
+	"lumen/graph"
 	"lumen/store"
 )
 
@@ -36,6 +37,11 @@ func TestPlaygroundIsOffByDefault(t *testing.T) {
 		require.Equal(t, "no-store", w.Header().Get("Cache-Control"), path)
 	}
 	require.Equal(t, http.StatusOK, open(Options{}, there, "lumen.example", "/").Code)
+
+	trusted, err := graph.Trust(map[string]string{"a": "{merchant{id}}"}, graph.Options{Limits: graph.DefaultLimits}, true)
+	require.NoError(t, err)
+	require.Contains(t, open(Options{}, there, "lumen.example", "/").Body.String(), "GraphQL command")
+	require.NotContains(t, open(Options{GraphQL: graph.Options{Trusted: trusted}}, there, "lumen.example", "/").Body.String(), "GraphQL command")
 
 	on := Options{Playground: true}
 	require.Equal(t, http.StatusOK, open(on, there, "lumen.example", "/playground").Code)

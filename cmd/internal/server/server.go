@@ -83,6 +83,7 @@ func pages(options Options, notFound http.Handler) http.Handler {
 		mux := http.NewServeMux()
 		mux.Handle("/", landing.NewHandler(landing.Options{
 			Demo: demo, Playground: options.Playground, Introspection: options.GraphQL.Introspection,
+			TrustedOnly: options.GraphQL.Trusted.Only(),
 		}, notFound))
 		reference := rest.DocsOptions{Playground: options.Playground}
 		if demo != nil {
