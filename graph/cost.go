@@ -27,7 +27,7 @@ var fieldCosts = map[string]int{
 	"Mutation.createAccessToken": 300,
 }
 
-// searchCost is what a filter with a search adds to the page and to the total under it.
+// searchCost is what a filter with a search adds to a page, whether or not its total is selected.
 const searchCost = 2000
 
 // listLength is how long a list counts that nothing is known of, such as one of user errors.

@@ -33,20 +33,20 @@ func (noIntrospection) MutateOperationContext(_ context.Context, operation *grap
 	return nil
 }
 
-// saidConditions refuses operations in which a variable that @skip or @include reads is null. A default lets such a
+// noNullConditions refuses operations in which a variable that @skip or @include reads is null. A default lets such a
 // variable stand where null may not; gqlgen panics when it meets one, if need be after a mutation was committed.
-type saidConditions struct{}
+type noNullConditions struct{}
 
-var _ graphql.OperationContextMutator = saidConditions{}
+var _ graphql.OperationContextMutator = noNullConditions{}
 
 // ExtensionName implements graphql.HandlerExtension.
-func (saidConditions) ExtensionName() string { return "SaidConditions" }
+func (noNullConditions) ExtensionName() string { return "NoNullConditions" }
 
 // Validate implements graphql.HandlerExtension.
-func (saidConditions) Validate(graphql.ExecutableSchema) error { return nil }
+func (noNullConditions) Validate(graphql.ExecutableSchema) error { return nil }
 
 // MutateOperationContext implements graphql.OperationContextMutator.
-func (saidConditions) MutateOperationContext(ctx context.Context, operation *graphql.OperationContext) *gqlerror.Error {
+func (noNullConditions) MutateOperationContext(ctx context.Context, operation *graphql.OperationContext) *gqlerror.Error {
 	for _, variable := range operation.Operation.VariableDefinitions {
 		value, said := operation.Variables[variable.Variable]
 		if said && value == nil && ctx.Value(documentKey{}).(*document).conditions[variable.Variable] {
@@ -56,8 +56,8 @@ func (saidConditions) MutateOperationContext(ctx context.Context, operation *gra
 	return nil
 }
 
-// costLimit refuses operations that cost more than the limit or list more ids than one list may have, and tells in the extensions of a reply what its operation
-// cost.
+// costLimit refuses operations that cost more than the limit or list more ids than one list may have, and tells in the
+// extensions of a reply what its operation cost.
 type costLimit struct {
 	costs  *costs
 	limits Limits

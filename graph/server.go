@@ -43,7 +43,7 @@ func NewHandler(customers *store.Customers, tokens *store.Tokens, authenticate A
 	server.SetQueryCache(handover{})
 	server.SetErrorPresenter(errors.present)
 	server.SetRecoverFunc(errors.recovered)
-	server.Use(saidConditions{}) // before anything collects fields
+	server.Use(noNullConditions{}) // before anything collects fields
 	if options.Introspection {
 		server.Use(extension.Introspection{})
 	} else {

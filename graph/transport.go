@@ -37,7 +37,8 @@ func (transport) Supports(*http.Request) bool { return true }
 
 // Do implements graphql.Transport. The order of its checks is that of the REST door.
 func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.GraphExecutor) {
-	w.Header().Set("Content-Type", accepts(r.Header)+"; charset=utf-8")
+	mediaType := accepts(r.Header)
+	w.Header().Set("Content-Type", mediaType+"; charset=utf-8")
 	ctx := r.Context()
 	sent, err := func() (*request, error) {
 		if r.Method != http.MethodPost {
@@ -60,7 +61,7 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 	if refused != nil {
 		// The media type for GraphQL has a status for a document that was refused; plain JSON says it in the body.
 		status := http.StatusOK
-		if accepts(r.Header) == responseType {
+		if mediaType == responseType {
 			status = http.StatusBadRequest
 		}
 		refuse(w, status, executor.DispatchError(graphql.WithOperationContext(ctx, operation), t.limits.first(refused)))

@@ -194,3 +194,14 @@ func (a *Authenticator) Authenticate(ctx context.Context, secret Secret) (Creden
 	}
 	return Credential{KeyID: key.KeyID, Access: key.Access, Merchant: Merchant{ID: key.MerchantID, Name: key.MerchantName}}, nil
 }
+
+// lookUp runs a statement of the plain role's and scans what it yields.
+func lookUp(ctx context.Context, db *bun.DB, into any, statement string, args ...any) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	rows, err := db.DB.QueryContext(ctx, statement, args...)
+	if err != nil {
+		return err
+	}
+	return db.ScanRows(ctx, rows, into)
+}

@@ -346,14 +346,3 @@ func isCanonical(text string) bool {
 
 // anyID is the form of every id, and one that Postgres can read.
 var anyID = regexp.MustCompile(`^[A-Za-z0-9_]{1,128}$`)
-
-// lookUp runs a statement of the plain role's and scans what it yields.
-func lookUp(ctx context.Context, db *bun.DB, into any, statement string, args ...any) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	rows, err := db.DB.QueryContext(ctx, statement, args...)
-	if err != nil {
-		return err
-	}
-	return db.ScanRows(ctx, rows, into)
-}
