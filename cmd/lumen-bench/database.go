@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"crypto/md5"
+	cryptorand "crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/schollz/progressbar/v3"
+
+	"lumen/store"
+)
+
+// database is a migrated database with customers in it.
+type database struct {
+	superuserURL string // without a wall
+	serveURL     string // as the service logs in
+	merchants    []merchant
+}
+
+type merchant struct {
+	id, key   string
+	customers int
+}
+
+// customer is the id of the merchant's n-th customer, from 1 on, oldest first.
+func (m merchant) customer(n int) string {
+	sum := md5.Sum([]byte(m.id + strconv.Itoa(n)))
+	return "cust_" + hex.EncodeToString(sum[:])[:26]
+}
+
+// firstCreated is a second before the oldest customer was created.
+var firstCreated = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// fill adds the customers from first to last of a merchant, as Lumen would have written them: each column has a value, none
+// is deleted, created a second after the one before. The id is what customer says.
+const fill = `INSERT INTO customers (merchant_id, id, email, email_key, email_shared, name, name_key, user_id,
+	billing_address_line1, billing_address_line2, billing_city, billing_postal_code, billing_country, tax_id, search_key, created_at, updated_at)
+SELECT $1::text, 'cust_' || left(md5($1::text || n), 26), t.email, lower(t.email), false, t.name, lower(t.name), 'user-' || n,
+	n || ' Main Street', 'Floor ' || n % 30, 'Springfield', lpad((n % 100000)::text, 5, '0'), (ARRAY['DE', 'FR', 'US', 'CH', 'GB'])[n % 5 + 1],
+	'DE' || lpad(n::text, 9, '0'), lower(t.email) || E'\n' || lower(t.name) || E'\n' || 'user-' || n,
+	t.made, t.made
+FROM generate_series($2::int, $3::int) AS n,
+	LATERAL (SELECT 'Person.' || n || '@Example.com' AS email, 'Person Number ' || n AS name,
+		timestamptz '2026-01-01 00:00:00Z' + n * interval '1 second' AS made) AS t`
+
+// batch is how many customers one statement adds.
+const batch = 10_000
+
+// load makes a database with merchants of so many customers each. What is made shows its progress.
+func (b *bench) load(ctx context.Context, name string, merchants, customers int) (*database, error) {
+	name = b.prefix + name
+	admin, err := pgx.Connect(ctx, b.superuserURL)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = admin.Close(context.WithoutCancel(ctx)) }()
+	if _, err := admin.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()); err != nil {
+		return nil, err
+	}
+	b.databases = append(b.databases, name)
+	d := &database{}
+	at, err := url.Parse(b.superuserURL)
+	if err != nil {
+		return nil, err
+	}
+	at.Path = "/" + name
+	d.superuserURL = at.String()
+	owner, err := store.OpenOwner(d.superuserURL)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = owner.Close() }()
+	if _, err := owner.MigrateUp(ctx); err != nil {
+		return nil, err
+	}
+	if b.password == "" {
+		b.password = cryptorand.Text()
+	}
+	if err := owner.CreateLogin(ctx, serveRole, b.password); err != nil {
+		return nil, err
+	}
+	at.User = url.UserPassword(serveRole, b.password)
+	d.serveURL = at.String()
+
+	filling, err := pgx.Connect(ctx, d.superuserURL)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = filling.Close(context.WithoutCancel(ctx)) }()
+	bar := progressbar.NewOptions(merchants*customers, progressbar.OptionSetWriter(b.notes), progressbar.OptionThrottle(200*time.Millisecond),
+		progressbar.OptionSetDescription(fmt.Sprintf("%-24s", name)), progressbar.OptionShowCount(),
+		progressbar.OptionOnCompletion(func() { _, _ = fmt.Fprintln(b.notes) }))
+	for range merchants {
+		made, err := addMerchant(ctx, owner)
+		if err != nil {
+			return nil, err
+		}
+		made.customers = customers
+		for first := 1; first <= customers; first += batch {
+			last := min(first+batch-1, customers)
+			if _, err := filling.Exec(ctx, fill, made.id, first, last); err != nil {
+				return nil, fmt.Errorf("load %s: %w", name, err)
+			}
+			_ = bar.Add(last - first + 1)
+		}
+		d.merchants = append(d.merchants, made)
+	}
+	_, err = filling.Exec(ctx, "VACUUM (ANALYZE) customers")
+	return d, err
+}
+
+// serveRole is what Lumen logs in as.
+const serveRole = "lumen_bench_serve"
+
+func addMerchant(ctx context.Context, owner *store.Owner) (merchant, error) {
+	made, err := owner.Merchants.Create(ctx, "Acme")
+	if err != nil {
+		return merchant{}, err
+	}
+	secret := store.NewSecret()
+	_, err = owner.Keys.Create(ctx, store.NewKey{MerchantID: made.ID, Access: store.WriteAccess, Secret: secret})
+	return merchant{id: made.ID, key: string(secret)}, err
+}
+
+// any returns one of the merchants, and the id of one of its customers.
+func (d *database) any(random *rand.Rand) (merchant, string) {
+	m := d.merchants[random.IntN(len(d.merchants))]
+	return m, m.customer(1 + random.IntN(m.customers))
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// listed is what it took to receive a whole list.
+type listed struct {
+	Customers int           `json:"customers"`
+	FirstByte time.Duration `json:"firstByte"`
+	Time      time.Duration `json:"time"`
+	Bytes     int64         `json:"bytes"`
+	Growth    uint64        `json:"memoryGrowth"` // of the server, in octets, above what it was before
+}
+
+// lists are those of one size.
+type lists struct {
+	Lumen []listed `json:"lumen"`
+	Bare  []listed `json:"bare"`
+}
+
+// measureList has one client receive the whole list of one merchant, from Lumen and from the bare handler in turns.
+func (b *bench) measureList(ctx context.Context, r *report) error {
+	d, err := b.load(ctx, "list", 1, b.Customers)
+	if err != nil {
+		return err
+	}
+	r.List, err = b.receiveLists(ctx, d)
+	return err
+}
+
+func (b *bench) receiveLists(ctx context.Context, d *database) (all lists, err error) {
+	lumen, err := b.startLumen(ctx, d.serveURL)
+	if err != nil {
+		return all, err
+	}
+	defer lumen.stop()
+	bare, err := b.startBare(ctx, d.superuserURL)
+	if err != nil {
+		return all, err
+	}
+	defer bare.stop()
+	m := d.merchants[0]
+	for round := range b.Rounds {
+		b.say("list of %d: round %d of %d", m.customers, round+1, b.Rounds)
+		fromLumen, err := lumen.receive(ctx, "/api/customers", m)
+		if err != nil {
+			return all, err
+		}
+		fromBare, err := bare.receive(ctx, "/"+m.id+"/customers", m)
+		if err != nil {
+			return all, err
+		}
+		all.Lumen, all.Bare = append(all.Lumen, fromLumen), append(all.Bare, fromBare)
+	}
+	return all, nil
+}
+
+// receive reads a list to its end, and counts what is in it.
+func (s *server) receive(ctx context.Context, path string, m merchant) (listed, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+path, nil)
+	if err != nil {
+		return listed{}, err
+	}
+	request.Header.Set("Authorization", "Bearer "+m.key)
+	request.Header.Set("Accept-Encoding", "identity")
+	before, peak := s.memory(), s.watch()
+	begun := time.Now()
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return listed{}, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	var got listed
+	// An id in each customer: counted, and not parsed, so that the client takes little of the machine.
+	counter := &counter{of: []byte(`{"id":"cust_`)}
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := response.Body.Read(buffer)
+		if got.Bytes == 0 && n > 0 {
+			got.FirstByte = time.Since(begun)
+		}
+		got.Bytes += int64(n)
+		counter.add(buffer[:n])
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return listed{}, err
+		}
+	}
+	got.Time, got.Customers = time.Since(begun), counter.n
+	if top := peak(); top > before {
+		got.Growth = top - before
+	}
+	if response.StatusCode != http.StatusOK || got.Customers < m.customers { // more, where some were created meanwhile
+		return got, fmt.Errorf("%s: status %d, %d customers of %d", path, response.StatusCode, got.Customers, m.customers)
+	}
+	return got, nil
+}
+
+// counter counts a text in what is read piece by piece.
+type counter struct {
+	of   []byte
+	rest []byte // the end of the last piece, where the text may have begun
+	n    int
+}
+
+func (c *counter) add(piece []byte) {
+	seam := append(c.rest, piece[:min(len(piece), len(c.of)-1)]...)
+	c.n += bytes.Count(seam, c.of) + bytes.Count(piece, c.of)
+	if len(piece) >= len(c.of)-1 {
+		seam = piece
+	}
+	c.rest = append([]byte(nil), seam[max(len(seam)-len(c.of)+1, 0):]...)
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// prepare writes one request of a workload.
+type prepare func(*fasthttp.Request, *rand.Rand)
+
+// sample is what one stretch of load on one server showed.
+type sample struct {
+	Requests  int           `json:"requests"`
+	PerSecond float64       `json:"perSecond"`
+	P50       time.Duration `json:"p50"`
+	P95       time.Duration `json:"p95"`
+	P99       time.Duration `json:"p99"`
+
+	// CPU is what a request took of the server's processor time, PostgresCPU of that of Postgres's. 0 when not known.
+	CPU         time.Duration `json:"cpu"`
+	PostgresCPU time.Duration `json:"postgresCpu"`
+}
+
+// send is one exchange; a reply that is not a success is an error.
+func send(client *fasthttp.HostClient, request *fasthttp.Request, response *fasthttp.Response) error {
+	if err := client.Do(request, response); err != nil {
+		return err
+	}
+	body := response.Body()
+	if status := response.StatusCode(); status < 200 || status > 299 || bytes.Contains(body, []byte(`"errors":[`)) || bytes.Contains(body, []byte(`"userErrors":[{`)) {
+		return fmt.Errorf("status %d: %.300s", status, body)
+	}
+	return nil
+}
+
+func newClient(address string, connections int) (*fasthttp.HostClient, error) {
+	at, err := url.Parse(address)
+	if err != nil {
+		return nil, err
+	}
+	return &fasthttp.HostClient{
+		Addr: at.Host, IsTLS: at.Scheme == "https", MaxConns: connections, ReadTimeout: time.Minute,
+		MaxIdemponentCallAttempts: 1, NoDefaultUserAgentHeader: true,
+	}, nil
+}
+
+// press has clients send one request after the other until the time is over, or each has sent `requests` when that is not
+// 0. Every reply has to be a success. Connections are opened, and statements prepared, before it counts.
+func (s *server) press(ctx context.Context, next prepare, clients, requests int, during time.Duration) (sample, error) {
+	client, err := newClient(s.url, clients)
+	if err != nil {
+		return sample{}, err
+	}
+	defer client.CloseIdleConnections()
+	run := func(requests int, during time.Duration) ([]time.Duration, error) {
+		var mu sync.Mutex
+		var all []time.Duration
+		var failed error
+		var running sync.WaitGroup
+		end := time.Now().Add(during)
+		for range clients {
+			running.Go(func() {
+				took, err := press(ctx, client, next, requests, end)
+				mu.Lock()
+				defer mu.Unlock()
+				all, failed = append(all, took...), errors.Join(failed, err)
+			})
+		}
+		running.Wait()
+		return all, failed
+	}
+	if _, err := run(requests/10+1, during/10); err != nil {
+		return sample{}, err
+	}
+	before, start := s.usage(), time.Now()
+	took, err := run(requests, during)
+	elapsed, after := time.Since(start), s.usage()
+	if err != nil || len(took) == 0 {
+		return sample{}, errors.Join(err, ctx.Err())
+	}
+	slices.Sort(took)
+	at := func(share float64) time.Duration { return took[min(int(share*float64(len(took))), len(took)-1)] }
+	n := time.Duration(len(took))
+	return sample{
+		Requests: len(took), PerSecond: float64(n) / elapsed.Seconds(), P50: at(0.50), P95: at(0.95), P99: at(0.99),
+		CPU: (after.cpu - before.cpu) / n, PostgresCPU: (after.postgres - before.postgres) / n,
+	}, nil
+}
+
+func press(ctx context.Context, client *fasthttp.HostClient, next prepare, requests int, end time.Time) (took []time.Duration, err error) {
+	random := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	request, response := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+	defer func() { fasthttp.ReleaseRequest(request); fasthttp.ReleaseResponse(response) }()
+	for ctx.Err() == nil {
+		start := time.Now()
+		if requests == 0 && start.After(end) || requests > 0 && len(took) == requests {
+			return took, nil
+		}
+		request.Reset()
+		next(request, random)
+		if err := send(client, request, response); err != nil {
+			return took, fmt.Errorf("%s %s: %w", request.Header.Method(), request.URI().Path(), err)
+		}
+		took = append(took, time.Since(start))
+	}
+	return took, ctx.Err()
+}

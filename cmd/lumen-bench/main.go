@@ -1,0 +1,153 @@
+// Command lumen-bench measures Lumen against what else would serve the same rows, and writes down what it saw. See
+// README.md.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/jackc/pgx/v5"
+	"github.com/shirou/gopsutil/v4/process"
+
+	"lumen/store/embedded"
+)
+
+type program struct {
+	Run  runCommand  `cmd:"" default:"withargs" help:"Measure, and write down what was seen."`
+	Bare bareCommand `cmd:"" hidden:""`
+}
+
+type runCommand struct {
+	DatabaseURL string        `name:"database-url" placeholder:"URL" help:"A Postgres to use, as a superuser; databases are made there and dropped again. Default: one of its own."`
+	Lumen       string        `type:"existingfile" placeholder:"FILE" help:"The lumen program to measure. Default: built from the source here."`
+	Out         string        `type:"path" default:"." placeholder:"DIR" help:"Where report.md, report.json and scaling.svg are written. Default: ${default}."`
+	Customers   int           `default:"200000" help:"How many customers there are, and how many one long list has. Default: ${default}."`
+	Merchants   int           `default:"100" help:"Over how many merchants the customers are spread. Default: ${default}."`
+	Connections int           `default:"16" help:"How many clients send, and how many connections to Postgres each server has. Default: ${default}."`
+	Rounds      int           `default:"7" help:"How often everything is measured, in turns. Default: ${default}."`
+	Time        time.Duration `default:"2s" help:"How long each server is under load in a round. Default: ${default}."`
+	Sizes       []int         `default:"1000,100000,1000000" help:"The sizes of one merchant, in customers, over which cost should be flat. Default: ${default}."`
+	Crowds      []int         `default:"10,10000" help:"The numbers of merchants over which cost should be flat. Default: ${default}."`
+	Parts       []string      `default:"reads,writes,list,scaling" enum:"reads,writes,list,scaling" help:"What is measured. Default: ${default}."`
+	Peer        string        `placeholder:"URL" help:"A GraphQL server to measure as well."`
+	PeerQuery   string        `type:"existingfile" placeholder:"FILE" help:"The peer's document: operations Get and Page."`
+	PeerCommand string        `placeholder:"COMMAND" help:"What starts the peer once the customers are there, for a shell. It finds their database, as a superuser, in DATABASE_URL."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	var p program
+	command := kong.Parse(&p, kong.Name("lumen-bench"), kong.BindTo(ctx, (*context.Context)(nil)))
+	command.FatalIfErrorf(command.Run())
+}
+
+// bench is one run.
+type bench struct {
+	runCommand
+	notes        io.Writer // where a person reads what goes on
+	folder       string    // of what is not kept
+	lumen        string
+	superuserURL string
+	own          *embedded.Server // nil when the database was given
+	postmaster   *process.Process // nil when it runs elsewhere
+	prefix       string           // of the databases made
+	databases    []string
+	password     string
+	version      string // of Postgres
+}
+
+func (b *bench) say(format string, args ...any) { _, _ = fmt.Fprintf(b.notes, format+"\n", args...) }
+
+func (c runCommand) Run(ctx context.Context) (err error) {
+	if (c.Peer == "") != (c.PeerQuery == "") {
+		return errors.New("--peer and --peer-query go together")
+	}
+	b := &bench{runCommand: c, notes: os.Stderr, prefix: fmt.Sprintf("lumen_bench_%d_", os.Getpid())}
+	if b.folder, err = os.MkdirTemp("", "lumen-bench-"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.cleanUp(context.WithoutCancel(ctx))) }()
+	if err := b.prepare(ctx); err != nil {
+		return err
+	}
+	r, err := b.measure(ctx)
+	if err != nil {
+		return err
+	}
+	return r.write(os.Stdout, c.Out)
+}
+
+// prepare builds the program and finds or starts Postgres.
+func (b *bench) prepare(ctx context.Context) error {
+	if b.lumen = b.Lumen; b.lumen == "" {
+		b.lumen = filepath.Join(b.folder, "lumen")
+		b.say("building lumen")
+		if out, err := exec.CommandContext(ctx, "go", "build", "-o", b.lumen, "lumen/cmd/lumen").CombinedOutput(); err != nil {
+			return fmt.Errorf("build lumen (or say --lumen): %w: %s", err, out)
+		}
+	}
+	if b.superuserURL = b.DatabaseURL; b.superuserURL == "" {
+		server, err := embedded.Start(ctx, embedded.Config{
+			DataDir: filepath.Join(b.folder, "postgres"), Notice: b.say,
+			Parameters: map[string]string{"shared_buffers": "1GB", "max_wal_size": "8GB", "max_connections": "300"},
+		})
+		if err != nil {
+			return err
+		}
+		b.own, b.superuserURL = server, server.URL()
+	}
+	admin, err := pgx.Connect(ctx, b.superuserURL)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = admin.Close(context.WithoutCancel(ctx)) }()
+	var backend int32
+	if err := admin.QueryRow(ctx, "SELECT 'Postgres ' || current_setting('server_version'), pg_backend_pid()").Scan(&b.version, &backend); err != nil {
+		return err
+	}
+	if b.own == nil {
+		return nil
+	}
+	if p, err := process.NewProcess(backend); err == nil {
+		b.postmaster, _ = p.Parent()
+	}
+	return nil
+}
+
+func (b *bench) cleanUp(ctx context.Context) error {
+	var failed error
+	if b.own != nil {
+		failed = b.own.Stop()
+	} else if admin, err := pgx.Connect(ctx, b.superuserURL); err == nil {
+		for _, name := range b.databases {
+			_, err := admin.Exec(ctx, "DROP DATABASE IF EXISTS "+pgx.Identifier{name}.Sanitize()+" WITH (FORCE)")
+			failed = errors.Join(failed, err)
+		}
+		_, err := admin.Exec(ctx, "DROP ROLE IF EXISTS "+serveRole)
+		failed = errors.Join(failed, err, admin.Close(ctx))
+	}
+	return errors.Join(failed, os.RemoveAll(b.folder))
+}
+
+// machine is what it was measured on.
+func machine() string {
+	return fmt.Sprintf("%s/%s, %d processors, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
+}
+
+func (b *bench) conditions() conditions {
+	return conditions{
+		Date: time.Now().UTC().Format(time.DateOnly), Machine: machine(), Postgres: b.version, Customers: b.Customers, Merchants: b.Merchants,
+		Connections: b.Connections, Rounds: b.Rounds, Time: b.Time.String(), Peer: b.PeerCommand,
+	}
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/valyala/fasthttp"
+)
+
+// series is one workload on one server, measured in turns with the others.
+type series struct {
+	Name    string   `json:"name"` // workload, slash, server
+	Samples []sample `json:"samples"`
+
+	server  *server
+	next    prepare
+	clients int // 0: as many as there are connections
+	want    int // how many customers a reply holds; 0: one
+}
+
+// prove sends one request and looks at the reply: what is measured should be what it says.
+func (s *series) prove(ctx context.Context) error {
+	client, err := newClient(s.server.url, 1)
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdleConnections()
+	request, response := new(fasthttp.Request), new(fasthttp.Response)
+	s.next(request, rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))
+	if err := send(client, request, response); err != nil {
+		return fmt.Errorf("%s: %w", s.Name, err)
+	}
+	if n := bytes.Count(response.Body(), []byte(`"email":"`)); n != max(s.want, 1) {
+		return fmt.Errorf("%s: %d customers in %.300s", s.Name, n, response.Body())
+	}
+	return ctx.Err()
+}
+
+// interleave measures all series round by round, in an order that turns, so that what slows the machine for a while slows
+// all of them.
+func (b *bench) interleave(ctx context.Context, what string, all []*series) error {
+	for round := range b.Rounds {
+		b.say("%s: round %d of %d", what, round+1, b.Rounds)
+		order := slices.Clone(all)
+		if round%2 == 1 {
+			slices.Reverse(order)
+		}
+		for _, s := range order {
+			clients := s.clients
+			if clients == 0 {
+				clients = b.Connections
+			}
+			taken, err := s.server.press(ctx, s.next, clients, 0, b.Time)
+			if err != nil {
+				return fmt.Errorf("%s: %w", s.Name, err)
+			}
+			s.Samples = append(s.Samples, taken)
+		}
+	}
+	return nil
+}
+
+// measure takes all measurements, one part after the other.
+func (b *bench) measure(ctx context.Context) (*report, error) {
+	r := &report{Conditions: b.conditions()}
+	for _, part := range []struct {
+		names   []string
+		measure func(context.Context, *report) error
+	}{{[]string{"reads", "writes"}, b.measureLoad}, {[]string{"list"}, b.measureList}, {[]string{"scaling"}, b.measureScaling}} {
+		if !slices.ContainsFunc(part.names, b.wants) {
+			continue
+		}
+		if err := part.measure(ctx, r); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+func (b *bench) wants(part string) bool { return slices.Contains(b.Parts, part) }
+
+// measureLoad presses Lumen, the bare handler and the peer on the same customers.
+func (b *bench) measureLoad(ctx context.Context, r *report) error {
+	d, err := b.load(ctx, "main", b.Merchants, max(b.Customers/b.Merchants, 1))
+	if err != nil {
+		return err
+	}
+	if r.Start, err = b.measureStart(ctx, d); err != nil {
+		return err
+	}
+	lumen, err := b.startLumen(ctx, d.serveURL)
+	if err != nil {
+		return err
+	}
+	defer lumen.stop()
+	unnamed, err := b.startLumen(ctx, d.serveURL, "LUMEN_DATABASE_POOLER=transaction")
+	if err != nil {
+		return err
+	}
+	defer unnamed.stop()
+	bare, err := b.startBare(ctx, d.superuserURL)
+	if err != nil {
+		return err
+	}
+	defer bare.stop()
+	toLumen, toUnnamed, toBare := requests{lumen, d}, requests{unnamed, d}, requests{bare, d}
+
+	reads := []*series{
+		{Name: "get/bare", server: bare, next: toBare.bareGet},
+		{Name: "get/rest", server: lumen, next: toLumen.get},
+		{Name: "get/rest, transaction pooling", server: unnamed, next: toUnnamed.get},
+		{Name: "get/graphql", server: lumen, next: toLumen.getByGraphQL},
+		{Name: "page/bare", server: bare, next: toBare.barePage, want: 50},
+		{Name: "page/graphql", server: lumen, next: toLumen.page(nil), want: 50},
+		{Name: "one alias/graphql", server: lumen, next: toLumen.getMany(1), clients: 1},
+		{Name: fmt.Sprintf("%d aliases/graphql", aliases), server: lumen, next: toLumen.getMany(aliases), clients: 1, want: aliases},
+	}
+	if b.Peer != "" {
+		peer, err := b.startPeer(ctx, d)
+		if err != nil {
+			return err
+		}
+		defer peer.stop()
+		document, err := os.ReadFile(b.PeerQuery)
+		if err != nil {
+			return err
+		}
+		toPeer := requests{peer, d}
+		reads = append(reads,
+			&series{Name: "get/peer", server: peer, next: toPeer.peer(string(document), "Get")},
+			&series{Name: "page/peer", server: peer, next: toPeer.peer(string(document), "Page"), want: 50})
+	}
+	writes := func(suffix string) []*series {
+		return []*series{
+			{Name: "create" + suffix + "/bare", server: bare, next: toBare.bareCreate},
+			{Name: "create" + suffix + "/rest", server: lumen, next: toLumen.create},
+			{Name: "update" + suffix + "/bare", server: bare, next: toBare.bareUpdate},
+			{Name: "update" + suffix + "/rest", server: lumen, next: toLumen.update},
+		}
+	}
+	r.Memory.Idle = lumen.memory()
+	peak := lumen.watch()
+	defer func() { r.Memory.Load = peak() }()
+	for _, part := range []struct {
+		name   string
+		series []*series
+		fsync  bool
+	}{{"reads", reads, true}, {"writes", writes(""), true}, {"writes", writes(", fsync off"), false}} {
+		if !b.wants(part.name) || !part.fsync && b.own == nil { // somebody's Postgres keeps its durability
+			continue
+		}
+		for _, s := range part.series {
+			if err := s.prove(ctx); err != nil {
+				return err
+			}
+		}
+		if err := b.fsync(ctx, part.fsync); err != nil {
+			return err
+		}
+		if err := b.interleave(ctx, part.name, part.series); err != nil {
+			return err
+		}
+		r.Series = append(r.Series, part.series...)
+	}
+	return b.fsync(ctx, true)
+}
+
+// fsync turns Postgres's own durability on or off, where it is the bench's own.
+func (b *bench) fsync(ctx context.Context, on bool) error {
+	if b.own == nil {
+		return nil
+	}
+	admin, err := pgx.Connect(ctx, b.superuserURL)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = admin.Close(context.WithoutCancel(ctx)) }()
+	for _, statement := range []string{fmt.Sprintf("ALTER SYSTEM SET fsync = %t", on), "SELECT pg_reload_conf()", "CHECKPOINT"} {
+		if _, err := admin.Exec(ctx, statement); err != nil {
+			return err
+		}
+	}
+	time.Sleep(100 * time.Millisecond) // until the backends have read it
+	return nil
+}
+
+// measureStart returns how long it takes from exec to the first answer, of a customer.
+func (b *bench) measureStart(ctx context.Context, d *database) (took durations, err error) {
+	for range b.Rounds {
+		begun := time.Now()
+		lumen, err := b.startLumen(ctx, d.serveURL)
+		if err != nil {
+			return nil, err
+		}
+		_, err = lumen.press(ctx, requests{lumen, d}.get, 1, 1, 0)
+		took = append(took, time.Since(begun))
+		lumen.stop()
+		if err != nil {
+			return nil, err
+		}
+	}
+	return took, nil
+}

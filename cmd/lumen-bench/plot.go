@@ -1,0 +1,84 @@
+package main
+
+import (
+	"errors"
+	"image/color"
+	"os"
+	"strconv"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgsvg"
+)
+
+// colours are told apart by most eyes, on white and in print (Okabe and Ito).
+var colours = []color.Color{
+	color.RGBA{0x00, 0x72, 0xb2, 0xff}, color.RGBA{0xd5, 0x5e, 0x00, 0xff}, color.RGBA{0x00, 0x9e, 0x73, 0xff},
+	color.RGBA{0xcc, 0x79, 0xa7, 0xff}, color.RGBA{0x56, 0xb4, 0xe9, 0xff},
+}
+
+// plot draws the curves, one panel beside the other.
+func (r *report) plot(path string) error {
+	var panels []*plot.Plot
+	for _, of := range []struct {
+		axis   string
+		curves []curve
+	}{{"customers in one merchant", r.Sizes}, {"merchants", r.Crowds}} {
+		if len(of.curves) == 0 {
+			continue
+		}
+		panel, err := newPanel(of.axis, of.curves)
+		if err != nil {
+			return err
+		}
+		panels = append(panels, panel)
+	}
+	if len(panels) == 0 {
+		return nil
+	}
+	canvas := vgsvg.New(vg.Length(len(panels))*13*vg.Centimeter, 9*vg.Centimeter)
+	tiles := draw.Tiles{Rows: 1, Cols: len(panels), PadX: vg.Centimeter, PadLeft: 2 * vg.Millimeter, PadRight: 4 * vg.Millimeter, PadTop: 2 * vg.Millimeter}
+	for i, area := range plot.Align([][]*plot.Plot{panels}, tiles, draw.New(canvas))[0] {
+		panels[i].Draw(area)
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	if _, err := canvas.WriteTo(file); err != nil {
+		return errors.Join(err, file.Close())
+	}
+	return file.Close()
+}
+
+// newPanel returns a panel: sizes from left to right, each ten times the one before as wide, latencies from 0 up.
+func newPanel(axis string, curves []curve) (*plot.Plot, error) {
+	p := plot.New()
+	p.X.Label.Text, p.Y.Label.Text = axis, "median latency, ms"
+	p.X.Scale = plot.LogScale{}
+	p.Y.Min, p.Legend.Top, p.Legend.Left = 0, true, true
+	p.Add(plotter.NewGrid())
+	var ticks plot.ConstantTicks
+	for _, point := range curves[0].Points {
+		ticks = append(ticks, plot.Tick{Value: float64(point.Size), Label: strconv.Itoa(point.Size)})
+	}
+	p.X.Tick.Marker = ticks
+	for i, c := range curves {
+		var points plotter.XYs
+		for _, at := range c.Points {
+			points = append(points, plotter.XY{X: float64(at.Size), Y: ms(at.Median.median())})
+		}
+		line, dots, err := plotter.NewLinePoints(points)
+		if err != nil {
+			return nil, err
+		}
+		line.Color, dots.Color, line.Width = colours[i], colours[i], 1.5*vg.Millimeter/3
+		dots.Shape = draw.CircleGlyph{}
+		p.Add(line, dots)
+		p.Legend.Add(c.Name, line, dots)
+	}
+	p.Y.Max *= 1.5 // for the legend
+	return p, nil
+}

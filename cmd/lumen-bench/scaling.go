@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// curve is the median latency of one workload, with one client, over sizes.
+type curve struct {
+	Name   string  `json:"name"`
+	Points []point `json:"points"`
+}
+
+type point struct {
+	Size   int       `json:"size"`
+	Median durations `json:"medians"` // of each round
+}
+
+// spread is how many times the largest point is the smallest.
+func (c curve) spread() float64 {
+	var lowest, highest time.Duration
+	for _, p := range c.Points {
+		m := p.Median.median()
+		if lowest == 0 || m < lowest {
+			lowest = m
+		}
+		highest = max(highest, m)
+	}
+	return float64(highest) / float64(max(lowest, 1))
+}
+
+// crowd is how many customers each merchant has where the number of merchants varies.
+const crowd = 100
+
+// perRound is how many requests of each kind a size gets in a round.
+const perRound = 300
+
+// measureScaling measures what one client waits in databases of different sizes, in turns.
+func (b *bench) measureScaling(ctx context.Context, r *report) error {
+	var sizes, crowds []*scaled
+	defer func() {
+		for _, s := range slices.Concat(sizes, crowds) {
+			s.server.stop()
+		}
+	}()
+	open := func(size, merchants, customers int) (*scaled, error) {
+		d, err := b.load(ctx, fmt.Sprintf("%dx%d", merchants, customers), merchants, customers)
+		if err != nil {
+			return nil, err
+		}
+		s := &scaled{size: size, of: d}
+		s.server, err = b.startLumen(ctx, d.serveURL)
+		return s, err
+	}
+	for _, n := range b.Sizes {
+		s, err := open(n, 1, n)
+		if err != nil {
+			return err
+		}
+		sizes = append(sizes, s)
+	}
+	for _, n := range b.Crowds {
+		s, err := open(n, n, crowd)
+		if err != nil {
+			return err
+		}
+		crowds = append(crowds, s)
+	}
+	var err error
+	if r.Sizes, err = b.curves(ctx, "customers of one merchant", sizes, false); err != nil {
+		return err
+	}
+	if r.Crowds, err = b.curves(ctx, "merchants", crowds, true); err != nil {
+		return err
+	}
+	if len(sizes) > 0 {
+		r.LongList, err = b.receiveLists(ctx, sizes[len(sizes)-1].of)
+	}
+	return err
+}
+
+// scaled is Lumen on a database of some size.
+type scaled struct {
+	size   int
+	server *server
+	of     *database
+}
+
+// curves measures the workloads at each size. Where merchants are many, ten of them send, and, as a workload of its own, all.
+func (b *bench) curves(ctx context.Context, what string, at []*scaled, many bool) ([]curve, error) {
+	if len(at) == 0 {
+		return nil, nil
+	}
+	names := []string{"by id", "first page", "page at 90 % depth", "create"}
+	if many {
+		names = append(names, "by id, of all merchants")
+	}
+	curves := make([]curve, len(names))
+	next := make([][]prepare, len(at)) // by size, by workload
+	for i, s := range at {
+		few := *s.of
+		few.merchants = few.merchants[:min(10, len(few.merchants))]
+		after := make(map[string]string)
+		for _, m := range few.merchants {
+			cursor, err := s.cursor(m)
+			if err != nil {
+				return nil, err
+			}
+			after[m.id] = cursor
+		}
+		to := requests{s.server, &few}
+		next[i] = []prepare{to.get, to.page(nil), to.page(after), to.create, requests{s.server, s.of}.get}
+	}
+	for w, name := range names {
+		curves[w].Name = name
+		for _, s := range at {
+			curves[w].Points = append(curves[w].Points, point{Size: s.size})
+		}
+	}
+	for round := range b.Rounds {
+		b.say("%s: round %d of %d", what, round+1, b.Rounds)
+		for w := range names {
+			for i, s := range at {
+				taken, err := s.server.press(ctx, next[i][w], 1, perRound, 0)
+				if err != nil {
+					return nil, fmt.Errorf("%s, %d %s: %w", names[w], s.size, what, err)
+				}
+				p := &curves[w].Points[i]
+				p.Median = append(p.Median, taken.P50)
+			}
+		}
+	}
+	return curves, nil
+}
+
+// cursor is the place of the customer after nine tenths of a merchant's list, which starts with the newest.
+func (s *scaled) cursor(m merchant) (string, error) {
+	client, err := newClient(s.server.url, 1)
+	if err != nil {
+		return "", err
+	}
+	defer client.CloseIdleConnections()
+	request, response := new(fasthttp.Request), new(fasthttp.Response)
+	to := requests{s.server, s.of}
+	const query = `query Find($before: DateTime!) { customers(first: 1, filter: { createdAt: { before: $before } }) { pageInfo { endCursor } } }`
+	before := firstCreated.Add(time.Duration(m.customers/10+2) * time.Second)
+	to.lumen(request, m, "POST", "/graphql", operation{query, "Find", map[string]any{"before": before.Format(time.RFC3339)}})
+	if err := send(client, request, response); err != nil {
+		return "", err
+	}
+	var found struct {
+		Data struct {
+			Customers struct{ PageInfo struct{ EndCursor string } }
+		}
+	}
+	err = json.Unmarshal(response.Body(), &found)
+	return found.Data.Customers.PageInfo.EndCursor, err
+}
