@@ -178,7 +178,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, secret Secret) (Creden
 		MerchantName string
 		UsedLately   bool
 	}
-	const statement = `SELECT key_id, access, merchant_id, merchant_name, used_lately FROM lumen_authenticate($1)`
+	const statement = `SELECT key_id, access, merchant_id, merchant_name, used_lately FROM public.lumen_authenticate($1)`
 	if err := lookUp(ctx, a.db, &found, statement, secret.digest()); err != nil {
 		return Credential{}, unavailable(err)
 	}
@@ -190,7 +190,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, secret Secret) (Creden
 		// A note for the operator: a caller must not fail because it could not be taken.
 		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
-		_, _ = a.db.DB.ExecContext(ctx, `SELECT lumen_key_used($1, $2)`, key.MerchantID, key.KeyID)
+		_, _ = a.db.DB.ExecContext(ctx, `SELECT public.lumen_key_used($1, $2)`, key.MerchantID, key.KeyID)
 	}
 	return Credential{KeyID: key.KeyID, Access: key.Access, Merchant: Merchant{ID: key.MerchantID, Name: key.MerchantName}}, nil
 }

@@ -28,6 +28,8 @@ type Options struct {
 	MaxConnections int
 	// AcceptDemoKeys lets the keys of `lumen dev` in.
 	AcceptDemoKeys bool
+	// TransactionPooler says that the URL is that of a pooler in transaction mode, such as PgBouncer.
+	TransactionPooler bool
 	// TokenSecret opens the keys that sign access tokens. Without it tokens are accepted, and none are minted.
 	TokenSecret TokenSecret
 }
@@ -61,7 +63,11 @@ func Open(url string, options Options) (*Store, error) {
 	config.RuntimeParams["statement_timeout"] = "5s"
 	config.RuntimeParams["lock_timeout"] = "2s"
 	config.RuntimeParams["idle_in_transaction_session_timeout"] = "10s"
-	walled := sql.OpenDB(wall.NewConnector(config, scopeFrom))
+	connector := wall.NewConnector(config, scopeFrom)
+	if options.TransactionPooler {
+		connector = behindPooler(config)
+	}
+	walled := sql.OpenDB(connector)
 	walled.SetMaxOpenConns(options.MaxConnections)
 	walled.SetMaxIdleConns(options.MaxConnections)
 	plain := openPlain(config, authConnections)
@@ -127,6 +133,29 @@ func parseURL(url string) (*pgx.ConnConfig, error) {
 		config.ConnectTimeout = 5 * time.Second
 	}
 	return config, nil
+}
+
+// unpooled are those of a connection's settings that a pooler refuses, since it can't give them back with each statement's
+// connection. The others in parseURL are the ones that PgBouncer keeps for its clients.
+var unpooled = []string{
+	"search_path", "synchronous_commit", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout",
+}
+
+// behindPooler makes config fit for a pooler in transaction mode and returns the wall on it, which makes the unpooled
+// settings for each statement, so that they hold as they do without a pooler.
+//
+// They do not for what else is opened with the config: those statements are the look-ups of keys and tokens, and the
+// checks before serving. They name their functions with the schema, commit nothing that is acknowledged, and end by the
+// deadline of their context, upon which the pooler is asked to cancel them.
+func behindPooler(config *pgx.ConnConfig) *wall.Connector {
+	settings := make(map[string]string, len(unpooled))
+	for _, name := range unpooled {
+		settings[name] = config.RuntimeParams[name]
+		delete(config.RuntimeParams, name)
+	}
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec // unnamed, without asking the server to describe it
+	config.StatementCacheCapacity, config.DescriptionCacheCapacity = 0, 0
+	return wall.NewPooledConnector(config, scopeFrom, settings)
 }
 
 func openPlain(config *pgx.ConnConfig, connections int) *bun.DB {

@@ -215,7 +215,7 @@ type PublicKey struct {
 // PublicKeys returns the keys that verify now, or will when they begin to sign. It needs no credential.
 func (t *Tokens) PublicKeys(ctx context.Context) ([]PublicKey, error) {
 	keys := []PublicKey{}
-	if err := lookUp(ctx, t.db, &keys, `SELECT key_id, public_key FROM lumen_token_keys()`); err != nil {
+	if err := lookUp(ctx, t.db, &keys, `SELECT key_id, public_key FROM public.lumen_token_keys()`); err != nil {
 		return nil, failed("fetch token keys", err)
 	}
 	return keys, nil
@@ -234,7 +234,7 @@ type signingKey struct {
 func (t *Tokens) signingKey(ctx context.Context) (*signingKey, error) {
 	credential, _ := CredentialFrom(ctx)
 	var keys []signingKey
-	const statement = `SELECT key_id, private_key, now, api_key_expires_at FROM lumen_token_signer($1, $2)`
+	const statement = `SELECT key_id, private_key, now, api_key_expires_at FROM public.lumen_token_signer($1, $2)`
 	if err := lookUp(ctx, t.db, &keys, statement, credential.Merchant.ID, credential.KeyID); err != nil || len(keys) == 0 {
 		return nil, err
 	}
@@ -295,7 +295,7 @@ func (a *Authenticator) authenticateToken(ctx context.Context, text string) (Cre
 		MerchantName string
 		Now          time.Time
 	}
-	const statement = `SELECT public_key, merchant_name, now FROM lumen_authenticate_token($1, $2, $3)`
+	const statement = `SELECT public_key, merchant_name, now FROM public.lumen_authenticate_token($1, $2, $3)`
 	if err := lookUp(ctx, a.db, &found, statement, signingKey, said.MerchantID, said.ClientID); err != nil {
 		return Credential{}, unavailable(err)
 	}

@@ -79,7 +79,11 @@ func (t terminal) fail(err error, code int) int {
 	var connect *pgconn.ConnectError
 	if errors.As(err, &connect) { // it tells of every attempt, a line each
 		lines := strings.Split(strings.TrimSpace(text), "\n")
-		text = "can't reach the database: " + strings.TrimSpace(lines[len(lines)-1]) + "; check its URL and that it runs"
+		advice := "check its URL and that it runs"
+		if strings.Contains(text, "unsupported startup parameter") { // PgBouncer's words
+			advice = "that is a pooler: serve needs LUMEN_DATABASE_POOLER=transaction, and other commands the URL of Postgres itself"
+		}
+		text = "can't reach the database: " + strings.TrimSpace(lines[len(lines)-1]) + "; " + advice
 	}
 	_, _ = fmt.Fprintf(t.err, "lumen: %s\n", text)
 	return code

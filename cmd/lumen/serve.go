@@ -16,11 +16,12 @@ import (
 )
 
 type serveCommand struct {
-	DatabaseURL   string `name:"database-url" env:"LUMEN_DATABASE_URL" placeholder:"URL" help:"The database, as a role that is a member of lumen_app and of nothing more (${env}). Required."`
-	Addr          string `env:"LUMEN_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen (${env}). Default: ${default}. Port 0 picks a free one."`
-	Playground    bool   `env:"LUMEN_PLAYGROUND" help:"Serve the GraphQL playground at /playground; it asks for a key (${env})."`
-	Introspection bool   `env:"LUMEN_INTROSPECTION" help:"Let GraphQL clients read the schema (${env})."`
-	LogFormat     string `env:"LUMEN_LOG_FORMAT" default:"json" placeholder:"json|text" help:"How the log on standard error is written, json or text (${env}). Default: ${default}."`
+	DatabaseURL    string `name:"database-url" env:"LUMEN_DATABASE_URL" placeholder:"URL" help:"The database, as a role that is a member of lumen_app and of nothing more (${env}). Required."`
+	DatabasePooler string `name:"database-pooler" env:"LUMEN_DATABASE_POOLER" default:"none" placeholder:"none|transaction" help:"What stands in front of the database: none, or a pooler such as PgBouncer in transaction mode (${env}). Default: ${default}."`
+	Addr           string `env:"LUMEN_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen (${env}). Default: ${default}. Port 0 picks a free one."`
+	Playground     bool   `env:"LUMEN_PLAYGROUND" help:"Serve the GraphQL playground at /playground; it asks for a key (${env})."`
+	Introspection  bool   `env:"LUMEN_INTROSPECTION" help:"Let GraphQL clients read the schema (${env})."`
+	LogFormat      string `env:"LUMEN_LOG_FORMAT" default:"json" placeholder:"json|text" help:"How the log on standard error is written, json or text (${env}). Default: ${default}."`
 	doorFlags
 	tokenSecretFlag
 	jsonFlag
@@ -92,9 +93,17 @@ func (c serveCommand) configure(logs io.Writer) (*store.Store, server.Options, e
 	if err != nil {
 		faults = append(faults, err.Error())
 	}
+	storeOptions := store.Options{TokenSecret: secret}
+	switch c.DatabasePooler {
+	case "", "none":
+	case "transaction":
+		storeOptions.TransactionPooler = true
+	default:
+		faults = append(faults, "LUMEN_DATABASE_POOLER is neither none nor transaction")
+	}
 	if c.DatabaseURL == "" {
 		faults = append(faults, "LUMEN_DATABASE_URL is not set; set it to a URL like postgres://lumen_serve:password@host:5432/lumen")
-	} else if opened, err := store.Open(c.DatabaseURL, store.Options{TokenSecret: secret}); err != nil {
+	} else if opened, err := store.Open(c.DatabaseURL, storeOptions); err != nil {
 		faults = append(faults, "LUMEN_DATABASE_URL is "+err.Error())
 	} else {
 		s = opened

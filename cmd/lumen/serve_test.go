@@ -78,6 +78,8 @@ func TestServeReportsAllFaultsOfItsConfigurationAtOnce(t *testing.T) {
 	require.Equal(t, "lumen: LUMEN_DATABASE_URL is not a Postgres connection URL; it looks like postgres://user:password@host:5432/database; "+
 		"LUMEN_LOG_FORMAT is neither json nor text\n", line)
 
+	require.Equal(t, "lumen: LUMEN_DATABASE_POOLER is neither none nor transaction; LUMEN_DATABASE_URL is not set; "+
+		"set it to a URL like postgres://lumen_serve:password@host:5432/lumen\n", refuses(t, "LUMEN_DATABASE_POOLER=session"))
 	require.Contains(t, refuses(t, "LUMEN_INTROSPECTION=perhaps"), "--introspection")
 	require.Contains(t, refuses(t, "LUMEN_GRAPHQL_MAX_DEPTH=0"), "--graphql-max-depth")
 

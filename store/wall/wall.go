@@ -17,6 +17,9 @@
 //
 // A statement with arguments is prepared once per connection; one without (text that was built for this call alone)
 // runs unnamed, so that it does not fill the server with prepared statements. There are no explicit transactions.
+//
+// Behind a pooler in transaction mode, where two statements of one connection may meet two of the server's, everything
+// runs unnamed, and the first statement makes all settings that would else be the connection's; see NewPooledConnector.
 package wall
 
 import (
@@ -54,8 +57,10 @@ const (
 
 // Connector opens connections that refuse to work without a merchant. It implements driver.Connector.
 type Connector struct {
-	config *pgx.ConnConfig
-	scope  Scope
+	config   *pgx.ConnConfig
+	scope    Scope
+	setScope string // the first statement of each pipeline
+	unnamed  bool   // nothing is prepared
 }
 
 // Scope reads from a statement's context the merchant's id, "" when there is none, and the id of the one customer that
@@ -64,7 +69,7 @@ type Scope func(context.Context) (merchant, customer string)
 
 // NewConnector returns a Connector to the database of config, whose statements work in the scope.
 func NewConnector(config *pgx.ConnConfig, scope Scope) *Connector {
-	return &Connector{config: config, scope: scope}
+	return &Connector{config: config, scope: scope, setScope: setScope}
 }
 
 // Connect implements driver.Connector.
@@ -76,11 +81,13 @@ func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 	opened := &conn{
 		pg:       pg,
 		scope:    c.scope,
+		setScope: c.setScope,
+		unnamed:  c.unnamed,
 		types:    pgtype.NewMap(),
 		prepared: make(map[string]*pgconn.StatementDescription),
 		usedAt:   time.Now(),
 	}
-	for _, sql := range []string{setScope, takeLock} {
+	for _, sql := range []string{c.setScope, takeLock} {
 		if _, err := opened.prepare(ctx, sql); err != nil {
 			_ = pg.Close(ctx)
 			return nil, err
@@ -111,6 +118,8 @@ func WithLock(ctx context.Context, key string) context.Context {
 type conn struct {
 	pg       *pgconn.PgConn
 	scope    Scope
+	setScope string
+	unnamed  bool
 	types    *pgtype.Map
 	prepared map[string]*pgconn.StatementDescription
 	usedAt   time.Time
@@ -158,7 +167,7 @@ func (c *conn) send(ctx context.Context, query string, args []driver.NamedValue)
 	if merchant == "" {
 		return nil, nil, ErrNoMerchant
 	}
-	prelude := []statement{{setScope, [][]byte{[]byte(merchant), []byte(customer)}}}
+	prelude := []statement{{c.setScope, [][]byte{[]byte(merchant), []byte(customer)}}}
 	if key, ok := ctx.Value(lockKey{}).(string); ok {
 		prelude = append(prelude, statement{takeLock, [][]byte{[]byte(key)}})
 	}
@@ -169,7 +178,7 @@ func (c *conn) send(ctx context.Context, query string, args []driver.NamedValue)
 
 	pipeline := c.pg.StartPipeline(ctx)
 	for _, s := range prelude {
-		pipeline.SendQueryStatement(c.prepared[s.sql], s.args, nil, nil)
+		c.queue(pipeline, s)
 	}
 	if description != nil {
 		pipeline.SendQueryStatement(description, values, formats, binary)
@@ -258,13 +267,13 @@ func (c *conn) bind(ctx context.Context, query string, args []driver.NamedValue)
 	return description, builder.ParamValues, builder.ParamFormats, nil
 }
 
-// prepare returns the description of sql on this connection. Past maxPrepared it returns nil for new texts, which
-// then run unnamed.
+// prepare returns the description of sql on this connection. Past maxPrepared it returns nil for new texts, and behind a
+// pooler for all, which then run unnamed.
 func (c *conn) prepare(ctx context.Context, sql string) (*pgconn.StatementDescription, error) {
 	if description, ok := c.prepared[sql]; ok {
 		return description, nil
 	}
-	if len(c.prepared) >= maxPrepared {
+	if c.unnamed || len(c.prepared) >= maxPrepared {
 		return nil, nil
 	}
 	description, err := c.pg.Prepare(ctx, fmt.Sprintf("lumen_%d", len(c.prepared)), sql, nil)

@@ -82,6 +82,7 @@ func change(t *testing.T, db *storetest.Database, statement string) {
 // pool is a pool of connections behind the wall, with a look past it.
 type pool struct {
 	*sql.DB
+	name   string       // by which Postgres knows its connections, and those that a pooler opens for them
 	sent   atomic.Int64 // bytes, on all connections
 	opened atomic.Int64 // connections
 	newest atomic.Pointer[pgconn.PgConn]
@@ -97,11 +98,38 @@ func (c countingConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
+// opener opens a pool of so many connections.
+type opener func(t *testing.T, db *storetest.Database, connections int) *pool
+
+// open opens one as it is without a pooler.
 func open(t *testing.T, db *storetest.Database, connections int) *pool {
 	t.Helper()
-	config, err := pgx.ParseConfig(db.AppURL())
+	return openWall(t, db.AppURL(), connections, wall.NewConnector)
+}
+
+// openUnnamed opens one as it is behind a pooler, but without one.
+func openUnnamed(t *testing.T, db *storetest.Database, connections int) *pool {
+	t.Helper()
+	return openWall(t, db.AppURL(), connections, pooled(settings))
+}
+
+// settings differ from the server's own, so that one which stays behind shows.
+var settings = map[string]string{"statement_timeout": "50s", "lock_timeout": "40s", "synchronous_commit": "on", "search_path": "public"}
+
+func pooled(settings map[string]string) func(*pgx.ConnConfig, wall.Scope) *wall.Connector {
+	return func(config *pgx.ConnConfig, scope wall.Scope) *wall.Connector {
+		return wall.NewPooledConnector(config, scope, settings)
+	}
+}
+
+var pools atomic.Int64
+
+func openWall(t *testing.T, url string, connections int, connector func(*pgx.ConnConfig, wall.Scope) *wall.Connector) *pool {
+	t.Helper()
+	config, err := pgx.ParseConfig(url)
 	require.NoError(t, err)
-	p := &pool{}
+	p := &pool{name: fmt.Sprintf("pool %d", pools.Add(1))}
+	config.RuntimeParams["application_name"] = p.name
 	dial := config.DialFunc
 	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dial(ctx, network, address)
@@ -115,7 +143,7 @@ func open(t *testing.T, db *storetest.Database, connections int) *pool {
 		p.newest.Store(pg)
 		return nil
 	}
-	p.DB = sql.OpenDB(wall.NewConnector(config, scopeOf))
+	p.DB = sql.OpenDB(connector(config, scopeOf))
 	p.SetMaxOpenConns(connections)
 	p.SetMaxIdleConns(connections)
 	t.Cleanup(func() { require.NoError(t, p.Close()) })
@@ -123,7 +151,7 @@ func open(t *testing.T, db *storetest.Database, connections int) *pool {
 }
 
 // residue is what a connection still carries between two statements.
-type residue struct{ Setting, Binding, Locks, Rows, InTransaction string }
+type residue struct{ Setting, Binding, Locks, Rows, Timeouts, Path, InTransaction string }
 
 // residue looks at the only connection of the pool, under the wall, while nobody else can use it.
 func (p *pool) residue(t *testing.T) residue {
@@ -136,13 +164,22 @@ func (p *pool) residue(t *testing.T) residue {
 	results, err := pg.Exec(t.Context(), `
 		SELECT COALESCE(current_setting('lumen.merchant_id', true), ''), COALESCE(current_setting('lumen.customer_id', true), ''),
 		       (SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'),
-		       (SELECT count(*) FROM customers)`).ReadAll()
+		       (SELECT count(*) FROM customers), current_setting('statement_timeout') || ' ' || current_setting('lock_timeout'),
+		       current_setting('search_path')`).ReadAll()
 	require.NoError(t, err)
 	row := results[0].Rows[0]
-	return residue{string(row[0]), string(row[1]), string(row[2]), string(row[3]), status}
+	return residue{string(row[0]), string(row[1]), string(row[2]), string(row[3]), string(row[4]), string(row[5]), status}
 }
 
-var clean = residue{Setting: "", Binding: "", Locks: "0", Rows: "0", InTransaction: "I"}
+var clean = residue{Setting: "", Binding: "", Locks: "0", Rows: "0", Timeouts: "0 0", Path: `"$user", public`, InTransaction: "I"}
+
+// activity counts the statements that Postgres is running for this pool, of those that wait for this, if anything.
+func (p *pool) activity(t *testing.T, db *storetest.Database, wait string) (n int) {
+	t.Helper()
+	require.NoError(t, db.Superuser().QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity
+		WHERE application_name = $1 AND state = 'active' AND $2 IN ('', wait_event)`, p.name, wait).Scan(&n))
+	return n
+}
 
 const everything = `SELECT merchant_id, current_setting('lumen.merchant_id') FROM customers`
 
@@ -286,6 +323,11 @@ func TestNoMerchant(t *testing.T) {
 // A connection carries nothing of a merchant when it comes back, however his statement ended.
 func TestNothingIsLeft(t *testing.T) {
 	t.Parallel()
+	t.Run("by prepared statements", func(t *testing.T) { t.Parallel(); leavesNothing(t, open) })
+	t.Run("by unnamed ones", func(t *testing.T) { t.Parallel(); leavesNothing(t, openUnnamed) })
+}
+
+func leavesNothing(t *testing.T, open opener) {
 	db := setup(t)
 	query := func(ctx context.Context, t *testing.T, p *pool, query string, args ...any) *sql.Rows {
 		t.Helper()
@@ -295,12 +337,7 @@ func TestNothingIsLeft(t *testing.T) {
 	}
 	asleep := func(t *testing.T, p *pool) {
 		t.Helper()
-		pid := p.newest.Load().PID()
-		require.Eventually(t, func() bool {
-			var sleeping bool
-			err := db.Superuser().QueryRow(t.Context(), "SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = $1 AND wait_event IS NOT NULL", int32(pid)).Scan(&sleeping)
-			return err == nil && sleeping
-		}, 10*time.Second, 2*time.Millisecond)
+		require.Eventually(t, func() bool { return p.activity(t, db, "PgSleep") == 1 }, 10*time.Second, 2*time.Millisecond)
 	}
 
 	endings := map[string]func(context.Context, *testing.T, *pool){
@@ -339,7 +376,7 @@ func TestNothingIsLeft(t *testing.T) {
 		},
 		"too few arguments": func(ctx context.Context, t *testing.T, p *pool) {
 			_, err := seen(ctx, p, "SELECT $1::text, $2::text", "a")
-			require.ErrorContains(t, err, "argument")
+			require.Regexp(t, "argument|08P01", err) // whoever notices it
 		},
 		"a value that can't be decoded": func(ctx context.Context, t *testing.T, p *pool) {
 			_, err := seen(ctx, p, "SELECT merchant_id, 1.5::float8 FROM customers")
@@ -396,7 +433,7 @@ func TestNothingIsLeft(t *testing.T) {
 			ended := make(chan error)
 			go func() { _, err := seen(ctx, p, "SELECT 'a', pg_sleep(60)::text"); ended <- err }()
 			asleep(t, p)
-			change(t, db, fmt.Sprintf("SELECT pg_terminate_backend(%d)", p.newest.Load().PID()))
+			change(t, db, fmt.Sprintf("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '%s'", p.name))
 			require.ErrorContains(t, <-ended, "57P01")
 		},
 	}
@@ -410,6 +447,7 @@ func TestNothingIsLeft(t *testing.T) {
 
 				ending(bound(as(t.Context(), m1), customer), t, p)
 
+				require.Eventually(t, func() bool { return p.activity(t, db, "") == 0 }, 10*time.Second, 2*time.Millisecond)
 				require.Equal(t, clean, p.residue(t))
 				for _, merchant := range []string{m1, m2} { // the same one, now not bound, and another
 					got, err := seen(as(t.Context(), merchant), p, everything)

@@ -1,0 +1,118 @@
+//go:build pooler
+
+package storetest
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// PgBouncer starts a PgBouncer in front of the database, in transaction mode with so many connections to the server and
+// otherwise as it comes, and returns AppURL through it. It is stopped when t has ended. Without the program the test fails.
+func (d *Database) PgBouncer(t testing.TB, connections int) string {
+	t.Helper()
+	server, err := url.Parse(d.AppURL())
+	if err != nil {
+		t.Fatal("storetest: the server's URL is none")
+	}
+	password, _ := server.User.Password()
+	folder := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(folder, name)
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil { // in a folder that only we, or its user, may enter
+			t.Fatalf("storetest: %v", err)
+		}
+		return path
+	}
+	users := write("users", fmt.Sprintf("%q %q\n", server.User.Username(), password))
+	args := []string{}
+	if os.Geteuid() == 0 { // as whom it refuses to run
+		args = append(args, "-u", "nobody")
+		if err := os.Chmod(filepath.Dir(folder), 0o711); err != nil {
+			t.Fatalf("storetest: %v", err)
+		}
+	}
+
+	// Somebody else may take the port before PgBouncer does.
+	for try := 1; ; try++ {
+		address := freeAddress(t)
+		host, port, _ := net.SplitHostPort(address)
+		config := write("config", fmt.Sprintf(`[databases]
+%s = host=%s port=%s
+[pgbouncer]
+listen_addr = %s
+listen_port = %s
+unix_socket_dir =
+auth_type = scram-sha-256
+auth_file = %s
+pool_mode = transaction
+default_pool_size = %d
+`, d.name, server.Hostname(), server.Port(), host, port, users, connections))
+		log, up := runPgBouncer(t, address, append(args, config)...)
+		if up {
+			server.Host = address
+			return server.String()
+		}
+		if try == 3 || !strings.Contains(log, "Address already in use") {
+			t.Fatalf("storetest: PgBouncer did not start:\n%s", log)
+		}
+	}
+}
+
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("storetest: %v", err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+// runPgBouncer returns when it listens, or what it wrote before it ended.
+func runPgBouncer(t testing.TB, address string, args ...string) (log string, up bool) {
+	t.Helper()
+	program, err := exec.LookPath("pgbouncer")
+	if err != nil {
+		program = "/usr/sbin/pgbouncer" // where Debian has it, which not everybody's PATH has
+	}
+	var output bytes.Buffer
+	cmd := exec.Command(program, args...)
+	cmd.Stdout, cmd.Stderr = &output, &output
+	cmd.Dir = "/"
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("storetest: %v", err)
+	}
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(ended) }()
+	stop := func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM) // which, unlike SIGINT, waits for nobody
+		<-ended
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			_ = conn.Close()
+			t.Cleanup(stop)
+			return "", true
+		}
+		select {
+		case <-ended:
+			return output.String(), false
+		case <-time.After(5 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			stop()
+			return output.String(), false
+		}
+	}
+}
