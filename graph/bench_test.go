@@ -1,0 +1,157 @@
+package graph
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
+
+	"lumen/store"
+	"lumen/store/storetest"
+)
+
+// reply is a connection without one. Its memory is used again, so that what is counted is the door's.
+type reply struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (r *reply) Header() http.Header         { return r.header }
+func (r *reply) WriteHeader(status int)      { r.status = status }
+func (r *reply) Write(b []byte) (int, error) { return r.body.Write(b) }
+
+// bench measures a query. variables gives those of the next request; wanted, which is in the reply n times, tells that it
+// is the right one.
+func bench(b *testing.B, door http.Handler, name, query string, variables func(*testing.B) string, wanted string, n int) {
+	text, err := json.Marshal(query)
+	require.NoError(b, err)
+	b.Run(name, func(b *testing.B) {
+		b.ReportAllocs()
+		w := &reply{header: make(http.Header)}
+		serve := func() {
+			r, err := http.NewRequest("POST", "/graphql", strings.NewReader(`{"query":`+string(text)+`,"variables":`+variables(b)+`}`))
+			if err != nil {
+				b.Fatal(err)
+			}
+			r.Header.Set("Content-Type", "application/json")
+			clear(w.header)
+			w.body.Reset()
+			door.ServeHTTP(w, r)
+			if w.status != http.StatusOK || !bytes.HasPrefix(w.body.Bytes(), []byte(`{"data":{`)) {
+				b.Fatalf("%d %s", w.status, &w.body)
+			}
+		}
+		check := func() {
+			require.Equal(b, n, strings.Count(w.body.String(), wanted), &w.body)
+			require.NotContains(b, w.body.String(), `"errors"`)
+		}
+		serve() // connects and prepares
+		check()
+		for b.Loop() {
+			serve()
+		}
+		check()
+	})
+}
+
+func fixed(variables string) func(*testing.B) string {
+	return func(*testing.B) string { return variables }
+}
+
+const (
+	all  = `{id email name userId billingAddressLine1 billingAddressLine2 billingCity billingPostalCode billingCountry taxId merchantId createdAt updatedAt deletedAt emailShared}`
+	page = `query($first:Int){customers(first:$first){edges{cursor node` + all + `} pageInfo{hasNextPage endCursor}}}`
+)
+
+// BenchmarkOperations has the operations that clients send most, without a network and without authentication, for a
+// merchant of 10,000 customers beside two others. Those that write come last, where they disturb nothing.
+func BenchmarkOperations(b *testing.B) {
+	const held = 10_000
+	db, merchant, ids := storetest.Filled(b, held)
+	credential, _ := store.CredentialFrom(db.Context(b, merchant))
+	door := NewHandler(db.Store(b).Customers, nil, func(r *http.Request) (context.Context, error) {
+		return store.WithCredential(r.Context(), credential), nil
+	}, Options{Limits: DefaultLimits, Log: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "request" }})
+
+	var aliases strings.Builder
+	for i, id := range ids[:30] {
+		fmt.Fprintf(&aliases, "a%d:customer(id:%q)%s ", i, id, all)
+	}
+	thirty, err := json.Marshal(ids[:30])
+	require.NoError(b, err)
+	count := 0
+	next := func() int { count++; return count }
+
+	bench(b, door, "customer", `query($id:ID!){customer(id:$id)`+all+`}`, fixed(`{"id":"`+ids[0]+`"}`), `"id":"`+ids[0]+`"`, 1)
+	bench(b, door, "30 customers by alias", `{`+aliases.String()+`}`, fixed(`null`), `"emailShared":false`, 30)
+	bench(b, door, "30 nodes", `query($ids:[ID!]!){nodes(ids:$ids){...on Customer`+all+`}}`, fixed(`{"ids":`+string(thirty)+`}`), `"emailShared":false`, 30)
+	bench(b, door, "a page of 50", page, fixed(`{"first":50}`), `"emailShared":false`, 50)
+	bench(b, door, "the total", `{customers(first:1){totalCount}}`, fixed(`null`), fmt.Sprintf(`"totalCount":%d`, held), 1)
+	bench(b, door, "updateCustomer", `mutation($id:ID!,$input:UpdateCustomerInput!){updateCustomer(id:$id,input:$input){customer`+all+` userErrors{code field message}}}`, func(*testing.B) string {
+		n := next()
+		return fmt.Sprintf(`{"id":%q,"input":{"name":"Renamed %d"}}`, ids[n%len(ids)], n)
+	}, `"name":"Renamed `, 1)
+	bench(b, door, "createCustomer", `mutation($input:CreateCustomerInput!){createCustomer(input:$input){customer`+all+` userErrors{code field message}}}`, func(*testing.B) string {
+		return fmt.Sprintf(`{"input":{"email":"created%d@example.com","name":"Name","userId":"user","billingCountry":"DE"}}`, next())
+	}, `"id":"cust_`, 1)
+	bench(b, door, "deleteCustomer", `mutation($id:ID!){deleteCustomer(id:$id){deletedCustomerId userErrors{code}}}`, func(b *testing.B) string {
+		if len(ids) == 0 {
+			b.StopTimer()
+			ids = db.Fill(b, merchant, held)
+			b.StartTimer()
+		}
+		id := ids[0]
+		ids = ids[1:]
+		return `{"id":"` + id + `"}`
+	}, `"deletedCustomerId":"cust_`, 1)
+}
+
+// BenchmarkPageWithoutPostgres has what is left of a page of 50 when its rows are at hand.
+func BenchmarkPageWithoutPostgres(b *testing.B) {
+	customers := store.NewCustomers(bun.NewDB(sql.OpenDB(full{}), pgdialect.New()))
+	door := NewHandler(customers, nil, func(r *http.Request) (context.Context, error) {
+		return store.WithCredential(r.Context(), store.Credential{Merchant: store.Merchant{ID: "merchant_1"}}), nil
+	}, Options{Limits: DefaultLimits, Log: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "request" }})
+	bench(b, door, "50", page, fixed(`{"first":50}`), `"emailShared":true`, 50)
+}
+
+// full is a database in which every statement finds 51 customers.
+type full struct{ nothing }
+
+func (full) Connect(context.Context) (driver.Conn, error) { return full{}, nil }
+func (full) QueryContext(context.Context, string, []driver.NamedValue) (driver.Rows, error) {
+	return &fullRows{left: 51}, nil
+}
+
+type fullRows struct{ left int }
+
+func (*fullRows) Close() error { return nil }
+func (*fullRows) Columns() []string {
+	return []string{
+		"id", "email", "name", "user_id", "billing_address_line1", "billing_address_line2", "billing_city", "billing_postal_code",
+		"billing_country", "tax_id", "merchant_id", "email_key", "created_at", "updated_at", "email_shared",
+	}
+}
+func (r *fullRows) Next(row []driver.Value) error {
+	if r.left--; r.left < 0 {
+		return io.EOF
+	}
+	for i := range row {
+		row[i] = "Some text of a usual length"
+	}
+	row[12], row[13], row[14] = time.UnixMilli(1_700_000_000_000), time.UnixMilli(1_700_000_000_000), true
+	return nil
+}
