@@ -69,10 +69,7 @@ func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 // MarshalText hides the secret from JSON, and so from structured logs. Who means to show it converts it to a string.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-func (s Secret) digest() []byte {
-	sum := sha256.Sum256([]byte(s))
-	return sum[:]
-}
+func (s Secret) digest() digest { return sha256.Sum256([]byte(s)) }
 
 // NewKey says what key to make. Expires is nil for a key without an end.
 type NewKey struct {
@@ -102,12 +99,12 @@ func (k *Keys) Create(ctx context.Context, want NewKey) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
-	key := Key{MerchantID: want.MerchantID, ID: id, Access: want.Access}
+	key, digest := Key{MerchantID: want.MerchantID, ID: id, Access: want.Access}, want.Secret.digest()
 	if name != "" {
 		key.Name = &name
 	}
 	insert := k.db.NewInsert().Model(&key).ExcludeColumn("created_at", "revoked_at", "last_used_at").
-		Value("digest", "?", want.Secret.digest()).Returning(keyColumns)
+		Value("digest", "?", digest[:]).Returning(keyColumns)
 	if want.Expires != nil { // Bun disregards the value of a column that is excluded
 		insert = insert.Value("expires_at", "date_trunc('milliseconds', clock_timestamp() + ? * interval '1 millisecond')", want.Expires.Milliseconds())
 	}
@@ -138,7 +135,7 @@ func (k *Keys) List(ctx context.Context, merchantID string) ([]Key, error) {
 	return keys, nil
 }
 
-// Revoke makes a key stop working. It returns the key as it now is; revoking twice changes nothing.
+// Revoke makes a key stop working, within half a second. It returns the key as it now is; revoking twice changes nothing.
 func (k *Keys) Revoke(ctx context.Context, id string) (Key, error) {
 	var key Key
 	result, err := k.db.NewUpdate().Model(&key).
@@ -157,20 +154,36 @@ func (k *Keys) Revoke(ctx context.Context, id string) (Key, error) {
 // functions of the owner's look one up.
 type Authenticator struct {
 	db         *bun.DB
+	cache      *credentialCache
 	acceptDemo bool
 	audience   string // of access tokens
 }
 
 // Authenticate returns the credential of a live secret: an API key that is known, not expired, not revoked, of an enabled
-// merchant, or an access token that such a key minted. Anything else is Unauthenticated, indistinguishably; Unavailable
-// when it could not be looked up.
+// merchant, or an access token that such a key minted. That it was so half a second ago is enough, except that no token
+// outlives its expiry. Anything else is Unauthenticated, indistinguishably; Unavailable when it could not be looked up.
 func (a *Authenticator) Authenticate(ctx context.Context, secret Secret) (Credential, error) {
+	if len(secret) > maxTokenLength {
+		return Credential{}, NewError(Unauthenticated)
+	}
+	// What was kept was presented byte for byte, so it has the form that the rest insists on.
+	presented := secret.digest()
+	if credential, ok := a.cache.get(presented); ok {
+		return credential, nil
+	}
 	if !strings.HasPrefix(string(secret), secretPrefix) {
-		return a.authenticateToken(ctx, string(secret))
+		return a.authenticateToken(ctx, presented, string(secret))
 	}
 	if !secretForm.MatchString(string(secret)) || secret.IsDemo() && !a.acceptDemo {
 		return Credential{}, NewError(Unauthenticated)
 	}
+	return a.cache.lookUp(ctx, presented, func(ctx context.Context) (Credential, time.Duration, error) {
+		credential, err := a.lookUpKey(ctx, presented)
+		return credential, credentialLifetime, err
+	})
+}
+
+func (a *Authenticator) lookUpKey(ctx context.Context, presented digest) (Credential, error) {
 	var found []struct {
 		KeyID        string
 		Access       Access
@@ -179,7 +192,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, secret Secret) (Creden
 		UsedLately   bool
 	}
 	const statement = `SELECT key_id, access, merchant_id, merchant_name, used_lately FROM public.lumen_authenticate($1)`
-	if err := lookUp(ctx, a.db, &found, statement, secret.digest()); err != nil {
+	if err := lookUp(ctx, a.db, &found, statement, presented[:]); err != nil {
 		return Credential{}, unavailable(err)
 	}
 	if len(found) != 1 {

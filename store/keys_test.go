@@ -34,6 +34,33 @@ func authenticate(t *testing.T, s *store.Store, secret store.Secret) (store.Cred
 	return credential, known.Code
 }
 
+// ends holds a credential that was not used yet to its end: it works, change ends it, and half a second later at the latest
+// it is refused.
+func ends(t *testing.T, s *store.Store, secret store.Secret, change func()) {
+	t.Helper()
+	endsWith(t, s, secret, store.Unauthenticated, change)
+}
+
+// endsWith is ends for an end with this code. It returns when the use began that was refused.
+func endsWith(t *testing.T, s *store.Store, secret store.Secret, want store.Code, change func()) time.Time {
+	t.Helper()
+	lookedUp := time.Now()
+	_, code := authenticate(t, s, secret)
+	require.Empty(t, code)
+	change()
+	changed := time.Now()
+	for uses := 0; ; uses++ {
+		began := time.Now()
+		_, code := authenticate(t, s, secret)
+		if code != "" {
+			require.Equal(t, want, code)
+			require.True(t, uses > 0 || began.Sub(lookedUp) >= store.CredentialLifetime, "nothing was kept, and this shows nothing")
+			return began
+		}
+		require.Less(t, began.Sub(changed), store.CredentialLifetime)
+	}
+}
+
 func TestOnlyDigestsAreStored(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
@@ -123,35 +150,31 @@ func TestAuthenticate(t *testing.T) {
 		merchant := db.Merchant(t, "Acme")
 		key, secret := issue(t, merchant, store.NewKey{Expires: new(time.Hour)})
 		require.Equal(t, time.Hour, key.ExpiresAt.Sub(key.CreatedAt).Round(time.Second))
-		_, code := authenticate(t, s, secret)
-		require.Empty(t, code)
-
-		_, err := db.Superuser().Exec(t.Context(), "UPDATE api_keys SET expires_at = clock_timestamp() WHERE id = $1", key.ID)
-		require.NoError(t, err)
-		_, code = authenticate(t, s, secret)
-		require.Equal(t, store.Unauthenticated, code)
-		_, code = authenticate(t, s, merchant.WriteKey)
+		ends(t, s, secret, func() {
+			_, err := db.Superuser().Exec(t.Context(), "UPDATE api_keys SET expires_at = clock_timestamp() WHERE id = $1", key.ID)
+			require.NoError(t, err)
+		})
+		_, code := authenticate(t, s, merchant.WriteKey)
 		require.Empty(t, code, "the merchant's other key")
 	})
 
-	t.Run("a revoked key is nobody's within a second, and stays so", func(t *testing.T) {
+	t.Run("a revoked key is nobody's within half a second, and stays so", func(t *testing.T) {
 		t.Parallel()
 		merchant := db.Merchant(t, "Acme")
 		key, secret := issue(t, merchant, store.NewKey{Name: "old"})
-		_, code := authenticate(t, s, secret)
-		require.Empty(t, code)
-
-		start := time.Now()
-		revoked, err := owner.Keys.Revoke(t.Context(), key.ID)
-		require.NoError(t, err)
-		_, code = authenticate(t, s, secret)
-		require.Equal(t, store.Unauthenticated, code)
-		require.Less(t, time.Since(start), time.Second)
+		var revoked store.Key
+		ends(t, s, secret, func() {
+			var err error
+			revoked, err = owner.Keys.Revoke(t.Context(), key.ID)
+			require.NoError(t, err)
+		})
 
 		require.NotNil(t, revoked.RevokedAt)
 		again, err := owner.Keys.Revoke(t.Context(), key.ID)
 		require.NoError(t, err)
 		require.Equal(t, revoked, again)
+		_, code := authenticate(t, s, secret)
+		require.Equal(t, store.Unauthenticated, code)
 		_, code = authenticate(t, s, merchant.WriteKey)
 		require.Empty(t, code, "the merchant's other key")
 		_, err = owner.Keys.Revoke(t.Context(), "key_none")
@@ -161,13 +184,15 @@ func TestAuthenticate(t *testing.T) {
 	t.Run("no key works while its merchant is disabled", func(t *testing.T) {
 		t.Parallel()
 		merchant := db.Merchant(t, "Acme")
-		_, err := owner.Merchants.Disable(t.Context(), merchant.ID)
-		require.NoError(t, err)
+		ends(t, s, merchant.WriteKey, func() {
+			_, err := owner.Merchants.Disable(t.Context(), merchant.ID)
+			require.NoError(t, err)
+		})
 		for _, secret := range []store.Secret{merchant.WriteKey, merchant.ReadKey} {
 			_, code := authenticate(t, s, secret)
 			require.Equal(t, store.Unauthenticated, code)
 		}
-		_, err = owner.Merchants.Enable(t.Context(), merchant.ID)
+		_, err := owner.Merchants.Enable(t.Context(), merchant.ID)
 		require.NoError(t, err)
 		_, code := authenticate(t, s, merchant.WriteKey)
 		require.Empty(t, code)
@@ -201,7 +226,7 @@ func TestAuthenticate(t *testing.T) {
 
 	t.Run("notes the last use at most once an hour", func(t *testing.T) {
 		t.Parallel()
-		merchant := db.Merchant(t, "Acme")
+		merchant, s := db.Merchant(t, "Acme"), db.Store(t)
 		key, secret := issue(t, merchant, store.NewKey{})
 		lastUsed := func() *time.Time {
 			keys, err := owner.Keys.List(t.Context(), merchant.ID)
@@ -215,6 +240,7 @@ func TestAuthenticate(t *testing.T) {
 			return nil
 		}
 		use := func() {
+			s.Authenticator.Forget()
 			_, code := authenticate(t, s, secret)
 			require.Empty(t, code)
 		}
@@ -277,18 +303,50 @@ func TestAuthenticateWithoutPostgres(t *testing.T) {
 		require.NoError(t, err)
 	}
 
-	t.Run("the lookup waits for a lock", func(t *testing.T) {
+	t.Run("the lookup waits for a lock, half a second after the last", func(t *testing.T) {
 		t.Parallel()
 		db := storetest.New(t)
 		merchant := db.Merchant(t, "Acme")
 		s := db.Store(t)
-		_, code := authenticate(t, s, merchant.WriteKey)
-		require.Empty(t, code)
-		block(t, db, "LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE")
-		start := time.Now()
-		_, code = authenticate(t, s, merchant.WriteKey)
-		require.Equal(t, store.Unavailable, code)
+		start := endsWith(t, s, merchant.WriteKey, store.Unavailable, func() { block(t, db, "LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE") })
 		require.Less(t, time.Since(start), 5*time.Second)
+	})
+
+	t.Run("who waits for a lock leaves, and the others still wait", func(t *testing.T) {
+		t.Parallel()
+		db := storetest.New(t)
+		merchant := db.Merchant(t, "Acme")
+		s := db.Store(t)
+		tx, err := db.Superuser().Begin(t.Context())
+		require.NoError(t, err)
+		defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
+		_, err = tx.Exec(t.Context(), "LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE")
+		require.NoError(t, err)
+		use := func(ctx context.Context) chan error {
+			result := make(chan error, 1)
+			go func() {
+				_, err := s.Authenticator.Authenticate(ctx, merchant.WriteKey)
+				result <- err
+			}()
+			return result
+		}
+		waiting := func() (n int) {
+			const statement = `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'lumen' AND wait_event_type = 'Lock'`
+			require.NoError(t, db.Superuser().QueryRow(t.Context(), statement).Scan(&n))
+			return n
+		}
+
+		ctx, leave := context.WithCancel(t.Context())
+		first := use(ctx)
+		require.Eventually(t, func() bool { return waiting() == 1 }, 2*time.Second, time.Millisecond)
+		second := use(t.Context())
+		leave()
+		err = <-first
+		require.Equal(t, store.Unavailable, store.AsError(err).Code)
+		require.ErrorIs(t, err, context.Canceled)
+		require.Equal(t, 1, waiting())
+		require.NoError(t, tx.Rollback(t.Context()))
+		require.NoError(t, <-second)
 	})
 
 	t.Run("only the note of the last use waits, and the key works", func(t *testing.T) {
@@ -309,8 +367,10 @@ func TestAuthenticateWithoutPostgres(t *testing.T) {
 		_, code := authenticate(t, s, merchant.WriteKey)
 		require.Empty(t, code)
 		alter(t, db, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name = 'lumen'")
+		s.Authenticator.Forget()
 		_, code = authenticate(t, s, merchant.WriteKey)
 		require.Contains(t, []store.Code{"", store.Unavailable}, code)
+		s.Authenticator.Forget()
 		_, code = authenticate(t, s, merchant.WriteKey)
 		require.Empty(t, code)
 	})

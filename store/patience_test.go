@@ -86,6 +86,7 @@ func TestASilentDatabaseIsUnavailable(t *testing.T) {
 	}
 
 	freeze()
+	s.Authenticator.Forget()
 	var done sync.WaitGroup
 	for name, call := range map[string]func(context.Context) error{
 		"authenticate": func(ctx context.Context) error { _, err := s.Authenticator.Authenticate(ctx, m.WriteKey); return err },

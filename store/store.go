@@ -37,7 +37,7 @@ type Options struct {
 // DefaultMaxConnections is the size of the pool for customers.
 const DefaultMaxConnections = 16
 
-// authConnections is the size of the pool that looks up keys, which is one short statement a request.
+// authConnections is the size of the pool that looks up keys, which is at most one short statement a request.
 const authConnections = 4
 
 // Store is what the running service holds: it logs in as the plain role and reaches customers only through the wall.
@@ -74,7 +74,7 @@ func Open(url string, options Options) (*Store, error) {
 
 	s := &Store{walled: bun.NewDB(walled, pgdialect.New()), plain: plain}
 	s.Customers = NewCustomers(s.walled)
-	s.Authenticator = &Authenticator{db: plain, acceptDemo: options.AcceptDemoKeys, audience: options.audience()}
+	s.Authenticator = &Authenticator{db: plain, cache: newCredentialCache(), acceptDemo: options.AcceptDemoKeys, audience: options.audience()}
 	s.Tokens = &Tokens{db: plain, secret: options.TokenSecret, audience: options.audience(), customers: s.Customers}
 	return s, nil
 }
@@ -84,8 +84,9 @@ func NewCustomers(db *bun.DB) *Customers {
 	return &Customers{scope: scope{db}, statements: buildStatements(db)}
 }
 
-// Close ends all connections.
+// Close ends all connections, and the look-ups of credentials that nobody waits for any more.
 func (s *Store) Close() error {
+	s.Authenticator.cache.close()
 	walledErr, plainErr := s.walled.Close(), s.plain.Close()
 	if walledErr != nil {
 		return walledErr

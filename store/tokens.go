@@ -98,7 +98,7 @@ const (
 	tokenIssuer = "lumen"
 	tokenType   = "at+jwt" // RFC 9068, 2.1
 
-	// maxTokenLength bounds what is parsed, in bytes. A token of ours has about 600.
+	// maxTokenLength bounds what is looked at, in bytes. A token of ours has about 600, an API key 61.
 	maxTokenLength = 2 << 10
 )
 
@@ -132,8 +132,8 @@ type Tokens struct {
 
 // Create mints a token in the name of the API key that ctx carries. Forbidden when that may not, or when the service has no
 // key to sign with; InvalidInput tells what is wrong with the input; NotFound that the customer is not one of the
-// merchant's live ones. Nothing is stored: the token works until it expires, its API key or its signing key is revoked,
-// or the merchant is disabled.
+// merchant's live ones. Nothing is stored: the token works until it expires or, within half a second, its API key or its
+// signing key is revoked or the merchant is disabled.
 func (t *Tokens) Create(ctx context.Context, in TokenInput) (*AccessToken, error) {
 	if err := t.Authorize(ctx); err != nil {
 		return nil, err
@@ -272,39 +272,45 @@ func (s *signer) sign(c claims) (Token, error) {
 }
 
 // authenticateToken returns the credential of a token that is good now: signed by a key that verifies, for this service, not
-// expired, minted by an API key that is still live, of an enabled merchant. Anything else is Unauthenticated. All of that is
-// asked in one look-up, so that nothing is kept and nothing can be stale.
-func (a *Authenticator) authenticateToken(ctx context.Context, text string) (Credential, error) {
+// expired, minted by an API key that is still live, of an enabled merchant. Anything else is Unauthenticated. What the
+// database knows of all that is asked in one look-up.
+func (a *Authenticator) authenticateToken(ctx context.Context, presented digest, text string) (Credential, error) {
 	refused := NewError(Unauthenticated)
-	if len(text) > maxTokenLength || !isCanonical(text) {
+	if !isCanonical(text) {
 		return Credential{}, refused
 	}
 	token, err := jwt.ParseSigned(text, []jose.SignatureAlgorithm{jose.EdDSA})
 	if err != nil || len(token.Headers) != 1 || token.Headers[0].ExtraHeaders[jose.HeaderType] != tokenType {
 		return Credential{}, refused
 	}
-	signingKey := token.Headers[0].KeyID
 	var said claims
 	if err := token.UnsafeClaimsWithoutVerification(&said); err != nil ||
-		!anyID.MatchString(signingKey) || !anyID.MatchString(said.MerchantID) || !anyID.MatchString(said.ClientID) {
+		!anyID.MatchString(token.Headers[0].KeyID) || !anyID.MatchString(said.MerchantID) || !anyID.MatchString(said.ClientID) {
 		return Credential{}, refused
 	}
+	return a.cache.lookUp(ctx, presented, func(ctx context.Context) (Credential, time.Duration, error) {
+		return a.lookUpToken(ctx, token, said)
+	})
+}
 
+// lookUpToken returns the credential of a token that says this of itself, and how long it is until the token expires.
+func (a *Authenticator) lookUpToken(ctx context.Context, token *jwt.JSONWebToken, said claims) (Credential, time.Duration, error) {
+	refused := NewError(Unauthenticated)
 	var found []struct {
 		PublicKey    []byte
 		MerchantName string
 		Now          time.Time
 	}
 	const statement = `SELECT public_key, merchant_name, now FROM public.lumen_authenticate_token($1, $2, $3)`
-	if err := lookUp(ctx, a.db, &found, statement, signingKey, said.MerchantID, said.ClientID); err != nil {
-		return Credential{}, unavailable(err)
+	if err := lookUp(ctx, a.db, &found, statement, token.Headers[0].KeyID, said.MerchantID, said.ClientID); err != nil {
+		return Credential{}, 0, unavailable(err)
 	}
 	if len(found) != 1 {
-		return Credential{}, refused
+		return Credential{}, 0, refused
 	}
 	// From here on the claims are what we signed, or the token is refused.
 	if err := token.Claims(ed25519.PublicKey(found[0].PublicKey), &said); err != nil || !said.good(a.audience, found[0].Now) {
-		return Credential{}, refused
+		return Credential{}, 0, refused
 	}
 	credential := Credential{
 		KeyID: said.ClientID, TokenID: said.ID, Access: ReadAccess,
@@ -316,7 +322,7 @@ func (a *Authenticator) authenticateToken(ctx context.Context, text string) (Cre
 	if said.CustomerID != nil {
 		credential.CustomerID = *said.CustomerID
 	}
-	return credential, nil
+	return credential, said.Expiry.Time().Sub(found[0].Now), nil
 }
 
 // good reports whether the claims are those of a token for this service that has not expired. A token without an id would

@@ -190,6 +190,21 @@ func (d *doors) everything(t testing.TB) []string {
 	return d.lines(t, "SELECT to_jsonb(c)::text FROM customers AS c ORDER BY merchant_id, id")
 }
 
+// stops holds the server to what it says of a credential that was ended just now: half a second later at the latest it is
+// refused, and works until then.
+func stops(t testing.TB, status func() int) {
+	t.Helper()
+	for ended := time.Now(); ; {
+		began := time.Now()
+		got := status()
+		if got == http.StatusUnauthorized {
+			return
+		}
+		require.Equal(t, http.StatusOK, got)
+		require.Less(t, began.Sub(ended), 500*time.Millisecond)
+	}
+}
+
 // countStatements makes Postgres count the statements that the service runs on customers: the policy's uncorrelated
 // sub-select is evaluated once in each of them, as soon as it looks at a row. The function that it returns tells how many
 // there were since it was last called.

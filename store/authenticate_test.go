@@ -1,0 +1,154 @@
+package store_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"lumen/store"
+	"lumen/store/storetest"
+)
+
+// What ends a token, besides its expiry. What ends a key is in TestAuthenticate.
+func TestTokensEnd(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	s, _, signer := minting(t, db)
+	owner := db.Owner(t)
+	for _, c := range []struct {
+		name string
+		end  func(store.Credential) error
+	}{
+		{"when their merchant is disabled", func(c store.Credential) error {
+			_, err := owner.Merchants.Disable(t.Context(), c.Merchant.ID)
+			return err
+		}},
+		{"when their API key is revoked", func(c store.Credential) error { _, err := owner.Keys.Revoke(t.Context(), c.KeyID); return err }},
+		{"when their API key expires", func(c store.Credential) error {
+			_, err := db.Superuser().Exec(t.Context(), "UPDATE api_keys SET expires_at = clock_timestamp() WHERE id = $1", c.KeyID)
+			return err
+		}},
+		{"when their signing key is revoked", func(store.Credential) error { _, err := owner.TokenKeys.Revoke(t.Context(), signer.ID); return err }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctx := db.Context(t, db.Merchant(t, "Acme"))
+			credential, _ := store.CredentialFrom(ctx)
+			ends(t, s, store.Secret(mint(t, ctx, s, store.TokenInput{}).Token), func() { require.NoError(t, c.end(credential)) })
+		})
+	}
+}
+
+// However many use a credential, and however often, it is looked up once in half a second. Postgres is counted on.
+func TestLookUpsAreShared(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	s, _, _ := minting(t, db)
+	m := db.Merchant(t, "Acme")
+	token := store.Secret(mint(t, db.Context(t, m), s, store.TokenInput{}).Token) // which notes the use of the write key
+	for name, c := range map[string]struct {
+		secret store.Secret
+		notes  int
+	}{"a key": {m.WriteKey, 0}, "a key whose use is noted": {m.ReadKey, 1}, "a token": {token, 0}} {
+		t.Run(name, func(t *testing.T) {
+			w, address := tap(t, db.AppURL())
+			tapped, err := store.Open(address, store.Options{})
+			require.NoError(t, err)
+			t.Cleanup(func() { _ = tapped.Close() })
+			executed := func() int {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				return w.executed
+			}
+
+			// On a machine that stands still in between there may be more of them.
+			start := time.Now()
+			most := func() int { return 1 + c.notes + int(time.Since(start)/store.CredentialLifetime) }
+			var users sync.WaitGroup
+			for range 200 {
+				users.Go(func() {
+					if _, err := tapped.Authenticator.Authenticate(t.Context(), c.secret); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			users.Wait()
+			require.LessOrEqual(t, executed(), most())
+			require.GreaterOrEqual(t, executed(), 1+c.notes)
+			for range 10_000 {
+				_, err := tapped.Authenticator.Authenticate(t.Context(), c.secret)
+				require.NoError(t, err)
+			}
+			require.LessOrEqual(t, executed(), most())
+			require.Equal(t, 1, tapped.Authenticator.Kept())
+		})
+	}
+}
+
+func TestJunkIsNotKept(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	s, _, _ := minting(t, db)
+	m := db.Merchant(t, "Acme")
+	token := string(mint(t, db.Context(t, m), s, store.TokenInput{}).Token)
+	for _, secret := range []store.Secret{m.WriteKey, store.Secret(token)} {
+		_, code := authenticate(t, s, secret)
+		require.Empty(t, code)
+	}
+	require.Equal(t, 2, s.Authenticator.Kept())
+	for i := range 100 {
+		for _, junk := range []store.Secret{
+			store.NewSecret(), store.NewDemoSecret(), m.WriteKey + "a", m.WriteKey[:len(m.WriteKey)-1], " " + m.WriteKey, "", store.Secret(fmt.Sprint(i)),
+			store.Secret(token[:len(token)-i-1]), store.Secret(token + token), store.Secret(" " + token), store.Secret(token[:i] + "_" + token[i+1:]),
+		} {
+			if string(junk) == token { // it had that letter there
+				continue
+			}
+			_, code := authenticate(t, s, junk)
+			require.Equal(t, store.Unauthenticated, code, string(junk))
+		}
+	}
+	require.Equal(t, 2, s.Authenticator.Kept())
+}
+
+// Many merchants' credentials through one cache, while it fills, is used, ages and is emptied.
+func TestCredentialsAreNotMixedUp(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	s, _, _ := minting(t, db)
+	all := map[store.Secret]store.Credential{}
+	for range 4 {
+		m := db.Merchant(t, "Acme")
+		ctx := db.Context(t, m)
+		for _, access := range []store.Access{store.ReadAccess, store.WriteAccess} {
+			token := mint(t, ctx, s, store.TokenInput{Access: &access}).Token
+			credential, _ := store.CredentialFrom(ctx)
+			credential.Access, credential.TokenID = access, part(t, token, 1)["jti"].(string)
+			all[store.Secret(token)] = credential
+		}
+		all[m.WriteKey], _ = store.CredentialFrom(ctx)
+		all[m.ReadKey], _ = store.CredentialFrom(db.ReadContext(t, m))
+	}
+	start := time.Now()
+	var users sync.WaitGroup
+	for range 8 {
+		users.Go(func() {
+			for n := 0; n < 10_000 || time.Since(start) < 3*store.CredentialLifetime; {
+				for secret, want := range all { // in another order each time
+					n++
+					if got, err := s.Authenticator.Authenticate(t.Context(), secret); err != nil || got != want {
+						t.Errorf("%v, %v instead of %v", got, err, want)
+						return
+					}
+				}
+				if n%4000 == 0 {
+					s.Authenticator.Forget()
+				}
+			}
+		})
+	}
+	users.Wait()
+	require.Equal(t, len(all), s.Authenticator.Kept())
+}
