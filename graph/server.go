@@ -50,6 +50,7 @@ func NewHandler(customers *store.Customers, tokens *store.Tokens, authenticate A
 		server.Use(noIntrospection{})
 	}
 	server.Use(costLimit{newCosts(schema.Schema(), options.FieldCosts), options.Limits})
+	server.Use(plain{})
 	server.AroundOperations(resolver.withLookup)
 	return server
 }

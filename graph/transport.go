@@ -78,7 +78,7 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 		status = http.StatusServiceUnavailable
 	}
 	response.Errors = t.limits.first(response.Errors)
-	write(w, status, response)
+	answer(w, status, response)
 }
 
 // prepare returns the operation that a request asks for, ready to be executed, or why it will not be.
@@ -127,15 +127,41 @@ func refuse(w http.ResponseWriter, status int, response *graphql.Response) {
 	}{response.Errors, response.Extensions})
 }
 
-func write(w http.ResponseWriter, status int, reply any) {
-	var body bytes.Buffer
-	encoder := stdjson.NewEncoder(&body)
+// answer sends the reply of an operation that was executed, in the order that the specification advises: errors first. The
+// data is JSON already, and may be large: it is not read again, as an encoder would.
+func answer(w http.ResponseWriter, status int, response *graphql.Response) {
+	body := make([]byte, 0, len(response.Data)+256)
+	body = append(body, '{')
+	if len(response.Errors) > 0 {
+		body = append(append(append(body, `"errors":`...), encode(response.Errors)...), ',')
+	}
+	body = append(append(body, `"data":`...), response.Data...)
+	if len(response.Data) == 0 {
+		body = append(body, "null"...)
+	}
+	if len(response.Extensions) > 0 {
+		body = append(append(body, `,"extensions":`...), encode(response.Extensions)...)
+	}
+	send(w, status, append(body, '}'))
+}
+
+func write(w http.ResponseWriter, status int, reply any) { send(w, status, encode(reply)) }
+
+func send(w http.ResponseWriter, status int, body []byte) {
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+}
+
+// encode returns a part of a reply as JSON, in which texts are as readable as they can be.
+func encode(part any) []byte {
+	var encoded bytes.Buffer
+	encoder := stdjson.NewEncoder(&encoded)
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(reply); err != nil {
+	if err := encoder.Encode(part); err != nil {
 		panic(err) // what the executor made always encodes
 	}
-	w.WriteHeader(status)
-	_, _ = w.Write(bytes.TrimSuffix(body.Bytes(), []byte("\n")))
+	return bytes.TrimSuffix(encoded.Bytes(), []byte("\n"))
 }
 
 // accepts returns the media type of the reply: the one for GraphQL where the client names it and prefers nothing else,

@@ -82,10 +82,12 @@ const DateTime = "DateTime"
 
 // MarshalDateTime writes a DateTime: UTC, three fractional digits.
 func MarshalDateTime(t time.Time) graphql.Marshaler {
-	return graphql.WriterFunc(func(w io.Writer) {
-		var buffer [32]byte
-		_, _ = w.Write(t.UTC().AppendFormat(buffer[:0], `"2006-01-02T15:04:05.000Z"`))
-	})
+	return graphql.WriterFunc(func(w io.Writer) { _, _ = w.Write(AppendDateTime(nil, t)) })
+}
+
+// AppendDateTime appends a DateTime, as MarshalDateTime writes it.
+func AppendDateTime(to []byte, t time.Time) []byte {
+	return t.UTC().AppendFormat(to, `"2006-01-02T15:04:05.000Z"`)
 }
 
 // UnmarshalDateTime reads a DateTime: RFC 3339 with any offset. Anything else is store.InvalidInput.
