@@ -161,7 +161,7 @@ func TestPoolerStoreKeepsItsSettings(t *testing.T) {
 		`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END $$`,
 		`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET statement_timeout = 0', current_database()); END $$`,
 		`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET timezone = ''Asia/Tokyo''', current_database()); END $$`,
-		`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = ''$user'', public', current_database()); END $$`,
+		`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = elsewhere', current_database()); END $$`,
 	} {
 		_, err := db.Superuser().Exec(t.Context(), statement)
 		require.NoError(t, err)
@@ -175,6 +175,8 @@ func TestPoolerStoreKeepsItsSettings(t *testing.T) {
 		created, err := s.Customers.Create(ctx, emailOf(fmt.Sprintf("%v@example.com", pooled)))
 		require.NoError(t, err)
 		require.Equal(t, "on 5s 2s public UTC", *created.TaxID)
+		_, err = s.Authenticator.Authenticate(t.Context(), m.WriteKey)
+		require.NoError(t, err)
 	}
 }
 
