@@ -10,7 +10,9 @@
 package store
 
 import (
+	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -40,6 +42,9 @@ const DefaultMaxConnections = 16
 // authConnections is the size of the pool that looks up keys, which is at most one short statement a request.
 const authConnections = 4
 
+// statementTimeout is how long the server lets a statement of the service run.
+const statementTimeout = "5s"
+
 // Store is what the running service holds: it logs in as the plain role and reaches customers only through the wall.
 type Store struct {
 	Customers     *Customers
@@ -47,6 +52,7 @@ type Store struct {
 	Tokens        *Tokens
 
 	walled, plain *bun.DB
+	pooled        bool
 }
 
 // Open returns a Store on the database at url. It connects when first used; see CheckRole and CheckMigrations for what
@@ -60,7 +66,7 @@ func Open(url string, options Options) (*Store, error) {
 		options.MaxConnections = DefaultMaxConnections
 	}
 	// The service's statements are short; one that is not is worth less than the connection it holds.
-	config.RuntimeParams["statement_timeout"] = "5s"
+	config.RuntimeParams["statement_timeout"] = statementTimeout
 	config.RuntimeParams["lock_timeout"] = "2s"
 	config.RuntimeParams["idle_in_transaction_session_timeout"] = "10s"
 	connector := wall.NewConnector(config, scopeFrom)
@@ -72,7 +78,7 @@ func Open(url string, options Options) (*Store, error) {
 	walled.SetMaxIdleConns(options.MaxConnections)
 	plain := openPlain(config, authConnections)
 
-	s := &Store{walled: bun.NewDB(walled, pgdialect.New()), plain: plain}
+	s := &Store{walled: bun.NewDB(walled, pgdialect.New()), plain: plain, pooled: options.TransactionPooler}
 	s.Customers = NewCustomers(s.walled)
 	s.Authenticator = &Authenticator{db: plain, cache: newCredentialCache(), acceptDemo: options.AcceptDemoKeys, audience: options.audience()}
 	s.Tokens = &Tokens{db: plain, secret: options.TokenSecret, audience: options.audience(), customers: s.Customers}
@@ -82,6 +88,23 @@ func Open(url string, options Options) (*Store, error) {
 // NewCustomers returns the customers reached through db, which must be behind the wall.
 func NewCustomers(db *bun.DB) *Customers {
 	return &Customers{scope: scope{db}, statements: buildStatements(db)}
+}
+
+// CheckPooler returns an error when a pooler is in between that Options does not name: one that was told to ignore the
+// settings at the start of a connection. Limits and durability would be lost, and a prepared statement of one connection
+// be taken for that of another.
+func (s *Store) CheckPooler(ctx context.Context) error {
+	if s.pooled {
+		return nil
+	}
+	var has string
+	if err := s.plain.NewRaw("SELECT current_setting('statement_timeout')").Scan(ctx, &has); err != nil {
+		return fmt.Errorf("check for a pooler: %w", err)
+	}
+	if has != statementTimeout {
+		return errors.New("the settings of a connection do not reach the database; behind a pooler in transaction mode set LUMEN_DATABASE_POOLER=transaction")
+	}
+	return nil
 }
 
 // Close ends all connections, and the look-ups of credentials that nobody waits for any more.

@@ -40,6 +40,9 @@ func (c serveCommand) Run(ctx context.Context, t terminal) error {
 
 	checking, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
+	if err := s.CheckPooler(checking); err != nil {
+		return fmt.Errorf("refusing to serve: %w", err)
+	}
 	if err := s.CheckMigrations(checking); err != nil {
 		return fmt.Errorf("refusing to serve: %w", err)
 	}

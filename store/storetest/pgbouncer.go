@@ -17,8 +17,9 @@ import (
 )
 
 // PgBouncer starts a PgBouncer in front of the database, in transaction mode with so many connections to the server and
-// otherwise as it comes, and returns AppURL through it. It is stopped when t has ended. Without the program the test fails.
-func (d *Database) PgBouncer(t testing.TB, connections int) string {
+// otherwise as it comes except for the lines in settings, and returns AppURL through it. It is stopped when t has ended.
+// Without the program the test fails.
+func (d *Database) PgBouncer(t testing.TB, connections int, settings ...string) string {
 	t.Helper()
 	server, err := url.Parse(d.AppURL())
 	if err != nil {
@@ -52,11 +53,11 @@ func (d *Database) PgBouncer(t testing.TB, connections int) string {
 listen_addr = %s
 listen_port = %s
 unix_socket_dir =
-auth_type = scram-sha-256
 auth_file = %s
 pool_mode = transaction
 default_pool_size = %d
-`, d.name, server.Hostname(), server.Port(), host, port, users, connections))
+%s
+`, d.name, server.Hostname(), server.Port(), host, port, users, connections, strings.Join(settings, "\n")))
 		log, up := runPgBouncer(t, address, append(args, config)...)
 		if up {
 			server.Host = address

@@ -17,6 +17,10 @@ var parameters = map[string]string{
 	"fsync":           "off",
 	"max_connections": "500",
 	"max_wal_size":    "256MB", // it may lie in memory
+
+	// For tests that ask the server what it was asked. In other databases it counts nothing.
+	"shared_preload_libraries": "pg_stat_statements",
+	"pg_stat_statements.track": "none",
 }
 
 // flags are the parameters as Postgres takes them on its command line.

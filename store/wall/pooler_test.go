@@ -3,7 +3,12 @@
 package wall_test
 
 import (
+	"context"
+	"fmt"
 	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
 
 	"lumen/store/storetest"
 )
@@ -27,4 +32,25 @@ func TestPoolerKeepsTheSettings(t *testing.T) {
 func TestPoolerNonePrepared(t *testing.T) {
 	t.Parallel()
 	leaveNonePrepared(t, openPooled)
+}
+
+// Four connections to the pooler share two of the server's, or one, for which they wait in turn.
+func TestPoolerMerchantsTakeAHundredThousandTurns(t *testing.T) {
+	for shared, operations := range map[int]int{1: 20_000, 2: 80_000} {
+		t.Run(fmt.Sprintf("on %d of the server's", shared), func(t *testing.T) {
+			ended := takeTurns(t, func(t *testing.T, db *storetest.Database, connections int) *pool {
+				url := db.PgBouncer(t, shared)
+				p := openWall(t, url, connections, pooled(settings))
+				p.beside = make(chan *pgconn.PgConn, 1)
+				pg, err := pgconn.Connect(t.Context(), url)
+				require.NoError(t, err)
+				t.Cleanup(func() { require.NoError(t, pg.Close(context.Background())) })
+				p.beside <- pg
+				return p
+			}, 4, operations)
+			// A cancellation that reaches the server late may hit whoever has the connection by then. PgBouncer holds the
+			// connection back until it has been sent; what is left is the time that a signal takes.
+			require.LessOrEqual(t, ended.stray.Load(), int64(operations/1000))
+		})
+	}
 }

@@ -1,0 +1,222 @@
+//go:build pooler
+
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"lumen/store"
+	"lumen/store/storetest"
+)
+
+// Everything that the service asks of the store, for merchants who share a single connection of the server's.
+func TestPoolerStore(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	url := db.PgBouncer(t, 1)
+	secret := store.NewTokenSecret()
+	_, err := db.Owner(t).TokenKeys.Rotate(t.Context(), secret)
+	require.NoError(t, err)
+	s, err := store.Open(url, store.Options{TransactionPooler: true, TokenSecret: secret})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+	require.NoError(t, s.CheckPooler(t.Context()))
+	require.NoError(t, s.CheckMigrations(t.Context()))
+	require.NoError(t, s.CheckRole(t.Context()))
+	require.NoError(t, s.Tokens.CheckSigner(t.Context()))
+
+	merchants := []storetest.Merchant{db.Merchant(t, "Acme"), db.Merchant(t, "Acme"), db.Merchant(t, "Acme")}
+	work := func(m storetest.Merchant) error {
+		credential, err := s.Authenticator.Authenticate(t.Context(), m.WriteKey)
+		if err != nil || credential.Merchant.ID != m.ID {
+			return fmt.Errorf("authenticated as %v: %w", credential, err)
+		}
+		ctx := store.WithCredential(t.Context(), credential)
+		var ids []string
+		for i := range 60 {
+			created, err := s.Customers.Create(ctx, store.CustomerInput{
+				Email: store.Set(fmt.Sprintf("%d@example.com", i)), Name: store.Set("Ann"), TaxID: store.Null[string](),
+			})
+			if err != nil {
+				return err
+			}
+			ids = append(ids, created.ID)
+		}
+		if _, err := s.Customers.Create(ctx, emailOf("7@EXAMPLE.com")); store.AsError(err).Code != store.EmailTaken {
+			return fmt.Errorf("a taken address: %w", err)
+		}
+		updated, err := s.Customers.Update(ctx, ids[0], store.CustomerInput{Email: store.Set("new@example.com"), Name: store.Null[string]()})
+		if err != nil || updated.Name != nil || updated.Email != "new@example.com" {
+			return fmt.Errorf("updated to %v: %w", updated, err)
+		}
+		if _, err := s.Customers.Delete(ctx, ids[1]); err != nil {
+			return err
+		}
+		if got, err := s.Customers.Get(ctx, ids[0]); err != nil || got.MerchantID != m.ID || !got.UpdatedAt.Equal(updated.UpdatedAt) {
+			return fmt.Errorf("got %v: %w", got, err)
+		}
+		if many, err := s.Customers.GetMany(ctx, append(ids, "cust_none", `cust_{",`)); err != nil || len(many) != 59 {
+			return fmt.Errorf("got %d of many: %w", len(many), err)
+		}
+		if n, err := s.Customers.Count(ctx, store.CustomerFilter{}); err != nil || n != 59 {
+			return fmt.Errorf("counted %d: %w", n, err)
+		}
+		page, err := s.Customers.List(ctx, store.PageQuery{})
+		if err != nil || len(page.Customers) != 50 || !page.HasNext {
+			return fmt.Errorf("a page: %w", err)
+		}
+		after := page.Cursor(49)
+		if page, err = s.Customers.List(ctx, store.PageQuery{After: &after}); err != nil || len(page.Customers) != 9 || page.HasNext || !page.HasPrevious {
+			return fmt.Errorf("the next page: %w", err)
+		}
+		all := 0
+		for batch, err := range s.Customers.All(ctx, store.CustomerFilter{}) {
+			if err != nil {
+				return err
+			}
+			for _, c := range batch {
+				if all++; c.MerchantID != m.ID {
+					return fmt.Errorf("%s lists a customer of %s", m.ID, c.MerchantID)
+				}
+			}
+		}
+		if all != 59 {
+			return fmt.Errorf("%d are all", all)
+		}
+		token, err := s.Tokens.Create(ctx, store.TokenInput{CustomerID: &ids[2]})
+		if err != nil {
+			return err
+		}
+		holder, err := s.Authenticator.Authenticate(t.Context(), store.Secret(token.Token))
+		if err != nil {
+			return err
+		}
+		bound := store.WithCredential(t.Context(), holder)
+		if _, err := s.Customers.Get(bound, ids[2]); err != nil {
+			return err
+		}
+		if _, err := s.Customers.Get(bound, ids[3]); store.AsError(err).Code != store.NotFound {
+			return fmt.Errorf("a neighbour of the bound customer: %w", err)
+		}
+		return nil
+	}
+	var working sync.WaitGroup
+	for _, m := range merchants {
+		working.Go(func() {
+			if err := work(m); err != nil {
+				t.Errorf("%s: %v", m.ID, err)
+			}
+		})
+	}
+	working.Wait()
+
+	t.Run("writers of one address wait for each other", func(t *testing.T) {
+		ctx := db.Context(t, merchants[0])
+		var created atomic.Int64
+		var writers sync.WaitGroup
+		for range 12 {
+			writers.Go(func() {
+				switch _, err := s.Customers.Create(ctx, emailOf("race@example.com")); {
+				case err == nil:
+					created.Add(1)
+				case store.AsError(err).Code != store.EmailTaken:
+					t.Error(err)
+				}
+			})
+		}
+		writers.Wait()
+		require.Equal(t, int64(1), created.Load())
+	})
+
+	t.Run("nothing is left on the server's connection, and nothing prepared", func(t *testing.T) {
+		pg, err := pgconn.Connect(t.Context(), url)
+		require.NoError(t, err)
+		defer func() { require.NoError(t, pg.Close(context.Background())) }()
+		results, err := pg.Exec(t.Context(), `SELECT (SELECT count(*) FROM pg_prepared_statements), (SELECT count(*) FROM customers),
+			(SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()),
+			current_setting('lumen.merchant_id') || current_setting('lumen.customer_id'), current_setting('statement_timeout')`).ReadAll()
+		require.NoError(t, err)
+		require.Equal(t, [][]byte{[]byte("0"), []byte("0"), []byte("0"), {}, []byte("0")}, results[0].Rows[0])
+	})
+}
+
+// Each change runs with the settings that its connection would have without a pooler, whatever role and database say (I4).
+func TestPoolerStoreKeepsItsSettings(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	for _, statement := range []string{
+		`CREATE FUNCTION note_settings() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			NEW.tax_id := concat_ws(' ', current_setting('synchronous_commit'), current_setting('statement_timeout'),
+				current_setting('lock_timeout'), current_setting('search_path'), current_setting('timezone'));
+			RETURN NEW; END $$`,
+		`CREATE TRIGGER note_settings BEFORE INSERT ON customers FOR EACH ROW EXECUTE FUNCTION note_settings()`,
+		`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END $$`,
+		`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET statement_timeout = 0', current_database()); END $$`,
+		`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET timezone = ''Asia/Tokyo''', current_database()); END $$`,
+		`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = elsewhere', current_database()); END $$`,
+	} {
+		_, err := db.Superuser().Exec(t.Context(), statement)
+		require.NoError(t, err)
+	}
+	m := db.Merchant(t, "Acme")
+	ctx := db.Context(t, m)
+	for url, pooled := range map[string]bool{db.PgBouncer(t, 1): true, db.AppURL(): false} {
+		s, err := store.Open(url, store.Options{TransactionPooler: pooled})
+		require.NoError(t, err)
+		defer func() { require.NoError(t, s.Close()) }()
+		created, err := s.Customers.Create(ctx, emailOf(fmt.Sprintf("%v@example.com", pooled)))
+		require.NoError(t, err)
+		require.Equal(t, "on 5s 2s public UTC", *created.TaxID)
+		_, err = s.Authenticator.Authenticate(t.Context(), m.WriteKey)
+		require.NoError(t, err)
+	}
+}
+
+// A lock that somebody holds too long makes the service unavailable in its own time.
+func TestPoolerStoreKeepsItsPatience(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	m := db.Merchant(t, "Acme")
+	ctx := db.Context(t, m)
+	s, err := store.Open(db.PgBouncer(t, 2), store.Options{TransactionPooler: true})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+	created, err := s.Customers.Create(ctx, emailOf("a@example.com"))
+	require.NoError(t, err)
+	holder, err := db.Superuser().Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = holder.Rollback(context.WithoutCancel(t.Context())) }()
+	_, err = holder.Exec(t.Context(), "SELECT FROM customers FOR UPDATE")
+	require.NoError(t, err)
+
+	start := time.Now()
+	_, err = s.Customers.Delete(ctx, created.ID)
+	require.Equal(t, store.Unavailable, store.AsError(err).Code)
+	require.Less(t, time.Since(start), 5*time.Second, "the lock's two seconds, not the statement's five")
+	_, err = s.Customers.Get(ctx, created.ID)
+	require.NoError(t, err)
+}
+
+// Who does not say that a pooler is there is told, whether the pooler refuses the settings or swallows them.
+func TestPoolerThatNobodyNamed(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	check := func(url string) error {
+		s, err := store.Open(url, store.Options{})
+		require.NoError(t, err)
+		defer func() { require.NoError(t, s.Close()) }()
+		return s.CheckPooler(t.Context())
+	}
+	require.NoError(t, check(db.AppURL()))
+	require.ErrorContains(t, check(db.PgBouncer(t, 1)), "unsupported startup parameter")
+	ignoring := db.PgBouncer(t, 1, "ignore_startup_parameters = search_path, synchronous_commit, statement_timeout, lock_timeout, idle_in_transaction_session_timeout")
+	require.ErrorContains(t, check(ignoring), "LUMEN_DATABASE_POOLER=transaction")
+}

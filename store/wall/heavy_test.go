@@ -1,0 +1,13 @@
+//go:build heavy
+
+package wall_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestMerchantsTakeAHundredThousandTurns(t *testing.T) {
+	require.Zero(t, takeTurns(t, open, 1, 100_000).stray.Load())
+}
