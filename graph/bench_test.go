@@ -5,21 +5,23 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/stretchr/testify/require"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
 
 	"lumen/store"
 	"lumen/store/storetest"
+	"lumen/store/wall"
 )
 
 // reply is a connection without one. Its memory is used again, so that what is counted is the door's.
@@ -132,26 +134,17 @@ func BenchmarkPageWithoutPostgres(b *testing.B) {
 type full struct{ nothing }
 
 func (full) Connect(context.Context) (driver.Conn, error) { return full{}, nil }
-func (full) QueryContext(context.Context, string, []driver.NamedValue) (driver.Rows, error) {
-	return &fullRows{left: 51}, nil
-}
-
-type fullRows struct{ left int }
-
-func (*fullRows) Close() error { return nil }
-func (*fullRows) Columns() []string {
-	return []string{
-		"id", "email", "name", "user_id", "billing_address_line1", "billing_address_line2", "billing_city", "billing_postal_code",
-		"billing_country", "tax_id", "merchant_id", "email_key", "created_at", "updated_at", "email_shared",
+func (full) Query(_ context.Context, _ string, _ []any, each func(*wall.Row)) error {
+	text := []byte("Some text of a usual length")
+	at := binary.BigEndian.AppendUint64(nil, 800_000_000_000_000)
+	var fields []pgconn.FieldDescription
+	var values [][]byte
+	for _, kind := range []byte("tttttttttttzz-btt") { // texts, times, no time, a flag
+		fields = append(fields, pgconn.FieldDescription{DataTypeOID: map[byte]uint32{'t': pgtype.TextOID, 'z': pgtype.TimestamptzOID, '-': pgtype.TimestamptzOID, 'b': pgtype.BoolOID}[kind]})
+		values = append(values, map[byte][]byte{'t': text, 'z': at, '-': nil, 'b': {1}}[kind])
 	}
-}
-func (r *fullRows) Next(row []driver.Value) error {
-	if r.left--; r.left < 0 {
-		return io.EOF
+	for range 51 {
+		each(wall.NewRow(fields, values))
 	}
-	for i := range row {
-		row[i] = "Some text of a usual length"
-	}
-	row[12], row[13], row[14] = time.UnixMilli(1_700_000_000_000), time.UnixMilli(1_700_000_000_000), true
 	return nil
 }

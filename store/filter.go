@@ -5,8 +5,6 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
-
-	"github.com/uptrace/bun"
 )
 
 // CustomerFilter narrows a list; what is set combines with AND. Deleted customers are left out unless asked for.
@@ -99,34 +97,33 @@ func (f CustomerFilter) ranges() []namedRange {
 
 // where adds the filter's conditions. Each but search is one that an index can answer under row-level security:
 // equality and order of text and times are leakproof, what search does is not.
-func (f CustomerFilter) where(q *bun.SelectQuery) *bun.SelectQuery {
+func (f CustomerFilter) where(q query) {
 	if !f.IncludeDeleted {
-		q = q.Where("c.deleted_at IS NULL")
+		q.where("c.deleted_at IS NULL")
 	}
 	if f.Email != nil {
-		q = q.Where("c.email_key = ?", *f.Email)
+		q.where("c.email_key = " + q.value(*f.Email))
 	}
 	if f.UserID != nil {
-		q = q.Where("c.user_id = ?", *f.UserID)
+		q.where("c.user_id = " + q.value(*f.UserID))
 	}
 	if f.BillingCountry != nil {
-		q = q.Where("c.billing_country = ?", *f.BillingCountry)
+		q.where("c.billing_country = " + q.value(*f.BillingCountry))
 	}
 	if f.Search != nil {
-		q = q.Where("strpos(c.search_key, ?) > 0", *f.Search)
+		q.where("strpos(c.search_key, " + q.value(*f.Search) + ") > 0")
 	}
 	for _, r := range f.ranges() {
 		if r.From != nil {
-			q = q.Where("c.? >= ?", bun.Ident(r.column), ceiling(*r.From))
+			q.where("c." + r.column + " >= " + q.value(ceiling(*r.From)))
 		}
 		if r.Before != nil {
-			q = q.Where("c.? < ?", bun.Ident(r.column), ceiling(*r.Before))
+			q.where("c." + r.column + " < " + q.value(ceiling(*r.Before)))
 		}
 	}
-	return q
 }
 
-// ceiling rounds up to what Postgres can hold: none of its times lies between t and that. Bun would round down.
+// ceiling rounds up to what Postgres can hold: none of its times lies between t and that.
 func ceiling(t time.Time) time.Time {
 	return t.Add(time.Microsecond - time.Nanosecond).Truncate(time.Microsecond)
 }

@@ -56,7 +56,6 @@ type predicateForm struct {
 // predicateForms are all ways in which a statement names the merchant.
 var predicateForms = []predicateForm{
 	{regexp.MustCompile(`(\b\w+\.)?merchant_id = \$1`), "$$1::text IS NOT NULL"},
-	{regexp.MustCompile(`c\.merchant_id = '[^']*'`), "TRUE"},
 	{regexp.MustCompile(`\$1 AS merchant_id`), "'" + isolationOther + "'::text AS merchant_id"},
 }
 
@@ -97,6 +96,7 @@ type walledConn interface {
 	driver.QueryerContext
 	driver.SessionResetter
 	driver.Validator
+	wall.Querier
 }
 
 type forgetfulConn struct {
@@ -104,10 +104,15 @@ type forgetfulConn struct {
 	forgetter *forgetter
 }
 
-func (c *forgetfulConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	if c.forgetter.bind != "" && len(args) > 1 {
-		args[1].Value = c.forgetter.bind
+func (c *forgetfulConn) Query(ctx context.Context, query string, args []any, each func(*wall.Row)) error {
+	if c.forgetter.bind != "" && strings.Contains(query, "$2::text = ''") {
+		args = slices.Clone(args)
+		args[1] = c.forgetter.bind
 	}
+	return c.walledConn.Query(ctx, c.forgetter.rewrite(query), args, each)
+}
+
+func (c *forgetfulConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	return c.walledConn.QueryContext(ctx, c.forgetter.rewrite(query), args)
 }
 
@@ -661,7 +666,7 @@ func TestBindingIsolation(t *testing.T) {
 				named++
 			}
 		}
-		if strings.Contains(text, "$1") { // what selecting starts carries no parameters; see TestSelectingIsBound
+		if !strings.Contains(text, " LIMIT ") && !strings.Contains(text, "count(*)") { // what selecting starts; see TestSelectingIsBound
 			require.Equal(t, len(tables.FindAllString(text, -1)), named, "one predicate for each mention of the table: %s", text)
 		}
 	}

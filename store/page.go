@@ -5,7 +5,7 @@ import (
 	"iter"
 	"slices"
 
-	"github.com/uptrace/bun"
+	"lumen/store/wall"
 )
 
 // Page sizes, in customers.
@@ -82,17 +82,14 @@ func (c *Customers) Count(ctx context.Context, filter CustomerFilter) (int, erro
 	if len(faults) > 0 {
 		return 0, Invalid(faults...)
 	}
-	q, err := c.scope.selecting(ctx, (*Customer)(nil))
-	if err != nil {
-		return 0, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	n, err := filter.where(q).Count(ctx)
-	if err != nil {
+	q := c.scope.selecting(ctx)
+	q.ColumnExpr("count(*)")
+	filter.where(q)
+	n := 0
+	if err := c.scope.read(ctx, q, func(row *wall.Row) { n = int(row.Int()) }); err != nil {
 		return 0, failed("fetch customers", err)
 	}
-	return int(n), nil
+	return n, nil
 }
 
 // batchSize is how many customers All holds in memory at a time.
@@ -197,71 +194,57 @@ func (q PageQuery) resolve(ctx context.Context) (pageRange, error) {
 	return r, Invalid(append(faults, found...)...)
 }
 
-// listed is a row of a list, with what every row repeats: whether anything lies behind the start of the range.
-type listed struct {
-	Customer `bun:",extend"`
-	Behind   bool
-}
-
 // read returns up to limit+1 customers in reading order and, when probing, whether the list has any behind the near
 // bound.
 func (c *Customers) read(ctx context.Context, r pageRange, probing bool) (customers []Customer, behind bool, err error) {
-	var rows []listed
-	q, err := c.scope.selecting(ctx, &rows)
-	if err != nil {
-		return nil, false, err
-	}
-	q = r.filter.where(q.Column(columns...))
+	q := c.scope.selecting(ctx)
+	q.Column(columnNames...)
+	r.filter.where(q)
 	if r.after != nil {
-		q = r.sort.after(q, *r.after, false)
+		r.sort.after(q, *r.after, false)
 	}
 	if r.before != nil {
-		q = r.sort.before(q, *r.before, false)
+		r.sort.before(q, *r.before, false)
 	}
-	if near := r.nearBound(); probing && near != nil {
-		probe, err := c.beyond(ctx, r, *near, !r.backwards)
-		if err != nil {
-			return nil, false, err
-		}
+	near := r.nearBound()
+	probing = probing && near != nil
+	if probing {
+		probe := c.scope.part(ctx, q)
+		r.beyond(probe, *near, !r.backwards)
 		// Not EXISTS: Postgres drops its ORDER BY, and with it the reason to read the sort's index.
-		q = q.ColumnExpr("(?) IS NOT NULL AS behind", probe)
+		q.ColumnExpr("(?) IS NOT NULL AS behind", probe.SelectQuery)
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	if err := r.sort.order(q, r.backwards).Limit(int64(r.limit) + 1).Scan(ctx); err != nil {
+	r.sort.order(q, r.backwards)
+	q.Limit(int64(r.limit) + 1)
+	customers = make([]Customer, 0, r.limit+1)
+	err = c.scope.read(ctx, q, func(row *wall.Row) {
+		customers = append(customers, scanCustomer(row))
+		if probing {
+			behind = row.Bool()
+		}
+	})
+	if err != nil {
 		return nil, false, err
-	}
-	customers = make([]Customer, len(rows))
-	for i := range rows {
-		customers[i] = rows[i].Customer
-		behind = rows[i].Behind
 	}
 	return customers, behind, nil
 }
 
-// beyond is a query for the row at a bound or past it: before it in list order, or after it.
-func (c *Customers) beyond(ctx context.Context, r pageRange, bound position, before bool) (*bun.SelectQuery, error) {
-	q, err := c.scope.selecting(ctx, (*Customer)(nil))
-	if err != nil {
-		return nil, err
-	}
-	q = r.filter.where(q.ColumnExpr("1"))
+// beyond makes q ask for the row at a bound or past it: before it in list order, or after it.
+func (r pageRange) beyond(q query, bound position, before bool) {
+	q.ColumnExpr("1")
+	r.filter.where(q)
 	if before {
-		return r.sort.order(r.sort.before(q, bound, true), true).Limit(1), nil
+		r.sort.before(q, bound, true)
+	} else {
+		r.sort.after(q, bound, true)
 	}
-	return r.sort.order(r.sort.after(q, bound, true), false).Limit(1), nil
+	r.sort.order(q, before)
+	q.Limit(1)
 }
 
-func (c *Customers) exists(ctx context.Context, r pageRange, bound position, before bool) (bool, error) {
-	q, err := c.beyond(ctx, r, bound, before)
-	if err != nil {
-		return false, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	var found []int
-	if err := q.Scan(ctx, &found); err != nil {
-		return false, err
-	}
-	return len(found) > 0, nil
+func (c *Customers) exists(ctx context.Context, r pageRange, bound position, before bool) (found bool, err error) {
+	q := c.scope.selecting(ctx)
+	r.beyond(q, bound, before)
+	err = c.scope.read(ctx, q, func(*wall.Row) { found = true })
+	return found && err == nil, err
 }

@@ -2,9 +2,12 @@ package store
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/uptrace/bun"
+
+	"lumen/store/wall"
 )
 
 // scope is the only way from an operation to the customers' rows (I1). Every statement it runs names the merchant of
@@ -21,17 +24,11 @@ const patience = 6 * time.Second
 // merchant, $2 the customer that the caller is bound to; args are $3 and on.
 func (s scope) run(ctx context.Context, statement string, args ...any) ([]Customer, error) {
 	merchant, customer := scopeFrom(ctx)
-	if merchant == "" {
-		return nil, NewError(Unauthenticated)
-	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	rows, err := s.db.DB.QueryContext(ctx, statement, append([]any{merchant, customer}, args...)...)
-	if err != nil {
-		return nil, err
-	}
 	var customers []Customer
-	if err := s.db.ScanRows(ctx, rows, &customers); err != nil {
+	err := s.execute(ctx, statement, append([]any{merchant, customer}, args...), func(row *wall.Row) {
+		customers = append(customers, scanCustomer(row))
+	})
+	if err != nil {
 		return nil, err
 	}
 	return customers, nil
@@ -46,15 +43,52 @@ func (s scope) one(ctx context.Context, statement string, args ...any) (*Custome
 	return &customers[0], nil
 }
 
-// selecting starts a query over the merchant's customers, into model, for what has too many forms to be built once.
-func (s scope) selecting(ctx context.Context, model any) (*bun.SelectQuery, error) {
+// execute runs a statement of the merchant's and hands over its rows, which count when it returns nil.
+func (s scope) execute(ctx context.Context, statement string, args []any, each func(*wall.Row)) error {
+	if merchant, _ := scopeFrom(ctx); merchant == "" {
+		return NewError(Unauthenticated)
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return wall.Query(ctx, s.db.DB, statement, args, each)
+}
+
+// query is a query over the merchant's customers that has too many forms to be built once. Its values are parameters, so
+// that the same form is the same text, which is prepared.
+type query struct {
+	*bun.SelectQuery
+	args *[]any
+}
+
+// selecting starts a query. Its $1 is the merchant, and $2 the customer that the caller is bound to, if any.
+func (s scope) selecting(ctx context.Context) query {
 	merchant, customer := scopeFrom(ctx)
-	if merchant == "" {
-		return nil, NewError(Unauthenticated)
-	}
-	q := s.db.NewSelect().Model(model).Where("c.merchant_id = ?", merchant)
+	q := query{args: &[]any{merchant}}
 	if customer != "" {
-		q = q.Where("c.id = ?", customer)
+		q.value(customer)
 	}
-	return q, nil
+	return s.part(ctx, q)
+}
+
+// part starts a query that becomes a part of another.
+func (s scope) part(ctx context.Context, of query) query {
+	q := query{s.db.NewSelect().Model((*Customer)(nil)), of.args}
+	q.where("c.merchant_id = $1")
+	if _, customer := scopeFrom(ctx); customer != "" {
+		q.where("c.id = $2")
+	}
+	return q
+}
+
+// value makes v a parameter, and returns what stands for it in the text.
+func (q query) value(v any) string {
+	*q.args = append(*q.args, v)
+	return "$" + strconv.Itoa(len(*q.args))
+}
+
+func (q query) where(condition string) { q.SelectQuery.Where(condition) }
+
+// read runs a query.
+func (s scope) read(ctx context.Context, q query, each func(*wall.Row)) error {
+	return s.execute(ctx, q.String(), *q.args, each)
 }

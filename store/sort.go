@@ -1,9 +1,5 @@
 package store
 
-import (
-	"github.com/uptrace/bun"
-)
-
 // SortField is what a list is ordered by; customers that agree in it are ordered by id.
 type SortField string
 
@@ -88,25 +84,25 @@ func (s CustomerSort) position(c *Customer) position {
 }
 
 // order sorts the query; backwards reads the same list from its end.
-func (s CustomerSort) order(q *bun.SelectQuery, backwards bool) *bun.SelectQuery {
+func (s CustomerSort) order(q query, backwards bool) {
 	direction := "ASC"
 	if (s.Direction == Descending) != backwards {
 		direction = "DESC"
 	}
-	return q.OrderExpr(s.expression() + " " + direction + ", c.id " + direction)
+	q.OrderExpr(s.expression() + " " + direction + ", c.id " + direction)
 }
 
 // after keeps what comes after the position in list order, or with inclusive the row at it as well.
-func (s CustomerSort) after(q *bun.SelectQuery, at position, inclusive bool) *bun.SelectQuery {
-	return s.compare(q, at, s.Direction == Ascending, inclusive)
+func (s CustomerSort) after(q query, at position, inclusive bool) {
+	s.compare(q, at, s.Direction == Ascending, inclusive)
 }
 
 // before keeps what comes before the position in list order, or with inclusive the row at it as well.
-func (s CustomerSort) before(q *bun.SelectQuery, at position, inclusive bool) *bun.SelectQuery {
-	return s.compare(q, at, s.Direction == Descending, inclusive)
+func (s CustomerSort) before(q query, at position, inclusive bool) {
+	s.compare(q, at, s.Direction == Descending, inclusive)
 }
 
-func (s CustomerSort) compare(q *bun.SelectQuery, at position, greater, inclusive bool) *bun.SelectQuery {
+func (s CustomerSort) compare(q query, at position, greater, inclusive bool) {
 	operator := "<"
 	if greater {
 		operator = ">"
@@ -118,5 +114,7 @@ func (s CustomerSort) compare(q *bun.SelectQuery, at position, greater, inclusiv
 	if s.Field == SortCreatedAt || s.Field == SortUpdatedAt {
 		sqlType = "timestamptz"
 	}
-	return q.Where("("+s.expression()+", c.id) "+operator+" (?::"+sqlType+", ?)", at.key, at.id)
+	// By way of text, which is what a cursor holds.
+	key := q.value(at.key) + "::text::" + sqlType
+	q.where("(" + s.expression() + ", c.id) " + operator + " (" + key + ", " + q.value(at.id) + ")")
 }

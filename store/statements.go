@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/uptrace/bun"
+
+	"lumen/store/wall"
 )
 
 // uniqueEmail is the index that holds I2 when two writers meet.
@@ -16,11 +18,45 @@ type statements struct {
 	get, getMany, create, update, delete string
 }
 
-// columns are what every statement returns, by name, so that a column added by a later migration disturbs nobody.
-var columns = []string{
-	"id", "email", "name", "user_id", "billing_address_line1", "billing_address_line2", "billing_city",
-	"billing_postal_code", "billing_country", "tax_id", "merchant_id", "created_at", "updated_at", "deleted_at",
-	"email_shared", "email_key", "name_key",
+// columns are what every statement returns, by name, so that a column added by a later migration disturbs nobody, and
+// how each is read.
+var columns = []struct {
+	name string
+	scan func(*wall.Row, *Customer)
+}{
+	{"id", func(row *wall.Row, c *Customer) { c.ID = row.Text() }},
+	{"email", func(row *wall.Row, c *Customer) { c.Email = row.Text() }},
+	{"name", func(row *wall.Row, c *Customer) { c.Name = row.NullableText() }},
+	{"user_id", func(row *wall.Row, c *Customer) { c.UserID = row.NullableText() }},
+	{"billing_address_line1", func(row *wall.Row, c *Customer) { c.BillingAddressLine1 = row.NullableText() }},
+	{"billing_address_line2", func(row *wall.Row, c *Customer) { c.BillingAddressLine2 = row.NullableText() }},
+	{"billing_city", func(row *wall.Row, c *Customer) { c.BillingCity = row.NullableText() }},
+	{"billing_postal_code", func(row *wall.Row, c *Customer) { c.BillingPostalCode = row.NullableText() }},
+	{"billing_country", func(row *wall.Row, c *Customer) { c.BillingCountry = row.NullableText() }},
+	{"tax_id", func(row *wall.Row, c *Customer) { c.TaxID = row.NullableText() }},
+	{"merchant_id", func(row *wall.Row, c *Customer) { c.MerchantID = row.Text() }},
+	{"created_at", func(row *wall.Row, c *Customer) { c.CreatedAt = row.Time() }},
+	{"updated_at", func(row *wall.Row, c *Customer) { c.UpdatedAt = row.Time() }},
+	{"deleted_at", func(row *wall.Row, c *Customer) { c.DeletedAt = row.NullableTime() }},
+	{"email_shared", func(row *wall.Row, c *Customer) { c.EmailShared = row.Bool() }},
+	{"email_key", func(row *wall.Row, c *Customer) { c.EmailKey = row.Text() }},
+	{"name_key", func(row *wall.Row, c *Customer) { c.NameKey = row.NullableText() }},
+}
+
+var columnNames = func() []string {
+	var names []string
+	for _, column := range columns {
+		names = append(names, column.name)
+	}
+	return names
+}()
+
+// scanCustomer reads the columns.
+func scanCustomer(row *wall.Row) (c Customer) {
+	for _, column := range columns {
+		column.scan(row, &c)
+	}
+	return c
 }
 
 // written are the columns that create and update give values to, in the order of CustomerInput.values: the fields, then
@@ -47,11 +83,11 @@ func param(n int, sqlType string) string { return "$" + strconv.Itoa(n) + "::" +
 const now = "date_trunc('milliseconds', clock_timestamp())"
 
 func buildStatements(db *bun.DB) statements {
-	returning := strings.Join(columns, ", ")
+	returning := strings.Join(columnNames, ", ")
 	live := "merchant_id = $1 AND deleted_at IS NULL"
 
 	selecting := func() *bun.SelectQuery {
-		return db.NewSelect().Model((*Customer)(nil)).Column(columns...).Where("c.merchant_id = $1").Where(bound("c.id")).Where("c.deleted_at IS NULL")
+		return db.NewSelect().Model((*Customer)(nil)).Column(columnNames...).Where("c.merchant_id = $1").Where(bound("c.id")).Where("c.deleted_at IS NULL")
 	}
 	return statements{
 		get:     selecting().Where("c.id = $3").String(),

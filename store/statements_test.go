@@ -23,14 +23,23 @@ func TestNoNameSortsWithTheMissingOnes(t *testing.T) {
 func TestSelectingIsBound(t *testing.T) {
 	t.Parallel()
 	s := scope{bun.NewDB(nil, pgdialect.New())}
-	query := func(customer string) string {
-		q, err := s.selecting(WithCredential(t.Context(), Credential{Merchant: Merchant{ID: "merchant_1"}, CustomerID: customer}), (*Customer)(nil))
-		require.NoError(t, err)
-		_, where, _ := strings.Cut(q.String(), " WHERE ")
-		return where
+	query := func(customer string, part bool) (where string, args []any) {
+		ctx := WithCredential(t.Context(), Credential{Merchant: Merchant{ID: "merchant_1"}, CustomerID: customer})
+		q := s.selecting(ctx)
+		if part {
+			q = s.part(ctx, q)
+		}
+		_, where, _ = strings.Cut(q.String(), " WHERE ")
+		return where, *q.args
 	}
-	require.Equal(t, `(c.merchant_id = 'merchant_1')`, query(""))
-	require.Equal(t, `(c.merchant_id = 'merchant_1') AND (c.id = 'cust_1')`, query("cust_1"))
+	for _, part := range []bool{false, true} {
+		where, args := query("", part)
+		require.Equal(t, `(c.merchant_id = $1)`, where)
+		require.Equal(t, []any{"merchant_1"}, args)
+		where, args = query("cust_1", part)
+		require.Equal(t, `(c.merchant_id = $1) AND (c.id = $2)`, where)
+		require.Equal(t, []any{"merchant_1", "cust_1"}, args)
+	}
 }
 
 func TestParseTime(t *testing.T) {

@@ -188,7 +188,11 @@ func TestAuthenticationIsOneTransaction(t *testing.T) {
 			s, err := store.Open(db.AppURL(), store.Options{TransactionPooler: pooled})
 			require.NoError(t, err)
 			defer func() { require.NoError(t, s.Close()) }()
-			authenticate := func() error { _, err := s.Authenticator.Authenticate(t.Context(), m.WriteKey); return err }
+			authenticate := func() error {
+				s.Authenticator.Forget()
+				_, err := s.Authenticator.Authenticate(t.Context(), m.WriteKey)
+				return err
+			}
 			require.NoError(t, authenticate())
 
 			// at stops one in the middle and looks which transaction of which session it is.

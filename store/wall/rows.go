@@ -88,12 +88,16 @@ func decode(oid uint32, raw []byte) (driver.Value, error) {
 	case pgtype.Int8OID:
 		return int64(stdbinary.BigEndian.Uint64(raw)), nil
 	case pgtype.TimestamptzOID:
-		since2000 := int64(stdbinary.BigEndian.Uint64(raw))
-		if since2000 == math.MaxInt64 || since2000 == math.MinInt64 {
-			return nil, errors.New("an infinite time")
-		}
-		return time.UnixMicro(since2000 + microsecondsTo2000).UTC(), nil
+		return timeOf(raw)
 	default:
 		return nil, fmt.Errorf("no decoding for type OID %d", oid)
 	}
+}
+
+func timeOf(raw []byte) (time.Time, error) {
+	since2000 := int64(stdbinary.BigEndian.Uint64(raw))
+	if since2000 == math.MaxInt64 || since2000 == math.MinInt64 {
+		return time.Time{}, errors.New("an infinite time")
+	}
+	return time.UnixMicro(since2000 + microsecondsTo2000).UTC(), nil
 }

@@ -28,5 +28,5 @@ func (c *conn) queue(pipeline *pgconn.Pipeline, s statement) {
 		pipeline.SendQueryParams(s.sql, s.args, nil, nil, nil)
 		return
 	}
-	pipeline.SendQueryStatement(c.prepared[s.sql], s.args, nil, nil)
+	pipeline.SendQueryStatement(c.prelude[s.sql], s.args, nil, nil)
 }

@@ -15,8 +15,9 @@
 //
 // Success is Postgres's own word: rows end, and Exec returns, only after ReadyForQuery, that is after the commit.
 //
-// A statement with arguments is prepared once per connection; one without (text that was built for this call alone)
-// runs unnamed, so that it does not fill the server with prepared statements. There are no explicit transactions.
+// A statement with arguments is prepared once per connection, and forgotten when others are used more; one without (text
+// that was built for this call alone) runs unnamed. So neither fills the server with prepared statements. There are no
+// explicit transactions.
 //
 // Behind a pooler in transaction mode, where two statements of one connection may meet two of the server's, everything
 // runs unnamed, and the first statement makes all settings that would else be the connection's; see NewPooledConnector.
@@ -27,8 +28,10 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -47,8 +50,8 @@ const (
 	setScope = `SELECT set_config('lumen.merchant_id', $1, true), set_config('lumen.customer_id', $2, true)`
 	takeLock = `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`
 
-	// maxPrepared bounds the statements kept per connection. The store has about ten fixed ones; more means that
-	// somebody passes arguments to text that changes, which then runs unprepared instead of piling up.
+	// maxPrepared bounds the statements kept per connection, those of the prelude aside. The store has five that are fixed
+	// and a form of each list that somebody asks for; the one used least recently makes room.
 	maxPrepared = 64
 
 	// idleBeforePing is how long a pooled connection may lie before it is tried with a round trip of its own.
@@ -84,11 +87,15 @@ func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 		setScope: c.setScope,
 		unnamed:  c.unnamed,
 		types:    pgtype.NewMap(),
-		prepared: make(map[string]*pgconn.StatementDescription),
+		prelude:  make(map[string]*pgconn.StatementDescription),
 		usedAt:   time.Now(),
 	}
+	if c.unnamed {
+		return opened, nil
+	}
+	opened.prepared, _ = simplelru.NewLRU[string, *pgconn.StatementDescription](maxPrepared, nil) // fails for a size of 0 alone
 	for _, sql := range []string{c.setScope, takeLock} {
-		if _, err := opened.prepare(ctx, sql); err != nil {
+		if opened.prelude[sql], err = opened.describe(ctx, sql); err != nil {
 			_ = pg.Close(ctx)
 			return nil, err
 		}
@@ -121,7 +128,10 @@ type conn struct {
 	setScope string
 	unnamed  bool
 	types    *pgtype.Map
-	prepared map[string]*pgconn.StatementDescription
+	prelude  map[string]*pgconn.StatementDescription // what is ahead of every statement, by its text
+	prepared *simplelru.LRU[string, *pgconn.StatementDescription]
+	names    int // of prepared statements, so far
+	builder  pgx.ExtendedQueryBuilder
 	usedAt   time.Time
 	broken   bool
 }
@@ -140,7 +150,7 @@ var (
 // QueryContext implements driver.QueryerContext. The rows must be read to their end, which is where a failed commit
 // would show.
 func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	pipeline, result, err := c.send(ctx, query, args)
+	pipeline, result, err := c.send(ctx, query, valuesOf(args))
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +159,7 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 
 // ExecContext implements driver.ExecerContext.
 func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	pipeline, result, err := c.send(ctx, query, args)
+	pipeline, result, err := c.send(ctx, query, valuesOf(args))
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +172,7 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 
 // send puts the wall and the statement on the wire and returns the statement's result, not yet read. On an error the
 // pipeline is over and the connection either clean or marked broken.
-func (c *conn) send(ctx context.Context, query string, args []driver.NamedValue) (*pgconn.Pipeline, *pgconn.ResultReader, error) {
+func (c *conn) send(ctx context.Context, query string, args []any) (*pgconn.Pipeline, *pgconn.ResultReader, error) {
 	merchant, customer := c.scope(ctx)
 	if merchant == "" {
 		return nil, nil, ErrNoMerchant
@@ -248,7 +258,7 @@ func staleStatement(err error) bool {
 }
 
 // bind encodes the arguments, and prepares the statement when it has any.
-func (c *conn) bind(ctx context.Context, query string, args []driver.NamedValue) (*pgconn.StatementDescription, [][]byte, []int16, error) {
+func (c *conn) bind(ctx context.Context, query string, args []any) (*pgconn.StatementDescription, [][]byte, []int16, error) {
 	if len(args) == 0 {
 		return nil, nil, nil, nil
 	}
@@ -256,33 +266,50 @@ func (c *conn) bind(ctx context.Context, query string, args []driver.NamedValue)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	plain := make([]any, len(args))
-	for i, arg := range args {
-		plain[i] = arg.Value
-	}
-	var builder pgx.ExtendedQueryBuilder
-	if err := builder.Build(c.types, description, plain); err != nil {
+	if err := c.builder.Build(c.types, description, args); err != nil {
 		return nil, nil, nil, fmt.Errorf("wall: %w", err)
 	}
-	return description, builder.ParamValues, builder.ParamFormats, nil
+	return description, c.builder.ParamValues, c.builder.ParamFormats, nil
 }
 
-// prepare returns the description of sql on this connection. Past maxPrepared it returns nil for new texts, and behind a
-// pooler for all, which then run unnamed.
-func (c *conn) prepare(ctx context.Context, sql string) (*pgconn.StatementDescription, error) {
-	if description, ok := c.prepared[sql]; ok {
-		return description, nil
+func valuesOf(args []driver.NamedValue) []any {
+	values := make([]any, len(args))
+	for i, arg := range args {
+		values[i] = arg.Value
 	}
-	if c.unnamed || len(c.prepared) >= maxPrepared {
+	return values
+}
+
+// prepare returns the description of sql on this connection. Behind a pooler it returns nil: there all runs unnamed.
+func (c *conn) prepare(ctx context.Context, sql string) (*pgconn.StatementDescription, error) {
+	if c.unnamed {
 		return nil, nil
 	}
-	description, err := c.pg.Prepare(ctx, fmt.Sprintf("lumen_%d", len(c.prepared)), sql, nil)
+	if description, ok := c.prepared.Get(sql); ok {
+		return description, nil
+	}
+	if c.prepared.Len() == maxPrepared {
+		_, oldest, _ := c.prepared.RemoveOldest()
+		if err := c.pg.Deallocate(ctx, oldest.Name); err != nil {
+			c.broken = true // which statements it has is not known
+			return nil, err
+		}
+	}
+	description, err := c.describe(ctx, sql)
+	if err == nil {
+		c.prepared.Add(sql, description)
+	}
+	return description, err
+}
+
+// describe prepares sql by a name of its own.
+func (c *conn) describe(ctx context.Context, sql string) (*pgconn.StatementDescription, error) {
+	c.names++
+	description, err := c.pg.Prepare(ctx, "lumen_"+strconv.Itoa(c.names), sql, nil)
 	if err != nil {
 		c.broken = c.broken || c.pg.IsClosed()
-		return nil, err
 	}
-	c.prepared[sql] = description
-	return description, nil
+	return description, err
 }
 
 // BeginTx implements driver.ConnBeginTx: it always refuses.

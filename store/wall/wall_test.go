@@ -648,7 +648,7 @@ func TestPreparedStatements(t *testing.T) {
 			).Scan(&got.N, &got.Text, &got.Flag, &got.At, &got.Among, &got.Null))
 			require.Equal(t, answer{int64(1000 + i), "tëxt", true, at, true, nil}, got)
 		}
-		require.Equal(t, 64, prepared(t, p))
+		require.Equal(t, preludes+64, prepared(t, p))
 		require.Equal(t, int64(1), p.opened.Load())
 	})
 
