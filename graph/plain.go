@@ -79,12 +79,13 @@ func one[T any](p plan[T], value T) graphql.Marshaler {
 
 func each[T any](p plan[T], values []T) graphql.Marshaler {
 	return graphql.WriterFunc(func(w io.Writer) {
-		buffer := []byte{'['}
+		buffer := append(make([]byte, 0, 1024), '[')
 		for i, value := range values {
 			if i > 0 {
 				buffer = append(buffer, ',')
 			}
-			_, _ = w.Write(p.append(buffer, value))
+			buffer = p.append(buffer, value)
+			_, _ = w.Write(buffer)
 			buffer = buffer[:0]
 		}
 		_, _ = w.Write(append(buffer, ']'))

@@ -63,7 +63,13 @@ func (c *Customers) Get(ctx context.Context, id string) (*Customer, error) {
 // GetMany returns, by id, those of the customers that Get would return. It is one statement, however many ids; ids
 // that are malformed find nothing.
 func (c *Customers) GetMany(ctx context.Context, ids []string) (map[string]*Customer, error) {
-	customers, err := c.scope.run(ctx, c.statements.getMany, ids)
+	var customers []Customer
+	var err error
+	if len(ids) == 1 { // one of an array of one: Postgres would plan it anew each time
+		customers, err = c.scope.run(ctx, c.statements.get, ids[0])
+	} else {
+		customers, err = c.scope.run(ctx, c.statements.getMany, ids)
+	}
 	switch {
 	case err != nil && len(ids) == 1:
 		return nil, failed("fetch customer", err)

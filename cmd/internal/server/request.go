@@ -49,8 +49,9 @@ func observe(log *slog.Logger, next http.Handler) http.Handler {
 		start := time.Now()
 		aborted := true
 		defer func() {
-			log.InfoContext(ctx, "request", "method", r.Method, "route", route(r.URL.Path), "status", n.status,
-				"aborted", aborted || r.Context().Err() != nil, "duration", time.Since(start).Round(time.Microsecond), "merchant", n.merchant)
+			log.LogAttrs(ctx, slog.LevelInfo, "request", slog.String("method", r.Method), slog.String("route", route(r.URL.Path)),
+				slog.Int("status", n.status), slog.Bool("aborted", aborted || r.Context().Err() != nil),
+				slog.Duration("duration", time.Since(start).Round(time.Microsecond)), slog.String("merchant", n.merchant))
 		}()
 		next.ServeHTTP(&statusWriter{ResponseWriter: w, notes: n}, r.WithContext(ctx))
 		aborted = false
