@@ -149,7 +149,7 @@ func (s *scaled) cursor(m merchant) (string, error) {
 	to := requests{s.server, s.of}
 	const query = `query Find($before: DateTime!) { customers(first: 1, filter: { createdAt: { before: $before } }) { pageInfo { endCursor } } }`
 	before := firstCreated.Add(time.Duration(m.customers/10+2) * time.Second)
-	to.lumen(request, m, "POST", "/graphql", operation{query, "Find", map[string]any{"before": before.Format(time.RFC3339)}})
+	to.lumen(request, m, "POST", "/graphql", operation(query, "Find")(variable("before", before.Format(time.RFC3339))))
 	if err := send(client, request, response); err != nil {
 		return "", err
 	}
