@@ -118,7 +118,7 @@ func BenchmarkEncodePage(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		w.reset()
-		writeJSON(w, http.StatusOK, onWirePage(page))
+		send(w, http.StatusOK, "application/json", appendPage(nil, page))
 	}
 	require.Equal(b, 50, bytes.Count(w.body.Bytes(), []byte(`"id":`)))
 }

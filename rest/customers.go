@@ -21,7 +21,7 @@ func (h *handler) listCustomers(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, onWirePage(page))
+	send(w, http.StatusOK, "application/json", appendPage(nil, page))
 	return nil
 }
 
@@ -82,7 +82,6 @@ func (h *handler) deleteCustomer(w http.ResponseWriter, r *http.Request) error {
 }
 
 func writeCustomer(w http.ResponseWriter, status int, c *store.Customer) {
-	writeJSON(w, status, struct {
-		Customer customer `json:"customer"`
-	}{onWire(c)})
+	body := appendCustomer([]byte(`{"customer":`), c)
+	send(w, status, "application/json", append(body, '}'))
 }

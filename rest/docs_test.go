@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path"
-	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -115,8 +114,8 @@ func TestDocumentHasEveryField(t *testing.T) {
 	t.Parallel()
 	d := readDocument(t)
 	var wire []string
-	for field := range reflect.TypeFor[customer]().Fields() {
-		wire = append(wire, field.Tag.Get("json"))
+	for _, match := range regexp.MustCompile(`"(\w+)":`).FindAllSubmatch(appendCustomer(nil, &store.Customer{}), -1) {
+		wire = append(wire, string(match[1]))
 	}
 	require.Equal(t, wire, d.Components.Schemas["Customer"].Required)
 	for schema, want := range map[string][]string{

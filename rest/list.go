@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"bufio"
 	"errors"
 	"net/http"
 	"net/url"
@@ -9,8 +8,6 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
-
-	"github.com/go-json-experiment/json"
 
 	"lumen/store"
 )
@@ -122,21 +119,27 @@ func (q queryReader) check(err error) error {
 	return store.Invalid(faults...)
 }
 
-type page struct {
-	Customers  []customer `json:"customers"`
-	NextCursor *string    `json:"nextCursor"`
+// appendPage appends a page as it is on the wire.
+func appendPage(to []byte, p *store.Page) []byte {
+	to = appendCustomers(append(to, `{"customers":[`...), p.Customers)
+	to = append(to, `],"nextCursor":`...)
+	if p.HasNext {
+		to = appendText(to, p.Cursor(len(p.Customers)-1))
+	} else {
+		to = append(to, "null"...)
+	}
+	return append(to, '}')
 }
 
-func onWirePage(p *store.Page) page {
-	wire := page{Customers: make([]customer, len(p.Customers))}
-	for i := range p.Customers {
-		wire.Customers[i] = onWire(&p.Customers[i])
+// appendCustomers appends customers with commas between them.
+func appendCustomers(to []byte, customers []store.Customer) []byte {
+	for i := range customers {
+		if i > 0 {
+			to = append(to, ',')
+		}
+		to = appendCustomer(to, &customers[i])
 	}
-	if p.HasNext {
-		next := p.Cursor(len(p.Customers) - 1)
-		wire.NextCursor = &next
-	}
-	return wire
+	return to
 }
 
 // batchTime is how long a client may take to receive one batch of a streamed list.
@@ -145,9 +148,9 @@ const batchTime = 30 * time.Second
 // streamCustomers answers with the whole list, a batch in memory at a time. When a batch fails after the first byte
 // the connection is aborted: a client must never take half a list for the whole.
 func (h *handler) streamCustomers(w http.ResponseWriter, r *http.Request, filter store.CustomerFilter) error {
-	out := bufio.NewWriterSize(w, 32<<10)
 	connection := http.NewResponseController(w)
 	started := false
+	text := []byte(`{"customers":[`)
 	for batch, err := range h.customers.All(r.Context(), filter) {
 		if err != nil && !started {
 			return err
@@ -158,22 +161,19 @@ func (h *handler) streamCustomers(w http.ResponseWriter, r *http.Request, filter
 		}
 		if !started {
 			w.Header().Set("Content-Type", "application/json")
-			_, _ = out.WriteString(`{"customers":[`)
-		}
-		// The list may take as long as it takes, but no batch of it.
-		_ = connection.SetWriteDeadline(time.Now().Add(batchTime))
-		for i := range batch {
-			if started || i > 0 {
-				_ = out.WriteByte(',')
-			}
-			if err := json.MarshalWrite(out, onWire(&batch[i])); err != nil {
-				panic(http.ErrAbortHandler) // the client left
-			}
+		} else if len(batch) > 0 {
+			text = append(text, ',')
 		}
 		started = true
+		// The list may take as long as it takes, but no batch of it.
+		_ = connection.SetWriteDeadline(time.Now().Add(batchTime))
+		text = appendCustomers(text, batch)
+		if _, err := w.Write(text); err != nil {
+			panic(http.ErrAbortHandler) // the client left
+		}
+		text = text[:0]
 	}
-	_, _ = out.WriteString(`]}`)
-	if err := out.Flush(); err != nil {
+	if _, err := w.Write(append(text, "]}"...)); err != nil {
 		panic(http.ErrAbortHandler)
 	}
 	return nil

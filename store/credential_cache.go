@@ -3,8 +3,6 @@ package store
 import (
 	"context"
 	"crypto/sha256"
-	"fmt"
-	"runtime/debug"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -86,12 +84,7 @@ func (c *credentialCache) lookUp(ctx context.Context, presented digest, look cre
 }
 
 func (c *credentialCache) keep(presented digest, look credentialLook) (_ keptCredential, err error) {
-	// On a goroutine of its own a panic would end the program.
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = AsError(fmt.Errorf("look up a credential: panic: %v\n%s", cause, debug.Stack()))
-		}
-	}()
+	defer recovered(&err)
 	started := time.Now()
 	if kept, ok := c.kept.Get(presented); ok && started.Before(kept.until) {
 		return kept, nil // by a look-up that ended after this one was found to be needed

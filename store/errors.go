@@ -4,8 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"runtime/debug"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -142,6 +144,13 @@ func failed(operation string, err error) error {
 		return unavailable(err)
 	default:
 		return &Error{Code: Internal, Message: "Failed to " + operation, cause: err}
+	}
+}
+
+// recovered is deferred by goroutines of the store's own: a panic there, which would end the program, becomes their error.
+func recovered(err *error) {
+	if cause := recover(); cause != nil {
+		*err = AsError(fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/uptrace/bun"
 )
 
 // CustomerFilter narrows a list; what is set combines with AND. Deleted customers are left out unless asked for.
@@ -95,35 +97,42 @@ func (f CustomerFilter) ranges() []namedRange {
 	return []namedRange{{"createdAt", "created_at", f.CreatedAt}, {"updatedAt", "updated_at", f.UpdatedAt}}
 }
 
+// picks reports that the filter leaves out more than what is deleted.
+func (f CustomerFilter) picks() bool {
+	f.IncludeDeleted = false
+	return f != CustomerFilter{}
+}
+
 // where adds the filter's conditions. Each but search is one that an index can answer under row-level security:
 // equality and order of text and times are leakproof, what search does is not.
-func (f CustomerFilter) where(q query) {
+func (f CustomerFilter) where(q *bun.SelectQuery) *bun.SelectQuery {
 	if !f.IncludeDeleted {
-		q.where("c.deleted_at IS NULL")
+		q = q.Where("c.deleted_at IS NULL")
 	}
 	if f.Email != nil {
-		q.where("c.email_key = " + q.value(*f.Email))
+		q = q.Where("c.email_key = ?", *f.Email)
 	}
 	if f.UserID != nil {
-		q.where("c.user_id = " + q.value(*f.UserID))
+		q = q.Where("c.user_id = ?", *f.UserID)
 	}
 	if f.BillingCountry != nil {
-		q.where("c.billing_country = " + q.value(*f.BillingCountry))
+		q = q.Where("c.billing_country = ?", *f.BillingCountry)
 	}
 	if f.Search != nil {
-		q.where("strpos(c.search_key, " + q.value(*f.Search) + ") > 0")
+		q = q.Where("strpos(c.search_key, ?) > 0", *f.Search)
 	}
 	for _, r := range f.ranges() {
 		if r.From != nil {
-			q.where("c." + r.column + " >= " + q.value(ceiling(*r.From)))
+			q = q.Where("c.? >= ?", bun.Ident(r.column), ceiling(*r.From))
 		}
 		if r.Before != nil {
-			q.where("c." + r.column + " < " + q.value(ceiling(*r.Before)))
+			q = q.Where("c.? < ?", bun.Ident(r.column), ceiling(*r.Before))
 		}
 	}
+	return q
 }
 
-// ceiling rounds up to what Postgres can hold: none of its times lies between t and that.
+// ceiling rounds up to what Postgres can hold: none of its times lies between t and that. Bun would round down.
 func ceiling(t time.Time) time.Time {
 	return t.Add(time.Microsecond - time.Nanosecond).Truncate(time.Microsecond)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"slices"
+	"sync"
 
 	"lumen/store/wall"
 )
@@ -82,9 +83,8 @@ func (c *Customers) Count(ctx context.Context, filter CustomerFilter) (int, erro
 	if len(faults) > 0 {
 		return 0, Invalid(faults...)
 	}
-	q := c.scope.selecting(ctx)
-	q.ColumnExpr("count(*)")
-	filter.where(q)
+	q := c.scope.selecting(ctx, !filter.picks())
+	filter.where(q.ColumnExpr("count(*)"))
 	n := 0
 	if err := c.scope.read(ctx, q, func(row *wall.Row) { n = int(row.Int()) }); err != nil {
 		return 0, failed("fetch customers", err)
@@ -95,8 +95,9 @@ func (c *Customers) Count(ctx context.Context, filter CustomerFilter) (int, erro
 // batchSize is how many customers All holds in memory at a time.
 const batchSize = 500
 
-// All yields every customer that the filter leaves, newest first, in batches read one after the other: between two of
-// them no connection is held. Customers that exist unchanged throughout appear exactly once. The first error ends it.
+// All yields every customer that the filter leaves, newest first, in batches; while one is used the next is read. No
+// connection waits for whoever uses them. Customers that exist unchanged throughout appear exactly once. The first error
+// ends it.
 func (c *Customers) All(ctx context.Context, filter CustomerFilter) iter.Seq2[[]Customer, error] {
 	return func(yield func([]Customer, error) bool) {
 		r, err := PageQuery{Filter: filter}.resolve(ctx)
@@ -105,21 +106,37 @@ func (c *Customers) All(ctx context.Context, filter CustomerFilter) iter.Seq2[[]
 			return
 		}
 		r.limit = batchSize
-		for {
-			customers, _, err := c.read(ctx, r, false)
-			if err != nil {
-				yield(nil, failed("fetch customers", err))
+		ctx, cancel := context.WithCancel(ctx)
+		var reading sync.WaitGroup
+		defer reading.Wait()
+		defer cancel()
+
+		var got batch
+		read := func() { got.customers, _, got.err = c.read(ctx, r, false) }
+		for read(); ; {
+			this := got
+			if this.err != nil {
+				yield(nil, failed("fetch customers", this.err))
 				return
 			}
-			more := len(customers) > r.limit
-			customers = customers[:min(len(customers), r.limit)]
-			if !yield(customers, nil) || !more {
+			more := len(this.customers) > r.limit
+			this.customers = this.customers[:min(len(this.customers), r.limit)]
+			if more {
+				last := r.sort.position(&this.customers[len(this.customers)-1])
+				r.after = &last
+				reading.Go(func() { defer recovered(&got.err); read() })
+			}
+			if !yield(this.customers, nil) || !more {
 				return
 			}
-			last := r.sort.position(&customers[len(customers)-1])
-			r.after = &last
+			reading.Wait()
 		}
 	}
+}
+
+type batch struct {
+	customers []Customer
+	err       error
 }
 
 // pageRange is a PageQuery whose parts were checked.
@@ -197,9 +214,8 @@ func (q PageQuery) resolve(ctx context.Context) (pageRange, error) {
 // read returns up to limit+1 customers in reading order and, when probing, whether the list has any behind the near
 // bound.
 func (c *Customers) read(ctx context.Context, r pageRange, probing bool) (customers []Customer, behind bool, err error) {
-	q := c.scope.selecting(ctx)
-	q.Column(columnNames...)
-	r.filter.where(q)
+	q := c.scope.selecting(ctx, !r.filter.picks())
+	r.filter.where(q.Column(columnNames...))
 	if r.after != nil {
 		r.sort.after(q, *r.after, false)
 	}
@@ -209,13 +225,12 @@ func (c *Customers) read(ctx context.Context, r pageRange, probing bool) (custom
 	near := r.nearBound()
 	probing = probing && near != nil
 	if probing {
-		probe := c.scope.part(ctx, q)
+		probe := q.part(ctx)
 		r.beyond(probe, *near, !r.backwards)
 		// Not EXISTS: Postgres drops its ORDER BY, and with it the reason to read the sort's index.
 		q.ColumnExpr("(?) IS NOT NULL AS behind", probe.SelectQuery)
 	}
-	r.sort.order(q, r.backwards)
-	q.Limit(int64(r.limit) + 1)
+	r.sort.order(q.SelectQuery, r.backwards).Limit(int64(r.limit) + 1)
 	customers = make([]Customer, 0, r.limit+1)
 	err = c.scope.read(ctx, q, func(row *wall.Row) {
 		customers = append(customers, scanCustomer(row))
@@ -231,19 +246,17 @@ func (c *Customers) read(ctx context.Context, r pageRange, probing bool) (custom
 
 // beyond makes q ask for the row at a bound or past it: before it in list order, or after it.
 func (r pageRange) beyond(q query, bound position, before bool) {
-	q.ColumnExpr("1")
-	r.filter.where(q)
+	r.filter.where(q.ColumnExpr("1"))
 	if before {
 		r.sort.before(q, bound, true)
 	} else {
 		r.sort.after(q, bound, true)
 	}
-	r.sort.order(q, before)
-	q.Limit(1)
+	r.sort.order(q.SelectQuery, before).Limit(1)
 }
 
 func (c *Customers) exists(ctx context.Context, r pageRange, bound position, before bool) (found bool, err error) {
-	q := c.scope.selecting(ctx)
+	q := c.scope.selecting(ctx, !r.filter.picks())
 	r.beyond(q, bound, before)
 	err = c.scope.read(ctx, q, func(*wall.Row) { found = true })
 	return found && err == nil, err

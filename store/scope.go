@@ -2,10 +2,12 @@ package store
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/schema"
 
 	"lumen/store/wall"
 )
@@ -53,42 +55,62 @@ func (s scope) execute(ctx context.Context, statement string, args []any, each f
 	return wall.Query(ctx, s.db.DB, statement, args, each)
 }
 
-// query is a query over the merchant's customers that has too many forms to be built once. Its values are parameters, so
-// that the same form is the same text, which is prepared.
+// query is a query over the merchant's customers that has too many forms to be built once.
+//
+// Where there is no filter there are few: its values are parameters, its text is prepared. With a filter the best plan
+// depends on the values - a country that few are in, a span of a day or of ten years - so they are in the text, and
+// Postgres plans for them.
 type query struct {
 	*bun.SelectQuery
-	args *[]any
+	scope scope
+	args  *[]any // nil when values are in the text
 }
 
-// selecting starts a query. Its $1 is the merchant, and $2 the customer that the caller is bound to, if any.
-func (s scope) selecting(ctx context.Context) query {
-	merchant, customer := scopeFrom(ctx)
-	q := query{args: &[]any{merchant}}
-	if customer != "" {
-		q.value(customer)
+// selecting starts a query, to be prepared or not.
+func (s scope) selecting(ctx context.Context, prepared bool) query {
+	q := query{scope: s}
+	if prepared {
+		q.args = new([]any)
 	}
-	return s.part(ctx, q)
+	return q.part(ctx)
 }
 
-// part starts a query that becomes a part of another.
-func (s scope) part(ctx context.Context, of query) query {
-	q := query{s.db.NewSelect().Model((*Customer)(nil)), of.args}
-	q.where("c.merchant_id = $1")
-	if _, customer := scopeFrom(ctx); customer != "" {
-		q.where("c.id = $2")
+// part starts a query that becomes a part of this one.
+func (q query) part(ctx context.Context) query {
+	merchant, customer := scopeFrom(ctx)
+	q.SelectQuery = q.scope.db.NewSelect().Model((*Customer)(nil)).Where("c.merchant_id = ?", q.value(merchant))
+	if customer != "" {
+		q.Where("c.id = ?", q.value(customer))
 	}
 	return q
 }
 
-// value makes v a parameter, and returns what stands for it in the text.
-func (q query) value(v any) string {
-	*q.args = append(*q.args, v)
-	return "$" + strconv.Itoa(len(*q.args))
+// value returns what Bun is to put in the place of v: v, or its parameter.
+func (q query) value(v string) any {
+	if q.args == nil {
+		return v
+	}
+	n := slices.Index(*q.args, any(v)) // a part says the merchant again
+	if n < 0 {
+		n = len(*q.args)
+		*q.args = append(*q.args, v)
+	}
+	return parameter(n + 1)
 }
 
-func (q query) where(condition string) { q.SelectQuery.Where(condition) }
+// parameter is the n-th of a prepared statement, in Bun's hands.
+type parameter int
+
+// AppendQuery implements schema.QueryAppender.
+func (p parameter) AppendQuery(_ schema.QueryGen, to []byte) ([]byte, error) {
+	return strconv.AppendInt(append(to, '$'), int64(p), 10), nil
+}
 
 // read runs a query.
 func (s scope) read(ctx context.Context, q query, each func(*wall.Row)) error {
-	return s.execute(ctx, q.String(), *q.args, each)
+	var args []any
+	if q.args != nil {
+		args = *q.args
+	}
+	return s.execute(ctx, q.String(), args, each)
 }

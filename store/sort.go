@@ -1,5 +1,9 @@
 package store
 
+import (
+	"github.com/uptrace/bun"
+)
+
 // SortField is what a list is ordered by; customers that agree in it are ordered by id.
 type SortField string
 
@@ -84,12 +88,12 @@ func (s CustomerSort) position(c *Customer) position {
 }
 
 // order sorts the query; backwards reads the same list from its end.
-func (s CustomerSort) order(q query, backwards bool) {
+func (s CustomerSort) order(q *bun.SelectQuery, backwards bool) *bun.SelectQuery {
 	direction := "ASC"
 	if (s.Direction == Descending) != backwards {
 		direction = "DESC"
 	}
-	q.OrderExpr(s.expression() + " " + direction + ", c.id " + direction)
+	return q.OrderExpr(s.expression() + " " + direction + ", c.id " + direction)
 }
 
 // after keeps what comes after the position in list order, or with inclusive the row at it as well.
@@ -114,7 +118,5 @@ func (s CustomerSort) compare(q query, at position, greater, inclusive bool) {
 	if s.Field == SortCreatedAt || s.Field == SortUpdatedAt {
 		sqlType = "timestamptz"
 	}
-	// By way of text, which is what a cursor holds.
-	key := q.value(at.key) + "::text::" + sqlType
-	q.where("(" + s.expression() + ", c.id) " + operator + " (" + key + ", " + q.value(at.id) + ")")
+	q.Where("("+s.expression()+", c.id) "+operator+" (?::"+sqlType+", ?)", q.value(at.key), q.value(at.id))
 }

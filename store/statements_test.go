@@ -23,22 +23,23 @@ func TestNoNameSortsWithTheMissingOnes(t *testing.T) {
 func TestSelectingIsBound(t *testing.T) {
 	t.Parallel()
 	s := scope{bun.NewDB(nil, pgdialect.New())}
-	query := func(customer string, part bool) (where string, args []any) {
+	where := func(customer string, prepared, part bool) string {
 		ctx := WithCredential(t.Context(), Credential{Merchant: Merchant{ID: "merchant_1"}, CustomerID: customer})
-		q := s.selecting(ctx)
+		q := s.selecting(ctx, prepared)
 		if part {
-			q = s.part(ctx, q)
+			q = q.part(ctx)
 		}
-		_, where, _ = strings.Cut(q.String(), " WHERE ")
-		return where, *q.args
+		_, where, _ := strings.Cut(q.String(), " WHERE ")
+		if prepared {
+			require.Equal(t, []any{"merchant_1", "cust_1"}[:strings.Count(where, "$")], *q.args)
+		}
+		return where
 	}
 	for _, part := range []bool{false, true} {
-		where, args := query("", part)
-		require.Equal(t, `(c.merchant_id = $1)`, where)
-		require.Equal(t, []any{"merchant_1"}, args)
-		where, args = query("cust_1", part)
-		require.Equal(t, `(c.merchant_id = $1) AND (c.id = $2)`, where)
-		require.Equal(t, []any{"merchant_1", "cust_1"}, args)
+		require.Equal(t, `(c.merchant_id = 'merchant_1')`, where("", false, part))
+		require.Equal(t, `(c.merchant_id = 'merchant_1') AND (c.id = 'cust_1')`, where("cust_1", false, part))
+		require.Equal(t, `(c.merchant_id = $1)`, where("", true, part))
+		require.Equal(t, `(c.merchant_id = $1) AND (c.id = $2)`, where("cust_1", true, part))
 	}
 }
 

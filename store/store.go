@@ -72,6 +72,9 @@ func Open(url string, options Options) (*Store, error) {
 	connector := wall.NewConnector(config, scopeFrom)
 	if options.TransactionPooler {
 		connector = behindPooler(config)
+	} else {
+		// What is prepared has one good plan, made once; what has not is planned for its values, see query.
+		config.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
 	}
 	walled := sql.OpenDB(connector)
 	walled.SetMaxOpenConns(options.MaxConnections)
