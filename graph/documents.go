@@ -7,7 +7,6 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
-	"github.com/99designs/gqlgen/graphql/handler/lru"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 	"github.com/vektah/gqlparser/v2/parser"
@@ -18,16 +17,13 @@ import (
 	"lumen/graph/generated"
 )
 
-// keptDocuments is how many documents are kept as they were parsed. Each is at most as large as a body.
-const keptDocuments = 100
-
 // documents turns what a request asks for into a document that is safe to execute: trusted or parsed, within the limits,
 // valid. It takes the place of the executor's own parsing, which validates before anything can be counted.
 type documents struct {
 	schema  *ast.Schema
 	limits  Limits
 	trusted *Trusted
-	kept    *lru.LRU[*document]
+	kept    *kept
 }
 
 // document is a valid document within the limits.
@@ -40,12 +36,12 @@ type document struct {
 func newDocuments(limits Limits, trusted *Trusted) *documents {
 	return &documents{
 		schema: generated.NewExecutableSchema(generated.Config{}).Schema(), limits: limits, trusted: trusted,
-		kept: lru.New[*document](keptDocuments),
+		kept: newKept(limits.Tokens),
 	}
 }
 
 // find returns the document of a request, or why it is refused.
-func (d *documents) find(ctx context.Context, request *request) (*document, gqlerror.List) {
+func (d *documents) find(request *request) (*document, gqlerror.List) {
 	trusted := d.trusted.find(request.documentID)
 	switch {
 	case trusted != nil && (request.query == nil || *request.query == trusted.text):
@@ -55,12 +51,12 @@ func (d *documents) find(ctx context.Context, request *request) (*document, gqle
 	case request.query == nil, d.trusted.Only():
 		return nil, gqlerror.List{refusal(documentNotTrusted, "no such document is trusted here")}
 	}
-	if kept, ok := d.kept.Get(ctx, *request.query); ok {
+	if kept := d.kept.get(*request.query); kept != nil {
 		return kept, nil
 	}
 	parsed, refused := d.parse(*request.query)
 	if len(refused) == 0 {
-		d.kept.Add(ctx, *request.query, parsed)
+		d.kept.add(parsed)
 	}
 	return parsed, refused
 }

@@ -86,7 +86,7 @@ func (t transport) prepare(ctx context.Context, executor graphql.GraphExecutor, 
 	if beyond := t.limits.checkVariables(sent); beyond != nil {
 		return nil, gqlerror.List{beyond}
 	}
-	document, refused := t.documents.find(ctx, sent)
+	document, refused := t.documents.find(sent)
 	if refused != nil {
 		return nil, refused
 	}

@@ -1,0 +1,56 @@
+package graph
+
+import (
+	"sync"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+)
+
+// How many documents are kept as they were parsed, and how much memory they may take, in octets. Documents are the same
+// for all merchants: what belongs to one is in the variables, unless a client writes it into the text.
+const (
+	keptDocuments = 1000
+	keptMemory    = 16 << 20
+)
+
+// tokenMemory is what a token takes once it is parsed and validated, at the most.
+const tokenMemory = 300
+
+// memory is what a document takes, at the most: its tokens are no more than the limit, nor than every second octet.
+func (d *document) memory(maxTokens int) int {
+	return len(d.text) + tokenMemory*min(len(d.text)/2+1, maxTokens)
+}
+
+// kept are the documents that were used last.
+type kept struct {
+	mu        sync.Mutex
+	documents *simplelru.LRU[string, *document]
+	memory    int
+	maxTokens int
+}
+
+func newKept(maxTokens int) *kept {
+	k := &kept{maxTokens: maxTokens}
+	k.documents, _ = simplelru.NewLRU(keptDocuments, func(_ string, d *document) { k.memory -= d.memory(maxTokens) }) // fails for a size of 0 alone
+	return k
+}
+
+func (k *kept) get(text string) *document {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	d, _ := k.documents.Get(text)
+	return d
+}
+
+func (k *kept) add(d *document) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.documents.Contains(d.text) { // two parsed it at once
+		return
+	}
+	k.memory += d.memory(k.maxTokens)
+	k.documents.Add(d.text, d)
+	for k.memory > keptMemory {
+		k.documents.RemoveOldest()
+	}
+}

@@ -1,0 +1,107 @@
+package graph
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// shapes make documents whose tokens take the most memory each, the n-th of its kind; the parser keeps most for fields,
+// then for arguments and values.
+var shapes = map[string]func(n int) string{
+	"fields": func(n int) string { return fmt.Sprintf("query n%d{merchant{", n) + strings.Repeat("id ", 950) + "}}" },
+	"selections": func(n int) string {
+		return fmt.Sprintf("query n%d{", n) + strings.Repeat("merchant{id}", 480) + "}"
+	},
+	"conditions": func(n int) string {
+		return fmt.Sprintf("query n%d($a:Boolean!){", n) + strings.Repeat("merchant{id@skip(if:$a)}", 50) + "}"
+	},
+	"values": func(n int) string {
+		return fmt.Sprintf("query n%d{nodes(ids:[", n) + strings.Repeat("1,", 240) + "]){id}}"
+	},
+	"variables": func(n int) string {
+		var all, used strings.Builder
+		for i := range 240 {
+			fmt.Fprintf(&all, "$v%d:ID!", i)
+			fmt.Fprintf(&used, "$v%d ", i)
+		}
+		return fmt.Sprintf("query n%d(", n) + all.String() + "){nodes(ids:[" + used.String() + "]){id}}"
+	},
+	"fragments": func(n int) string {
+		var all strings.Builder
+		for i := range 90 {
+			fmt.Fprintf(&all, "fragment f%d on Merchant{id name}", i)
+		}
+		return fmt.Sprintf("query n%d{merchant{", n) + strings.Repeat("...f0 ", 10) + "}}" + all.String()
+	},
+	"small":   func(n int) string { return fmt.Sprintf("query n%d{merchant{id}}", n) },
+	"comment": func(n int) string { return fmt.Sprintf("query n%d{merchant{id}}", n) + strings.Repeat("#\n", 1900) },
+}
+
+func TestDocumentsTakeNoMoreThanIsThought(t *testing.T) {
+	heap := func() int {
+		runtime.GC()
+		runtime.GC()
+		var stats runtime.MemStats
+		runtime.ReadMemStats(&stats)
+		return int(stats.HeapAlloc)
+	}
+	for name, shape := range shapes {
+		t.Run(name, func(t *testing.T) {
+			const many = 20
+			d := newDocuments(DefaultLimits, nil)
+			parsed, thought := make([]*document, many), 0
+			before := heap()
+			for n := range many {
+				document, refused := d.parse(strings.Clone(shape(n)))
+				if strings.Contains(name, "fragments") { // unused ones are refused, but were parsed
+					require.NotNil(t, document)
+				} else {
+					require.Empty(t, refused)
+				}
+				parsed[n] = document
+				thought += document.memory(DefaultLimits.Tokens)
+			}
+			took := heap() - before
+			t.Logf("%d octets each, thought to be %d", took/many, thought/many)
+			require.Less(t, took, thought+many*4096, "each has a few octets of its own")
+			runtime.KeepAlive(parsed)
+		})
+	}
+}
+
+func TestDocumentsKeptAreBounded(t *testing.T) {
+	t.Parallel()
+	add := func(d *documents, text string) {
+		_, refused := d.find(&request{query: &text})
+		require.Empty(t, refused)
+	}
+	hot := "{merchant{id}}"
+	t.Run("by their number", func(t *testing.T) {
+		t.Parallel()
+		d := newDocuments(DefaultLimits, nil)
+		for n := range 3 * keptDocuments {
+			add(d, fmt.Sprintf("query n%d{merchant{id}}", n))
+			add(d, hot)
+		}
+		require.Equal(t, keptDocuments, d.kept.documents.Len())
+		require.NotNil(t, d.kept.get(hot), "what is used stays")
+		require.Nil(t, d.kept.get("query n0{merchant{id}}"))
+	})
+	t.Run("by their memory", func(t *testing.T) {
+		t.Parallel()
+		d := newDocuments(DefaultLimits, nil)
+		for n := range 45 {
+			add(d, shapes["fields"](n))
+			add(d, hot)
+			require.LessOrEqual(t, d.kept.memory, keptMemory)
+		}
+		require.Less(t, d.kept.documents.Len(), 45)
+		require.NotNil(t, d.kept.get(hot))
+		d.kept.documents.Purge()
+		require.Zero(t, d.kept.memory, "what goes is taken off")
+	})
+}
