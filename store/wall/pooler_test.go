@@ -47,7 +47,7 @@ func TestPoolerMerchantsTakeAHundredThousandTurns(t *testing.T) {
 				t.Cleanup(func() { require.NoError(t, pg.Close(context.Background())) })
 				p.beside <- pg
 				return p
-			}, 4, operations)
+			}, 4, operations, 4)
 			// A cancellation that reaches the server late may hit whoever has the connection by then. PgBouncer holds the
 			// connection back until it has been sent; what is left is the time that a signal takes.
 			require.LessOrEqual(t, ended.stray.Load(), int64(operations/1000))
