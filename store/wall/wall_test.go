@@ -445,6 +445,10 @@ func leavesNothingAfter(t *testing.T, open opener, read reader) {
 			_, err := read(wall.WithLock(ctx, "key"), p, "SELECT 'a', (1 / (2000 - n))::text FROM generate_series(1, 3000) AS n")
 			require.ErrorContains(t, err, "22012")
 		},
+		"a statement that begins a transaction": func(ctx context.Context, t *testing.T, p *pool) {
+			_, err := read(wall.WithLock(ctx, "key"), p, "BEGIN")
+			require.ErrorContains(t, err, "before the commit was confirmed")
+		},
 		"an SQL error in an exec": func(ctx context.Context, t *testing.T, p *pool) {
 			_, err := p.ExecContext(ctx, "INSERT INTO customers DEFAULT VALUES")
 			require.ErrorContains(t, err, "42501")
@@ -816,6 +820,10 @@ func TestPreparedStatements(t *testing.T) {
 	})
 
 	eachWay(t, heals)
+}
+
+func TestPreparedStatementsUsedLeast(t *testing.T) {
+	t.Parallel()
 	eachWay(t, forgets)
 }
 
