@@ -34,7 +34,8 @@ func Query(ctx context.Context, pool *sql.DB, statement string, args []any, each
 	return held.Raw(func(c any) error { return c.(Querier).Query(ctx, statement, args, each) })
 }
 
-// Query implements Querier. A panic in each leaves the pipeline as it is, and database/sql closes the connection.
+// Query implements Querier. A panic in each leaves the pipeline as it is, and the connection is closed: by database/sql, or by
+// IsValid when it does not learn of it.
 func (c *conn) Query(ctx context.Context, statement string, args []any, each func(*Row)) error {
 	pipeline, result, err := c.send(ctx, statement, args)
 	if err != nil {

@@ -70,8 +70,8 @@ func (r *rows) Close() error {
 	return r.conn.end(r.pipeline, err)
 }
 
-// microsecondsTo2000 is where Postgres's binary times start, in Unix microseconds.
-var microsecondsTo2000 = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
+// secondsTo2000 is where Postgres's binary times start, in Unix seconds.
+var secondsTo2000 = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
 
 // decode turns a binary value into the Go type that database/sql knows. raw is only valid until the next row.
 func decode(oid uint32, raw []byte) (driver.Value, error) {
@@ -99,5 +99,6 @@ func timeOf(raw []byte) (time.Time, error) {
 	if since2000 == math.MaxInt64 || since2000 == math.MinInt64 {
 		return time.Time{}, errors.New("an infinite time")
 	}
-	return time.UnixMicro(since2000 + microsecondsTo2000).UTC(), nil
+	// Not in microseconds since 1970: Postgres's last years have more than an int64 holds.
+	return time.Unix(since2000/1e6+secondsTo2000, since2000%1e6*1e3).UTC(), nil
 }

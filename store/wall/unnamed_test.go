@@ -19,6 +19,10 @@ func TestUnnamedStatementsHaveTheirSettings(t *testing.T) {
 }
 
 func haveTheirSettings(t *testing.T, urlOf func(*storetest.Database) string) {
+	eachWay(t, func(t *testing.T, read reader) { haveTheirSettingsWhenRead(t, urlOf, read) })
+}
+
+func haveTheirSettingsWhenRead(t *testing.T, urlOf func(*storetest.Database) string, read reader) {
 	with := func(t *testing.T, db *storetest.Database, settings map[string]string) *pool {
 		t.Helper()
 		return openWall(t, urlOf(db), 1, pooled(settings))
@@ -26,7 +30,7 @@ func haveTheirSettings(t *testing.T, urlOf func(*storetest.Database) string) {
 	fails := func(t *testing.T, p *pool, code string, ctx context.Context, query string, args ...any) {
 		t.Helper()
 		start := time.Now()
-		_, err := seen(ctx, p, query, args...)
+		_, err := read(ctx, p, query, args...)
 		var pgErr *pgconn.PgError
 		require.ErrorAs(t, err, &pgErr)
 		require.Equal(t, code, pgErr.Code)
@@ -63,7 +67,7 @@ func haveTheirSettings(t *testing.T, urlOf func(*storetest.Database) string) {
 		t.Parallel()
 		p := with(t, setup(t), map[string]string{"statement_timeout": "1s"})
 		for range 3 {
-			_, err := seen(as(t.Context(), m1), p, "SELECT 'a', pg_sleep(0.5)::text::varchar")
+			_, err := read(as(t.Context(), m1), p, "SELECT 'a', pg_sleep(0.5)::text::varchar")
 			require.NoError(t, err)
 		}
 	})
@@ -71,11 +75,11 @@ func haveTheirSettings(t *testing.T, urlOf func(*storetest.Database) string) {
 		t.Parallel()
 		db := setup(t)
 		change(t, db, `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END $$`)
-		const read = "SELECT current_setting('synchronous_commit'), current_setting('lock_timeout')"
-		got, err := seen(as(t.Context(), m1), with(t, db, nil), read)
+		const both = "SELECT current_setting('synchronous_commit'), current_setting('lock_timeout')"
+		got, err := read(as(t.Context(), m1), with(t, db, nil), both)
 		require.NoError(t, err)
 		require.Equal(t, []string{"off", "0"}, got)
-		got, err = seen(as(t.Context(), m1), with(t, db, map[string]string{"synchronous_commit": "on", "lock_timeout": "2s"}), read)
+		got, err = read(as(t.Context(), m1), with(t, db, map[string]string{"synchronous_commit": "on", "lock_timeout": "2s"}), both)
 		require.NoError(t, err)
 		require.Equal(t, []string{"on", "2s"}, got)
 	})
@@ -83,15 +87,15 @@ func haveTheirSettings(t *testing.T, urlOf func(*storetest.Database) string) {
 		t.Parallel()
 		db := setup(t)
 		change(t, db, `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = elsewhere', current_database()); END $$`)
-		_, err := seen(as(t.Context(), m1), with(t, db, nil), everything)
+		_, err := read(as(t.Context(), m1), with(t, db, nil), everything)
 		require.ErrorContains(t, err, "42P01")
-		got, err := seen(as(t.Context(), m1), with(t, db, map[string]string{"search_path": "public"}), everything)
+		got, err := read(as(t.Context(), m1), with(t, db, map[string]string{"search_path": "public"}), everything)
 		require.NoError(t, err)
 		require.Equal(t, own(m1), got)
 	})
 	t.Run("a value is never SQL", func(t *testing.T) {
 		t.Parallel()
-		got, err := seen(as(t.Context(), m1), with(t, setup(t), map[string]string{"lumen.said": "it's"}), "SELECT current_setting('lumen.said'), 'b'")
+		got, err := read(as(t.Context(), m1), with(t, setup(t), map[string]string{"lumen.said": "it's"}), "SELECT current_setting('lumen.said'), 'b'")
 		require.NoError(t, err)
 		require.Equal(t, []string{"it's", "b"}, got)
 	})

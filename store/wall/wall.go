@@ -346,8 +346,9 @@ func (c *conn) ResetSession(ctx context.Context) error {
 	return nil
 }
 
-// IsValid implements driver.Validator.
-func (c *conn) IsValid() bool { return !c.broken && !c.pg.IsClosed() }
+// IsValid implements driver.Validator. A connection is busy between two statements when somebody left a result open, or held a
+// panic back from database/sql: it may be inside the statement still, and would refuse every other.
+func (c *conn) IsValid() bool { return !c.broken && !c.pg.IsClosed() && !c.pg.IsBusy() }
 
 // Close implements driver.Conn.
 func (c *conn) Close() error {

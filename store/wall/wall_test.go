@@ -7,9 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"net"
 	"os"
+	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -219,6 +223,26 @@ func seen(ctx context.Context, db interface {
 	return values, rows.Err()
 }
 
+// reader is seen, one of the two ways to the driver.
+type reader func(ctx context.Context, p *pool, query string, args ...any) ([]string, error)
+
+func byDriver(ctx context.Context, p *pool, query string, args ...any) ([]string, error) {
+	return seen(ctx, p, query, args...)
+}
+
+func byQuery(ctx context.Context, p *pool, query string, args ...any) (values []string, err error) {
+	err = wall.Query(ctx, p.DB, query, args, func(row *wall.Row) { values = append(values, row.Text(), row.Text()) })
+	return values, err
+}
+
+// eachWay runs a test in both.
+func eachWay(t *testing.T, test func(*testing.T, reader)) {
+	t.Helper()
+	for name, read := range map[string]reader{"through database/sql": byDriver, "through Query": byQuery} {
+		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, read) })
+	}
+}
+
 func own(merchant string) []string { return slices.Repeat([]string{merchant}, 6) }
 
 // ownOf is what everything yields in this context.
@@ -262,6 +286,35 @@ func TestNoMerchant(t *testing.T) {
 		"a query under a lock": func(ctx context.Context) error {
 			_, err := seen(wall.WithLock(ctx, "key"), p, everything)
 			return err
+		},
+		"Query": func(ctx context.Context) error { _, err := byQuery(ctx, p, everything); return err },
+		"Query with arguments": func(ctx context.Context) error {
+			_, err := byQuery(ctx, p, everything+" WHERE id = $1", "cust_1")
+			return err
+		},
+		"Query with arguments that can't be encoded": func(ctx context.Context) error {
+			_, err := byQuery(ctx, p, "SELECT $1::int8", struct{}{})
+			return err
+		},
+		"Query that touches no table": func(ctx context.Context) error { _, err := byQuery(ctx, p, "SELECT 'a', 'b'"); return err },
+		"Query that changes something": func(ctx context.Context) error {
+			_, err := byQuery(ctx, p, insert)
+			return err
+		},
+		"Query under a lock": func(ctx context.Context) error {
+			_, err := byQuery(wall.WithLock(ctx, "key"), p, everything)
+			return err
+		},
+		"Query for one customer": func(ctx context.Context) error { _, err := byQuery(bound(ctx, "cust_1"), p, everything); return err },
+		"Query on the driver's connection": func(ctx context.Context) error {
+			return raw(ctx, func(c driver.Conn) error {
+				return c.(wall.Querier).Query(ctx, everything, nil, func(*wall.Row) { t.Error("there was a row") })
+			})
+		},
+		"Query on a connection held for a merchant": func(ctx context.Context) error {
+			return raw(as(ctx, m1), func(c driver.Conn) error {
+				return c.(wall.Querier).Query(ctx, everything+" WHERE $1", []any{true}, func(*wall.Row) { t.Error("there was a row") })
+			})
 		},
 		"an exec":                func(ctx context.Context) error { _, err := p.ExecContext(ctx, insert); return err },
 		"an exec with arguments": func(ctx context.Context) error { _, err := p.ExecContext(ctx, "SELECT $1::text", "a"); return err },
@@ -340,11 +393,16 @@ func TestNoMerchant(t *testing.T) {
 // A connection carries nothing of a merchant when it comes back, however his statement ended.
 func TestNothingIsLeft(t *testing.T) {
 	t.Parallel()
-	t.Run("by prepared statements", func(t *testing.T) { t.Parallel(); leavesNothing(t, open) })
-	t.Run("by unnamed ones", func(t *testing.T) { t.Parallel(); leavesNothing(t, openUnnamed) })
+	for name, open := range map[string]opener{"by prepared statements": open, "by unnamed ones": openUnnamed} {
+		t.Run(name, func(t *testing.T) { t.Parallel(); leavesNothing(t, open) })
+	}
 }
 
 func leavesNothing(t *testing.T, open opener) {
+	eachWay(t, func(t *testing.T, read reader) { leavesNothingAfter(t, open, read) })
+}
+
+func leavesNothingAfter(t *testing.T, open opener, read reader) {
 	db := setup(t)
 	query := func(ctx context.Context, t *testing.T, p *pool, query string, args ...any) *sql.Rows {
 		t.Helper()
@@ -357,9 +415,17 @@ func leavesNothing(t *testing.T, open opener) {
 		require.Eventually(t, func() bool { return p.activity(t, db, "PgSleep") == 1 }, 10*time.Second, 2*time.Millisecond)
 	}
 
+	// Far more than what fits into the connection's buffers.
+	const many = "SELECT repeat('x', 1000), NULL FROM generate_series(1, 10000)"
+	faults := map[string]func(*wall.Row){
+		"a column of another type":            func(row *wall.Row) { row.Int() },
+		"a null":                              func(row *wall.Row) { row.Text(); row.Text() },
+		"too many columns":                    func(row *wall.Row) { row.Text(); row.NullableText(); row.NullableText() },
+		"a fault, and whatever is read after": func(row *wall.Row) { row.Time(); row.Bool(); row.Int(); row.Text(); row.NullableTime() },
+	}
 	endings := map[string]func(context.Context, *testing.T, *pool){
 		"rows read to the end": func(ctx context.Context, t *testing.T, p *pool) {
-			got, err := seen(ctx, p, everything)
+			got, err := read(ctx, p, everything)
 			require.NoError(t, err)
 			require.Equal(t, ownOf(ctx), got)
 		},
@@ -368,41 +434,45 @@ func leavesNothing(t *testing.T, open opener) {
 			require.NoError(t, err)
 		},
 		"a statement under a lock": func(ctx context.Context, t *testing.T, p *pool) {
-			_, err := seen(wall.WithLock(ctx, "key"), p, everything)
+			_, err := read(wall.WithLock(ctx, "key"), p, everything)
 			require.NoError(t, err)
 		},
 		"an SQL error before the first row": func(ctx context.Context, t *testing.T, p *pool) {
-			_, err := seen(ctx, p, "SELECT merchant_id, (1/0)::text FROM customers")
+			_, err := read(ctx, p, "SELECT merchant_id, (1/0)::text FROM customers")
 			require.ErrorContains(t, err, "22012")
 		},
 		"an SQL error after the first row": func(ctx context.Context, t *testing.T, p *pool) {
-			_, err := seen(wall.WithLock(ctx, "key"), p, "SELECT 'a', (1 / (2000 - n))::text FROM generate_series(1, 3000) AS n")
+			_, err := read(wall.WithLock(ctx, "key"), p, "SELECT 'a', (1 / (2000 - n))::text FROM generate_series(1, 3000) AS n")
 			require.ErrorContains(t, err, "22012")
+		},
+		"a statement that begins a transaction": func(ctx context.Context, t *testing.T, p *pool) {
+			_, err := read(wall.WithLock(ctx, "key"), p, "BEGIN")
+			require.ErrorContains(t, err, "before the commit was confirmed")
 		},
 		"an SQL error in an exec": func(ctx context.Context, t *testing.T, p *pool) {
 			_, err := p.ExecContext(ctx, "INSERT INTO customers DEFAULT VALUES")
 			require.ErrorContains(t, err, "42501")
 		},
 		"a statement that does not parse": func(ctx context.Context, t *testing.T, p *pool) {
-			_, err := seen(ctx, p, "SELEC $1", 1)
+			_, err := read(ctx, p, "SELEC $1", 1)
 			require.ErrorContains(t, err, "42601")
 		},
 		"an argument that can't be encoded": func(ctx context.Context, t *testing.T, p *pool) {
-			_, err := seen(ctx, p, "SELECT 'a', ($1::int8)::text", struct{}{})
+			_, err := read(ctx, p, "SELECT 'a', ($1::int8)::text", struct{}{})
 			require.ErrorContains(t, err, "encode")
 		},
 		"too few arguments": func(ctx context.Context, t *testing.T, p *pool) {
-			_, err := seen(ctx, p, "SELECT $1::text, $2::text", "a")
+			_, err := read(ctx, p, "SELECT $1::text, $2::text", "a")
 			require.Regexp(t, "argument|08P01", err) // whoever notices it
 		},
 		"a value that can't be decoded": func(ctx context.Context, t *testing.T, p *pool) {
-			_, err := seen(ctx, p, "SELECT merchant_id, 1.5::float8 FROM customers")
-			require.ErrorContains(t, err, "no decoding")
+			_, err := read(ctx, p, "SELECT merchant_id, 1.5::float8 FROM customers")
+			require.ErrorContains(t, err, "wall: column")
 		},
 		"a cancelled query": func(ctx context.Context, t *testing.T, p *pool) {
 			ctx, cancel := context.WithCancel(ctx)
 			ended := make(chan error)
-			go func() { _, err := seen(wall.WithLock(ctx, "key"), p, "SELECT 'a', pg_sleep(60)::text"); ended <- err }()
+			go func() { _, err := read(wall.WithLock(ctx, "key"), p, "SELECT 'a', pg_sleep(60)::text"); ended <- err }()
 			asleep(t, p)
 			cancel()
 			require.ErrorIs(t, <-ended, context.Canceled)
@@ -418,7 +488,7 @@ func leavesNothing(t *testing.T, open opener) {
 		"a context that was cancelled before": func(ctx context.Context, t *testing.T, p *pool) {
 			ctx, cancel := context.WithCancel(ctx)
 			cancel()
-			_, err := seen(ctx, p, everything)
+			_, err := read(ctx, p, everything)
 			require.ErrorIs(t, err, context.Canceled)
 		},
 		"a context cancelled while rows are read": func(ctx context.Context, t *testing.T, p *pool) {
@@ -438,6 +508,61 @@ func leavesNothing(t *testing.T, open opener) {
 				panic("scan") // not within Scan: there database/sql itself would never let go of the rows
 			})
 		},
+		"Query cancelled while rows are read": func(ctx context.Context, t *testing.T, p *pool) {
+			ctx, cancel := context.WithCancel(wall.WithLock(ctx, "key"))
+			rows := 0
+			err := wall.Query(ctx, p.DB, many, nil, func(*wall.Row) {
+				if rows++; rows == 1 {
+					cancel()
+				}
+			})
+			require.ErrorIs(t, err, context.Canceled)
+			require.Less(t, rows, 10000)
+		},
+		"Query and a panic at the first row": func(ctx context.Context, t *testing.T, p *pool) {
+			require.PanicsWithValue(t, "each", func() {
+				_ = wall.Query(wall.WithLock(ctx, "key"), p.DB, everything, nil, func(*wall.Row) { panic("each") })
+			})
+		},
+		"Query and a panic among many rows": func(ctx context.Context, t *testing.T, p *pool) {
+			rows := 0
+			require.PanicsWithValue(t, "each", func() {
+				_ = wall.Query(wall.WithLock(ctx, "key"), p.DB, many+" WHERE $1", []any{true}, func(*wall.Row) {
+					if rows++; rows == 2000 {
+						panic("each")
+					}
+				})
+			})
+		},
+		"Query and an end of the goroutine": func(ctx context.Context, t *testing.T, p *pool) {
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				_ = wall.Query(wall.WithLock(ctx, "key"), p.DB, many, nil, func(*wall.Row) { runtime.Goexit() })
+			}()
+			<-ended
+		},
+		"Query and a panic that is held back from database/sql": func(ctx context.Context, t *testing.T, p *pool) {
+			held, err := p.Conn(ctx)
+			require.NoError(t, err)
+			require.NoError(t, held.Raw(func(c any) error {
+				defer func() { require.Equal(t, "each", recover()) }()
+				return c.(wall.Querier).Query(wall.WithLock(ctx, "key"), many, nil, func(*wall.Row) { panic("each") })
+			}))
+			require.NoError(t, held.Close())
+		},
+		"rows that nobody closed": func(ctx context.Context, t *testing.T, p *pool) {
+			held, err := p.Conn(ctx)
+			require.NoError(t, err)
+			require.NoError(t, held.Raw(func(c any) error {
+				_, err := c.(driver.QueryerContext).QueryContext(wall.WithLock(ctx, "key"), many, nil)
+				return err
+			}))
+			require.NoError(t, held.Close())
+		},
+		"Query with an argument that panics": func(ctx context.Context, t *testing.T, p *pool) {
+			require.PanicsWithValue(t, "value", func() { _, _ = byQuery(ctx, p, "SELECT 'a', $1::text", panicking{}) })
+		},
 		"rows closed before the first": func(ctx context.Context, t *testing.T, p *pool) {
 			require.NoError(t, query(ctx, t, p, everything).Close())
 		},
@@ -448,18 +573,31 @@ func leavesNothing(t *testing.T, open opener) {
 		},
 		"a backend that was terminated": func(ctx context.Context, t *testing.T, p *pool) {
 			ended := make(chan error)
-			go func() { _, err := seen(ctx, p, "SELECT 'a', pg_sleep(60)::text"); ended <- err }()
+			go func() { _, err := read(ctx, p, "SELECT 'a', pg_sleep(60)::text"); ended <- err }()
 			asleep(t, p)
 			change(t, db, fmt.Sprintf("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '%s'", p.name))
 			require.ErrorContains(t, <-ended, "57P01")
 		},
+	}
+	for name, fault := range faults {
+		endings["Query and "+name] = func(ctx context.Context, t *testing.T, p *pool) {
+			rows := 0
+			err := wall.Query(wall.WithLock(ctx, "key"), p.DB, many, nil, func(row *wall.Row) {
+				if rows++; rows == 2000 {
+					fault(row)
+				}
+			})
+			require.ErrorContains(t, err, "wall: ")
+			require.Equal(t, 2000, rows, "rows after the fault")
+			require.Equal(t, int64(1), p.opened.Load())
+		}
 	}
 	for name, ending := range endings {
 		for whose, customer := range map[string]string{"": "", " of a bound caller's": "cust_1"} {
 			t.Run("after "+name+whose, func(t *testing.T) {
 				t.Parallel()
 				p := open(t, db, 1)
-				_, err := seen(as(t.Context(), m3), p, everything) // so that there is a connection
+				_, err := read(as(t.Context(), m3), p, everything) // so that there is a connection
 				require.NoError(t, err)
 
 				ending(bound(as(t.Context(), m1), customer), t, p)
@@ -467,11 +605,11 @@ func leavesNothing(t *testing.T, open opener) {
 				require.Eventually(t, func() bool { return p.activity(t, db, "") == 0 }, 10*time.Second, 2*time.Millisecond)
 				require.Equal(t, clean, p.residue(t))
 				for _, merchant := range []string{m1, m2} { // the same one, now not bound, and another
-					got, err := seen(as(t.Context(), merchant), p, everything)
+					got, err := read(as(t.Context(), merchant), p, everything)
 					require.NoError(t, err)
 					require.Equal(t, own(merchant), got)
 				}
-				_, err = seen(t.Context(), p, everything)
+				_, err = read(t.Context(), p, everything)
 				require.ErrorIs(t, err, wall.ErrNoMerchant)
 				require.Equal(t, clean, p.residue(t))
 			})
@@ -480,45 +618,54 @@ func leavesNothing(t *testing.T, open opener) {
 
 	t.Run("and while a statement runs it is there", func(t *testing.T) {
 		t.Parallel()
-		got, err := seen(as(t.Context(), m1), open(t, db, 1), everything)
+		got, err := read(as(t.Context(), m1), open(t, db, 1), everything)
 		require.NoError(t, err)
 		require.Equal(t, own(m1), got)
 	})
 }
 
+// panicking is an argument whose encoding panics.
+type panicking struct{}
+
+func (panicking) Value() (driver.Value, error) { panic("value") }
+
 // A caller who is bound to one customer has no other, whatever the statement says, and the policy says so.
 func TestBoundToOneCustomer(t *testing.T) {
 	t.Parallel()
+	eachWay(t, boundToOneCustomer)
+}
+
+func boundToOneCustomer(t *testing.T, read reader) {
 	db := setup(t)
 	held, bare := open(t, db, 1), open(t, setupWithoutRowSecurity(t), 1)
 	const (
 		insert = `INSERT INTO customers (merchant_id, id, email, email_key, email_shared, search_key, created_at, updated_at)
 			VALUES ('merchant_1', $1, 'n', 'n', false, '', now(), now()) RETURNING merchant_id, id`
-		read   = `SELECT id, current_setting('lumen.customer_id') FROM customers WHERE merchant_id = 'merchant_1' ORDER BY id`
+		list   = `SELECT id, current_setting('lumen.customer_id') FROM customers WHERE merchant_id = 'merchant_1' ORDER BY id`
 		update = `UPDATE customers SET name = 'Bea' WHERE merchant_id = 'merchant_1' AND id <> $1 RETURNING id, name`
 	)
 	for customer, want := range map[string][]string{
 		"cust_1": {"cust_1", "cust_1"}, "cust_3": {"cust_3", "cust_3"}, "cust_4": nil, "": {"cust_1", "", "cust_2", "", "cust_3", ""},
 	} {
-		got, err := seen(bound(as(t.Context(), m1), customer), held, read)
+		got, err := read(bound(as(t.Context(), m1), customer), held, list)
 		require.NoError(t, err)
 		require.Equal(t, want, got, customer)
 	}
 	ctx := bound(as(t.Context(), m1), "cust_1")
-	got, err := seen(ctx, held, update, "cust_1")
+	got, err := read(ctx, held, update, "cust_1")
 	require.NoError(t, err)
 	require.Empty(t, got)
-	_, err = seen(ctx, held, insert, "cust_9")
+	_, err = read(ctx, held, insert, "cust_9")
 	require.ErrorContains(t, err, "42501")
 
 	// The policy is what held it.
-	got, err = seen(ctx, bare, read)
+	got, err = read(ctx, bare, list)
 	require.NoError(t, err)
 	require.Len(t, got, 6)
-	got, err = seen(ctx, bare, update, "cust_1")
+	got, err = read(ctx, bare, update, "cust_1")
 	require.NoError(t, err)
 	require.Len(t, got, 4)
-	_, err = seen(ctx, bare, insert, "cust_9")
+	_, err = read(ctx, bare, insert, "cust_9")
 	require.NoError(t, err)
 }
 
@@ -564,23 +711,43 @@ func TestCommitThatFails(t *testing.T) {
 			require.NoError(t, err)
 			refused(t, rows.Close())
 		},
+		"is reported by Query, though there were rows": func(t *testing.T, ctx context.Context, p *pool) {
+			got, err := byQuery(ctx, p, update)
+			require.Equal(t, []string{m1, "late", m1, "late", m1, "late"}, got)
+			refused(t, err)
+		},
+		"is reported by Query of a prepared statement under a lock": func(t *testing.T, ctx context.Context, p *pool) {
+			got, err := byQuery(wall.WithLock(ctx, "key"), p, `UPDATE customers SET name = $1 RETURNING merchant_id, name`, "late")
+			require.Len(t, got, 6)
+			refused(t, err)
+		},
+		"is reported by Query without rows": func(t *testing.T, ctx context.Context, p *pool) {
+			_, err := byQuery(ctx, p, `UPDATE customers SET name = 'late'`)
+			refused(t, err)
+		},
+		"gives way in Query to a fault of the row": func(t *testing.T, ctx context.Context, p *pool) {
+			err := wall.Query(ctx, p.DB, update, nil, func(row *wall.Row) { row.Int() })
+			require.ErrorContains(t, err, "wall: column merchant_id: ")
+		},
 		"is reported by Exec": func(t *testing.T, ctx context.Context, p *pool) {
 			_, err := p.ExecContext(ctx, update)
 			refused(t, err)
 		},
 	}
 	for name, act := range cases {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			p := open(t, db, 1)
-			act(t, as(t.Context(), m1), p)
+		for how, open := range map[string]opener{"": open, ", unnamed": openUnnamed} {
+			t.Run(name+how, func(t *testing.T) {
+				t.Parallel()
+				p := open(t, db, 1)
+				act(t, as(t.Context(), m1), p)
 
-			require.Equal(t, clean, p.residue(t))
-			require.Equal(t, int64(1), p.opened.Load())
-			var late int
-			require.NoError(t, db.Superuser().QueryRow(t.Context(), "SELECT count(*) FROM customers WHERE name = 'late'").Scan(&late))
-			require.Zero(t, late)
-		})
+				require.Equal(t, clean, p.residue(t))
+				require.Equal(t, int64(1), p.opened.Load())
+				var late int
+				require.NoError(t, db.Superuser().QueryRow(t.Context(), "SELECT count(*) FROM customers WHERE name = 'late'").Scan(&late))
+				require.Zero(t, late)
+			})
+		}
 	}
 }
 
@@ -652,22 +819,144 @@ func TestPreparedStatements(t *testing.T) {
 		require.Equal(t, int64(1), p.opened.Load())
 	})
 
-	const shape = "SELECT value FROM shapes WHERE $1"
+	eachWay(t, heals)
+}
+
+func TestPreparedStatementsUsedLeast(t *testing.T) {
+	t.Parallel()
+	eachWay(t, forgets)
+}
+
+// Of more statements than a connection keeps it forgets those used least recently, and so does the server.
+func forgets(t *testing.T, read reader) {
+	db := setup(t)
+	const kept = 64
+	text := func(i int) string { return fmt.Sprintf("SELECT $1::text, '%d'", i) }
+	run := func(t *testing.T, p *pool, i int) {
+		t.Helper()
+		got, err := read(as(t.Context(), m1), p, text(i), "a")
+		require.NoError(t, err)
+		require.Equal(t, []string{"a", strconv.Itoa(i)}, got)
+	}
+	// held returns the server's names of the statements, by their texts.
+	held := func(t *testing.T, p *pool) map[string]string {
+		t.Helper()
+		conn, err := p.Conn(t.Context())
+		require.NoError(t, err)
+		defer func() { require.NoError(t, conn.Close()) }()
+		results, err := p.newest.Load().Exec(t.Context(), "SELECT statement, name FROM pg_prepared_statements WHERE statement LIKE '%::text%'").ReadAll()
+		require.NoError(t, err)
+		names := make(map[string]string)
+		for _, row := range results[0].Rows {
+			names[string(row[0])] = string(row[1])
+		}
+		return names
+	}
+
+	t.Run("the least recently used one is forgotten, and works again", func(t *testing.T) {
+		t.Parallel()
+		p := open(t, db, 1)
+		ever := make(map[string]string) // texts, by the names they had
+		var order []int                 // from the least recently used on
+		use := func(i int) {
+			run(t, p, i)
+			if at := slices.Index(order, i); at >= 0 {
+				order = slices.Delete(order, at, at+1)
+			} else if len(order) == kept {
+				order = order[1:]
+			}
+			order = append(order, i)
+		}
+		same := func() {
+			t.Helper()
+			names := held(t, p)
+			require.Len(t, names, len(order))
+			for _, i := range order {
+				name := names[text(i)]
+				require.NotEmpty(t, name, "%d was forgotten", i)
+				if ever[name] != "" {
+					require.Equal(t, ever[name], text(i), "%s was used again", name)
+				}
+				ever[name] = text(i)
+			}
+		}
+		for i := range kept {
+			use(i)
+		}
+		same()
+		first := held(t, p)[text(0)]
+		for i := kept; i < 3*kept; i++ {
+			use(0) // all the time
+			use(i)
+			same()
+		}
+		require.Equal(t, first, held(t, p)[text(0)])
+		require.NotContains(t, order, 1)
+		use(1)
+		same()
+		random := rand.New(rand.NewPCG(1, 2))
+		for range 300 {
+			use(random.IntN(kept + 8))
+		}
+		same()
+		require.Equal(t, int64(1), p.opened.Load())
+	})
+
+	t.Run("when that fails the connection is closed", func(t *testing.T) {
+		t.Parallel()
+		p := open(t, db, 1)
+		for i := range kept {
+			run(t, p, i)
+		}
+		ctx, cancel := context.WithCancel(as(t.Context(), m1))
+		cancel()
+		conn, err := p.Conn(t.Context())
+		require.NoError(t, err)
+		require.ErrorIs(t, conn.Raw(func(c any) error { return c.(wall.Querier).Query(ctx, text(kept), []any{"a"}, nil) }), context.Canceled)
+		require.NoError(t, conn.Close())
+		run(t, p, kept)
+		require.Len(t, held(t, p), 1)
+		require.Equal(t, int64(2), p.opened.Load())
+		require.Equal(t, clean, p.residue(t))
+	})
+
+	t.Run("a statement that can't be prepared costs no other", func(t *testing.T) {
+		t.Parallel()
+		p := open(t, db, 1)
+		for i := range kept {
+			run(t, p, i)
+		}
+		for range 3 {
+			_, err := read(as(t.Context(), m1), p, "SELECT nothing, $1::text", "a")
+			require.ErrorContains(t, err, "42703")
+		}
+		names := held(t, p)
+		require.Len(t, names, kept-1) // whose place it was to take
+		require.NotContains(t, names, text(0))
+		require.Equal(t, int64(1), p.opened.Load())
+	})
+}
+
+func heals(t *testing.T, read reader) {
+	db := setup(t)
+	const shape = "SELECT merchant_id, value FROM shapes WHERE $1"
 	t.Run("one whose result has another type by now fails once and heals", func(t *testing.T) {
 		t.Parallel()
 		db := setup(t)
 		p := open(t, db, 1)
-		change(t, db, `CREATE TABLE shapes (value int4)`)
-		change(t, db, `INSERT INTO shapes VALUES (7); GRANT SELECT ON shapes TO lumen_app`)
-		var number int
-		require.NoError(t, p.QueryRowContext(as(t.Context(), m1), shape, true).Scan(&number))
-		require.Equal(t, 7, number)
-
-		change(t, db, "ALTER TABLE shapes ALTER value TYPE text")
-		var text string
-		require.ErrorContains(t, p.QueryRowContext(as(t.Context(), m1), shape, true).Scan(&text), "0A000")
-		require.NoError(t, p.QueryRowContext(as(t.Context(), m1), shape, true).Scan(&text))
-		require.Equal(t, "7", text)
+		change(t, db, `CREATE TABLE shapes (merchant_id text, value varchar)`)
+		change(t, db, `INSERT INTO shapes VALUES ('a', '7'); GRANT SELECT ON shapes TO lumen_app`)
+		for range 2 {
+			got, err := read(as(t.Context(), m1), p, shape, true)
+			require.NoError(t, err)
+			require.Equal(t, []string{"a", "7"}, got)
+			if p.opened.Load() == 2 {
+				break
+			}
+			change(t, db, "ALTER TABLE shapes ALTER value TYPE text")
+			_, err = read(as(t.Context(), m1), p, shape, true)
+			require.ErrorContains(t, err, "0A000")
+		}
 		require.Equal(t, int64(2), p.opened.Load())
 		require.Equal(t, clean, p.residue(t))
 	})
@@ -675,14 +964,14 @@ func TestPreparedStatements(t *testing.T) {
 	t.Run("one that somebody deallocated fails once and heals", func(t *testing.T) {
 		t.Parallel()
 		p := open(t, db, 1)
-		_, err := seen(as(t.Context(), m1), p, everything)
+		_, err := read(as(t.Context(), m1), p, everything)
 		require.NoError(t, err)
 		_, err = p.newest.Load().Exec(t.Context(), "DEALLOCATE ALL").ReadAll()
 		require.NoError(t, err)
 
-		_, err = seen(as(t.Context(), m1), p, everything)
+		_, err = read(as(t.Context(), m1), p, everything)
 		require.ErrorContains(t, err, "26000")
-		got, err := seen(as(t.Context(), m1), p, everything)
+		got, err := read(as(t.Context(), m1), p, everything)
 		require.NoError(t, err)
 		require.Equal(t, own(m1), got)
 		require.Equal(t, clean, p.residue(t))
@@ -691,6 +980,10 @@ func TestPreparedStatements(t *testing.T) {
 
 func TestWithLock(t *testing.T) {
 	t.Parallel()
+	eachWay(t, withLock)
+}
+
+func withLock(t *testing.T, read reader) {
 	db := setup(t)
 	change(t, db, "CREATE TABLE ledger (n int8 NOT NULL)")
 	change(t, db, "GRANT SELECT, INSERT ON ledger TO lumen_app")
@@ -717,14 +1010,14 @@ func TestWithLock(t *testing.T) {
 		ends := make(chan end, 2)
 		for _, merchant := range []string{m1, m2} {
 			go func() {
-				got, err := seen(wall.WithLock(as(t.Context(), merchant), "key"), p, everything)
+				got, err := read(wall.WithLock(as(t.Context(), merchant), "key"), p, everything)
 				ends <- end{got, err}
 			}()
 		}
 		require.Eventually(t, func() bool { return waiting(t) == 2 }, 10*time.Second, 2*time.Millisecond)
-		_, err = seen(as(t.Context(), m1), p, everything)
+		_, err = read(as(t.Context(), m1), p, everything)
 		require.NoError(t, err)
-		_, err = seen(wall.WithLock(as(t.Context(), m1), "another key"), p, everything)
+		_, err = read(wall.WithLock(as(t.Context(), m1), "another key"), p, everything)
 		require.NoError(t, err)
 		require.Empty(t, ends)
 
@@ -746,7 +1039,7 @@ func TestWithLock(t *testing.T) {
 			writers.Go(func() {
 				for range each {
 					// Without the lock two would read the same maximum.
-					if _, err := p.ExecContext(wall.WithLock(as(t.Context(), merchant), "ledger"),
+					if _, err := read(wall.WithLock(as(t.Context(), merchant), "ledger"), p,
 						"INSERT INTO ledger SELECT COALESCE(max(n), 0) + 1 FROM ledger WHERE $1", true); err != nil {
 						faults <- err
 					}
@@ -774,7 +1067,7 @@ func TestWithLock(t *testing.T) {
 
 		ctx, cancel := context.WithCancel(as(t.Context(), m1))
 		ended := make(chan error)
-		go func() { _, err := seen(wall.WithLock(ctx, "key"), p, everything); ended <- err }()
+		go func() { _, err := read(wall.WithLock(ctx, "key"), p, everything); ended <- err }()
 		require.Eventually(t, func() bool { return waiting(t) == 1 }, 10*time.Second, 2*time.Millisecond)
 		cancel()
 		require.ErrorIs(t, <-ended, context.Canceled)
@@ -791,6 +1084,29 @@ func TestDecoding(t *testing.T) {
 		require.NoError(t, err)
 		return when.UTC()
 	}
+	// one reads a row of one column by the method for what is wanted.
+	one := func(query string, args []any, like any) (got any, err error) {
+		err = wall.Query(as(t.Context(), m1), p.DB, query, args, func(row *wall.Row) {
+			switch like.(type) {
+			case string:
+				got = row.Text()
+			case bool:
+				got = row.Bool()
+			case int64:
+				got = row.Int()
+			case time.Time:
+				got = row.Time()
+			default:
+				if text := row.NullableText(); text != nil {
+					got = text
+				}
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+		return got, nil
+	}
 	for expression, want := range map[string]any{
 		"''::text":                     "",
 		"E'a\\n\\u00e9'::text":         "a\né",
@@ -804,13 +1120,15 @@ func TestDecoding(t *testing.T) {
 		"'-2147483648'::int4":          int64(math.MinInt32),
 		"9223372036854775807::int8":    int64(math.MaxInt64),
 		"'-9223372036854775808'::int8": int64(math.MinInt64),
-		"'2026-01-02T03:04:05.678901Z'::timestamptz": at("2026-01-02T03:04:05.678901Z"),
-		"'2000-01-01T00:00:00Z'::timestamptz":        at("2000-01-01T00:00:00Z"),
-		"'1999-12-31T23:59:59.999999Z'::timestamptz": at("1999-12-31T23:59:59.999999Z"),
-		"'1969-12-31T23:59:59.999999Z'::timestamptz": at("1969-12-31T23:59:59.999999Z"),
-		"'0001-01-01T00:00:00Z'::timestamptz":        at("0001-01-01T00:00:00Z"),
-		"'9999-12-31T23:59:59.999999Z'::timestamptz": at("9999-12-31T23:59:59.999999Z"),
-		"NULL::text": nil, "NULL::varchar": nil, "NULL::bool": nil, "NULL::int4": nil, "NULL::int8": nil, "NULL::timestamptz": nil,
+		"'2026-01-02T03:04:05.678901Z'::timestamptz":   at("2026-01-02T03:04:05.678901Z"),
+		"'2000-01-01T00:00:00Z'::timestamptz":          at("2000-01-01T00:00:00Z"),
+		"'1999-12-31T23:59:59.999999Z'::timestamptz":   at("1999-12-31T23:59:59.999999Z"),
+		"'1969-12-31T23:59:59.999999Z'::timestamptz":   at("1969-12-31T23:59:59.999999Z"),
+		"'0001-01-01T00:00:00Z'::timestamptz":          at("0001-01-01T00:00:00Z"),
+		"'9999-12-31T23:59:59.999999Z'::timestamptz":   at("9999-12-31T23:59:59.999999Z"),
+		"'294276-12-31T23:59:59.999999Z'::timestamptz": at("2026-12-31T23:59:59.999999Z").AddDate(294276-2026, 0, 0),
+		"'4713-01-01T00:00:00Z BC'::timestamptz":       time.Date(-4712, 1, 1, 0, 0, 0, 0, time.UTC),
+		"NULL::text":                                   nil, "NULL::varchar": nil, "NULL::bool": nil, "NULL::int4": nil, "NULL::int8": nil, "NULL::timestamptz": nil,
 		"NULL::numeric": nil,
 	} {
 		t.Run("reads "+expression, func(t *testing.T) {
@@ -818,6 +1136,13 @@ func TestDecoding(t *testing.T) {
 				var got any
 				require.NoError(t, p.QueryRowContext(as(t.Context(), m1), query, args...).Scan(&got))
 				require.Equal(t, want, got)
+				got, err := one(query, args, want)
+				if want != nil || strings.HasSuffix(expression, "text") || strings.HasSuffix(expression, "char") {
+					require.NoError(t, err)
+					require.Equal(t, want, got)
+				} else {
+					require.ErrorContains(t, err, "wall: column ")
+				}
 			}
 		})
 	}
@@ -834,11 +1159,62 @@ func TestDecoding(t *testing.T) {
 				err := p.QueryRowContext(as(t.Context(), m1), query, args...).Scan(&got)
 				require.ErrorContains(t, err, "wall: column value: ")
 				require.Nil(t, got)
+				for _, like := range []any{"", true, int64(0), time.Time{}, nil} {
+					got, err := one(query, args, like)
+					require.ErrorContains(t, err, "wall: column value: ")
+					require.Nil(t, got)
+				}
 			}
 			require.Equal(t, clean, p.residue(t))
 		})
 	}
 	require.Equal(t, int64(1), p.opened.Load())
+}
+
+// What Query handed over is the caller's, whatever the connection reads next.
+func TestRowsOutliveTheirConnection(t *testing.T) {
+	t.Parallel()
+	p := open(t, setup(t), 1)
+	const rows = 5000
+	type record struct {
+		Text        string
+		First, Then *string
+		At          time.Time
+		Maybe       *time.Time
+	}
+	var got, want []record
+	read := func(prefix string) {
+		got = nil
+		require.NoError(t, wall.Query(as(t.Context(), m1), p.DB, `
+			SELECT $1 || n, CASE WHEN n % 3 <> 0 THEN 'first ' || n END, 'then ' || n, to_timestamp(n), CASE WHEN n % 2 = 0 THEN to_timestamp(-n) END
+			FROM generate_series(1, 5000) AS n`, []any{prefix}, func(row *wall.Row) {
+			got = append(got, record{row.Text(), row.NullableText(), row.NullableText(), row.Time(), row.NullableTime()})
+		}))
+	}
+	for n := range int64(rows) {
+		n++
+		r := record{Text: fmt.Sprint("text ", n), At: time.Unix(n, 0).UTC()}
+		then, first, maybe := fmt.Sprint("then ", n), fmt.Sprint("first ", n), time.Unix(-n, 0).UTC()
+		if r.Then = &then; n%3 != 0 {
+			r.First = &first
+		}
+		if n%2 == 0 {
+			r.Maybe = &maybe
+		}
+		want = append(want, r)
+	}
+	read("text ")
+	before := got
+	read("####")
+	require.NoError(t, p.Close())
+	require.Equal(t, want, before)
+	require.NotEqual(t, want, got)
+	places := make(map[*string]bool)
+	for _, r := range before {
+		places[r.Then] = true
+		places[r.First] = true
+	}
+	require.Len(t, places, rows+rows-rows/3+1) // nil is one
 }
 
 func TestPool(t *testing.T) {
@@ -850,30 +1226,6 @@ func TestPool(t *testing.T) {
 		p := open(t, db, 1)
 		require.NoError(t, p.PingContext(t.Context()))
 		require.Equal(t, clean, p.residue(t))
-	})
-
-	t.Run("a login that is refused is reported", func(t *testing.T) {
-		t.Parallel()
-		config, err := pgx.ParseConfig(db.URLFor("lumen_test_nobody", "wrong"))
-		require.NoError(t, err)
-		p := sql.OpenDB(wall.NewConnector(config, scopeOf))
-		defer func() { require.NoError(t, p.Close()) }()
-		_, err = seen(as(t.Context(), m1), p, everything)
-		var refused *pgconn.ConnectError
-		require.ErrorAs(t, err, &refused)
-	})
-
-	t.Run("a connection that broke while it lay idle is not used", func(t *testing.T) {
-		t.Parallel()
-		p := open(t, db, 1)
-		_, err := seen(as(t.Context(), m1), p, everything)
-		require.NoError(t, err)
-		pg := p.newest.Load()
-		require.NoError(t, pg.Close(t.Context()))
-		got, err := seen(as(t.Context(), m2), p, everything)
-		require.NoError(t, err)
-		require.Equal(t, own(m2), got)
-		require.Equal(t, int64(2), p.opened.Load())
 	})
 
 	t.Run("the number of affected rows is the statement's", func(t *testing.T) {
@@ -894,5 +1246,65 @@ func TestPool(t *testing.T) {
 		names, err := rows.Columns()
 		require.NoError(t, err)
 		require.Equal(t, []string{"one", "Two"}, names)
+	})
+
+	eachWay(t, poolHeals)
+}
+
+func poolHeals(t *testing.T, read reader) {
+	db := setup(t)
+	t.Run("a login that is refused is reported", func(t *testing.T) {
+		t.Parallel()
+		config, err := pgx.ParseConfig(db.URLFor("lumen_test_nobody", "wrong"))
+		require.NoError(t, err)
+		p := &pool{DB: sql.OpenDB(wall.NewConnector(config, scopeOf))}
+		defer func() { require.NoError(t, p.Close()) }()
+		_, err = read(as(t.Context(), m1), p, everything)
+		var refused *pgconn.ConnectError
+		require.ErrorAs(t, err, &refused)
+	})
+
+	t.Run("a connection that broke while it lay idle is not used", func(t *testing.T) {
+		t.Parallel()
+		p := open(t, db, 1)
+		_, err := read(as(t.Context(), m1), p, everything)
+		require.NoError(t, err)
+		pg := p.newest.Load()
+		require.NoError(t, pg.Close(t.Context()))
+		got, err := read(as(t.Context(), m2), p, everything)
+		require.NoError(t, err)
+		require.Equal(t, own(m2), got)
+		require.Equal(t, int64(2), p.opened.Load())
+	})
+
+	t.Run("a connection that the server ended while it lay idle is tried, and not used", func(t *testing.T) {
+		t.Parallel()
+		p := open(t, db, 1)
+		_, err := read(as(t.Context(), m1), p, everything)
+		require.NoError(t, err)
+		change(t, db, fmt.Sprintf("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = '%s'", p.name))
+		time.Sleep(1100 * time.Millisecond) // what it may lie untried
+		got, err := read(as(t.Context(), m2), p, everything)
+		require.NoError(t, err)
+		require.Equal(t, own(m2), got)
+		require.Equal(t, int64(2), p.opened.Load())
+	})
+
+	t.Run("the wait for a connection ends with the context", func(t *testing.T) {
+		t.Parallel()
+		p := open(t, db, 1)
+		held, err := p.Conn(t.Context())
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(as(t.Context(), m1))
+		ended := make(chan error)
+		go func() { _, err := read(ctx, p, everything); ended <- err }()
+		require.Eventually(t, func() bool { return p.Stats().WaitCount == 1 }, 10*time.Second, time.Millisecond)
+		cancel()
+		require.ErrorIs(t, <-ended, context.Canceled)
+		require.NoError(t, held.Close())
+		got, err := read(as(t.Context(), m1), p, everything)
+		require.NoError(t, err)
+		require.Equal(t, own(m1), got)
+		require.Equal(t, int64(1), p.opened.Load())
 	})
 }
