@@ -162,28 +162,34 @@ func (r *Row) Int() int64 {
 
 // Time reads a timestamptz, in UTC.
 func (r *Row) Time() time.Time {
-	at := r.NullableTime()
-	if at == nil {
-		if r.err == nil {
-			r.column--
-			r.fail(errors.New("null"))
-		}
-		return time.Time{}
+	at, ok := r.time()
+	if !ok && r.err == nil {
+		r.column--
+		r.fail(errors.New("null"))
 	}
-	return *at
+	return at
 }
 
 // NullableTime reads a timestamptz or null, which is nil.
 func (r *Row) NullableTime() *time.Time {
+	at, ok := r.time()
+	if !ok {
+		return nil
+	}
+	return &at
+}
+
+// time returns the next time, false when there is none.
+func (r *Row) time() (time.Time, bool) {
 	value, _ := r.next(pgtype.TimestamptzOID)
 	if value == nil {
-		return nil
+		return time.Time{}, false
 	}
 	at, err := timeOf(value)
 	if err != nil {
 		r.column--
 		r.fail(err)
-		return nil
+		return time.Time{}, false
 	}
-	return &at
+	return at, true
 }
