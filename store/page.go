@@ -233,7 +233,7 @@ func (c *Customers) read(ctx context.Context, r pageRange, probing bool) (custom
 	r.sort.order(q.SelectQuery, r.backwards).Limit(int64(r.limit) + 1)
 	customers = make([]Customer, 0, r.limit+1)
 	err = c.scope.read(ctx, q, func(row *wall.Row) {
-		customers = append(customers, scanCustomer(row))
+		customers = appendCustomer(customers, row)
 		if probing {
 			behind = row.Bool()
 		}

@@ -28,7 +28,7 @@ func (s scope) run(ctx context.Context, statement string, args ...any) ([]Custom
 	merchant, customer := scopeFrom(ctx)
 	var customers []Customer
 	err := s.execute(ctx, statement, append([]any{merchant, customer}, args...), func(row *wall.Row) {
-		customers = append(customers, scanCustomer(row))
+		customers = appendCustomer(customers, row)
 	})
 	if err != nil {
 		return nil, err

@@ -51,12 +51,13 @@ var columnNames = func() []string {
 	return names
 }()
 
-// scanCustomer reads the columns.
-func scanCustomer(row *wall.Row) (c Customer) {
+// appendCustomer appends the customer that a row begins with.
+func appendCustomer(to []Customer, row *wall.Row) []Customer {
+	to = append(to, Customer{})
 	for _, column := range columns {
-		column.scan(row, &c)
+		column.scan(row, &to[len(to)-1])
 	}
-	return c
+	return to
 }
 
 // written are the columns that create and update give values to, in the order of CustomerInput.values: the fields, then
