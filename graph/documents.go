@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -90,7 +91,31 @@ func (d *documents) parse(text string) (*document, gqlerror.List) {
 	for _, fault := range faults {
 		errcode.Set(fault, errcode.ValidationFailed)
 	}
+	for _, operation := range tree.Operations {
+		undefer(operation.SelectionSet)
+	}
+	for _, fragment := range tree.Fragments {
+		undefer(fragment.SelectionSet)
+	}
 	return &document{text, tree, size.conditions}, faults
+}
+
+// undefer takes @defer out of a selection. gqlgen knows it unasked, and would leave fields out of the only reply there is.
+func undefer(set ast.SelectionSet) {
+	without := func(list ast.DirectiveList) ast.DirectiveList {
+		return slices.DeleteFunc(list, func(d *ast.Directive) bool { return d.Name == "defer" })
+	}
+	for _, selection := range set {
+		switch s := selection.(type) {
+		case *ast.Field:
+			undefer(s.SelectionSet)
+		case *ast.InlineFragment:
+			s.Directives = without(s.Directives)
+			undefer(s.SelectionSet)
+		case *ast.FragmentSpread:
+			s.Directives = without(s.Directives)
+		}
+	}
 }
 
 // withoutSuggestions are the rules of validation, but for those that would tell names of the schema.

@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 	"io"
+	"slices"
 	"strconv"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -73,23 +74,27 @@ func (p plan[T]) append(to []byte, value T) []byte {
 	return append(to, '}')
 }
 
-func one[T any](p plan[T], value T) graphql.Marshaler {
-	return graphql.WriterFunc(func(w io.Writer) { _, _ = w.Write(p.append(make([]byte, 0, 512), value)) })
-}
+// written is a value as JSON. It is written while its field is resolved: there, a panic is that field's error, where later
+// it would be the whole reply's.
+type written []byte
 
-func each[T any](p plan[T], values []T) graphql.Marshaler {
-	return graphql.WriterFunc(func(w io.Writer) {
-		buffer := append(make([]byte, 0, 1024), '[')
-		for i, value := range values {
-			if i > 0 {
-				buffer = append(buffer, ',')
-			}
-			buffer = p.append(buffer, value)
-			_, _ = w.Write(buffer)
-			buffer = buffer[:0]
+// MarshalGQL implements graphql.Marshaler.
+func (w written) MarshalGQL(to io.Writer) { _, _ = to.Write(w) }
+
+func one[T any](p plan[T], value T) written { return p.append(make([]byte, 0, 512), value) }
+
+func each[T any](p plan[T], values []T) written {
+	to := append(make([]byte, 0, 512), '[')
+	for i, value := range values {
+		if i > 0 {
+			to = append(to, ',')
 		}
-		_, _ = w.Write(append(buffer, ']'))
-	})
+		to = p.append(to, value)
+		if i == 0 { // the others are about as long
+			to = slices.Grow(to, len(to)*len(values))
+		}
+	}
+	return append(to, ']')
 }
 
 // newPlan collects the fields of a selection on a type, its fragments and conditions included. appenders has those that

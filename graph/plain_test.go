@@ -1,0 +1,404 @@
+package graph
+
+import (
+	"compress/gzip"
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/klauspost/compress/gzhttp"
+	"github.com/stretchr/testify/require"
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+	"pgregory.net/rapid"
+
+	"lumen/graph/generated"
+	"lumen/graph/model"
+	"lumen/store"
+	"lumen/store/wall"
+)
+
+// shelf is a database in which every statement finds the same few customers, but those finds nothing that look for nobody.
+type shelf struct{ nothing }
+
+// The columns of a customer: texts, times, a flag, texts; and one more flag, for whether a page has anything before it.
+const kindsOfColumns = "tttttttttttzzzbttb"
+
+// hostile is what a text may hold: all that JSON escapes, all that some writers of JSON escape beyond that, and characters
+// of each length.
+var hostile = func() string {
+	var all strings.Builder
+	for r := range rune(0x80) {
+		all.WriteRune(r)
+	}
+	return all.String() + "\"\\\\\" </script>&amp; \u0080\u009f\u00e9\u2028\u2029\ufeff\uffff\ufffd 👩‍👩‍👧 \U00010000\U0010ffff"
+}()
+
+var shelved = func() [][]any {
+	micro := time.Date(2024, 2, 29, 23, 59, 59, 999_999_000, time.UTC)
+	full := []any{"cust_1", "One@example.com", "One", "u1", "Line 1", "Line 2", "City", "12345", "DE", "T1", "merchant_1", micro, micro, nil, false, "one", "one", true}
+	bare := []any{"cust_2", "two@example.com", nil, nil, nil, nil, nil, nil, nil, nil, "merchant_1", time.Unix(0, 0), time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC), nil, true, "two", nil, true}
+	odd := []any{"cust_3", hostile, hostile, hostile, hostile, hostile, "", "\b\f", "\x1f\x7f", hostile, "merchant_1", time.Date(9999, 12, 31, 23, 59, 59, 1000, time.UTC), micro, time.Date(1969, 12, 31, 23, 59, 59, 500_000, time.UTC), true, "three", "three", true}
+	return [][]any{full, bare, odd}
+}()
+
+func (shelf) Connect(context.Context) (driver.Conn, error) { return shelf{}, nil }
+func (shelf) Query(ctx context.Context, statement string, args []any, each func(*wall.Row)) error {
+	if strings.Contains(statement, "count(*)") {
+		return nothing{}.Query(ctx, statement, args, each)
+	}
+	if strings.Contains(statement, "nobody") {
+		return nil
+	}
+	for _, customer := range shelved {
+		var fields []pgconn.FieldDescription
+		var values [][]byte
+		for i, kind := range kindsOfColumns {
+			fields = append(fields, pgconn.FieldDescription{DataTypeOID: map[rune]uint32{'t': pgtype.TextOID, 'z': pgtype.TimestamptzOID, 'b': pgtype.BoolOID}[kind]})
+			var value []byte
+			switch v := customer[i].(type) {
+			case string:
+				value = []byte(v)
+			case bool:
+				value = []byte{map[bool]byte{true: 1}[v]}
+			case time.Time:
+				value = binary.BigEndian.AppendUint64(nil, uint64(v.UnixMicro()-time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro()))
+			}
+			values = append(values, value)
+		}
+		each(wall.NewRow(fields, values))
+	}
+	return nil
+}
+
+// bothDoors are the door with plain and without, over the same customers and with room for any question.
+type bothDoors struct{ plain, executor http.Handler }
+
+func newBothDoors(t testing.TB) bothDoors {
+	db := bun.NewDB(sql.OpenDB(shelf{}), pgdialect.New())
+	t.Cleanup(func() { _ = db.Close() })
+	customers := store.NewCustomers(db)
+	authenticate := func(r *http.Request) (context.Context, error) {
+		return store.WithCredential(r.Context(), store.Credential{Access: store.WriteAccess, Merchant: store.Merchant{ID: "merchant_1", Name: "One"}}), nil
+	}
+	wide := DefaultLimits
+	wide.Body, wide.Tokens, wide.Depth, wide.Fields, wide.Aliases, wide.Directives, wide.Cost = 1<<20, 100_000, 1000, 100_000, 10_000, 10_000, enough
+	options := Options{Limits: wide, Log: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "request" }}
+	return bothDoors{NewHandler(customers, nil, authenticate, options), newServer(customers, nil, authenticate, options)}
+}
+
+// alike returns a reply, of which both doors must give the same. Its bytes are compared, the order of its fields and the
+// absence of duplicate keys included; only the texts are spelled anew before, as gqlgen writes U+0008 and U+000C by their
+// numbers.
+func (d bothDoors) alike(t require.TestingT, body string) string {
+	reply, wanted := ask(d.plain, body), ask(d.executor, body)
+	require.Equal(t, http.StatusOK, reply.Code, reply.Body)
+	require.Equal(t, http.StatusOK, wanted.Code, wanted.Body)
+	require.Equal(t, respelled(t, wanted.Body.Bytes()), respelled(t, reply.Body.Bytes()), body)
+	return reply.Body.String()
+}
+
+func respelled(t require.TestingT, text []byte) string {
+	value := jsontext.Value(slices.Clone(text))
+	require.NoError(t, value.Format(jsontext.PreserveRawStrings(false)), "%s", text)
+	return string(value)
+}
+
+const conditional = `query($t:Boolean=true,$f:Boolean=false){merchant @include(if:$t) @skip(if:$f){id}`
+
+// What plain writes is what the executor would have written.
+func TestPlainWritesWhatTheExecutorWould(t *testing.T) {
+	t.Parallel()
+	doors := newBothDoors(t)
+	for name, query := range map[string]string{
+		"all fields":                          `{customers{edges{cursor node` + all + `} nodes` + all + ` pageInfo{hasNextPage hasPreviousPage startCursor endCursor} totalCount}}`,
+		"another order of fields":             `{customer(id:"cust_1"){emailShared deletedAt id __typename billingCity}}`,
+		"aliases":                             `{customer(id:"cust_1"){id:email email:id a:name b:name _:taxId __x:createdAt}}`,
+		"a field twice":                       `{customer(id:"cust_1"){id name id a:name name a:name}}`,
+		"a field that is merged":              `{customers{edges{node{id} cursor node{name id} n:node{id} node{...on Node{id}} n:node{email}} edges{node{taxId}}} customers{edges{x:cursor}}}`,
+		"fragments":                           `{customer(id:"cust_3"){...A ...B ...A}} fragment A on Customer{id ...B} fragment B on Customer{name taxId id ...C} fragment C on Node{id __typename}`,
+		"inline fragments":                    `{customer(id:"cust_3"){...{email} ...on Customer{name ...on Node{id ...on Customer{taxId ...{createdAt name}}}} id}}`,
+		"fragments of edges and pages":        `{customers{...P}} fragment P on CustomerConnection{edges{...E ...on CustomerEdge{cursor}} nodes{...C}} fragment E on CustomerEdge{node{...C} __typename} fragment C on Customer{id name}`,
+		"a field of the interface and of it":  `{node(id:"cust_1"){id ...on Customer{id name} ...on Node{id} x:id ...on Customer{x:id}}}`,
+		"__typename":                          `{__typename customers{__typename edges{__typename node{__typename t:__typename}} nodes{__typename}} node(id:"cust_1"){__typename} nodes(ids:["cust_1"]){__typename ...on Customer{__typename}}}`,
+		"edges with several nodes":            `{customers{edges{a:node{id} b:node{name} c:node` + all + ` x:cursor cursor y:cursor}}}`,
+		"by id":                               `{customer(id:"cust_2")` + all + ` node(id:"cust_3"){...on Customer` + all + ` ...on Merchant{id}} a:customer(id:"cust_1"){id} b:customer(id:"cust_404"){id} c:node(id:"cust_404"){id} d:node(id:"merchant_1"){id ...on Merchant{name}}}`,
+		"nodes":                               `{nodes(ids:["cust_1","cust_404","merchant_1","merchant_2","nonsense","cust_3","cust_1"]){__typename id ...on Customer{email} ...on Merchant{name}} none:nodes(ids:[]){id}}`,
+		"an empty page":                       `{customers(filter:{userId:"nobody"}){edges{cursor node{id}} nodes{id} pageInfo{hasNextPage startCursor}}}`,
+		"a short page":                        `{customers(first:1){edges{node{id}} nodes{id}} last:customers(last:2){edges{cursor node{id}} nodes{id}}}`,
+		"a payload's customer":                `mutation{createCustomer(input:{email:"a@b.io"}){customer` + all + ` userErrors{code}} updateCustomer(id:"cust_1",input:{name:"x"}){customer{i:id ...on Customer{name}} userErrors{code}} deleteCustomer(id:"cust_1"){deletedCustomerId}}`,
+		"a payload without one":               `mutation{createCustomer(input:{email:"nonsense"}){customer` + all + ` userErrors{code field message reason}}}`,
+		"conditions on fields":                conditional + ` customers{edges @include(if:$t){cursor @skip(if:$t) node @skip(if:$f){id @include(if:$f) name @include(if:$t) @skip(if:$f) email @include(if:$t) @skip(if:$t) taxId @skip(if:true) userId @skip(if:false)}} nodes @include(if:$f){id}}}`,
+		"conditions on fragments":             conditional + ` customer(id:"cust_1"){...A @skip(if:$t) ...B @include(if:$t) ...on Customer @include(if:$f){taxId} ...@skip(if:$f){userId}} customers{edges{...@skip(if:$t){cursor} node{id}}}} fragment A on Customer{name} fragment B on Customer{email ...A @include(if:$f)}`,
+		"nothing that is not skipped":         conditional + ` customer(id:"cust_1"){id @skip(if:$t)} customers{edges{cursor @include(if:$f)} nodes{...on Customer @skip(if:true){id}} other:edges{node{id @skip(if:$t)}}}}`,
+		"one that is skipped and one that is": conditional + ` customer(id:"cust_1"){id @skip(if:$t) name id}}`,
+	} {
+		for _, variables := range []string{`{}`, `{"t":false}`, `{"f":true}`, `{"t":false,"f":true}`} {
+			if !strings.HasPrefix(query, conditional) && variables != `{}` {
+				continue
+			}
+			require.NotContains(t, doors.alike(t, bodyOf(t, query, variables)), `"errors"`, name)
+		}
+	}
+	// Next to a field that fails, nothing changes.
+	require.Contains(t, doors.alike(t, bodyOf(t, `{customer(id:"cust_1"){id} customers(first:0){nodes{id}}}`, ``)), `"errors"`)
+	require.Contains(t, doors.alike(t, bodyOf(t, `{bad:customer(id:"x"){id} customer(id:"cust_1"){id}}`, ``)), `{"bad":null,"customer":{"id":"cust_1"}}`)
+
+	// What was compared are two ways of writing, and what they wrote is what there is.
+	const query = `{customer(id:"cust_3"){email billingPostalCode createdAt}}`
+	require.Contains(t, ask(doors.plain, bodyOf(t, query, ``)).Body.String(), `"\b\f"`)
+	require.Contains(t, ask(doors.executor, bodyOf(t, query, ``)).Body.String(), `"\u0008\u000C"`)
+	var data struct {
+		Customer struct{ Email, CreatedAt string }
+	}
+	require.NoError(t, json.Unmarshal(decode(t, ask(doors.plain, bodyOf(t, query, ``))).Data, &data))
+	require.Equal(t, hostile, data.Customer.Email)
+	require.Equal(t, "9999-12-31T23:59:59.000Z", data.Customer.CreatedAt)
+}
+
+// Selections of all kinds are written as the executor would.
+func TestPlainProperty(t *testing.T) {
+	t.Parallel()
+	doors := newBothDoors(t)
+	rapid.Check(t, func(r *rapid.T) {
+		s := &selections{t: r}
+		query := conditional + " customers" + s.of("CustomerConnection", 4) + ` customer(id:"cust_2")` + s.of("Customer", 4) + ` node(id:"cust_3")` + s.of("Node", 4) + "}" + s.fragments
+		variables := fmt.Sprintf(`{"t":%t,"f":%t}`, rapid.Bool().Draw(r, "t"), rapid.Bool().Draw(r, "f"))
+		if reply := doors.alike(r, bodyOf(t, query, variables)); strings.Contains(reply, `"errors"`) {
+			r.Fatalf("%s\n%s", reply, query)
+		}
+	})
+}
+
+// selections draws selections. An alias says its field, so that whatever is merged can be.
+type selections struct {
+	t         *rapid.T
+	fragments string              // their definitions
+	named     map[string][]string // by type: those that can be spread
+}
+
+var selectable = func() map[string]map[string]string { // by type and field: the type of what is selected in it
+	schema := generated.NewExecutableSchema(generated.Config{}).Schema()
+	types := make(map[string]map[string]string)
+	for _, name := range []string{"CustomerConnection", "CustomerEdge", "Customer", "Node", "PageInfo"} {
+		types[name] = map[string]string{"__typename": ""}
+		for _, field := range schema.Types[name].Fields {
+			types[name][field.Name] = ""
+			if schema.Types[field.Type.Name()].IsCompositeType() {
+				types[name][field.Name] = field.Type.Name()
+			}
+		}
+	}
+	return types
+}()
+
+func (s *selections) draw(label string, from ...string) string {
+	return rapid.SampledFrom(from).Draw(s.t, label)
+}
+
+func (s *selections) of(owner string, depth int) string {
+	text := "{"
+	for range rapid.IntRange(1, 5).Draw(s.t, "length") {
+		kind := "field"
+		if depth > 0 {
+			kind = s.draw("kind", "field", "field", "field", "inline", "new fragment", "known fragment")
+		}
+		condition := s.draw("condition", "", "", "", " @skip(if:$t)", " @skip(if:$f)", " @include(if:$t)", " @include(if:$f)", " @include(if:$t)@skip(if:$f)", " @skip(if:false)")
+		inner := owner
+		if owner == "Customer" || owner == "Node" {
+			inner = s.draw("condition of type", "Customer", "Node")
+		}
+		if known := s.named[inner]; kind == "known fragment" && len(known) > 0 {
+			text += "..." + s.draw("name", known...) + condition + " "
+			continue
+		}
+		switch kind {
+		case "inline":
+			if inner == owner && rapid.Bool().Draw(s.t, "without type") {
+				text += "..." + condition + s.of(owner, depth-1) + " "
+			} else {
+				text += "...on " + inner + condition + s.of(inner, depth-1) + " "
+			}
+		case "new fragment":
+			definition := s.of(inner, depth-1)
+			name := fmt.Sprintf("F%d", strings.Count(s.fragments, "fragment "))
+			s.fragments += " fragment " + name + " on " + inner + definition
+			if s.named == nil {
+				s.named = make(map[string][]string)
+			}
+			s.named[inner] = append(s.named[inner], name)
+			text += "..." + name + condition + " "
+		default:
+			name := s.draw("field", slices.Sorted(maps.Keys(selectable[owner]))...)
+			alias := s.draw("alias", "", name+"_1:", name+"_2:")
+			text += alias + name + condition
+			if of := selectable[owner][name]; of != "" {
+				text += s.of(of, max(depth-1, 0))
+			}
+			text += " "
+		}
+	}
+	return text + "}"
+}
+
+// Each field of the schema has what writes it, and none is written that it does not have.
+func TestPlainKnowsEveryField(t *testing.T) {
+	t.Parallel()
+	schema := generated.NewExecutableSchema(generated.Config{}).Schema()
+	// differing returns the fields that are on one side alone.
+	differing := func(owner string, written ...string) []string {
+		written = slices.Clone(written)
+		for _, field := range schema.Types[owner].Fields {
+			if i := slices.Index(written, field.Name); i >= 0 {
+				written = slices.Delete(written, i, i+1)
+			} else {
+				written = append(written, field.Name)
+			}
+		}
+		return written
+	}
+	customer, edge := slices.Collect(maps.Keys(customerFields)), append(slices.Collect(maps.Keys(edgeFields)), "node")
+	require.Empty(t, differing("Customer", customer...))
+	require.Empty(t, differing("CustomerEdge", edge...))
+	require.Equal(t, []string{"cursor"}, differing("CustomerEdge", "node"), "a field without one is found")
+	require.Equal(t, []string{"x"}, differing("CustomerEdge", append(edge, "x")...))
+
+	// Fields take no arguments and are no objects, of which a plan knows nothing.
+	for _, name := range []string{"Customer", "CustomerEdge"} {
+		for _, field := range schema.Types[name].Fields {
+			require.Empty(t, field.Arguments, field.Name)
+			require.Equal(t, name+field.Name == "CustomerEdgenode", schema.Types[field.Type.Name()].IsCompositeType(), field.Name)
+		}
+	}
+	// Nor is there an interface that fragments could be on besides.
+	require.Equal(t, []string{"Node"}, schema.Types["Customer"].Interfaces)
+	require.Empty(t, schema.Types["CustomerEdge"].Interfaces)
+	for _, definition := range schema.Types {
+		require.NotEqual(t, ast.Union, definition.Kind, definition.Name)
+	}
+}
+
+// A panic while customers are written is the fault of their field, as one in a resolver is, and not of the whole request.
+func TestPlainPanics(t *testing.T) {
+	t.Parallel()
+	server := newServer(store.NewCustomers(bun.NewDB(sql.OpenDB(shelf{}), pgdialect.New())), nil, func(r *http.Request) (context.Context, error) {
+		return store.WithCredential(r.Context(), store.Credential{Merchant: store.Merchant{ID: "merchant_1"}}), nil
+	}, Options{Limits: DefaultLimits, Log: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "request" }})
+	server.Use(plain{})
+	server.AroundFields(func(ctx context.Context, next graphql.Resolver) (any, error) {
+		value, err := next(ctx)
+		switch value := value.(type) {
+		case []*model.CustomerEdge:
+			return []*model.CustomerEdge{{}}, err
+		case []*store.Customer:
+			return []*store.Customer{value[0], nil}, err
+		}
+		return value, err
+	})
+	for _, query := range []string{`{customers{edges{node{id}}}}`, `{customers{nodes{id}}}`} {
+		w := ask(server, bodyOf(t, query, ``))
+		reply := decode(t, w)
+		require.Equal(t, http.StatusOK, w.Code, query)
+		require.Len(t, reply.Errors, 1, query)
+		require.Equal(t, "INTERNAL", reply.Errors[0].Extensions.Code, query)
+		require.Contains(t, w.Body.String(), `"path":["customers",`, query)
+	}
+}
+
+// answer writes what encoding/json would make of a response, without looking at the data.
+func TestAnswer(t *testing.T) {
+	t.Parallel()
+	faults := gqlerror.List{
+		{Message: "a \"fault\" <&> \u2028 \\", Path: ast.Path{ast.PathName("a"), ast.PathIndex(1)}, Locations: []gqlerror.Location{{Line: 1, Column: 2}}, Extensions: map[string]any{"code": "INTERNAL"}},
+		{Message: "another", Err: errors.New("which nobody sees")},
+	}
+	cost := map[string]any{"cost": costReport{1, 2}, "z": nil, "a": "<b>"}
+	data := json.RawMessage(`{"z":1,"a":"é😀<","n":12345678901234567890.10,"o":{"x":[null,true]}}`)
+	for name, c := range map[string]struct {
+		response graphql.Response
+		begins   string
+	}{
+		"data":                    {graphql.Response{Data: data}, `{"data":{"z":1,`},
+		"data and what it cost":   {graphql.Response{Data: data, Extensions: cost}, `{"data":{"z":1,`},
+		"data and faults":         {graphql.Response{Data: data, Errors: faults, Extensions: cost}, `{"errors":[{"message":"a \"fault\" <&>`},
+		"null and faults":         {graphql.Response{Data: json.RawMessage("null"), Errors: faults}, `{"errors":[`},
+		"no data":                 {graphql.Response{Errors: faults, Extensions: cost}, `{"errors":[`},
+		"no data, not even nil":   {graphql.Response{Errors: faults[:1]}, `{"errors":[`},
+		"neither data nor faults": {graphql.Response{Errors: gqlerror.List{}, Extensions: map[string]any{}}, `{"data":null}`},
+	} {
+		w := httptest.NewRecorder()
+		answer(w, http.StatusTeapot, &c.response)
+		wanted, err := json.Marshal(c.response)
+		require.NoError(t, err)
+		require.Equal(t, respelled(t, wanted), respelled(t, w.Body.Bytes()), name)
+		require.True(t, strings.HasPrefix(w.Body.String(), c.begins), w.Body)
+		require.Contains(t, w.Body.String(), string(c.response.Data), name)
+		require.Equal(t, http.StatusTeapot, w.Code)
+		require.Equal(t, fmt.Sprint(w.Body.Len()), w.Header().Get("Content-Length"), name)
+	}
+}
+
+// The length of a reply is said of what is sent: compressed replies are of another, and one to HEAD has no body.
+func TestContentLength(t *testing.T) {
+	t.Parallel()
+	compress, err := gzhttp.NewWrapper(gzhttp.MinSize(1024))
+	require.NoError(t, err)
+	doors := newBothDoors(t)
+	server := httptest.NewServer(compress(doors.plain))
+	t.Cleanup(server.Close)
+	for _, c := range []struct {
+		method, query, encoding string
+		status                  int
+		compressed              bool
+	}{
+		{http.MethodPost, page, "gzip", http.StatusOK, true},
+		{http.MethodPost, page, "identity", http.StatusOK, false},
+		{http.MethodPost, `{merchant{id}}`, "gzip", http.StatusOK, false},
+		{http.MethodHead, ``, "gzip", http.StatusMethodNotAllowed, false},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), c.method, server.URL, strings.NewReader(bodyOf(t, c.query, ``)))
+		require.NoError(t, err)
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Accept-Encoding", c.encoding)
+		response, err := http.DefaultTransport.RoundTrip(r)
+		require.NoError(t, err)
+		sent := response.Body
+		t.Cleanup(func() { _ = sent.Close() })
+		if c.compressed {
+			response.Body, err = gzip.NewReader(response.Body)
+			require.NoError(t, err)
+		}
+		read, err := io.ReadAll(response.Body)
+		require.NoError(t, err, "what is said is what is sent")
+		body := string(read)
+		require.Equal(t, c.status, response.StatusCode)
+		require.Equal(t, c.compressed, response.Header.Get("Content-Encoding") == "gzip")
+		if c.method == http.MethodHead {
+			require.Empty(t, body)
+			continue
+		}
+		require.Equal(t, ask(doors.plain, bodyOf(t, c.query, ``)).Body.String(), body)
+		if !c.compressed {
+			require.EqualValues(t, len(body), response.ContentLength)
+		}
+	}
+}
