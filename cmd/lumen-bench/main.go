@@ -100,7 +100,7 @@ func (b *bench) prepare(ctx context.Context) error {
 	if b.superuserURL = b.DatabaseURL; b.superuserURL == "" {
 		server, err := embedded.Start(ctx, embedded.Config{
 			DataDir: filepath.Join(b.folder, "postgres"), Notice: b.say,
-			Parameters: map[string]string{"shared_buffers": "1GB", "max_wal_size": "8GB", "max_connections": "300"},
+			Parameters: map[string]string{"shared_buffers": "2GB", "max_wal_size": "8GB", "max_connections": "300"},
 		})
 		if err != nil {
 			return err
