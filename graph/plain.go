@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/go-json-experiment/json/jsontext"
@@ -34,12 +35,12 @@ func (plain) Validate(graphql.ExecutableSchema) error { return nil }
 
 // InterceptField implements graphql.FieldInterceptor: what is not plain stays as it is.
 func (plain) InterceptField(ctx context.Context, next graphql.Resolver) (any, error) {
-	value, err := next(ctx)
+	resolved, err := next(ctx)
 	if err != nil {
-		return value, err
+		return resolved, err
 	}
 	selected := func() ast.SelectionSet { return graphql.GetFieldContext(ctx).Field.Selections }
-	switch value := value.(type) {
+	switch value := resolved.(type) {
 	case *store.Customer:
 		if value != nil {
 			return one(planCustomer(ctx, selected()), value), nil
@@ -49,7 +50,7 @@ func (plain) InterceptField(ctx context.Context, next graphql.Resolver) (any, er
 	case []*model.CustomerEdge:
 		return each(planEdge(ctx, selected()), value), nil
 	}
-	return value, nil
+	return resolved, nil
 }
 
 // plan is how one selection on values of a type is written: member by member.
@@ -127,43 +128,42 @@ func planEdge(ctx context.Context, selected ast.SelectionSet) plan[*model.Custom
 }
 
 var edgeFields = map[string]appender[*model.CustomerEdge]{
-	"cursor": func(to []byte, e *model.CustomerEdge) []byte { return appendString(to, e.Cursor) },
+	"cursor": value(func(e *model.CustomerEdge) string { return e.Cursor }, appendString),
 }
 
 var customerFields = map[string]appender[*store.Customer]{
-	"id":     func(to []byte, c *store.Customer) []byte { return appendString(to, c.ID) },
-	"email":  func(to []byte, c *store.Customer) []byte { return appendString(to, c.Email) },
-	"name":   func(to []byte, c *store.Customer) []byte { return appendNullable(to, c.Name, appendString) },
-	"userId": func(to []byte, c *store.Customer) []byte { return appendNullable(to, c.UserID, appendString) },
-	"billingAddressLine1": func(to []byte, c *store.Customer) []byte {
-		return appendNullable(to, c.BillingAddressLine1, appendString)
-	},
-	"billingAddressLine2": func(to []byte, c *store.Customer) []byte {
-		return appendNullable(to, c.BillingAddressLine2, appendString)
-	},
-	"billingCity": func(to []byte, c *store.Customer) []byte { return appendNullable(to, c.BillingCity, appendString) },
-	"billingPostalCode": func(to []byte, c *store.Customer) []byte {
-		return appendNullable(to, c.BillingPostalCode, appendString)
-	},
-	"billingCountry": func(to []byte, c *store.Customer) []byte { return appendNullable(to, c.BillingCountry, appendString) },
-	"taxId":          func(to []byte, c *store.Customer) []byte { return appendNullable(to, c.TaxID, appendString) },
-	"merchantId":     func(to []byte, c *store.Customer) []byte { return appendString(to, c.MerchantID) },
-	"createdAt":      func(to []byte, c *store.Customer) []byte { return scalar.AppendDateTime(to, c.CreatedAt) },
-	"updatedAt":      func(to []byte, c *store.Customer) []byte { return scalar.AppendDateTime(to, c.UpdatedAt) },
-	"deletedAt": func(to []byte, c *store.Customer) []byte {
-		return appendNullable(to, c.DeletedAt, scalar.AppendDateTime)
-	},
-	"emailShared": func(to []byte, c *store.Customer) []byte { return strconv.AppendBool(to, c.EmailShared) },
+	"id":                  value(func(c *store.Customer) string { return c.ID }, appendString),
+	"email":               value(func(c *store.Customer) string { return c.Email }, appendString),
+	"name":                nullable(func(c *store.Customer) *string { return c.Name }, appendString),
+	"userId":              nullable(func(c *store.Customer) *string { return c.UserID }, appendString),
+	"billingAddressLine1": nullable(func(c *store.Customer) *string { return c.BillingAddressLine1 }, appendString),
+	"billingAddressLine2": nullable(func(c *store.Customer) *string { return c.BillingAddressLine2 }, appendString),
+	"billingCity":         nullable(func(c *store.Customer) *string { return c.BillingCity }, appendString),
+	"billingPostalCode":   nullable(func(c *store.Customer) *string { return c.BillingPostalCode }, appendString),
+	"billingCountry":      nullable(func(c *store.Customer) *string { return c.BillingCountry }, appendString),
+	"taxId":               nullable(func(c *store.Customer) *string { return c.TaxID }, appendString),
+	"merchantId":          value(func(c *store.Customer) string { return c.MerchantID }, appendString),
+	"createdAt":           value(func(c *store.Customer) time.Time { return c.CreatedAt }, scalar.AppendDateTime),
+	"updatedAt":           value(func(c *store.Customer) time.Time { return c.UpdatedAt }, scalar.AppendDateTime),
+	"deletedAt":           nullable(func(c *store.Customer) *time.Time { return c.DeletedAt }, scalar.AppendDateTime),
+	"emailShared":         value(func(c *store.Customer) bool { return c.EmailShared }, strconv.AppendBool),
+}
+
+// value appends what there always is, nullable what may be missing.
+func value[T, V any](of func(T) V, write appender[V]) appender[T] {
+	return func(to []byte, t T) []byte { return write(to, of(t)) }
+}
+
+func nullable[T, V any](of func(T) *V, write appender[V]) appender[T] {
+	return func(to []byte, t T) []byte {
+		if v := of(t); v != nil {
+			return write(to, *v)
+		}
+		return append(to, "null"...)
+	}
 }
 
 func appendString(to []byte, text string) []byte {
 	to, _ = jsontext.AppendQuote(to, text) // what Postgres holds is UTF-8
 	return to
-}
-
-func appendNullable[V any](to []byte, value *V, write func([]byte, V) []byte) []byte {
-	if value == nil {
-		return append(to, "null"...)
-	}
-	return write(to, *value)
 }
