@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -42,6 +43,7 @@ type Customer struct {
 type Customers struct {
 	scope      scope
 	statements statements
+	updates    sync.Map // by the set of fields: update
 }
 
 // Get returns the live customer with this id that belongs to the merchant in ctx (I1). Anything else - absent, deleted,
@@ -97,7 +99,7 @@ func (c *Customers) Create(ctx context.Context, in CustomerInput) (*Customer, er
 	if err != nil {
 		return nil, failed("create customer", err)
 	}
-	created, err := c.scope.one(in.lockAddress(ctx), c.statements.create, append([]any{id}, in.values()...)...)
+	created, err := c.scope.one(in.lockAddress(ctx), c.statements.create, append([]any{id}, everything.values(in)...)...)
 	switch {
 	case violates(err, uniqueEmail), err == nil && created == nil:
 		return nil, NewError(EmailTaken)
@@ -124,7 +126,8 @@ func (c *Customers) Update(ctx context.Context, id string, in CustomerInput) (*C
 	if err != nil {
 		return nil, err
 	}
-	updated, err := c.scope.one(in.lockAddress(ctx), c.statements.update, append(append([]any{id}, in.values()...), in.presence()...)...)
+	update := c.updating(in)
+	updated, err := c.scope.one(in.lockAddress(ctx), update.text, append([]any{id}, update.says.values(in)...)...)
 	taken := violates(err, uniqueEmail)
 	if err != nil && !taken {
 		return nil, failed("update customer", err)

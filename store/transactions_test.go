@@ -21,8 +21,9 @@ import (
 
 // cost is what one operation made the server do, as the server says.
 type cost struct {
-	Transactions             int
-	Preludes, Locks, Queries int // statements, by what they are for
+	Transactions      int
+	Preludes, Queries int // statements, by what they are for
+	Locks             int // with the prelude, or a statement of their own
 }
 
 // each is the cost of n statements behind the wall, of which as many as locks wait for a lock.
@@ -64,7 +65,10 @@ func statements(t *testing.T, db *storetest.Database) (c cost) {
 		switch {
 		case strings.HasPrefix(query, "SELECT set_config("):
 			c.Preludes += calls
-		case strings.HasPrefix(query, "SELECT pg_advisory_xact_lock("):
+			if strings.Contains(query, ", pg_advisory_xact_lock(") {
+				c.Locks += calls
+			}
+		case strings.HasPrefix(query, "SELECT pg_advisory_xact_lock("): // behind a pooler
 			c.Locks += calls
 		default:
 			c.Queries += calls

@@ -4,7 +4,7 @@
 // single Sync:
 //
 //	set_config('lumen.merchant_id', <merchant>, is_local => true), set_config('lumen.customer_id', <customer>, ...)
-//	[pg_advisory_xact_lock(...)]      when the context asks for it, see WithLock
+//	[pg_advisory_xact_lock(...)]      when the context asks for it, see WithLock; with the settings, where it can
 //	<the statement>
 //	Sync
 //
@@ -49,6 +49,8 @@ var (
 const (
 	setScope = `SELECT set_config('lumen.merchant_id', $1, true), set_config('lumen.customer_id', $2, true)`
 	takeLock = `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`
+	// Both at once, which spares a write a statement.
+	setScopeAndLock = setScope + `, pg_advisory_xact_lock(hashtextextended($3, 0))`
 
 	// maxPrepared bounds the statements kept per connection, those of the prelude aside. The store has five that are fixed
 	// and a form of each list that somebody asks for; the one used least recently makes room.
@@ -94,7 +96,7 @@ func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 		return opened, nil
 	}
 	opened.prepared, _ = simplelru.NewLRU[string, *pgconn.StatementDescription](maxPrepared, nil) // fails for a size of 0 alone
-	for _, sql := range []string{c.setScope, takeLock} {
+	for _, sql := range []string{setScope, setScopeAndLock} {
 		if opened.prelude[sql], err = opened.describe(ctx, sql); err != nil {
 			_ = pg.Close(ctx)
 			return nil, err
@@ -116,7 +118,7 @@ func (unnamedDriver) Open(string) (driver.Conn, error) {
 type lockKey struct{}
 
 // WithLock makes the statement run under ctx wait for, and hold until it commits, the advisory lock named key. The
-// lock is a statement of its own ahead of it: one taken inside the statement would come after its snapshot.
+// lock is taken ahead of it: one taken inside the statement would come after its snapshot.
 func WithLock(ctx context.Context, key string) context.Context {
 	return context.WithValue(ctx, lockKey{}, key)
 }
@@ -178,8 +180,11 @@ func (c *conn) send(ctx context.Context, query string, args []any) (*pgconn.Pipe
 		return nil, nil, ErrNoMerchant
 	}
 	prelude := []statement{{c.setScope, [][]byte{[]byte(merchant), []byte(customer)}}}
-	if key, ok := ctx.Value(lockKey{}).(string); ok {
+	switch key, ok := ctx.Value(lockKey{}).(string); {
+	case ok && c.unnamed: // the limits that the first statement sets hold from the second on
 		prelude = append(prelude, statement{takeLock, [][]byte{[]byte(key)}})
+	case ok:
+		prelude[0] = statement{setScopeAndLock, append(prelude[0].args, []byte(key))}
 	}
 	description, values, formats, err := c.bind(ctx, query, args)
 	if err != nil {
