@@ -13,10 +13,10 @@ const (
 	keptMemory    = 16 << 20
 )
 
-// tokenMemory is what a token takes once it is parsed and validated, at the most.
+// tokenMemory is what a token that makes a node, such as a field's name, takes once it is parsed and validated, at the most.
 const tokenMemory = 300
 
-// memory is what a document takes, at the most: its tokens are no more than the limit, nor than every second octet.
+// memory is what a document takes, at the most: such tokens are no more than the limit, nor than every second octet.
 func (d *document) memory(maxTokens int) int {
 	return len(d.text) + tokenMemory*min(len(d.text)/2+1, maxTokens)
 }

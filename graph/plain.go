@@ -75,16 +75,16 @@ func (p plan[T]) append(to []byte, value T) []byte {
 	return append(to, '}')
 }
 
-// written is a value as JSON. It is written while its field is resolved: there, a panic is that field's error, where later
+// rendered is a value as JSON. It is made while its field is resolved: there, a panic is that field's error, where later
 // it would be the whole reply's.
-type written []byte
+type rendered []byte
 
 // MarshalGQL implements graphql.Marshaler.
-func (w written) MarshalGQL(to io.Writer) { _, _ = to.Write(w) }
+func (w rendered) MarshalGQL(to io.Writer) { _, _ = to.Write(w) }
 
-func one[T any](p plan[T], value T) written { return p.append(make([]byte, 0, 512), value) }
+func one[T any](p plan[T], value T) rendered { return p.append(make([]byte, 0, 512), value) }
 
-func each[T any](p plan[T], values []T) written {
+func each[T any](p plan[T], values []T) rendered {
 	to := append(make([]byte, 0, 512), '[')
 	for i, value := range values {
 		if i > 0 {

@@ -145,7 +145,7 @@ func appendCustomers(to []byte, customers []store.Customer) []byte {
 // batchTime is how long a client may take to receive one batch of a streamed list.
 const batchTime = 30 * time.Second
 
-// streamCustomers answers with the whole list, a batch in memory at a time. When a batch fails after the first byte
+// streamCustomers answers with the whole list, two batches in memory at a time. When a batch fails after the first byte
 // the connection is aborted: a client must never take half a list for the whole.
 func (h *handler) streamCustomers(w http.ResponseWriter, r *http.Request, filter store.CustomerFilter) error {
 	connection := http.NewResponseController(w)

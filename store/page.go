@@ -92,7 +92,7 @@ func (c *Customers) Count(ctx context.Context, filter CustomerFilter) (int, erro
 	return n, nil
 }
 
-// batchSize is how many customers All holds in memory at a time.
+// batchSize is how many customers All reads at a time; it holds two batches in memory.
 const batchSize = 500
 
 // All yields every customer that the filter leaves, newest first, in batches; while one is used the next is read. No
@@ -211,10 +211,13 @@ func (q PageQuery) resolve(ctx context.Context) (pageRange, error) {
 	return r, Invalid(append(faults, found...)...)
 }
 
+// usualSizes are those of pages that are prepared: the size is a part of the text, and few are used much.
+var usualSizes = []int{10, 20, 25, DefaultPageSize, 100, 200, MaxPageSize, batchSize}
+
 // read returns up to limit+1 customers in reading order and, when probing, whether the list has any behind the near
 // bound.
 func (c *Customers) read(ctx context.Context, r pageRange, probing bool) (customers []Customer, behind bool, err error) {
-	q := c.scope.selecting(ctx, !r.filter.picks())
+	q := c.scope.selecting(ctx, !r.filter.picks() && slices.Contains(usualSizes, r.limit))
 	r.filter.where(q.Column(columnNames...))
 	if r.after != nil {
 		r.sort.after(q, *r.after, false)

@@ -78,9 +78,9 @@ func (w written) values(in CustomerInput) []any {
 			values[i] = in.DangerouslyAllowSameEmailForDifferentCustomers
 		case name == nameKeyColumn:
 			values[i] = nullable(nameKey(in.Name.Ptr()))
-		case name == emailKeyColumn && in.Email.Ptr() != nil:
-			values[i] = mustEmailKey(*in.Email.Ptr())
-		case name != emailKeyColumn:
+		case name == emailKeyColumn:
+			values[i] = mustEmailKey(*in.Email.Ptr()) // who says the email says one
+		default:
 			values[i] = nullable(in.column(name))
 		}
 	}

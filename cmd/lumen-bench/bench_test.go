@@ -28,7 +28,7 @@ func TestRun(t *testing.T) {
 	t.Parallel()
 	out := t.TempDir()
 	run := runCommand{
-		Out: out, Customers: 600, Merchants: 3, Connections: 4, Rounds: 2, Time: 50 * time.Millisecond,
+		Out: out, Customers: 600, Merchants: 3, Clients: 4, Rounds: 2, Time: 50 * time.Millisecond,
 		Sizes: []int{200, 600}, Crowds: []int{2, 4}, Parts: []string{"reads", "writes", "list", "scaling"},
 	}
 	require.NoError(t, run.Run(t.Context()))

@@ -61,10 +61,10 @@ func (b *bench) load(ctx context.Context, name string, merchants, customers int)
 		return nil, err
 	}
 	defer func() { _ = admin.Close(context.WithoutCancel(ctx)) }()
+	b.databases = append(b.databases, name)
 	if _, err := admin.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()); err != nil {
 		return nil, err
 	}
-	b.databases = append(b.databases, name)
 	d := &database{}
 	at, err := url.Parse(b.superuserURL)
 	if err != nil {
@@ -83,10 +83,10 @@ func (b *bench) load(ctx context.Context, name string, merchants, customers int)
 	if b.password == "" {
 		b.password = cryptorand.Text()
 	}
-	if err := owner.CreateLogin(ctx, serveRole, b.password); err != nil {
+	if err := owner.CreateLogin(ctx, b.serveRole(), b.password); err != nil {
 		return nil, err
 	}
-	at.User = url.UserPassword(serveRole, b.password)
+	at.User = url.UserPassword(b.serveRole(), b.password)
 	d.serveURL = at.String()
 
 	filling, err := pgx.Connect(ctx, d.superuserURL)
@@ -121,7 +121,7 @@ func (b *bench) load(ctx context.Context, name string, merchants, customers int)
 }
 
 // serveRole is what Lumen logs in as.
-const serveRole = "lumen_bench_serve"
+func (b *bench) serveRole() string { return b.prefix + "serve" }
 
 func addMerchant(ctx context.Context, owner *store.Owner) (merchant, error) {
 	made, err := owner.Merchants.Create(ctx, "Acme")

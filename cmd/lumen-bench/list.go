@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
+	"sync"
 	"time"
 )
 
@@ -48,32 +50,36 @@ func (b *bench) receiveLists(ctx context.Context, d *database) (all lists, err e
 	m := d.merchants[0]
 	for round := range b.Rounds {
 		b.say("list of %d: round %d of %d", m.customers, round+1, b.Rounds)
-		fromLumen, err := lumen.receive(ctx, "/api/customers", m)
-		if err != nil {
-			return all, err
+		turns := []func() error{
+			func() error { return lumen.receive(ctx, "/api/customers", m, &all.Lumen) },
+			func() error { return bare.receive(ctx, "/"+m.id+"/customers", m, &all.Bare) },
 		}
-		fromBare, err := bare.receive(ctx, "/"+m.id+"/customers", m)
-		if err != nil {
-			return all, err
+		if round%2 == 1 {
+			slices.Reverse(turns)
 		}
-		all.Lumen, all.Bare = append(all.Lumen, fromLumen), append(all.Bare, fromBare)
+		for _, receive := range turns {
+			if err := receive(); err != nil {
+				return all, err
+			}
+		}
 	}
 	return all, nil
 }
 
-// receive reads a list to its end, and counts what is in it.
-func (s *server) receive(ctx context.Context, path string, m merchant) (listed, error) {
+// receive reads a list to its end, counts what is in it, and notes what it took.
+func (s *server) receive(ctx context.Context, path string, m merchant, to *[]listed) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+path, nil)
 	if err != nil {
-		return listed{}, err
+		return err
 	}
 	request.Header.Set("Authorization", "Bearer "+m.key)
 	request.Header.Set("Accept-Encoding", "identity")
-	before, peak := s.memory(), s.watch()
+	before, peak := s.memory(), sync.OnceValue(s.watch())
+	defer peak()
 	begun := time.Now()
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return listed{}, err
+		return err
 	}
 	defer func() { _ = response.Body.Close() }()
 	var got listed
@@ -91,7 +97,7 @@ func (s *server) receive(ctx context.Context, path string, m merchant) (listed, 
 			break
 		}
 		if err != nil {
-			return listed{}, err
+			return err
 		}
 	}
 	got.Time, got.Customers = time.Since(begun), counter.n
@@ -99,9 +105,10 @@ func (s *server) receive(ctx context.Context, path string, m merchant) (listed, 
 		got.Growth = top - before
 	}
 	if response.StatusCode != http.StatusOK || got.Customers < m.customers { // more, where some were created meanwhile
-		return got, fmt.Errorf("%s: status %d, %d customers of %d", path, response.StatusCode, got.Customers, m.customers)
+		return fmt.Errorf("%s: status %d, %d customers of %d", path, response.StatusCode, got.Customers, m.customers)
 	}
-	return got, nil
+	*to = append(*to, got)
+	return nil
 }
 
 // counter counts a text in what is read piece by piece.

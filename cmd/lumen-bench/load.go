@@ -84,8 +84,11 @@ func (s *server) press(ctx context.Context, next prepare, clients, requests int,
 	before, start := s.usage(), time.Now()
 	took, err := run(requests, during)
 	elapsed, after := time.Since(start), s.usage()
-	if err != nil || len(took) == 0 {
-		return sample{}, errors.Join(err, ctx.Err())
+	if err == nil && len(took) == 0 {
+		err = errors.New("no reply came in time")
+	}
+	if err != nil {
+		return sample{}, err
 	}
 	slices.Sort(took)
 	at := func(share float64) time.Duration { return took[min(int(share*float64(len(took))), len(took)-1)] }

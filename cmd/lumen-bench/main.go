@@ -12,6 +12,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -19,6 +21,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/shirou/gopsutil/v4/process"
 
+	"lumen/store"
 	"lumen/store/embedded"
 )
 
@@ -33,7 +36,7 @@ type runCommand struct {
 	Out         string        `type:"path" default:"." placeholder:"DIR" help:"Where report.md, report.json and scaling.svg are written. Default: ${default}."`
 	Customers   int           `default:"200000" help:"How many customers there are, and how many one long list has. Default: ${default}."`
 	Merchants   int           `default:"100" help:"Over how many merchants the customers are spread. Default: ${default}."`
-	Connections int           `default:"16" help:"How many clients send, and how many connections to Postgres each server has. Default: ${default}."`
+	Clients     int           `default:"16" help:"How many clients send. Default: ${default}."`
 	Rounds      int           `default:"7" help:"How often everything is measured, in turns. Default: ${default}."`
 	Time        time.Duration `default:"2s" help:"How long each server is under load in a round. Default: ${default}."`
 	Sizes       []int         `default:"1000,100000,1000000" help:"The sizes of one merchant, in customers, over which cost should be flat. Default: ${default}."`
@@ -73,6 +76,9 @@ func (c runCommand) Run(ctx context.Context) (err error) {
 	if (c.Peer == "") != (c.PeerQuery == "") {
 		return errors.New("--peer and --peer-query go together")
 	}
+	if c.Rounds < 1 || c.Clients < 1 || c.Merchants < 1 || c.Customers < c.Merchants || c.Time <= 0 {
+		return errors.New("there is nothing to measure: clients, merchants, rounds and time are positive, and customers as many as merchants")
+	}
 	b := &bench{runCommand: c, notes: os.Stderr, prefix: fmt.Sprintf("lumen_bench_%d_", os.Getpid())}
 	if b.folder, err = os.MkdirTemp("", "lumen-bench-"); err != nil {
 		return err
@@ -100,7 +106,7 @@ func (b *bench) prepare(ctx context.Context) error {
 	if b.superuserURL = b.DatabaseURL; b.superuserURL == "" {
 		server, err := embedded.Start(ctx, embedded.Config{
 			DataDir: filepath.Join(b.folder, "postgres"), Notice: b.say,
-			Parameters: map[string]string{"shared_buffers": "2GB", "max_wal_size": "8GB", "max_connections": "300"},
+			Parameters: map[string]string{"shared_buffers": b.sharedBuffers(), "max_wal_size": "8GB", "max_connections": "300"},
 		})
 		if err != nil {
 			return err
@@ -129,15 +135,27 @@ func (b *bench) cleanUp(ctx context.Context) error {
 	var failed error
 	if b.own != nil {
 		failed = b.own.Stop()
-	} else if admin, err := pgx.Connect(ctx, b.superuserURL); err == nil {
+	} else if len(b.databases) > 0 {
+		admin, err := pgx.Connect(ctx, b.superuserURL)
+		if err != nil {
+			return errors.Join(fmt.Errorf("these databases are left: %s: %w", strings.Join(b.databases, ", "), err), os.RemoveAll(b.folder))
+		}
 		for _, name := range b.databases {
 			_, err := admin.Exec(ctx, "DROP DATABASE IF EXISTS "+pgx.Identifier{name}.Sanitize()+" WITH (FORCE)")
 			failed = errors.Join(failed, err)
 		}
-		_, err := admin.Exec(ctx, "DROP ROLE IF EXISTS "+serveRole)
+		_, err = admin.Exec(ctx, "DROP ROLE IF EXISTS "+pgx.Identifier{b.serveRole()}.Sanitize())
 		failed = errors.Join(failed, err, admin.Close(ctx))
 	}
 	return errors.Join(failed, os.RemoveAll(b.folder))
+}
+
+// sharedBuffers holds the largest database that is made.
+func (b *bench) sharedBuffers() string {
+	if slices.Max(append(slices.Clone(b.Sizes), b.Customers)) < 100_000 {
+		return "128MB"
+	}
+	return "2GB"
 }
 
 // machine is what it was measured on.
@@ -148,6 +166,6 @@ func machine() string {
 func (b *bench) conditions() conditions {
 	return conditions{
 		Date: time.Now().UTC().Format(time.DateOnly), Machine: machine(), Postgres: b.version, Customers: b.Customers, Merchants: b.Merchants,
-		Connections: b.Connections, Rounds: b.Rounds, Time: b.Time.String(), Peer: b.PeerCommand,
+		Clients: b.Clients, Connections: store.DefaultMaxConnections, Rounds: b.Rounds, Time: b.Time.String(), Peer: b.PeerCommand,
 	}
 }

@@ -20,7 +20,7 @@ type series struct {
 
 	server  *server
 	next    prepare
-	clients int // 0: as many as there are connections
+	clients int // 0: as many as there are
 	want    int // how many customers a reply holds; 0: one
 }
 
@@ -54,7 +54,7 @@ func (b *bench) interleave(ctx context.Context, what string, all []*series) erro
 		for _, s := range order {
 			clients := s.clients
 			if clients == 0 {
-				clients = b.Connections
+				clients = b.Clients
 			}
 			taken, err := s.server.press(ctx, s.next, clients, 0, b.Time)
 			if err != nil {
@@ -198,7 +198,7 @@ func (b *bench) measureStart(ctx context.Context, d *database) (took durations, 
 		if err != nil {
 			return nil, err
 		}
-		_, err = lumen.press(ctx, requests{lumen, d}.get, 1, 1, 0)
+		err = (&series{Name: "start", server: lumen, next: requests{lumen, d}.get}).prove(ctx)
 		took = append(took, time.Since(begun))
 		lumen.stop()
 		if err != nil {

@@ -33,7 +33,8 @@ type conditions struct {
 	Postgres    string `json:"postgres"`
 	Customers   int    `json:"customers"`
 	Merchants   int    `json:"merchants"`
-	Connections int    `json:"connections"`
+	Clients     int    `json:"clients"`
+	Connections int    `json:"connections"` // of each server to Postgres
 	Rounds      int    `json:"rounds"`
 	Time        string `json:"time"`
 	Peer        string `json:"peer,omitempty"`
@@ -128,8 +129,8 @@ func (r *report) markdown() string {
 	var md strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&md, format+"\n", args...) }
 	c := r.Conditions
-	line("Measured on %s: %s, %s. %d customers over %d merchants, %d connections, %d rounds of %s for each server, in turns.",
-		c.Date, c.Machine, c.Postgres, c.Customers, c.Merchants, c.Connections, c.Rounds, c.Time)
+	line("Measured on %s: %s, %s. %d customers over %d merchants, %d clients, %d connections of each server, %d rounds of %s for each, in turns.",
+		c.Date, c.Machine, c.Postgres, c.Customers, c.Merchants, c.Clients, c.Connections, c.Rounds, c.Time)
 	if c.Peer != "" {
 		line("The peer: %s.", c.Peer)
 	}
@@ -229,7 +230,7 @@ func (s *series) median(of func(sample) float64) float64 {
 }
 
 func known(figure float64) string {
-	if figure == 0 {
+	if figure <= 0 {
 		return "-"
 	}
 	return fmt.Sprintf("%.0f", figure)

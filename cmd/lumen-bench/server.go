@@ -17,6 +17,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/shirou/gopsutil/v4/process"
+
+	"lumen/store"
 )
 
 // server is what is put under load: a process of this machine's, or, without one, an address.
@@ -29,8 +31,7 @@ type server struct {
 
 // bareCommand serves the bare handler in a process of its own, as Lumen is.
 type bareCommand struct {
-	DatabaseURL string `required:""`
-	Connections int32  `required:""`
+	DatabaseURL string `required:"" env:"DATABASE_URL"` // not a flag: others can read those
 }
 
 func (c bareCommand) Run(ctx context.Context) error {
@@ -38,7 +39,7 @@ func (c bareCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	config.MaxConns = c.Connections
+	config.MaxConns = store.DefaultMaxConnections
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return err
@@ -65,7 +66,9 @@ func (b *bench) startBare(ctx context.Context, databaseURL string) (*server, err
 	if err != nil {
 		return nil, err
 	}
-	return b.start(ctx, exec.CommandContext(ctx, self, "bare", "--database-url", databaseURL, "--connections", fmt.Sprint(b.Connections)))
+	command := exec.CommandContext(ctx, self, "bare")
+	command.Env = append(os.Environ(), "DATABASE_URL="+databaseURL)
+	return b.start(ctx, command)
 }
 
 // startLumen runs `lumen serve` on a database, as it is by default but for what the environment adds.
@@ -178,6 +181,10 @@ func (s *server) watch() (peak func() uint64) {
 
 // startPeer runs the command that starts the peer, if there is one, and waits until it answers.
 func (b *bench) startPeer(ctx context.Context, d *database) (*server, error) {
+	if response, err := http.Get(b.Peer); err == nil && b.PeerCommand != "" {
+		_ = response.Body.Close()
+		return nil, errors.New("something answers at the peer's address before it is started")
+	}
 	peer := &server{url: b.Peer, postgres: b.postmaster, stop: func() {}}
 	if b.PeerCommand != "" {
 		command := exec.CommandContext(ctx, "sh", "-c", "exec "+b.PeerCommand)

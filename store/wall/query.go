@@ -24,7 +24,7 @@ var _ Querier = (*conn)(nil)
 // when Query returns nil, which is after the commit.
 //
 // It is what the driver's QueryContext is, without what that costs: database/sql watches the context of every result with
-// a goroutine, and puts every value into an interface.
+// a goroutine, and puts every value into an interface. Who takes the pool as any other *sql.DB meets the same wall.
 func Query(ctx context.Context, pool *sql.DB, statement string, args []any, each func(*Row)) error {
 	held, err := pool.Conn(ctx)
 	if err != nil {
@@ -176,7 +176,8 @@ func (r *Row) NullableTime() *time.Time {
 	if !ok {
 		return nil
 	}
-	return &at
+	some := at // at itself would be made for null as well
+	return &some
 }
 
 // time returns the next time, false when there is none.

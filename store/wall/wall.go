@@ -52,8 +52,9 @@ const (
 	// Both at once, which spares a write a statement.
 	setScopeAndLock = setScope + `, pg_advisory_xact_lock(hashtextextended($3, 0))`
 
-	// maxPrepared bounds the statements kept per connection, those of the prelude aside. The store has five that are fixed
-	// and a form of each list that somebody asks for; the one used least recently makes room.
+	// maxPrepared bounds the statements kept per connection, those of the prelude aside. The store has four that are fixed,
+	// one for each set of fields that somebody updates, and one for each list without a filter. The one used least recently
+	// makes room.
 	maxPrepared = 64
 
 	// idleBeforePing is how long a pooled connection may lie before it is tried with a round trip of its own.
