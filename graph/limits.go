@@ -31,7 +31,7 @@ type Limits struct {
 	Cost int
 }
 
-// DefaultLimits are wide enough for two full pages of all that there is, for thirty lookups in one operation and for the
+// DefaultLimits are wide enough for two full pages of all fields, for thirty lookups in one operation and for the
 // introspection query.
 var DefaultLimits = Limits{
 	Body: 64 << 10, Tokens: 2000, Depth: 20, ValueDepth: 10, Fields: 1000, Aliases: 30, Directives: 50,

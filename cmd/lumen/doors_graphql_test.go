@@ -380,7 +380,7 @@ func TestArguments(t *testing.T) {
 		require.Equal(t, 50, strings.Count(r.body, `"id"`))
 		require.Contains(t, r.body, `"totalCount":65`)
 		r = d.graphql(t, other.WriteKey, `query($ids:[ID!]!){nodes(ids:$ids){id}}`, map[string]any{"ids": make251()})
-		require.Equal(t, answer{200, `{"errors":[{"message":"Invalid request data","path":["nodes"],"extensions":{"code":"INVALID_INPUT","details":[` + fault("ids", "TOO_LONG") + `]}}],"extensions":{"cost":{"requested":517,"limit":25000}}}`}, r.brief())
+		require.Equal(t, answer{200, `{"errors":[{"message":"Invalid request data","path":["nodes"],"extensions":{"code":"INVALID_INPUT","details":[` + fault("ids", "TOO_LONG") + `]}}],"extensions":{"cost":{"requested":1102,"limit":25000}}}`}, r.brief())
 	})
 }
 
