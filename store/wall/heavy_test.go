@@ -9,5 +9,5 @@ import (
 )
 
 func TestMerchantsTakeAHundredThousandTurns(t *testing.T) {
-	require.Zero(t, takeTurns(t, open, 1, 100_000, 4).stray.Load())
+	require.Zero(t, takeTurns(t, open, 1, 100_000, 10).stray.Load())
 }
