@@ -104,7 +104,7 @@ func TestServeHasTheDoorsAsTheyAreConfigured(t *testing.T) {
 	manifest := filepath.Join(t.TempDir(), "documents.json")
 	require.NoError(t, os.WriteFile(manifest, []byte(`{"who":"{merchant{name}}","many":"query($ids:[ID!]!){nodes(ids:$ids){id}}"}`), 0o600))
 	d := openDoors(t, "--trusted-documents", manifest, "--trusted-documents-mode", "only", "--cors-origins", "https://app.example.com",
-		"--graphql-max-cost", "40", "--graphql-max-body", "300", "--graphql-field-costs", "Merchant.name=7")
+		"--graphql-max-cost", "640", "--graphql-max-body", "300", "--graphql-field-costs", "Merchant.name=7")
 	m := d.Merchant(t, "Configured")
 	r := d.send(t, m.ReadKey, "POST", "/graphql", `{"documentId":"who"}`, header("Origin", "https://app.example.com"))
 	require.Equal(t, answer{200, `{"data":{"merchant":{"name":"Configured"}}}`}, r.brief())
