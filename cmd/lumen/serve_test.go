@@ -189,3 +189,12 @@ func TestURLsOfAnUnspecifiedAddressAreOnesThatWork(t *testing.T) {
 		require.NoError(t, listener.Close())
 	}
 }
+
+func TestServeTakesNothingForUnset(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "lumen: LUMEN_DATABASE_URL is not set; set it to a URL like postgres://lumen_serve:password@host:5432/lumen\n",
+		refuses(t, "LUMEN_GRAPHQL_MAX_DEPTH=", "LUMEN_DATABASE_CONNECTIONS=", "LUMEN_SHUTDOWN_DELAY=", "LUMEN_ADDR=", "LUMEN_LOG_FORMAT=", "LUMEN_PLAYGROUND="))
+	require.Contains(t, refuses(t, "LUMEN_MERCHANT_CONCURRENCY=0"), "--merchant-concurrency")
+	require.Contains(t, refuses(t, "LUMEN_DATABASE_CONNECTIONS=-1"), "--database-connections")
+	require.Contains(t, refuses(t, "LUMEN_SHUTDOWN_DELAY=-1s"), "LUMEN_SHUTDOWN_DELAY is less than nothing")
+}
