@@ -198,8 +198,7 @@ type level struct {
 
 func (d *draw) level(now time.Time, wait time.Duration) level {
 	perSecond, size := float64(d.from.rate), float64(d.from.size)
-	// The limiter admits what is due within the nanosecond.
-	tokens := min(d.bucket.TokensAt(now)+perSecond/1e9, size)
+	tokens := d.bucket.TokensAt(now)
 	full := time.Duration((size - tokens) / perSecond * float64(time.Second))
 	return level{limit: d.from.size, remaining: int(tokens), reset: int((full + time.Second - 1) / time.Second), wait: wait}
 }
