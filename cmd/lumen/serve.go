@@ -28,6 +28,7 @@ type serveCommand struct {
 	ShutdownDelay       time.Duration `name:"shutdown-delay" env:"LUMEN_SHUTDOWN_DELAY" default:"5s" placeholder:"DURATION" help:"How long requests are still taken after a signal to stop, while /readyz says not to send any (${env}). Default: ${default}."`
 	LogFormat           string        `env:"LUMEN_LOG_FORMAT" default:"json" placeholder:"json|text" help:"How the log on standard error is written, json or text (${env}). Default: ${default}."`
 	doorFlags
+	rateFlags
 	tokenSecretFlag
 	jsonFlag
 }
@@ -105,6 +106,9 @@ func (c serveCommand) configure(logs io.Writer) (*store.Store, server.Options, e
 	var options server.Options
 	options.Playground, options.GraphQL.Introspection = c.Playground, c.Introspection
 	faults := c.apply(&options)
+	rates, wrong := c.rates()
+	faults = append(faults, wrong...)
+	options.Limiter = server.NewLimiter(rates)
 	var s *store.Store
 	secret, err := c.tokenSecret()
 	if err != nil {
