@@ -86,9 +86,11 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 		return
 	}
 	status := http.StatusOK
-	if isNull(response.Data) && allUnavailable(response.Errors) {
+	if isNull(response.Data) {
+		status = untimely(response.Errors)
+	}
+	if status != http.StatusOK {
 		w.Header().Set("Retry-After", "1")
-		status = http.StatusServiceUnavailable
 	}
 	response.Errors = t.limits.first(response.Errors)
 	answer(w, status, response)
@@ -207,11 +209,19 @@ func accepts(header http.Header) string {
 
 func isNull(data []byte) bool { return len(data) == 0 || string(data) == "null" }
 
-func allUnavailable(list gqlerror.List) bool {
+// untimely returns the status of a reply without data that another time may have some: 503, or 429 when all of it is the
+// merchant's own doing.
+func untimely(list gqlerror.List) int {
+	status := http.StatusOK
 	for _, err := range list {
-		if err.Extensions["code"] != store.Unavailable {
-			return false
+		switch err.Extensions["code"] {
+		case store.Unavailable:
+			status = http.StatusServiceUnavailable
+		case store.RateLimited:
+			status = max(status, http.StatusTooManyRequests)
+		default:
+			return http.StatusOK
 		}
 	}
-	return len(list) > 0
+	return status
 }
