@@ -28,6 +28,8 @@ type Options struct {
 	Trusted *Trusted
 	// RequestID returns the id of the request that a context belongs to. It is shown with internal errors and outages.
 	RequestID func(context.Context) string
+	// Note is told what came of each request; nil tells nobody.
+	Note func(context.Context, Outcome)
 	// Log gets the causes that no reply shows.
 	Log *slog.Logger
 }
@@ -46,7 +48,7 @@ func newServer(customers *store.Customers, tokens *store.Tokens, authenticate Au
 	errors := presenter{requestID: options.RequestID, log: options.Log}
 
 	server := handler.New(schema)
-	server.AddTransport(transport{authenticate, options.Limits, newDocuments(options.Limits, options.Trusted)})
+	server.AddTransport(transport{authenticate, options.Limits, newDocuments(options.Limits, options.Trusted), options.Note})
 	server.SetQueryCache(handover{})
 	server.SetErrorPresenter(errors.present)
 	server.SetRecoverFunc(errors.recovered)
@@ -58,5 +60,6 @@ func newServer(customers *store.Customers, tokens *store.Tokens, authenticate Au
 	}
 	server.Use(costLimit{newCosts(schema.Schema(), options.FieldCosts), options.Limits})
 	server.AroundOperations(resolver.withLookup)
+	server.AroundRootFields(traceField)
 	return server
 }

@@ -14,7 +14,7 @@ import (
 func TestAClientThatLeavesIsNoFault(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	h := &handler{log: slog.New(slog.NewTextHandler(&log, nil))}
+	h := &handler{Options: Options{Log: slog.New(slog.NewTextHandler(&log, nil))}}
 	ctx, leave := context.WithCancel(t.Context())
 	r := httptest.NewRequestWithContext(ctx, "GET", "/api/customers", nil)
 

@@ -169,6 +169,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, secret Secret) (Creden
 	// What was kept was presented byte for byte, so it has the form that the rest insists on.
 	presented := secret.digest()
 	if credential, ok := a.cache.get(presented); ok {
+		a.cache.hits.Add(1)
 		return credential, nil
 	}
 	if !strings.HasPrefix(string(secret), secretPrefix) {
@@ -201,15 +202,20 @@ func (a *Authenticator) lookUpKey(ctx context.Context, presented digest) (Creden
 	key := found[0]
 	if !key.UsedLately {
 		// A note for the operator: a caller must not fail because it could not be taken, nor wait until it is on disk.
+		const statement = `SELECT public.lumen_key_used($1, $2), set_config('synchronous_commit', 'off', true)`
+		ctx, span := startStatement(ctx, statement, onFunction(statement))
 		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
-		_, _ = a.db.DB.ExecContext(ctx, `SELECT public.lumen_key_used($1, $2), set_config('synchronous_commit', 'off', true)`, key.MerchantID, key.KeyID)
+		_, err := a.db.DB.ExecContext(ctx, statement, key.MerchantID, key.KeyID)
+		endStatement(span, err)
 	}
 	return Credential{KeyID: key.KeyID, Access: key.Access, Merchant: Merchant{ID: key.MerchantID, Name: key.MerchantName}}, nil
 }
 
 // lookUp runs a statement of the plain role's and scans what it yields.
-func lookUp(ctx context.Context, db *bun.DB, into any, statement string, args ...any) error {
+func lookUp(ctx context.Context, db *bun.DB, into any, statement string, args ...any) (err error) {
+	ctx, span := startStatement(ctx, statement, onFunction(statement))
+	defer func() { endStatement(span, err) }()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	rows, err := db.DB.QueryContext(ctx, statement, args...)

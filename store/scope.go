@@ -46,10 +46,12 @@ func (s scope) one(ctx context.Context, statement string, args ...any) (*Custome
 }
 
 // execute runs a statement of the merchant's and hands over its rows, which count when it returns nil.
-func (s scope) execute(ctx context.Context, statement string, args []any, each func(*wall.Row)) error {
+func (s scope) execute(ctx context.Context, statement string, args []any, each func(*wall.Row)) (err error) {
 	if merchant, _ := scopeFrom(ctx); merchant == "" {
 		return NewError(Unauthenticated)
 	}
+	ctx, span := startStatement(ctx, statement, onCustomers)
+	defer func() { endStatement(span, err) }()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return wall.Query(ctx, s.db.DB, statement, args, each)

@@ -21,6 +21,7 @@ type serveCommand struct {
 	DatabaseURL    string `name:"database-url" env:"LUMEN_DATABASE_URL" placeholder:"URL" help:"The database, as a role that is a member of lumen_app and of nothing more (${env}). Required."`
 	DatabasePooler string `name:"database-pooler" env:"LUMEN_DATABASE_POOLER" default:"none" placeholder:"none|transaction" help:"What stands in front of the database: none, or a pooler such as PgBouncer in transaction mode (${env}). Default: ${default}."`
 	Addr           string `env:"LUMEN_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen (${env}). Default: ${default}. Port 0 picks a free one."`
+	PrivateAddr    string `name:"private-addr" env:"LUMEN_PRIVATE_ADDR" placeholder:"HOST:PORT" help:"Where to listen for the operator: Prometheus metrics at /metrics, Go's profiles at /debug/pprof/ (${env}). Default: nowhere."`
 	Playground     bool   `env:"LUMEN_PLAYGROUND" help:"Serve the GraphQL playground at /playground; it asks for a key (${env})."`
 	Introspection  bool   `env:"LUMEN_INTROSPECTION" help:"Let GraphQL clients read the schema (${env})."`
 	LogFormat      string `env:"LUMEN_LOG_FORMAT" default:"json" placeholder:"json|text" help:"How the log on standard error is written, json or text (${env}). Default: ${default}."`
@@ -45,6 +46,7 @@ func (c serveCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	defer func() { _ = s.Close() }()
+	defer options.Tracing.Stop(ctx)
 	log := options.Log
 
 	checking, cancel := context.WithTimeout(ctx, startTime)
@@ -67,6 +69,15 @@ func (c serveCommand) Run(ctx context.Context, t terminal) error {
 		return fmt.Errorf("LUMEN_ADDR: %w", err)
 	}
 	urls := urlsOf(listener, c.Playground)
+	if c.PrivateAddr != "" {
+		private, err := net.Listen("tcp", c.PrivateAddr)
+		if err != nil {
+			return errors.Join(fmt.Errorf("LUMEN_PRIVATE_ADDR: %w", err), listener.Close())
+		}
+		options.Metrics = server.NewMetrics(s.Stats)
+		urls.PrivateURL = urlOf(private)
+		defer server.ServePrivate(private, server.NewPrivate(options.Metrics, log), log)()
+	}
 	if c.JSON {
 		if err := t.printJSON(urls); err != nil {
 			return err
@@ -81,6 +92,12 @@ func (c serveCommand) Run(ctx context.Context, t terminal) error {
 	}
 	if unable != nil {
 		log.InfoContext(ctx, c.whyNoTokens())
+	}
+	if urls.PrivateURL != "" {
+		log.InfoContext(ctx, "serving metrics and profiles", "url", urls.PrivateURL)
+	}
+	if options.Tracing != nil {
+		log.InfoContext(ctx, "traces are sent to the collector")
 	}
 	err = server.Serve(ctx, listener, server.NewHandler(s, options), log)
 	log.InfoContext(ctx, "stopped")
@@ -123,7 +140,10 @@ func (c serveCommand) configure(logs io.Writer) (*store.Store, server.Options, e
 	if _, err := net.ResolveTCPAddr("tcp", c.Addr); err != nil || c.Addr == "" {
 		faults = append(faults, "LUMEN_ADDR is not an address; it looks like 127.0.0.1:8080")
 	}
-	var handler slog.Handler
+	if _, err := net.ResolveTCPAddr("tcp", c.PrivateAddr); err != nil && c.PrivateAddr != "" {
+		faults = append(faults, "LUMEN_PRIVATE_ADDR is not an address; it looks like 127.0.0.1:9090")
+	}
+	var handler slog.Handler = slog.DiscardHandler
 	switch c.LogFormat {
 	case "json":
 		handler = slog.NewJSONHandler(logs, nil)
@@ -132,30 +152,39 @@ func (c serveCommand) configure(logs io.Writer) (*store.Store, server.Options, e
 	default:
 		faults = append(faults, "LUMEN_LOG_FORMAT is neither json nor text")
 	}
+	options.Log = slog.New(server.WithRequestID(handler))
+	if options.Tracing, err = server.NewTracing(context.Background(), options.Log); err != nil {
+		faults = append(faults, err.Error())
+	}
 	if len(faults) > 0 {
 		if s != nil {
 			_ = s.Close()
 		}
+		options.Tracing.Stop(context.Background())
 		return nil, options, errors.New(strings.Join(faults, "; "))
 	}
-	options.Log = slog.New(server.WithRequestID(handler))
 	return s, options, nil
 }
 
-// serverURLs are where a server's doors are, and its playground where it is on.
+// serverURLs are where a server's doors are, and its playground and its private listener where they are on.
 type serverURLs struct {
 	URL           string `json:"url"`
 	RestURL       string `json:"restUrl"`
 	GraphQLURL    string `json:"graphqlUrl"`
 	PlaygroundURL string `json:"playgroundUrl,omitempty"`
+	PrivateURL    string `json:"privateUrl,omitempty"` // for the operator
 }
 
-func urlsOf(listener net.Listener, withPlayground bool) serverURLs {
+func urlOf(listener net.Listener) string {
 	address := *listener.Addr().(*net.TCPAddr)
 	if address.IP.IsUnspecified() {
 		address.IP = net.IPv4(127, 0, 0, 1) // where it can be reached from here
 	}
-	url := "http://" + address.String()
+	return "http://" + address.String()
+}
+
+func urlsOf(listener net.Listener, withPlayground bool) serverURLs {
+	url := urlOf(listener)
 	urls := serverURLs{URL: url, RestURL: url + "/api/customers", GraphQLURL: url + "/graphql"}
 	if withPlayground {
 		urls.PlaygroundURL = url + playground.Path
