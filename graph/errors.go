@@ -94,9 +94,17 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 		if ctx.Err() != nil { // the client left: that is why, and nobody's fault
 			return shown
 		}
-		p.log.ErrorContext(ctx, "operation failed", "code", known.Code, "path", shown.Path.String(), "error", known)
+		p.log.ErrorContext(ctx, "operation failed", "code", known.Code, "field", schemaField(ctx), "error", known)
 	}
 	return shown
+}
+
+// schemaField is the field that ctx is in as the schema calls it, where a path has the client's aliases.
+func schemaField(ctx context.Context) string {
+	if field := graphql.GetFieldContext(ctx); field != nil && field.Field.Field != nil {
+		return field.Object + "." + field.Field.Name
+	}
+	return ""
 }
 
 func details(faults []store.Fault, path ast.Path) []map[string]any {

@@ -14,11 +14,11 @@ import (
 // profiles below /debug/pprof/.
 func NewPrivate(metrics *Metrics, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", metrics.handler(log))
+	mux.Handle("/metrics", metrics.handler(log))
 	// The package's own set-up is on http.DefaultServeMux, which nothing serves. Its cmdline is left out: flags may be secrets.
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	return mux
 }

@@ -76,7 +76,7 @@ func setting(name string) string {
 	return cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_"+name), os.Getenv("OTEL_EXPORTER_OTLP_"+name))
 }
 
-func newTracing(exporter *otlptrace.Exporter, from *resource.Resource, log *slog.Logger) *Tracing {
+func newTracing(exporter sdktrace.SpanExporter, from *resource.Resource, log *slog.Logger) *Tracing {
 	return &Tracing{sdktrace.NewTracerProvider(sdktrace.WithBatcher(&careful{SpanExporter: exporter, log: log}), sdktrace.WithResource(from))}
 }
 
