@@ -148,8 +148,8 @@ func traceField(ctx context.Context, next graphql.RootResolver) graphql.Marshale
 	if !trace.SpanFromContext(ctx).IsRecording() {
 		return next(ctx)
 	}
-	field := graphql.GetRootFieldContext(ctx)
-	ctx, span := startSpan(ctx, field.Object+"."+field.Field.Name)
+	field := graphql.GetRootFieldContext(ctx).Field
+	ctx, span := startSpan(ctx, field.ObjectDefinition.Name+"."+field.Name)
 	defer span.End()
 	return next(ctx)
 }
