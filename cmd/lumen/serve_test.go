@@ -80,6 +80,9 @@ func TestServeReportsAllFaultsOfItsConfigurationAtOnce(t *testing.T) {
 
 	require.Equal(t, "lumen: LUMEN_DATABASE_POOLER is neither none nor transaction; LUMEN_DATABASE_URL is not set; "+
 		"set it to a URL like postgres://lumen_serve:password@host:5432/lumen\n", refuses(t, "LUMEN_DATABASE_POOLER=session"))
+	require.Equal(t, "lumen: LUMEN_DATABASE_URL is not set; set it to a URL like postgres://lumen_serve:password@host:5432/lumen; "+
+		"LUMEN_PRIVATE_ADDR is not an address; it looks like 127.0.0.1:9090; OTEL_EXPORTER_OTLP_ENDPOINT is not a URL; it looks like http://collector:4318\n",
+		refuses(t, "LUMEN_PRIVATE_ADDR=private", "OTEL_EXPORTER_OTLP_ENDPOINT=collector"))
 	require.Contains(t, refuses(t, "LUMEN_INTROSPECTION=perhaps"), "--introspection")
 	require.Contains(t, refuses(t, "LUMEN_GRAPHQL_MAX_DEPTH=0"), "--graphql-max-depth")
 

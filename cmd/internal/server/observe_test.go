@@ -157,6 +157,23 @@ func TestACollectorThatIsDownHoldsNothingUp(t *testing.T) {
 	}
 }
 
+// A streamed list sets a deadline for each batch, and a large reply is read by many.
+func TestTracedRepliesKeepTheirConnection(t *testing.T) {
+	t.Parallel()
+	tracing := newTracing(exporter{InMemoryExporter: tracetest.NewInMemoryExporter()}, resource.Empty(), slog.New(slog.DiscardHandler))
+	defer tracing.Stop(t.Context())
+	var err error
+	server := httptest.NewServer(tracing.of(observe(slog.New(slog.DiscardHandler), nil, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		connection := http.NewResponseController(w)
+		err = errors.Join(connection.SetWriteDeadline(time.Now().Add(time.Minute)), connection.Flush())
+	}))))
+	defer server.Close()
+	response, failed := http.Get(server.URL + "/api/customers")
+	require.NoError(t, failed)
+	require.NoError(t, response.Body.Close())
+	require.NoError(t, err)
+}
+
 func TestTracingIsConfiguredByTheStandardVariables(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	for _, name := range []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_TRACES_EXPORTER", "OTEL_SDK_DISABLED", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME"} {
