@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,9 @@ type gate struct {
 
 	opened   time.Time
 	answered atomic.Int64 // how long after that the database last answered anybody, in nanoseconds
+
+	waits  atomic.Uint64
+	waited atomic.Int64 // for how many nanoseconds in all
 
 	// How many were refused: because too much was going on, and because their own party had its share.
 	overloads, crowded atomic.Uint64
@@ -54,14 +58,13 @@ func ofPool(connections int) int { return max(1, connections*3/4) }
 // the number of those who wait, and waits longer.
 func (g *gate) enter(ctx context.Context, name string) (*party, error) {
 	p, arrived := g.arrive(name), time.Now()
-	until := arrived.Add(maxWait)
-	if outcome := p.take(ctx, until); outcome != taken {
+	if outcome := g.wait(ctx, &p.queue, arrived); outcome != taken {
 		g.depart(p)
 		// Where the database answers nobody, no share is to blame.
 		answers := g.answered.Load() > int64(arrived.Sub(g.opened))
 		return nil, g.refuse(ctx, outcome, outcome == late && answers)
 	}
-	if outcome := g.pool.take(ctx, until); outcome != taken {
+	if outcome := g.wait(ctx, &g.pool, arrived); outcome != taken {
 		<-p.places
 		g.depart(p)
 		return nil, g.refuse(ctx, outcome, false)
@@ -77,6 +80,17 @@ func (g *gate) leave(p *party, err error) {
 	<-g.pool.places
 	<-p.places
 	g.depart(p)
+}
+
+// stats returns what is known of the pool and of those who wait for it.
+func (g *gate) stats(pool sql.DBStats) PoolStats {
+	stats := PoolStats{DBStats: pool, Waiting: int(g.pool.waiting.Load()), Waits: g.waits.Load(), Waited: time.Duration(g.waited.Load())}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, p := range g.parties {
+		stats.Waiting += int(p.waiting.Load())
+	}
+	return stats
 }
 
 func (g *gate) arrive(name string) *party {
@@ -114,6 +128,36 @@ func (g *gate) refuse(ctx context.Context, outcome outcome, own bool) error {
 	}
 }
 
+// wait takes a place of the queue, by the time that who has arrived then may wait.
+func (g *gate) wait(ctx context.Context, q *queue, arrived time.Time) outcome {
+	select {
+	case q.places <- struct{}{}:
+		return taken
+	default:
+	}
+	defer q.waiting.Add(-1)
+	patient := ctx.Value(continuing{}) != nil
+	if q.waiting.Add(1) > maxWaiting && !patient {
+		return full
+	}
+	limit := maxWait
+	if patient {
+		limit = patience
+	}
+	began := time.Now()
+	defer func() { g.waits.Add(1); g.waited.Add(int64(time.Since(began))) }()
+	timer := time.NewTimer(limit - began.Sub(arrived))
+	defer timer.Stop()
+	select {
+	case q.places <- struct{}{}:
+		return taken
+	case <-timer.C:
+		return late
+	case <-ctx.Done():
+		return left
+	}
+}
+
 // queue is a number of places, and those who wait for one, first come, first served.
 type queue struct {
 	places  chan struct{} // holds one for each that is taken
@@ -128,32 +172,6 @@ const (
 	late          // none became free in time
 	left          // the caller's context ended
 )
-
-func (q *queue) take(ctx context.Context, until time.Time) outcome {
-	select {
-	case q.places <- struct{}{}:
-		return taken
-	default:
-	}
-	defer q.waiting.Add(-1)
-	continues := ctx.Value(continuing{}) != nil
-	if q.waiting.Add(1) > maxWaiting && !continues {
-		return full
-	}
-	if continues {
-		until = until.Add(patience - maxWait)
-	}
-	timer := time.NewTimer(time.Until(until))
-	defer timer.Stop()
-	select {
-	case q.places <- struct{}{}:
-		return taken
-	case <-timer.C:
-		return late
-	case <-ctx.Done():
-		return left
-	}
-}
 
 type continuing struct{}
 
