@@ -97,7 +97,7 @@ var ownWords = sync.OnceValue(func() map[string]bool {
 	for _, word := range regexp.MustCompile(`\w+`).FindAllString(strings.ToLower(string(text)), -1) {
 		words[word] = true
 	}
-	for _, word := range []string{"request", "method", "delete", "options", "status", "aborted", "duration", "requestid", "/graphql"} {
+	for _, word := range []string{"request", "method", "delete", "secret", "options", "status", "aborted", "duration", "requestid", "/graphql"} {
 		words[word] = true
 	}
 	return words
