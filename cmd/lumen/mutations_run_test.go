@@ -70,14 +70,16 @@ func (m mutant) run(t *testing.T, these tests) (failed []string) {
 // Each guard is taken out of the source. A mutation that no test notices is a guard that nobody would miss.
 func TestMutations(t *testing.T) {
 	db := storetest.New(t)
-	open, err := os.ReadFile(filepath.Join("../..", customersSQL))
-	require.NoError(t, err)
-	unwalled := strings.NewReplacer("ALTER TABLE customers ENABLE ROW LEVEL SECURITY;", "", "ALTER TABLE customers FORCE ROW LEVEL SECURITY;", "").Replace(string(open))
-	require.NotContains(t, unwalled, "ROW LEVEL SECURITY;")
+	const role = "store/role.go"
+	unwalled := mutation{name: "no row-level security", file: customersSQL, edits: [][2]string{
+		{"ALTER TABLE customers ENABLE ROW LEVEL SECURITY;", ""}, {"ALTER TABLE customers FORCE ROW LEVEL SECURITY;", ""},
+	}}.mutated(t)
+	// Serve would refuse to work without it.
+	unchecked := mutation{name: "no check", file: role, edits: [][2]string{{"for _, f := range facts {", "for _, f := range facts[:0] {"}}}.mutated(t)
 
 	only := regexp.MustCompile(os.Getenv("LUMEN_TEST_MUTATIONS"))
 	t.Run("without a mutation, and without row-level security, nothing fails", func(t *testing.T) {
-		m := newMutant(t, db.SuperuserURL(), map[string]string{customersSQL: unwalled})
+		m := newMutant(t, db.SuperuserURL(), map[string]string{customersSQL: unwalled, role: unchecked})
 		needed := map[tests]bool{}
 		for _, mutation := range mutations {
 			if mutation.without && only.MatchString(mutation.name) {
@@ -96,11 +98,14 @@ func TestMutations(t *testing.T) {
 		done++
 		t.Run(mutation.name, func(t *testing.T) {
 			replaced := map[string]string{mutation.file: mutation.mutated(t)}
+			if strings.HasSuffix(mutation.file, ".sql") {
+				replaced[role] = unchecked
+			}
 			if mutation.holds.pkg != "" {
 				require.Empty(t, newMutant(t, db.SuperuserURL(), replaced).run(t, mutation.holds), "with row-level security, or the predicates, in place nothing foreign comes out")
 			}
 			if mutation.without {
-				replaced[customersSQL] = unwalled
+				replaced[customersSQL], replaced[role] = unwalled, unchecked
 			}
 			failed := newMutant(t, db.SuperuserURL(), replaced).run(t, mutation.fails)
 			require.NotEmpty(t, failed, "no test notices")
