@@ -120,6 +120,7 @@ func TestNothingForeignComesOut(t *testing.T) {
 	foreignCursor := lastCursor(t, d.send(t, a.WriteKey, "GET", "/api/customers?limit=1", "").body)
 
 	recorded := d.canaries.record(b.WriteKey, b.ReadKey, secret, bound)
+	free := d.send(t, b.WriteKey, "POST", "/api/customers", `{"email":"`+a.only+`"}`)
 	for _, key := range []store.Secret{b.ReadKey, bound, b.WriteKey, secret} {
 		for _, id := range []string{a.twin, a.gone, a.marked, c.marked, "cust_" + a.canary + "_markedgone", a.ID, "cust_absent", "nonsense", b.marked, b.gone, sharedID} {
 			for _, call := range calls {
@@ -134,7 +135,7 @@ func TestNothingForeignComesOut(t *testing.T) {
 				call.send(d, t, key, "")
 			}
 		}
-		// The addresses that others hold are free, and stay as they are.
+		// Nor is it felt where an address is another's.
 		for _, address := range []string{a.only, c.only} {
 			d.send(t, key, "POST", "/api/customers", `{"email":"`+address+`"}`)
 			d.send(t, key, "POST", "/api/customers/"+b.twin, `{"email":"`+address+`"}`)
@@ -144,6 +145,7 @@ func TestNothingForeignComesOut(t *testing.T) {
 	d.searchEverywhere(t, b.ReadKey, a, foreignCursor)
 
 	t.Run("nothing is another's", func(t *testing.T) {
+		require.NotContains(t, free.body, "already exists", "an address that only another has")
 		require.Empty(t, b.holdsForeign(recorded.String()))
 		for line := range strings.Lines(d.log.String()) {
 			if strings.Contains(line, b.ID) {
