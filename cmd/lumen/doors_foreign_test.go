@@ -110,6 +110,8 @@ func TestNothingForeignComesOut(t *testing.T) {
 	d := openDoors(t)
 	all := strangers(t, d)
 	a, b, c := all[0], all[1], all[2]
+	// The others were here first: what is left of them would show.
+	foreignCursor := lastCursor(t, d.send(t, a.WriteKey, "GET", "/api/customers?limit=1", "").body)
 	minted := func(body string) store.Secret {
 		var reply struct{ AccessToken struct{ Token store.Secret } }
 		_ = json.Unmarshal([]byte(d.send(t, b.WriteKey, "POST", "/api/access-tokens", body).body), &reply)
@@ -117,7 +119,6 @@ func TestNothingForeignComesOut(t *testing.T) {
 	}
 	secret, bound := minted(`{"access":"write"}`), minted(`{"access":"write","customerId":"`+b.twin+`"}`)
 	before := append(d.rowsOf(t, a.ID), d.rowsOf(t, c.ID)...)
-	foreignCursor := lastCursor(t, d.send(t, a.WriteKey, "GET", "/api/customers?limit=1", "").body)
 
 	recorded := d.canaries.record(b.WriteKey, b.ReadKey, secret, bound)
 	free := d.send(t, b.WriteKey, "POST", "/api/customers", `{"email":"`+a.only+`"}`)
