@@ -275,12 +275,15 @@ func (c *canaries) noteRequest(r *http.Request) {
 	c.noteBody(body)
 }
 
+// noteBody notes what a body says; of one that is larger than any server reads, what it begins with.
 func (c *canaries) noteBody(body []byte) {
+	const most = 64 << 10
+	body = body[:min(len(body), most+1)]
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
 	var value any
 	if decoder.Decode(&value) != nil {
-		c.note(runs.FindAllString(string(body[:min(len(body), 64<<10)]), -1)...)
+		c.note(runs.FindAllString(string(body), -1)...)
 		return
 	}
 	eachString(value, func(s string) {
