@@ -68,7 +68,7 @@ func NewHandler(s *store.Store, options Options) http.Handler {
 	if err != nil {
 		panic(err) // the options are constants
 	}
-	handler := noRedirects(mux, restDoor)
+	handler := closeAfterChunks(noRedirects(mux, restDoor))
 	if options.LoopbackOnly {
 		handler = loopbackOnly(handler)
 	}
