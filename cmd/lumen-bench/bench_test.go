@@ -20,8 +20,13 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Exit(m.Run())
+	status := m.Run()
+	afterTests()
+	os.Exit(status)
 }
+
+// afterTests takes away what the tests share.
+var afterTests = func() {}
 
 // A run in small: every part of it, against real servers and a real Postgres.
 func TestRun(t *testing.T) {

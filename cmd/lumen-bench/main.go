@@ -79,19 +79,29 @@ func (c runCommand) Run(ctx context.Context) (err error) {
 	if c.Rounds < 1 || c.Clients < 1 || c.Merchants < 1 || c.Customers < c.Merchants || c.Time <= 0 {
 		return errors.New("there is nothing to measure: clients, merchants, rounds and time are positive, and customers as many as merchants")
 	}
-	b := &bench{runCommand: c, notes: os.Stderr, prefix: fmt.Sprintf("lumen_bench_%d_", os.Getpid())}
-	if b.folder, err = os.MkdirTemp("", "lumen-bench-"); err != nil {
+	b, err := c.open(ctx)
+	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.cleanUp(context.WithoutCancel(ctx))) }()
-	if err := b.prepare(ctx); err != nil {
-		return err
-	}
 	r, err := b.measure(ctx)
 	if err != nil {
 		return err
 	}
 	return r.write(os.Stdout, c.Out)
+}
+
+// open makes what is measured and where; cleanUp takes it away again.
+func (c runCommand) open(ctx context.Context) (*bench, error) {
+	b := &bench{runCommand: c, notes: os.Stderr, prefix: fmt.Sprintf("lumen_bench_%d_", os.Getpid())}
+	var err error
+	if b.folder, err = os.MkdirTemp("", "lumen-bench-"); err != nil {
+		return nil, err
+	}
+	if err := b.prepare(ctx); err != nil {
+		return nil, errors.Join(err, b.cleanUp(context.WithoutCancel(ctx)))
+	}
+	return b, nil
 }
 
 // prepare builds the program and finds or starts Postgres.
