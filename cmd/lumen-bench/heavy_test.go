@@ -80,12 +80,9 @@ func generate(t *testing.T, to *server, connections int, warm prepare) *generato
 	g, err := newGenerator(to, connections)
 	require.NoError(t, err)
 	t.Cleanup(g.close)
-	require.NoError(t, g.press(t.Context(), warm, min(connections, closedClients), time.Second/2).failures())
+	require.NoError(t, g.press(t.Context(), warm, min(connections, peakClients), time.Second/2).failures())
 	return g
 }
-
-// closedClients are those that find the peak, each waiting for its reply.
-const closedClients = 32
 
 func median[T cmp.Ordered](all []T) T {
 	sorted := slices.Sorted(slices.Values(all))

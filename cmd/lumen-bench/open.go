@@ -256,6 +256,7 @@ func (o outcome) goodput(within time.Duration) float64 {
 
 func (e exchange) isAccepted() bool { return e.as == accepted }
 func (e exchange) isRefused() bool  { return e.as == refused }
+func (e exchange) isFailed() bool   { return e.as == failed }
 
 // quantile is that of the times of those that hold, 0 when there are none.
 func (o outcome) quantile(share float64, of func(exchange) time.Duration, holds func(exchange) bool) time.Duration {

@@ -38,7 +38,7 @@ func overload(t *testing.T, lumen *server, next prepare) {
 	var shares []float64
 	for range 3 {
 		u := lumen.usage()
-		peak := g.press(ctx, next, closedClients, short)
+		peak := g.press(ctx, next, peakClients, short)
 		require.NoError(t, peak.failures())
 		most := peak.goodput(clientsPatience)
 		u2 := lumen.usage()

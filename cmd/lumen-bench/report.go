@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -24,6 +25,7 @@ type report struct {
 	LongList lists   `json:"longList"` // of the largest size
 	Sizes    []curve `json:"sizes"`
 	Crowds   []curve `json:"crowds"`
+	Soak     *soaked `json:"soak,omitempty"`
 }
 
 // conditions are what the measurements depend on.
@@ -122,7 +124,7 @@ func (r *report) write(out io.Writer, folder string) error {
 	if err := os.WriteFile(filepath.Join(folder, "report.json"), append(encoded, '\n'), 0o644); err != nil {
 		return err
 	}
-	return r.plot(filepath.Join(folder, "scaling.svg"))
+	return errors.Join(r.plot(filepath.Join(folder, "scaling.svg")), r.Soak.plot(filepath.Join(folder, "soak.svg")))
 }
 
 func (r *report) markdown() string {
@@ -177,6 +179,7 @@ func (r *report) markdown() string {
 	}
 	r.curvesTo(line, "customers in one merchant", r.Sizes)
 	r.curvesTo(line, fmt.Sprintf("merchants, of %d customers each", crowd), r.Crowds)
+	r.soakTo(line)
 	return md.String()
 }
 
