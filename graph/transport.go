@@ -6,6 +6,7 @@ import (
 	stdjson "encoding/json"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -79,9 +80,11 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 		return
 	}
 	status := http.StatusOK
-	if isNull(response.Data) && allUnavailable(response.Errors) {
+	if slices.ContainsFunc(response.Errors, passes) {
 		w.Header().Set("Retry-After", "1")
-		status = http.StatusServiceUnavailable
+		if isNull(response.Data) && allUnavailable(response.Errors) {
+			status = http.StatusServiceUnavailable
+		}
 	}
 	response.Errors = t.limits.first(response.Errors)
 	answer(w, status, response)
@@ -192,6 +195,12 @@ func accepts(header http.Header) string {
 }
 
 func isNull(data []byte) bool { return len(data) == 0 || string(data) == "null" }
+
+// passes tells whether what was refused may be asked for again in a while.
+func passes(err *gqlerror.Error) bool {
+	code := err.Extensions["code"]
+	return code == store.Unavailable || code == store.RateLimited
+}
 
 func allUnavailable(list gqlerror.List) bool {
 	for _, err := range list {
