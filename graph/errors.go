@@ -91,6 +91,9 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 		if errors.Is(ctx.Err(), context.Canceled) { // the client left: that is why, and nobody's fault
 			return shown
 		}
+		if known.Code == store.Unavailable && known.Unwrap() == nil { // turned away, because too much is going on
+			return shown
+		}
 		p.log.ErrorContext(ctx, "operation failed", "code", known.Code, "path", shown.Path.String(), "error", known)
 	}
 	return shown

@@ -38,6 +38,7 @@ type Options struct {
 // NewHandler returns all that a Lumen server answers.
 func NewHandler(s *store.Store, options Options) http.Handler {
 	authenticate := Authenticate(s.Authenticator)
+	authenticate = admitted(authenticate, s.Customers)
 	restDoor := rest.NewHandler(s.Customers, s.Tokens, authenticate, options.Log)
 
 	mux := http.NewServeMux()
