@@ -41,7 +41,7 @@ type verdict uint8
 
 const (
 	accepted verdict = iota // a success, without errors
-	refused                 // 429 or 503
+	refused                 // 429 or 503, or what says the same in GraphQL
 	failed                  // all else
 )
 
@@ -158,7 +158,7 @@ func (c *connection) exchange(next prepare, begun time.Time, due time.Duration) 
 		c.hangUp()
 	}
 	switch body := c.response.Body(); {
-	case e.status == fasthttp.StatusTooManyRequests, e.status == fasthttp.StatusServiceUnavailable:
+	case e.status == fasthttp.StatusTooManyRequests, e.status == fasthttp.StatusServiceUnavailable, e.status == fasthttp.StatusOK && toldToWait(body):
 		e.as = refused
 	case succeeded(e.status, body):
 		e.as = accepted
@@ -207,6 +207,12 @@ func (c *connection) hangUp() {
 // succeeded tells whether a reply is a success as the customer's program would see it.
 func succeeded(status int, body []byte) bool {
 	return status >= 200 && status <= 299 && !bytes.Contains(body, []byte(`"errors":[`)) && !bytes.Contains(body, []byte(`"userErrors":[{`))
+}
+
+// toldToWait tells whether GraphQL refused fields, in a reply that is a success to HTTP.
+func toldToWait(body []byte) bool {
+	return bytes.HasPrefix(body, []byte(`{"errors":[`)) &&
+		(bytes.Contains(body, []byte(`"code":"UNAVAILABLE"`)) || bytes.Contains(body, []byte(`"code":"RATE_LIMITED"`)))
 }
 
 // outcome is what became of the requests of an offer.
