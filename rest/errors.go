@@ -2,6 +2,7 @@ package rest
 
 import (
 	"net/http"
+	"strconv"
 
 	"lumen/store"
 )
@@ -43,7 +44,7 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case store.Unauthenticated:
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	case store.Unavailable, store.RateLimited:
-		w.Header().Set("Retry-After", "1")
+		w.Header().Set("Retry-After", strconv.Itoa(known.RetrySeconds()))
 	}
 	// A client that left is why, and nobody's fault. What was turned away, because too much is going on, has no cause to tell.
 	if (known.Code == store.Internal || known.Code == store.Unavailable && known.Unwrap() != nil) && r.Context().Err() == nil {
