@@ -87,44 +87,45 @@ func (g *generator) close() {
 	}
 }
 
-// offer sends requests at a rate, at random times, until the time is over, and waits for the replies. What it returns is in
-// no order.
+// offer sends so many requests per second, at random times, and waits for the replies. What it returns is in no order.
 func (g *generator) offer(ctx context.Context, next prepare, perSecond float64, during time.Duration) outcome {
-	due := make(chan time.Duration, int(perSecond*during.Seconds()*1.2)+1000)
+	times := make([]time.Duration, int(perSecond*during.Seconds()))
+	for i := range times {
+		times[i] = rand.N(during)
+	}
+	slices.Sort(times)
+	due := make(chan time.Duration, len(times))
 	begun := time.Now()
-	o := outcome{during: during}
 	go func() {
 		defer close(due)
-		random := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
-		for at := time.Duration(0); at < during && ctx.Err() == nil; {
-			for now := time.Since(begun); at <= now && at < during; {
-				due <- at
-				at += time.Duration(random.ExpFloat64() / perSecond * float64(time.Second))
+		for _, at := range times {
+			for time.Since(begun) < at && ctx.Err() == nil {
+				time.Sleep(min(time.Until(begun.Add(at)), time.Millisecond))
 			}
-			time.Sleep(min(time.Until(begun.Add(at)), time.Millisecond))
+			if ctx.Err() != nil {
+				return
+			}
+			due <- at
 		}
 	}()
-	o.exchanges = g.run(g.connections, func(c *connection) (all []exchange) {
+	return outcome{during, g.run(g.connections, func(c *connection) (all []exchange) {
 		for at := range due {
 			all = append(all, c.exchange(next, begun, at))
 		}
 		return all
-	})
-	return o
+	})}
 }
 
 // press has so many of the connections send one request after the other until the time is over: as much as the server
 // can answer.
 func (g *generator) press(ctx context.Context, next prepare, clients int, during time.Duration) outcome {
 	begun := time.Now()
-	o := outcome{during: during}
-	o.exchanges = g.run(g.connections[:clients], func(c *connection) (all []exchange) {
+	return outcome{during, g.run(g.connections[:clients], func(c *connection) (all []exchange) {
 		for at := time.Since(begun); at < during && ctx.Err() == nil; at = time.Since(begun) {
 			all = append(all, c.exchange(next, begun, at))
 		}
 		return all
-	})
-	return o
+	})}
 }
 
 func (g *generator) run(connections []*connection, work func(*connection) []exchange) []exchange {
@@ -221,20 +222,6 @@ type outcome struct {
 	exchanges []exchange
 }
 
-// from are the requests that were due at a time or later.
-func (o outcome) from(start time.Duration) outcome { return o.between(start, o.during) }
-
-// between are the requests that were due from one time until another.
-func (o outcome) between(start, end time.Duration) outcome {
-	part := outcome{during: end - start}
-	for _, e := range o.exchanges {
-		if e.due >= start && e.due < end {
-			part.exchanges = append(part.exchanges, e)
-		}
-	}
-	return part
-}
-
 // perSecond is the rate of those that hold.
 func (o outcome) perSecond(holds func(exchange) bool) float64 {
 	return float64(o.count(holds)) / o.during.Seconds()
@@ -252,8 +239,11 @@ func (o outcome) count(holds func(exchange) bool) (n int) {
 // offered is how many requests were sent per second, within the time of the offer: one that was written too late, for want of
 // a connection or of processor time, was not offered.
 func (o outcome) offered() float64 {
-	return o.perSecond(func(e exchange) bool { return e.due+e.lag < o.during })
+	return o.perSecond(func(e exchange) bool { return e.due+e.lag < o.during+lateness })
 }
+
+// lateness is how late a request that was due at the very end may be.
+const lateness = 20 * time.Millisecond
 
 // goodput is how many successes per second there were that took no longer than a client waits.
 func (o outcome) goodput(within time.Duration) float64 {
