@@ -87,11 +87,11 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 		return
 	}
 	status := http.StatusOK
+	if isNull(response.Data) {
+		status = untimely(response.Errors)
+	}
 	if slices.ContainsFunc(response.Errors, passes) {
 		w.Header().Set("Retry-After", "1")
-		if isNull(response.Data) && allUnavailable(response.Errors) {
-			status = http.StatusServiceUnavailable
-		}
 	}
 	response.Errors = t.limits.first(response.Errors)
 	answer(w, status, response)
@@ -216,11 +216,19 @@ func passes(err *gqlerror.Error) bool {
 	return code == store.Unavailable || code == store.RateLimited
 }
 
-func allUnavailable(list gqlerror.List) bool {
+// untimely returns the status of a reply without data that another time may have some: 503, or 429 when all of it is the
+// merchant's own doing.
+func untimely(list gqlerror.List) int {
+	status := http.StatusOK
 	for _, err := range list {
-		if err.Extensions["code"] != store.Unavailable {
-			return false
+		switch err.Extensions["code"] {
+		case store.Unavailable:
+			status = http.StatusServiceUnavailable
+		case store.RateLimited:
+			status = max(status, http.StatusTooManyRequests)
+		default:
+			return http.StatusOK
 		}
 	}
-	return len(list) > 0
+	return status
 }

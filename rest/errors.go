@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 
@@ -46,8 +47,8 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case store.Unavailable, store.RateLimited:
 		w.Header().Set("Retry-After", strconv.Itoa(known.RetrySeconds()))
 	}
-	// A client that left is why, and nobody's fault. What was turned away, because too much is going on, has no cause to tell.
-	if (known.Code == store.Internal || known.Code == store.Unavailable && known.Unwrap() != nil) && r.Context().Err() == nil {
+	// A client that left is why, and nobody's fault. What was refused because too much goes on has no cause to tell.
+	if (known.Code == store.Internal || known.Code == store.Unavailable) && errors.Unwrap(known) != nil && r.Context().Err() == nil {
 		h.log.ErrorContext(r.Context(), "request failed", "code", known.Code, "error", known)
 	}
 	body := errorBody{Error: known.Message}
