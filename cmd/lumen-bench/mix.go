@@ -14,6 +14,9 @@ func (q requests) mix() prepare {
 	return func(r *fasthttp.Request, random *rand.Rand) { each[random.IntN(len(each))](r, random) }
 }
 
+// alive asks whether the process lives.
+func (q requests) alive(r *fasthttp.Request, _ *rand.Rand) { q.to(r, "GET", "/healthz") }
+
 // only are the requests of one of the merchants.
 func (q requests) only(m merchant) requests {
 	one := *q.of

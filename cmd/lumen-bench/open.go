@@ -63,7 +63,8 @@ const keptIdle = 30 * time.Second
 // patience is how long a reply may take; beyond, the request has failed.
 const patience = 30 * time.Second
 
-// newGenerator returns one with so many connections, all of them open.
+// newGenerator returns one with so many connections to Lumen, over each of which a request was sent: a server is patient with
+// connections that rest, not with those that never said anything.
 func newGenerator(s *server, connections int) (*generator, error) {
 	at, err := url.Parse(s.url)
 	if err != nil {
@@ -73,10 +74,13 @@ func newGenerator(s *server, connections int) (*generator, error) {
 	for range connections {
 		c := &connection{address: at.Host, random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))}
 		g.connections = append(g.connections, c)
-		if err := c.dial(); err != nil {
-			g.close()
-			return nil, err
-		}
+	}
+	first := g.run(g.connections, func(c *connection) []exchange {
+		return []exchange{c.exchange(requests{server: s}.alive, time.Now(), 0)}
+	})
+	if err := (outcome{exchanges: first}).failures(); err != nil {
+		g.close()
+		return nil, err
 	}
 	return g, nil
 }

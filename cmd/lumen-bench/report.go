@@ -136,6 +136,24 @@ func (r *report) markdown() string {
 	if c.Peer != "" {
 		line("The peer: %s.", c.Peer)
 	}
+	r.ratiosTo(line)
+	r.seriesTo(line)
+	r.listsTo(line)
+	if len(r.Start) > 0 {
+		line("\n## Start and memory\n\nFrom exec to the first answer: %.0f ms (%.0f - %.0f). Resident memory: %.0f MiB idle, %.0f MiB at most under full load.",
+			ms(r.Start.median()), ms(slices.Min(r.Start)), ms(slices.Max(r.Start)), mib(r.Memory.Idle), mib(r.Memory.Load))
+	}
+	r.curvesTo(line, "customers in one merchant", r.Sizes)
+	r.curvesTo(line, fmt.Sprintf("merchants, of %d customers each", crowd), r.Crowds)
+	r.soakTo(line)
+	return md.String()
+}
+
+// ratiosTo writes the table of ratios.
+func (r *report) ratiosTo(line func(string, ...any)) {
+	if len(r.Series) == 0 && len(r.List.Lumen) == 0 && len(r.LongList.Lumen) == 0 {
+		return
+	}
 	line("\n## Ratios\n\nEach is the median of the rounds, with the lowest and the highest.\n")
 	line("| what | measured against | ratio | lowest - highest | must | goal |\n|---|---|---|---|---|---|")
 	for _, c := range comparisons {
@@ -149,6 +167,13 @@ func (r *report) markdown() string {
 				l.Lumen[0].Customers, all.median(), all[0], all[len(all)-1])
 		}
 	}
+}
+
+// seriesTo writes what each series showed.
+func (r *report) seriesTo(line func(string, ...any)) {
+	if len(r.Series) == 0 {
+		return
+	}
 	line("\n## Throughput, latency and processor time\n\nMedians of the rounds. CPU is per request: of the server, and of Postgres.\n")
 	line("| workload / server | requests/s | p50 ms | p95 ms | p99 ms | CPU µs | Postgres µs |\n|---|---|---|---|---|---|---|")
 	for _, s := range r.Series {
@@ -158,6 +183,13 @@ func (r *report) markdown() string {
 			s.median(func(s sample) float64 { return ms(s.P99) }),
 			known(s.median(func(s sample) float64 { return float64(s.CPU.Microseconds()) })),
 			known(s.median(func(s sample) float64 { return float64(s.PostgresCPU.Microseconds()) })))
+	}
+}
+
+// listsTo writes what it took to receive lists.
+func (r *report) listsTo(line func(string, ...any)) {
+	if len(r.List.Lumen) == 0 && len(r.LongList.Lumen) == 0 {
+		return
 	}
 	line("\n## The list\n\n| customers | server | time s | first byte ms | MiB received | memory growth MiB |\n|---|---|---|---|---|---|")
 	for _, l := range []lists{r.List, r.LongList} {
@@ -173,14 +205,6 @@ func (r *report) markdown() string {
 			}
 		}
 	}
-	if len(r.Start) > 0 {
-		line("\n## Start and memory\n\nFrom exec to the first answer: %.0f ms (%.0f - %.0f). Resident memory: %.0f MiB idle, %.0f MiB at most under full load.",
-			ms(r.Start.median()), ms(slices.Min(r.Start)), ms(slices.Max(r.Start)), mib(r.Memory.Idle), mib(r.Memory.Load))
-	}
-	r.curvesTo(line, "customers in one merchant", r.Sizes)
-	r.curvesTo(line, fmt.Sprintf("merchants, of %d customers each", crowd), r.Crowds)
-	r.soakTo(line)
-	return md.String()
 }
 
 // curvesTo writes a table of curves.

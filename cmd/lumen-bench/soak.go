@@ -36,7 +36,7 @@ const (
 	// soakShare is how much of the peak is offered.
 	soakShare = 0.7
 	// soakConnections are more than there are requests under way at that load, even when the machine holds its breath.
-	soakConnections = 512
+	soakConnections = 256
 	// warmUp is the share of the time in which memory may grow.
 	warmUp = 0.2
 )
@@ -69,10 +69,10 @@ func (b *bench) soak(ctx context.Context, d *database) (*soaked, error) {
 	}
 	s.Rate = soakShare * s.Peak
 	b.say("soak: %.0f requests a second, of at most %.0f, for %s", s.Rate, s.Peak, b.Soak)
-	// A point a second would be noise.
-	each := max(b.Soak/180, time.Second)
+	every := min(time.Second, b.Soak/10)
+	each := max(b.Soak/180, every) // a point of the drawing: one a second would be noise
 	monitor.begun = time.Now()
-	begun, stop := monitor.begun, monitor.follow(ctx)
+	begun, stop := monitor.begun, monitor.follow(ctx, every)
 	var failures error
 	for time.Since(begun) < b.Soak && ctx.Err() == nil {
 		o := g.offer(ctx, next, s.Rate, each)

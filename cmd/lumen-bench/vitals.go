@@ -107,13 +107,13 @@ func (m *monitor) metrics(ctx context.Context, wanted map[string]*float64) error
 	return lines.Err()
 }
 
-// follow reads the vitals each second until stop is called, which returns them.
-func (m *monitor) follow(ctx context.Context) (stop func() ([]vitals, error)) {
+// follow reads the vitals again and again until stop is called, which returns them.
+func (m *monitor) follow(ctx context.Context, every time.Duration) (stop func() ([]vitals, error)) {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	var all []vitals
 	go func() {
-		tick := time.NewTicker(time.Second)
+		tick := time.NewTicker(every)
 		defer tick.Stop()
 		for {
 			select {
