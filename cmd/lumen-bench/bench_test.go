@@ -70,7 +70,7 @@ func TestRun(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, r.markdown(), string(markdown))
 	require.Contains(t, drawn(t, filepath.Join(out, "scaling.svg")), "page at 90 % depth")
-	require.Contains(t, drawn(t, filepath.Join(out, "soak.svg")), "Go heap in use")
+	require.Contains(t, drawn(t, filepath.Join(out, "soak.svg")), "Go heap when collected")
 
 	require.Positive(t, r.Soak.Peak)
 	require.GreaterOrEqual(t, len(r.Soak.Stretches), 5)

@@ -110,7 +110,7 @@ func (s *soaked) plot(path string) error {
 		points plotter.XYs
 		colour color.Color
 	}{
-		{memory, "resident", resident, colours[0]}, {memory, "Go heap in use", heap, colours[2]},
+		{memory, "resident", resident, colours[0]}, {memory, "Go heap when collected", heap, colours[2]},
 		{waiting, "p99", p99, colours[1]}, {waiting, "p50", p50, colours[3]},
 	} {
 		line, err := plotter.NewLine(of.points)

@@ -162,7 +162,7 @@ var quantities = []struct {
 	of   func(vitals) float64
 }{
 	{"resident memory, MiB", 1 << 20, func(v vitals) float64 { return v.Resident }},
-	{"Go heap in use, MiB", 1 << 20, func(v vitals) float64 { return v.Heap }},
+	{"Go heap when collected, MiB", 1 << 20, func(v vitals) float64 { return v.Heap }},
 	{"goroutines", 1, func(v vitals) float64 { return v.Goroutines }},
 	{"open file descriptors", 1, func(v vitals) float64 { return v.Files }},
 	{"connections to Postgres", 1, func(v vitals) float64 { return v.Connections }},

@@ -17,7 +17,7 @@ import (
 type vitals struct {
 	At          time.Duration `json:"at"` // since the first
 	Resident    float64       `json:"resident"`
-	Heap        float64       `json:"heap"` // in use
+	Heap        float64       `json:"heap"` // how large it may become until it is collected: so many times what lives
 	Goroutines  float64       `json:"goroutines"`
 	Files       float64       `json:"files"`       // open descriptors
 	Connections float64       `json:"connections"` // to Postgres, as that counts them
@@ -67,7 +67,7 @@ func freeAddress() (string, error) {
 func (m *monitor) read(ctx context.Context) (vitals, error) {
 	v := vitals{At: time.Since(m.begun)}
 	wanted := map[string]*float64{
-		"process_resident_memory_bytes": &v.Resident, "go_memstats_heap_inuse_bytes": &v.Heap,
+		"process_resident_memory_bytes": &v.Resident, "go_memstats_next_gc_bytes": &v.Heap,
 		"go_goroutines": &v.Goroutines, "process_open_fds": &v.Files,
 	}
 	if err := m.metrics(ctx, wanted); err != nil {
