@@ -15,7 +15,7 @@ const (
 	quietRate   = 400 // what the quiet merchant sends
 	noisyTimes  = 10  // how many times its quota the noisy one sends
 	mostSlower  = 2   // how many times its p99 without the noise the quiet one's may be
-	withoutRate = 100 * time.Millisecond
+	withoutRate = 250 * time.Millisecond // what it may be where nobody has a quota
 )
 
 // One merchant makes as much noise as it can; another is to notice little of it.
