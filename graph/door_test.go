@@ -153,6 +153,13 @@ func TestOutageOfManyFields(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, w.Code, w.Body)
 	require.Equal(t, "1", w.Header().Get("Retry-After"))
 	require.Len(t, decode(t, w).Errors, DefaultLimits.Errors)
+
+	// Where some of it is data, HTTP calls it a success, which tells all the same when to ask again.
+	w = ask(door, bodyOf(t, `{merchant{id} customer(id:"cust_a"){id}}`, ""))
+	require.Equal(t, http.StatusOK, w.Code, w.Body)
+	require.Equal(t, "1", w.Header().Get("Retry-After"))
+	w = ask(door, bodyOf(t, `{merchant{id} customer(id:"bad"){id}}`, ""))
+	require.Empty(t, w.Header().Get("Retry-After"), w.Body)
 }
 
 // gone is a database that can't be reached.

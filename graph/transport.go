@@ -6,6 +6,7 @@ import (
 	stdjson "encoding/json"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -98,7 +99,7 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 	if isNull(response.Data) {
 		status = untimely(response.Errors)
 	}
-	if status != http.StatusOK {
+	if slices.ContainsFunc(response.Errors, passes) {
 		w.Header().Set("Retry-After", "1")
 	}
 	response.Errors = t.limits.first(response.Errors)
@@ -228,6 +229,12 @@ func accepts(header http.Header) string {
 }
 
 func isNull(data []byte) bool { return len(data) == 0 || string(data) == "null" }
+
+// passes tells whether what was refused may be asked for again in a while.
+func passes(err *gqlerror.Error) bool {
+	code := err.Extensions["code"]
+	return code == store.Unavailable || code == store.RateLimited
+}
 
 // untimely returns the status of a reply without data that another time may have some: 503, or 429 when all of it is the
 // merchant's own doing.

@@ -47,6 +47,7 @@ func NewHandler(s *store.Store, options Options) http.Handler {
 	if options.Limiter != nil {
 		authenticate, options.GraphQL.Charge = options.Limiter.limit(authenticate), options.Limiter.chargeCost
 	}
+	authenticate = admitted(authenticate, s.Customers)
 	restDoor := rest.NewHandler(s.Customers, s.Tokens, authenticate, rest.Options{Log: options.Log, Note: noteREST})
 
 	mux := http.NewServeMux()
