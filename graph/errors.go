@@ -88,7 +88,7 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 	}
 	if known.Code == store.Internal || known.Code == store.Unavailable {
 		shown.Extensions["requestId"] = p.requestID(ctx)
-		if ctx.Err() != nil { // the client left: that is why, and nobody's fault
+		if errors.Is(ctx.Err(), context.Canceled) { // the client left: that is why, and nobody's fault
 			return shown
 		}
 		p.log.ErrorContext(ctx, "operation failed", "code", known.Code, "path", shown.Path.String(), "error", known)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
@@ -25,6 +26,9 @@ type transport struct {
 }
 
 var _ graphql.Transport = transport{}
+
+// operationTime is how long an operation may take, with all its fields. What has not begun by then is Unavailable.
+const operationTime = 10 * time.Second
 
 // The media types of replies.
 const (
@@ -52,6 +56,8 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 		ctx = authenticated
 		return read(w, r, t.limits.Body)
 	}()
+	ctx, cancel := context.WithTimeout(ctx, operationTime)
+	defer cancel()
 	if err != nil {
 		refuse(w, statuses[store.AsError(err).Code], executor.DispatchError(ctx, gqlerror.List{gqlerror.WrapPath(nil, err)}))
 		return

@@ -58,6 +58,14 @@ func (c *credentialCache) get(presented digest) (Credential, bool) {
 	return kept.Credential, true
 }
 
+// party is as whom what was presented is looked up: known when it was good not long ago.
+func (c *credentialCache) party(presented digest) string {
+	if c.kept.Contains(presented) {
+		return known
+	}
+	return unknown
+}
+
 // lookUp returns what look finds and keeps it for as long as look says, at most for credentialLifetime. Those who present
 // the same meanwhile share one look, for which each waits until its own context ends: that is Unavailable.
 func (c *credentialCache) lookUp(ctx context.Context, presented digest, look credentialLook) (Credential, error) {

@@ -99,7 +99,7 @@ func (c *Customers) Create(ctx context.Context, in CustomerInput) (*Customer, er
 	if err != nil {
 		return nil, failed("create customer", err)
 	}
-	created, err := c.scope.one(in.lockAddress(ctx), c.statements.create, append([]any{id}, everything.values(in)...)...)
+	created, err := c.scope.write(in.lockAddress(ctx), c.statements.create, append([]any{id}, everything.values(in)...)...)
 	switch {
 	case violates(err, uniqueEmail), err == nil && created == nil:
 		return nil, NewError(EmailTaken)
@@ -127,7 +127,7 @@ func (c *Customers) Update(ctx context.Context, id string, in CustomerInput) (*C
 		return nil, err
 	}
 	update := c.updating(in)
-	updated, err := c.scope.one(in.lockAddress(ctx), update.text, append([]any{id}, update.says.values(in)...)...)
+	updated, err := c.scope.write(in.lockAddress(ctx), update.text, append([]any{id}, update.says.values(in)...)...)
 	taken := violates(err, uniqueEmail)
 	if err != nil && !taken {
 		return nil, failed("update customer", err)
@@ -151,7 +151,7 @@ func (c *Customers) Delete(ctx context.Context, id string) (*Customer, error) {
 	if err := checkCustomerID(id); err != nil {
 		return nil, err
 	}
-	deleted, err := c.scope.one(ctx, c.statements.delete, id)
+	deleted, err := c.scope.write(ctx, c.statements.delete, id)
 	if err != nil {
 		return nil, failed("delete customer", err)
 	}

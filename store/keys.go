@@ -153,7 +153,7 @@ func (k *Keys) Revoke(ctx context.Context, id string) (Key, error) {
 // Authenticator turns a presented secret into a credential. It works with the plain role, which cannot read the keys:
 // functions of the owner's look one up.
 type Authenticator struct {
-	db         *bun.DB
+	lookUps    *lookUps
 	cache      *credentialCache
 	acceptDemo bool
 	audience   string // of access tokens
@@ -178,12 +178,12 @@ func (a *Authenticator) Authenticate(ctx context.Context, secret Secret) (Creden
 		return Credential{}, NewError(Unauthenticated)
 	}
 	return a.cache.lookUp(ctx, presented, func(ctx context.Context) (Credential, time.Duration, error) {
-		credential, err := a.lookUpKey(ctx, presented)
+		credential, err := a.lookUpKey(ctx, a.cache.party(presented), presented)
 		return credential, credentialLifetime, err
 	})
 }
 
-func (a *Authenticator) lookUpKey(ctx context.Context, presented digest) (Credential, error) {
+func (a *Authenticator) lookUpKey(ctx context.Context, party string, presented digest) (Credential, error) {
 	var found []struct {
 		KeyID        string
 		Access       Access
@@ -192,7 +192,7 @@ func (a *Authenticator) lookUpKey(ctx context.Context, presented digest) (Creden
 		UsedLately   bool
 	}
 	const statement = `SELECT key_id, access, merchant_id, merchant_name, used_lately FROM public.lumen_authenticate($1)`
-	if err := lookUp(ctx, a.db, &found, statement, presented[:]); err != nil {
+	if err := a.lookUps.run(ctx, party, &found, statement, presented[:]); err != nil {
 		return Credential{}, unavailable(err)
 	}
 	if len(found) != 1 {
@@ -200,21 +200,8 @@ func (a *Authenticator) lookUpKey(ctx context.Context, presented digest) (Creden
 	}
 	key := found[0]
 	if !key.UsedLately {
-		// A note for the operator: a caller must not fail because it could not be taken, nor wait until it is on disk.
-		ctx, cancel := context.WithTimeout(ctx, patience)
-		defer cancel()
-		_, _ = a.db.DB.ExecContext(ctx, `SELECT public.lumen_key_used($1, $2), set_config('synchronous_commit', 'off', true)`, key.MerchantID, key.KeyID)
+		// For the operator: a caller must not fail because it could not be taken, nor wait until it is on disk.
+		_ = a.lookUps.note(ctx, known, `SELECT public.lumen_key_used($1, $2), set_config('synchronous_commit', 'off', true)`, key.MerchantID, key.KeyID)
 	}
 	return Credential{KeyID: key.KeyID, Access: key.Access, Merchant: Merchant{ID: key.MerchantID, Name: key.MerchantName}}, nil
-}
-
-// lookUp runs a statement of the plain role's and scans what it yields.
-func lookUp(ctx context.Context, db *bun.DB, into any, statement string, args ...any) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	rows, err := db.DB.QueryContext(ctx, statement, args...)
-	if err != nil {
-		return err
-	}
-	return db.ScanRows(ctx, rows, into)
 }

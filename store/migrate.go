@@ -80,10 +80,12 @@ func (o *Owner) Migrations(ctx context.Context) ([]Migration, error) {
 
 // CheckMigrations returns an error that says how many steps are pending, if any are, or what CheckRole says if the role
 // may not even ask. The first step is what lets lumen_app ask: a sound role that may not has all of them before it.
-func (s *Store) CheckMigrations(ctx context.Context) error {
-	steps, err := migrationStatus(ctx, s.plain)
+func (s *Store) CheckMigrations(ctx context.Context) error { return checkMigrations(ctx, s.lookUps.db) }
+
+func checkMigrations(ctx context.Context, db *bun.DB) error {
+	steps, err := migrationStatus(ctx, db)
 	if sqlState(err) == "42501" {
-		if unsafe := s.CheckRole(ctx); unsafe != nil {
+		if unsafe := checkRole(ctx, db); unsafe != nil {
 			return unsafe
 		}
 		var all *migrate.Migrations

@@ -112,8 +112,9 @@ func (c *Customers) All(ctx context.Context, filter CustomerFilter) iter.Seq2[[]
 		defer cancel()
 
 		var got batch
-		read := func() { got.customers, _, got.err = c.read(ctx, r, false) }
-		for read(); ; {
+		read := func(ctx context.Context) { got.customers, _, got.err = c.read(ctx, r, false) }
+		read(ctx)
+		for ctx := continues(ctx); ; {
 			this := got
 			if this.err != nil {
 				yield(nil, failed("fetch customers", this.err))
@@ -124,7 +125,7 @@ func (c *Customers) All(ctx context.Context, filter CustomerFilter) iter.Seq2[[]
 			if more {
 				last := r.sort.position(&this.customers[len(this.customers)-1])
 				r.after = &last
-				reading.Go(func() { defer recovered(&got.err); read() })
+				reading.Go(func() { defer recovered(&got.err); read(ctx) })
 			}
 			if !yield(this.customers, nil) || !more {
 				return

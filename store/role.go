@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/uptrace/bun"
+
 	"lumen/store/migrations"
 )
 
@@ -39,9 +41,11 @@ type roleFacts struct {
 // nothing with power: no superuser, no BYPASSRLS, owner of nothing, and unless row-level security, with its policies,
 // stands on every tenant table. It asks for session_user and for current_user, so that neither a SET ROLE nor a login that
 // could do one gets past. Other errors mean that it could not be asked.
-func (s *Store) CheckRole(ctx context.Context) error {
+func (s *Store) CheckRole(ctx context.Context) error { return checkRole(ctx, s.lookUps.db) }
+
+func checkRole(ctx context.Context, db *bun.DB) error {
 	var facts []roleFacts
-	if err := s.plain.NewRaw(roleQuery).Scan(ctx, &facts); err != nil {
+	if err := db.NewRaw(roleQuery).Scan(ctx, &facts); err != nil {
 		return fmt.Errorf("check the role: %w", err)
 	}
 	for _, f := range facts {
@@ -75,7 +79,7 @@ func (f roleFacts) unsafe() error {
 		return unsafe("DELETE FROM lumen_migrations WHERE name LIKE '0003%'; and then: lumen migrate up",
 			"function %s is missing, though its migration is noted as applied", *f.NoFunction)
 	case !f.MayLookUp:
-		return unsafe("GRANT EXECUTE ON FUNCTION "+strings.ReplaceAll(lookUps, "; ", ", ")+" TO lumen_app;",
+		return unsafe("GRANT EXECUTE ON FUNCTION "+strings.ReplaceAll(lookUpFunctions, "; ", ", ")+" TO lumen_app;",
 			"role %s may not look up API keys and access tokens", role)
 	case f.Excess != nil:
 		return unsafe("REVOKE "+*f.Excess+" FROM PUBLIC, "+role+", lumen_app;",
@@ -89,8 +93,8 @@ func (f roleFacts) unsafe() error {
 	return nil
 }
 
-// lookUps are the functions that authentication asks.
-const lookUps = "lumen_authenticate(bytea); lumen_key_used(text, text); " +
+// lookUpFunctions are the functions that authentication asks.
+const lookUpFunctions = "lumen_authenticate(bytea); lumen_key_used(text, text); " +
 	"lumen_token_signer(text, text); lumen_token_keys(); lumen_authenticate_token(text, text, text)"
 
 // roleQuery yields roleFacts for session_user and for current_user. A tenant table is one with a column merchant_id on
@@ -104,7 +108,7 @@ tables AS (
     WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')
 ),
 functions AS (
-    SELECT string_to_table('` + lookUps + `', '; ') AS name
+    SELECT string_to_table('` + lookUpFunctions + `', '; ') AS name
 ),
 tenant AS (
     SELECT t.* FROM tables AS t

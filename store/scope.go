@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"time"
@@ -16,18 +17,42 @@ import (
 // the context in a predicate of its own, and goes through the wall, which sets what row-level security reads and
 // refuses without a merchant. Either alone would keep merchants apart. The same holds for the one customer that an access
 // token is bound to.
-type scope struct{ db *bun.DB }
+type scope struct {
+	db   *bun.DB
+	gate *gate
+}
 
-// patience bounds one statement on this side, the wait for a connection included. It is longer than the server's own
-// limit, which gives the better reason, and there for when the server does not answer at all.
+// patience bounds one statement on this side. It is longer than the server's own limit, which gives the better reason,
+// and there for when the server does not answer at all.
 const patience = 6 * time.Second
 
-// run executes a statement that was built once and returns the customers it yields. The statement's $1 is the
-// merchant, $2 the customer that the caller is bound to; args are $3 and on.
+// run executes a statement that was built once, and only reads, and returns the customers it yields. The statement's $1 is
+// the merchant, $2 the customer that the caller is bound to; args are $3 and on.
 func (s scope) run(ctx context.Context, statement string, args ...any) ([]Customer, error) {
+	return s.customers(ctx, reads, statement, args)
+}
+
+// one is run for a statement that yields at most one customer; nil when it yields none.
+func (s scope) one(ctx context.Context, statement string, args ...any) (*Customer, error) {
+	return first(s.customers(ctx, reads, statement, args))
+}
+
+// write is one for a statement that changes the customer it yields.
+func (s scope) write(ctx context.Context, statement string, args ...any) (*Customer, error) {
+	return first(s.customers(ctx, writes, statement, args))
+}
+
+func first(customers []Customer, err error) (*Customer, error) {
+	if err != nil || len(customers) == 0 {
+		return nil, err
+	}
+	return &customers[0], nil
+}
+
+func (s scope) customers(ctx context.Context, effect effect, statement string, args []any) ([]Customer, error) {
 	merchant, customer := scopeFrom(ctx)
 	var customers []Customer
-	err := s.execute(ctx, statement, append([]any{merchant, customer}, args...), func(row *wall.Row) {
+	err := s.execute(ctx, effect, statement, append([]any{merchant, customer}, args...), func(row *wall.Row) {
 		customers = appendCustomer(customers, row)
 	})
 	if err != nil {
@@ -36,23 +61,34 @@ func (s scope) run(ctx context.Context, statement string, args ...any) ([]Custom
 	return customers, nil
 }
 
-// one is run for a statement that yields at most one customer; nil when it yields none.
-func (s scope) one(ctx context.Context, statement string, args ...any) (*Customer, error) {
-	customers, err := s.run(ctx, statement, args...)
-	if err != nil || len(customers) == 0 {
-		return nil, err
-	}
-	return &customers[0], nil
-}
+// effect says what a statement does.
+type effect bool
+
+const (
+	reads  effect = false
+	writes effect = true
+)
 
 // execute runs a statement of the merchant's and hands over its rows, which count when it returns nil.
-func (s scope) execute(ctx context.Context, statement string, args []any, each func(*wall.Row)) error {
-	if merchant, _ := scopeFrom(ctx); merchant == "" {
+func (s scope) execute(ctx context.Context, effect effect, statement string, args []any, each func(*wall.Row)) (err error) {
+	merchant, _ := scopeFrom(ctx)
+	if merchant == "" {
 		return NewError(Unauthenticated)
 	}
+	admitted, err := s.gate.enter(ctx, merchant)
+	if err != nil {
+		return err
+	}
+	defer func() { s.gate.leave(admitted, err) }()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return wall.Query(ctx, s.db.DB, statement, args, each)
+	err = wall.Query(ctx, s.db.DB, statement, args, each)
+	var lost *wall.LostError
+	if errors.As(err, &lost) && !lost.Rows && (effect == reads || !lost.Sent) {
+		// Once more, on a connection that is alive. Never what may have been committed.
+		err = wall.Query(ctx, s.db.DB, statement, args, each)
+	}
+	return err
 }
 
 // query is a query over the merchant's customers that has too many forms to be built once.
@@ -112,5 +148,5 @@ func (s scope) read(ctx context.Context, q query, each func(*wall.Row)) error {
 	if q.args != nil {
 		args = *q.args
 	}
-	return s.execute(ctx, q.String(), args, each)
+	return s.execute(ctx, reads, q.String(), args, each)
 }

@@ -22,7 +22,7 @@ func TestNoNameSortsWithTheMissingOnes(t *testing.T) {
 // The lists are forbidden to who is bound to one customer. Were they not, they would hold no other.
 func TestSelectingIsBound(t *testing.T) {
 	t.Parallel()
-	s := scope{bun.NewDB(nil, pgdialect.New())}
+	s := scope{db: bun.NewDB(nil, pgdialect.New())}
 	where := func(customer string, prepared, part bool) string {
 		ctx := WithCredential(t.Context(), Credential{Merchant: Merchant{ID: "merchant_1"}, CustomerID: customer})
 		q := s.selecting(ctx, prepared)

@@ -28,6 +28,9 @@ import (
 type Options struct {
 	// MaxConnections bounds the pool for customers; 0 means DefaultMaxConnections. Authentication has a few of its own.
 	MaxConnections int
+	// MerchantConcurrency is how many statements of one merchant may run at once; 0 means DefaultMerchantConcurrency. It is
+	// never more than three quarters of the pool.
+	MerchantConcurrency int
 	// AcceptDemoKeys lets the keys of `lumen dev` in.
 	AcceptDemoKeys bool
 	// TransactionPooler says that the URL is that of a pooler in transaction mode, such as PgBouncer.
@@ -38,6 +41,9 @@ type Options struct {
 
 // DefaultMaxConnections is the size of the pool for customers.
 const DefaultMaxConnections = 16
+
+// DefaultMerchantConcurrency is how many statements of one merchant may run at once, in a pool that is large enough.
+const DefaultMerchantConcurrency = 64
 
 // authConnections is the size of the pool that looks up keys, which is at most one short statement a request.
 const authConnections = 4
@@ -51,8 +57,10 @@ type Store struct {
 	Authenticator *Authenticator
 	Tokens        *Tokens
 
-	walled, plain *bun.DB
-	pooled        bool
+	walled  *bun.DB
+	lookUps *lookUps
+	config  *pgx.ConnConfig // of connections outside of the wall
+	pooled  bool
 }
 
 // Open returns a Store on the database at url. It connects when first used; see CheckRole and CheckMigrations for what
@@ -64,6 +72,9 @@ func Open(url string, options Options) (*Store, error) {
 	}
 	if options.MaxConnections == 0 {
 		options.MaxConnections = DefaultMaxConnections
+	}
+	if options.MerchantConcurrency == 0 {
+		options.MerchantConcurrency = DefaultMerchantConcurrency
 	}
 	// The service's statements are short; one that is not is worth less than the connection it holds.
 	config.RuntimeParams["statement_timeout"] = statementTimeout
@@ -79,18 +90,23 @@ func Open(url string, options Options) (*Store, error) {
 	walled := sql.OpenDB(connector)
 	walled.SetMaxOpenConns(options.MaxConnections)
 	walled.SetMaxIdleConns(options.MaxConnections)
-	plain := openPlain(config, authConnections)
-
-	s := &Store{walled: bun.NewDB(walled, pgdialect.New()), plain: plain, pooled: options.TransactionPooler}
-	s.Customers = NewCustomers(s.walled)
-	s.Authenticator = &Authenticator{db: plain, cache: newCredentialCache(), acceptDemo: options.AcceptDemoKeys, audience: options.audience()}
-	s.Tokens = &Tokens{db: plain, secret: options.TokenSecret, audience: options.audience(), customers: s.Customers}
+	s := &Store{walled: bun.NewDB(walled, pgdialect.New()), config: config, pooled: options.TransactionPooler}
+	s.lookUps = newLookUps(config, authConnections, connector.Losses)
+	share := min(options.MerchantConcurrency, ofPool(options.MaxConnections))
+	s.Customers = newCustomers(s.walled, newGate(options.MaxConnections, share))
+	s.Authenticator = &Authenticator{lookUps: s.lookUps, cache: newCredentialCache(), acceptDemo: options.AcceptDemoKeys, audience: options.audience()}
+	s.Tokens = &Tokens{lookUps: s.lookUps, secret: options.TokenSecret, audience: options.audience(), customers: s.Customers}
 	return s, nil
 }
 
-// NewCustomers returns the customers reached through db, which must be behind the wall.
+// NewCustomers returns the customers reached through db, which must be behind the wall. A merchant may use all of
+// DefaultMaxConnections.
 func NewCustomers(db *bun.DB) *Customers {
-	return &Customers{scope: scope{db}, statements: buildStatements(db)}
+	return newCustomers(db, newGate(DefaultMaxConnections, DefaultMaxConnections))
+}
+
+func newCustomers(db *bun.DB, gate *gate) *Customers {
+	return &Customers{scope: scope{db, gate}, statements: buildStatements(db)}
 }
 
 // CheckPooler returns an error when a pooler is in between that Options does not name: one that was told to ignore the
@@ -101,7 +117,7 @@ func (s *Store) CheckPooler(ctx context.Context) error {
 		return nil
 	}
 	var has string
-	if err := s.plain.NewRaw("SELECT current_setting('statement_timeout')").Scan(ctx, &has); err != nil {
+	if err := s.lookUps.db.NewRaw("SELECT current_setting('statement_timeout')").Scan(ctx, &has); err != nil {
 		return fmt.Errorf("check for a pooler: %w", err)
 	}
 	if has != statementTimeout {
@@ -113,7 +129,7 @@ func (s *Store) CheckPooler(ctx context.Context) error {
 // Close ends all connections, and the look-ups of credentials that nobody waits for any more.
 func (s *Store) Close() error {
 	s.Authenticator.cache.close()
-	walledErr, plainErr := s.walled.Close(), s.plain.Close()
+	walledErr, plainErr := s.walled.Close(), s.lookUps.db.Close()
 	if walledErr != nil {
 		return walledErr
 	}
@@ -185,8 +201,8 @@ func behindPooler(config *pgx.ConnConfig) *wall.Connector {
 	return wall.NewPooledConnector(config, scopeFrom, settings)
 }
 
-func openPlain(config *pgx.ConnConfig, connections int) *bun.DB {
-	db := stdlib.OpenDB(*config)
+func openPlain(config *pgx.ConnConfig, connections int, options ...stdlib.OptionOpenDB) *bun.DB {
+	db := stdlib.OpenDB(*config, options...)
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
 	return bun.NewDB(db, pgdialect.New())

@@ -15,7 +15,6 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
-	"github.com/uptrace/bun"
 )
 
 // Token is an access token as its holder presents it: a JWT by the profile of RFC 9068.
@@ -124,7 +123,7 @@ type claims struct {
 
 // Tokens mints access tokens, and tells which keys verify them.
 type Tokens struct {
-	db        *bun.DB
+	lookUps   *lookUps
 	secret    TokenSecret
 	audience  string
 	customers *Customers
@@ -215,7 +214,7 @@ type PublicKey struct {
 // PublicKeys returns the keys that verify now, or will when they begin to sign. It needs no credential.
 func (t *Tokens) PublicKeys(ctx context.Context) ([]PublicKey, error) {
 	keys := []PublicKey{}
-	if err := lookUp(ctx, t.db, &keys, `SELECT key_id, public_key FROM public.lumen_token_keys()`); err != nil {
+	if err := t.lookUps.run(ctx, unknown, &keys, `SELECT key_id, public_key FROM public.lumen_token_keys()`); err != nil {
 		return nil, failed("fetch token keys", err)
 	}
 	return keys, nil
@@ -235,7 +234,7 @@ func (t *Tokens) signingKey(ctx context.Context) (*signingKey, error) {
 	credential, _ := CredentialFrom(ctx)
 	var keys []signingKey
 	const statement = `SELECT key_id, private_key, now, api_key_expires_at FROM public.lumen_token_signer($1, $2)`
-	if err := lookUp(ctx, t.db, &keys, statement, credential.Merchant.ID, credential.KeyID); err != nil || len(keys) == 0 {
+	if err := t.lookUps.run(ctx, known, &keys, statement, credential.Merchant.ID, credential.KeyID); err != nil || len(keys) == 0 {
 		return nil, err
 	}
 	return &keys[0], nil
@@ -289,12 +288,12 @@ func (a *Authenticator) authenticateToken(ctx context.Context, presented digest,
 		return Credential{}, refused
 	}
 	return a.cache.lookUp(ctx, presented, func(ctx context.Context) (Credential, time.Duration, error) {
-		return a.lookUpToken(ctx, token, said)
+		return a.lookUpToken(ctx, a.cache.party(presented), token, said)
 	})
 }
 
 // lookUpToken returns the credential of a token that says this of itself, and how long it is until the token expires.
-func (a *Authenticator) lookUpToken(ctx context.Context, token *jwt.JSONWebToken, said claims) (Credential, time.Duration, error) {
+func (a *Authenticator) lookUpToken(ctx context.Context, party string, token *jwt.JSONWebToken, said claims) (Credential, time.Duration, error) {
 	refused := NewError(Unauthenticated)
 	var found []struct {
 		PublicKey    []byte
@@ -302,7 +301,7 @@ func (a *Authenticator) lookUpToken(ctx context.Context, token *jwt.JSONWebToken
 		Now          time.Time
 	}
 	const statement = `SELECT public_key, merchant_name, now FROM public.lumen_authenticate_token($1, $2, $3)`
-	if err := lookUp(ctx, a.db, &found, statement, token.Headers[0].KeyID, said.MerchantID, said.ClientID); err != nil {
+	if err := a.lookUps.run(ctx, party, &found, statement, token.Headers[0].KeyID, said.MerchantID, said.ClientID); err != nil {
 		return Credential{}, 0, unavailable(err)
 	}
 	if len(found) != 1 {

@@ -73,7 +73,7 @@ func (b *bench) startBare(ctx context.Context, databaseURL string) (*server, err
 
 // startLumen runs `lumen serve` on a database, as it is by default but for what the environment adds.
 func (b *bench) startLumen(ctx context.Context, databaseURL string, environment ...string) (*server, error) {
-	command := exec.CommandContext(ctx, b.lumen, "serve", "--json", "--addr", "127.0.0.1:0")
+	command := exec.CommandContext(ctx, b.lumen, "serve", "--json", "--addr", "127.0.0.1:0", "--shutdown-delay", "0s")
 	command.Env = append(os.Environ(), append(environment, "LUMEN_DATABASE_URL="+databaseURL)...)
 	return b.start(ctx, command)
 }

@@ -95,7 +95,9 @@ func (c devCommand) Run(ctx context.Context, t terminal) error {
 	}()
 	options.Log = slog.New(server.WithRequestID(slog.NewTextHandler(t.err, nil)))
 	options.Demo = &landing.Demo{MerchantName: d.merchant.Name, MerchantID: d.merchant.ID, APIKey: string(d.secret)}
-	err = server.Serve(ctx, listener, server.NewHandler(d.store, options), options.Log)
+	err = server.Serve(ctx, listener, server.NewHandler(d.store, options), server.Serving{
+		Health: server.NewHealth(d.store.Ready, options.Log), Log: options.Log,
+	})
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		err = errors.Join(cause, err)
 	}

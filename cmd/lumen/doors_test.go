@@ -56,7 +56,7 @@ func (d *doors) serve(t *testing.T, args ...string) serverURLs {
 	out, in := io.Pipe()
 	ended := make(chan int, 1)
 	go func() {
-		ended <- run(ctx, append([]string{"serve", "--addr", "127.0.0.1:0", "--json", "--database-url", d.AppURL(), "--token-secret", d.secret.Text()}, args...), terminal{in, d.log})
+		ended <- run(ctx, append([]string{"serve", "--addr", "127.0.0.1:0", "--json", "--shutdown-delay", "0s", "--database-url", d.AppURL(), "--token-secret", d.secret.Text()}, args...), terminal{in, d.log})
 		_ = in.Close()
 	}()
 	t.Cleanup(func() {

@@ -72,9 +72,9 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// environment is that of a newcomer: nothing of Lumen's is set.
+// environment is that of a newcomer: nothing of Lumen's is set, but that no test waits for a proxy to take notice.
 func environment(extra ...string) []string {
-	var env []string
+	env := []string{"LUMEN_SHUTDOWN_DELAY=0s"}
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "LUMEN_") {
 			env = append(env, v)

@@ -18,12 +18,15 @@ import (
 )
 
 type serveCommand struct {
-	DatabaseURL    string `name:"database-url" env:"LUMEN_DATABASE_URL" placeholder:"URL" help:"The database, as a role that is a member of lumen_app and of nothing more (${env}). Required."`
-	DatabasePooler string `name:"database-pooler" env:"LUMEN_DATABASE_POOLER" default:"none" placeholder:"none|transaction" help:"What stands in front of the database: none, or a pooler such as PgBouncer in transaction mode (${env}). Default: ${default}."`
-	Addr           string `env:"LUMEN_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen (${env}). Default: ${default}. Port 0 picks a free one."`
-	Playground     bool   `env:"LUMEN_PLAYGROUND" help:"Serve the GraphQL playground at /playground; it asks for a key (${env})."`
-	Introspection  bool   `env:"LUMEN_INTROSPECTION" help:"Let GraphQL clients read the schema (${env})."`
-	LogFormat      string `env:"LUMEN_LOG_FORMAT" default:"json" placeholder:"json|text" help:"How the log on standard error is written, json or text (${env}). Default: ${default}."`
+	DatabaseURL         string        `name:"database-url" env:"LUMEN_DATABASE_URL" placeholder:"URL" help:"The database, as a role that is a member of lumen_app and of nothing more (${env}). Required."`
+	DatabasePooler      string        `name:"database-pooler" env:"LUMEN_DATABASE_POOLER" default:"none" placeholder:"none|transaction" help:"What stands in front of the database: none, or a pooler such as PgBouncer in transaction mode (${env}). Default: ${default}."`
+	DatabaseConnections int           `name:"database-connections" env:"LUMEN_DATABASE_CONNECTIONS" default:"16" placeholder:"N" help:"How many connections to the database statements on customers may use (${env}). Default: ${default}. Five more look up credentials and try the database."`
+	MerchantConcurrency int           `name:"merchant-concurrency" env:"LUMEN_MERCHANT_CONCURRENCY" default:"64" placeholder:"N" help:"How many statements of one merchant may run at once, at the most three quarters of the connections (${env}). Default: ${default}."`
+	Addr                string        `env:"LUMEN_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen (${env}). Default: ${default}. Port 0 picks a free one."`
+	Playground          bool          `env:"LUMEN_PLAYGROUND" help:"Serve the GraphQL playground at /playground; it asks for a key (${env})."`
+	Introspection       bool          `env:"LUMEN_INTROSPECTION" help:"Let GraphQL clients read the schema (${env})."`
+	ShutdownDelay       time.Duration `name:"shutdown-delay" env:"LUMEN_SHUTDOWN_DELAY" default:"5s" placeholder:"DURATION" help:"How long requests are still taken after a signal to stop, while /readyz says not to send any (${env}). Default: ${default}."`
+	LogFormat           string        `env:"LUMEN_LOG_FORMAT" default:"json" placeholder:"json|text" help:"How the log on standard error is written, json or text (${env}). Default: ${default}."`
 	doorFlags
 	tokenSecretFlag
 	jsonFlag
@@ -82,7 +85,9 @@ func (c serveCommand) Run(ctx context.Context, t terminal) error {
 	if unable != nil {
 		log.InfoContext(ctx, c.whyNoTokens())
 	}
-	err = server.Serve(ctx, listener, server.NewHandler(s, options), log)
+	err = server.Serve(ctx, listener, server.NewHandler(s, options), server.Serving{
+		Health: server.NewHealth(s.Ready, log), Delay: c.ShutdownDelay, Log: log,
+	})
 	log.InfoContext(ctx, "stopped")
 	return err
 }
@@ -105,7 +110,16 @@ func (c serveCommand) configure(logs io.Writer) (*store.Store, server.Options, e
 	if err != nil {
 		faults = append(faults, err.Error())
 	}
-	storeOptions := store.Options{TokenSecret: secret}
+	storeOptions := store.Options{TokenSecret: secret, MaxConnections: c.DatabaseConnections, MerchantConcurrency: c.MerchantConcurrency}
+	if c.DatabaseConnections < 1 {
+		faults = append(faults, "LUMEN_DATABASE_CONNECTIONS is less than one")
+	}
+	if c.MerchantConcurrency < 1 {
+		faults = append(faults, "LUMEN_MERCHANT_CONCURRENCY is less than one")
+	}
+	if c.ShutdownDelay < 0 {
+		faults = append(faults, "LUMEN_SHUTDOWN_DELAY is less than nothing")
+	}
 	switch c.DatabasePooler {
 	case "", "none":
 	case "transaction":

@@ -50,7 +50,11 @@ func (c *conn) Query(ctx context.Context, statement string, args []any, each fun
 	if row.err != nil {
 		err = row.err
 	}
-	return c.end(pipeline, err)
+	err = c.end(pipeline, err)
+	if lost, ok := err.(*LostError); ok {
+		lost.Rows = row.fed
+	}
+	return err
 }
 
 // Row is a row in the making: each method reads the next column. The first fault, such as a column of another type or
@@ -58,7 +62,8 @@ func (c *conn) Query(ctx context.Context, statement string, args []any, each fun
 type Row struct {
 	fields []pgconn.FieldDescription
 	values [][]byte
-	column int // the next one
+	column int  // the next one
+	fed    bool // there was a row
 
 	// A customer is mostly text: the texts of a row are parts of one, and those that may be null lie side by side.
 	text     string
@@ -74,7 +79,7 @@ func NewRow(fields []pgconn.FieldDescription, values [][]byte) *Row {
 }
 
 func (r *Row) begin(values [][]byte) {
-	r.values, r.column, r.nullable = values, 0, nil
+	r.values, r.column, r.nullable, r.fed = values, 0, nil, true
 	var all strings.Builder
 	size := 0
 	for _, value := range values {

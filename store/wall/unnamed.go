@@ -17,7 +17,7 @@ func NewPooledConnector(config *pgx.ConnConfig, scope Scope, settings map[string
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		prelude += ", set_config(" + literal(name) + ", " + literal(settings[name]) + ", true)"
 	}
-	return &Connector{config: config, scope: scope, setScope: prelude, unnamed: true}
+	return &Connector{config: config, scope: scope, setScope: prelude, unnamed: true, Losses: new(Losses)}
 }
 
 func literal(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }

@@ -63,6 +63,9 @@ const (
 
 // Connector opens connections that refuse to work without a merchant. It implements driver.Connector.
 type Connector struct {
+	// Losses are those of its connections, to be shared with whoever else talks to the same server.
+	Losses *Losses
+
 	config   *pgx.ConnConfig
 	scope    Scope
 	setScope string // the first statement of each pipeline
@@ -75,7 +78,7 @@ type Scope func(context.Context) (merchant, customer string)
 
 // NewConnector returns a Connector to the database of config, whose statements work in the scope.
 func NewConnector(config *pgx.ConnConfig, scope Scope) *Connector {
-	return &Connector{config: config, scope: scope, setScope: setScope}
+	return &Connector{config: config, scope: scope, setScope: setScope, Losses: new(Losses)}
 }
 
 // Connect implements driver.Connector.
@@ -89,6 +92,7 @@ func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 		scope:    c.scope,
 		setScope: c.setScope,
 		unnamed:  c.unnamed,
+		losses:   c.Losses,
 		types:    pgtype.NewMap(),
 		prelude:  make(map[string]*pgconn.StatementDescription),
 		usedAt:   time.Now(),
@@ -130,6 +134,7 @@ type conn struct {
 	scope    Scope
 	setScope string
 	unnamed  bool
+	losses   *Losses
 	types    *pgtype.Map
 	prelude  map[string]*pgconn.StatementDescription // what is ahead of every statement, by its text
 	prepared *simplelru.LRU[string, *pgconn.StatementDescription]
@@ -189,7 +194,7 @@ func (c *conn) send(ctx context.Context, query string, args []any) (*pgconn.Pipe
 	}
 	description, values, formats, err := c.bind(ctx, query, args)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, c.ended(err, false)
 	}
 
 	pipeline := c.pg.StartPipeline(ctx)
@@ -253,7 +258,15 @@ func (c *conn) end(pipeline *pgconn.Pipeline, err error) error {
 			err = errors.New("wall: the connection ended before the commit was confirmed")
 		}
 	}
-	return err
+	return c.ended(err, true)
+}
+
+// ended returns how a statement ended: a LostError when its connection did.
+func (c *conn) ended(err error, sent bool) error {
+	if !c.losses.Note(err) {
+		return err
+	}
+	return &LostError{Sent: sent, cause: err}
 }
 
 // staleStatement reports that the server no longer agrees with what this connection has prepared: a migration changed
@@ -343,7 +356,7 @@ func (c *conn) ResetSession(ctx context.Context) error {
 	if !c.IsValid() {
 		return driver.ErrBadConn
 	}
-	if time.Since(c.usedAt) > idleBeforePing {
+	if c.losses.doubtful(c.usedAt) {
 		if err := c.pg.Ping(ctx); err != nil {
 			return driver.ErrBadConn
 		}

@@ -1,0 +1,120 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"lumen/store"
+)
+
+// Where a server tells whoever watches over it how it is. Neither asks for a credential, neither is logged.
+const (
+	healthPath = "/healthz" // the process lives
+	readyPath  = "/readyz"  // it can be sent requests
+)
+
+const (
+	// readyFor is how long an answer on being ready holds, however many ask.
+	readyFor = time.Second
+	// checkTime is how long the database may take to show that it is ready.
+	checkTime = 3 * time.Second
+)
+
+// Health says whether a server lives, and whether it should be sent requests.
+type Health struct {
+	check    func(context.Context) error
+	log      *slog.Logger
+	stopping atomic.Bool
+
+	mu      sync.Mutex
+	checked time.Time
+	err     error
+}
+
+// NewHealth returns the health of a server that is ready as long as check says so; see store.Store.Ready.
+func NewHealth(check func(context.Context) error, log *slog.Logger) *Health {
+	return &Health{check: check, log: log}
+}
+
+// stop makes the server not ready for good: it is about to end.
+func (h *Health) stop() { h.stopping.Store(true) }
+
+// wrap puts the two answers ahead of next.
+func (h *Health) wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h.stopping.Load() {
+			w.Header().Set("Connection", "close") // the next request goes to another server
+		}
+		switch r.URL.Path {
+		case healthPath, readyPath:
+			h.ServeHTTP(w, r)
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// ServeHTTP answers /healthz and /readyz.
+func (h *Health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		w.WriteHeader(http.StatusMethodNotAllowed)
+		_, _ = fmt.Fprintf(w, `{"error":%q}`, store.NewError(store.MethodNotAllowed).Message)
+		return
+	}
+	if r.URL.Path == healthPath {
+		_, _ = w.Write([]byte(`{"status":"ok"}`))
+		return
+	}
+	if reason := h.reason(r.Context()); reason != "" {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = fmt.Fprintf(w, `{"status":"not ready","reason":%q}`, reason)
+		return
+	}
+	_, _ = w.Write([]byte(`{"status":"ready"}`))
+}
+
+// reason returns why the server should not be sent requests, "" when it should.
+func (h *Health) reason(ctx context.Context) string {
+	if h.stopping.Load() {
+		return "stopping"
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.checked.IsZero() || time.Since(h.checked) > readyFor {
+		// For all who ask in the next second, so not by the patience of the one who asked first.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTime)
+		defer cancel()
+		before := h.err
+		h.err = h.check(ctx)
+		h.checked = time.Now()
+		h.report(ctx, before)
+	}
+	var why *store.NotReadyError
+	switch {
+	case h.err == nil:
+		return ""
+	case errors.As(h.err, &why):
+		return why.Reason
+	default:
+		return store.NoDatabase
+	}
+}
+
+// report logs a change, with the cause that no reply shows.
+func (h *Health) report(ctx context.Context, before error) {
+	switch {
+	case h.err != nil && before == nil:
+		h.log.WarnContext(ctx, "not ready", "error", h.err)
+	case h.err == nil && before != nil:
+		h.log.InfoContext(ctx, "ready again")
+	}
+}

@@ -1,0 +1,61 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// drainTime is how long Serve waits for requests under way when it stops.
+const drainTime = 20 * time.Second
+
+// Serving is what Serve needs besides the handler.
+type Serving struct {
+	Health *Health
+	// Delay is how long requests are still taken after the server has said that it is not ready: who sends them has to hear
+	// of it first.
+	Delay time.Duration
+	Log   *slog.Logger
+}
+
+// Serve answers on the listener until ctx is done. Then it is not ready any more, goes on for the delay, stops listening,
+// and lets the requests under way finish.
+func Serve(ctx context.Context, listener net.Listener, handler http.Handler, serving Serving) error {
+	server := newHTTPServer(serving.Health.wrap(handler), serving.Log)
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve HTTP: %w", err)
+	case <-ctx.Done():
+	}
+	serving.Health.stop()
+	serving.Log.InfoContext(ctx, "stopping", "delay", serving.Delay.String())
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve HTTP: %w", err)
+	case <-time.After(serving.Delay):
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	if err := server.Shutdown(drain); err != nil {
+		return errors.Join(fmt.Errorf("requests under way were cut off: %w", err), server.Close())
+	}
+	return nil
+}
+
+func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       60 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+}

@@ -1,0 +1,156 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"lumen/store"
+)
+
+// ask sends a GET on a connection of its own and returns the status, the body and whether the server closes after it.
+func ask(t *testing.T, address, path string) (status int, body string, closes bool) {
+	t.Helper()
+	connection, err := net.Dial("tcp", address)
+	require.NoError(t, err)
+	defer func() { _ = connection.Close() }()
+	_, err = io.WriteString(connection, "GET "+path+" HTTP/1.1\r\nHost: lumen\r\n\r\n")
+	require.NoError(t, err)
+	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+	require.NoError(t, err)
+	read, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return response.StatusCode, string(read), response.Close
+}
+
+func request(t *testing.T, handler http.Handler, method, path string) *httptest.ResponseRecorder {
+	t.Helper()
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, nil))
+	return w
+}
+
+func TestServeStopsGracefully(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	address := listener.Addr().String()
+	arrived, finish := make(chan struct{}), make(chan struct{})
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			close(arrived)
+			<-finish
+		}
+		_, _ = io.WriteString(w, "done")
+	})
+	log := slog.New(slog.DiscardHandler)
+	health := NewHealth(func(context.Context) error { return nil }, log)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	const delay = 300 * time.Millisecond
+	go func() { ended <- Serve(ctx, listener, handler, Serving{Health: health, Delay: delay, Log: log}) }()
+
+	status, body, closes := ask(t, address, "/readyz")
+	require.Equal(t, 200, status)
+	require.JSONEq(t, `{"status":"ready"}`, body)
+	require.False(t, closes)
+	underWay := make(chan string, 1)
+	go func() {
+		_, body, _ := ask(t, address, "/slow")
+		underWay <- body
+	}()
+	<-arrived
+
+	told := time.Now()
+	stop()
+	require.Eventually(t, func() bool {
+		status, body, _ = ask(t, address, "/readyz")
+		return status == 503
+	}, time.Second, time.Millisecond)
+	require.JSONEq(t, `{"status":"not ready","reason":"stopping"}`, body)
+	status, body, closes = ask(t, address, "/")
+	require.Equal(t, 200, status, "requests are still taken")
+	require.Equal(t, "done", body)
+	require.True(t, closes, "but the next one goes elsewhere")
+	status, _, _ = ask(t, address, "/healthz")
+	require.Equal(t, 200, status)
+	require.Less(t, time.Since(told), delay, "this machine is too slow for the test")
+
+	require.Eventually(t, func() bool {
+		connection, err := net.Dial("tcp", address)
+		if err == nil {
+			_ = connection.Close()
+		}
+		return err != nil
+	}, 5*time.Second, time.Millisecond)
+	require.GreaterOrEqual(t, time.Since(told), delay)
+	select {
+	case err := <-ended:
+		t.Fatalf("ended before the request under way did: %v", err)
+	default:
+	}
+	close(finish)
+	require.Equal(t, "done", <-underWay)
+	require.NoError(t, <-ended)
+}
+
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	var checks atomic.Int32
+	var fault atomic.Pointer[error]
+	health := NewHealth(func(ctx context.Context) error {
+		checks.Add(1)
+		if _, limited := ctx.Deadline(); !limited {
+			t.Error("the check may take for ever")
+		}
+		if err := fault.Load(); err != nil {
+			return *err
+		}
+		return nil
+	}, slog.New(slog.DiscardHandler))
+	now := func(path string) (int, string) {
+		health.mu.Lock()
+		health.checked = time.Time{} // as if the last answer was old
+		health.mu.Unlock()
+		w := request(t, health.wrap(http.NotFoundHandler()), http.MethodGet, path)
+		return w.Code, w.Body.String()
+	}
+	status, body := now("/readyz")
+	require.Equal(t, 200, status)
+	require.JSONEq(t, `{"status":"ready"}`, body)
+	for range 100 {
+		require.Equal(t, 200, request(t, health, http.MethodGet, "/readyz").Code)
+	}
+	require.EqualValues(t, 1, checks.Load(), "one check is for all who ask")
+
+	secret := errors.New("password hunter2 refused")
+	fault.Store(&secret)
+	status, body = now("/readyz")
+	require.Equal(t, 503, status)
+	require.JSONEq(t, `{"status":"not ready","reason":"database"}`, body)
+	status, body = now("/healthz")
+	require.Equal(t, 200, status, "the process lives")
+	require.JSONEq(t, `{"status":"ok"}`, body)
+	var why error = &store.NotReadyError{Reason: store.NoMigrations}
+	fault.Store(&why)
+	_, body = now("/readyz")
+	require.JSONEq(t, `{"status":"not ready","reason":"migrations"}`, body)
+	fault.Store(nil)
+	status, _ = now("/readyz")
+	require.Equal(t, 200, status)
+
+	require.Equal(t, 404, request(t, health.wrap(http.NotFoundHandler()), http.MethodGet, "/readyz/").Code)
+	w := request(t, health, http.MethodPost, "/healthz")
+	require.Equal(t, 405, w.Code)
+	require.Equal(t, "GET, HEAD", w.Header().Get("Allow"))
+}

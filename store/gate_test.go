@@ -1,0 +1,161 @@
+package store
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// entry is how somebody fared at a gate.
+type entry struct {
+	party *party
+	err   error
+	after time.Duration
+}
+
+// arrives sends somebody to the gate.
+func arrives(ctx context.Context, g *gate, name string) <-chan entry {
+	result := make(chan entry, 1)
+	began := time.Now()
+	go func() {
+		p, err := g.enter(ctx, name)
+		result <- entry{p, err, time.Since(began)}
+	}()
+	return result
+}
+
+func TestGateLeavesSomethingToOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(4, 3)
+		var inside []*party
+		for range 3 {
+			e := <-arrives(t.Context(), g, "many")
+			require.NoError(t, e.err)
+			inside = append(inside, e.party)
+		}
+		fourth := arrives(t.Context(), g, "many")
+		synctest.Wait()
+		other := <-arrives(t.Context(), g, "other")
+		require.NoError(t, other.err, "one connection is left")
+		require.Zero(t, other.after)
+
+		// The pool is full now: who waits for it waits for anybody, who waits for their own share for their own.
+		third := arrives(t.Context(), g, "third")
+		time.Sleep(maxWait / 2)
+		g.leave(other.party, nil)
+		e := <-third
+		require.NoError(t, e.err)
+		require.Equal(t, maxWait/2, e.after)
+		refused := <-fourth
+		require.Equal(t, RateLimited, AsError(refused.err).Code, "it is their own doing")
+		require.Equal(t, maxWait, refused.after)
+
+		g.leave(inside[0], nil)
+		again := <-arrives(t.Context(), g, "many")
+		require.NoError(t, again.err)
+		late := <-arrives(t.Context(), g, "other")
+		require.Equal(t, Unavailable, AsError(late.err).Code)
+		require.Equal(t, maxWait, late.after)
+
+		for _, p := range []*party{inside[1], inside[2], again.party, e.party} {
+			g.leave(p, nil)
+		}
+		require.Empty(t, g.parties, "who is gone is forgotten")
+		require.Empty(t, g.pool.places)
+		require.EqualValues(t, 1, g.crowded.Load())
+		require.EqualValues(t, 1, g.overloads.Load())
+	})
+}
+
+func TestGateDoesNotWaitInVain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(1, 1)
+		inside := <-arrives(t.Context(), g, "a")
+		var waiting []<-chan entry
+		for range maxWaiting {
+			waiting = append(waiting, arrives(t.Context(), g, "a"))
+		}
+		synctest.Wait()
+		one := <-arrives(t.Context(), g, "a")
+		require.Equal(t, Unavailable, AsError(one.err).Code)
+		require.Zero(t, one.after, "at once")
+
+		// Who has begun something waits all the same, and for longer.
+		began := arrives(continues(t.Context()), g, "a")
+		for _, w := range waiting { // the database has answered nobody: it may be that which is slow
+			require.Equal(t, Unavailable, AsError((<-w).err).Code)
+		}
+		time.Sleep(patience - maxWait - time.Millisecond)
+		g.leave(inside.party, nil)
+		e := <-began
+		require.NoError(t, e.err)
+		g.leave(e.party, nil)
+		require.Empty(t, g.parties)
+	})
+}
+
+func TestGateLetsGoOfWhoLeaves(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(1, 1)
+		inside := <-arrives(t.Context(), g, "a")
+		for _, name := range []string{"a", "b"} { // one waits for the share, one for the pool
+			ctx, cancel := context.WithCancel(t.Context())
+			gone := arrives(ctx, g, name)
+			synctest.Wait()
+			cancel()
+			e := <-gone
+			require.Equal(t, Unavailable, AsError(e.err).Code)
+			require.ErrorIs(t, e.err, context.Canceled)
+		}
+		require.Zero(t, g.overloads.Load()+g.crowded.Load(), "nobody refused them")
+		g.leave(inside.party, nil)
+		next := <-arrives(t.Context(), g, "b")
+		require.NoError(t, next.err)
+		require.Zero(t, next.after)
+		g.leave(next.party, nil)
+		require.Empty(t, g.parties)
+	})
+}
+
+// However they come and go, never more are inside than may be, and nothing is left behind.
+func TestGateUnderACrowd(t *testing.T) {
+	t.Parallel()
+	g := newGate(5, 3)
+	var mu sync.Mutex
+	inside, of := 0, map[string]int{}
+	var everybody sync.WaitGroup
+	for i := range 200 {
+		everybody.Go(func() {
+			name := string(rune('a' + i%4))
+			p, err := g.enter(t.Context(), name)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			mu.Lock()
+			inside++
+			of[name]++
+			if inside > 5 || of[name] > 3 {
+				t.Errorf("%d inside, %d of %s", inside, of[name], name)
+			}
+			mu.Unlock()
+			time.Sleep(time.Millisecond)
+			mu.Lock()
+			inside--
+			of[name]--
+			mu.Unlock()
+			g.leave(p, nil)
+		})
+	}
+	everybody.Wait()
+	require.Empty(t, g.parties)
+	require.Empty(t, g.pool.places)
+	require.Zero(t, g.pool.waiting.Load())
+}

@@ -1,0 +1,70 @@
+package store
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/uptrace/bun"
+
+	"lumen/store/wall"
+)
+
+// lookUps is the way to what the plain role may ask outside of the wall: who presents a credential, and the keys that sign
+// tokens. All that is asked are functions of the owner's, which change nothing that anybody waits for.
+type lookUps struct {
+	db     *bun.DB
+	gate   *gate
+	losses *wall.Losses
+}
+
+// Parties at the gate. What nobody is known to hold may be junk, of which there is no end: it leaves a connection to the rest.
+const (
+	known   = "known"
+	unknown = "unknown"
+)
+
+func newLookUps(config *pgx.ConnConfig, connections int, losses *wall.Losses) *lookUps {
+	db := openPlain(config, connections, stdlib.OptionShouldPing(func(_ context.Context, p stdlib.ShouldPingParams) bool {
+		return wall.ShouldPing(p.IdleDuration, losses)
+	}))
+	return &lookUps{db: db, gate: newGate(connections, ofPool(connections)), losses: losses}
+}
+
+// run asks, as this party, and scans what comes into into.
+func (l *lookUps) run(ctx context.Context, party string, into any, statement string, args ...any) error {
+	return l.admitted(ctx, party, func(ctx context.Context) error {
+		err := l.scan(ctx, into, statement, args)
+		if l.losses.Note(err) {
+			err = l.scan(ctx, into, statement, args)
+		}
+		return err
+	})
+}
+
+func (l *lookUps) scan(ctx context.Context, into any, statement string, args []any) error {
+	rows, err := l.db.DB.QueryContext(ctx, statement, args...)
+	if err != nil {
+		return err
+	}
+	return l.db.ScanRows(ctx, rows, into)
+}
+
+// note tells the owner's functions something. It is not waited for until it is on disk.
+func (l *lookUps) note(ctx context.Context, party string, statement string, args ...any) error {
+	return l.admitted(ctx, party, func(ctx context.Context) error {
+		_, err := l.db.DB.ExecContext(ctx, statement, args...)
+		return err
+	})
+}
+
+func (l *lookUps) admitted(ctx context.Context, party string, work func(context.Context) error) (err error) {
+	admitted, err := l.gate.enter(ctx, party)
+	if err != nil {
+		return unavailable(err) // whoever's doing it is, it is not the caller's
+	}
+	defer func() { l.gate.leave(admitted, err) }()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return work(ctx)
+}

@@ -1,0 +1,153 @@
+package store_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"lumen/store"
+)
+
+// together calls so often at once that every connection of a pool is opened.
+func together(t *testing.T, n int, call func() error) {
+	t.Helper()
+	var all sync.WaitGroup
+	errs := make([]error, n)
+	for i := range n {
+		all.Go(func() { errs[i] = call() })
+	}
+	all.Wait()
+	for _, err := range errs {
+		require.NoError(t, err)
+	}
+}
+
+// cutAll ends every connection of the service, as a restart of the server would.
+func (s *shop) cutAll(t *testing.T) (n int) {
+	t.Helper()
+	require.NoError(t, s.db.Superuser().QueryRow(t.Context(), `SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
+		WHERE datname = current_database() AND application_name = 'lumen'`).Scan(&n))
+	return n
+}
+
+func TestReadsOutliveTheirConnections(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	opened, err := store.Open(s.db.AppURL(), store.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = opened.Close() })
+	id := s.create(t, emailOf("ann@example.com")).ID
+	ids := []string{id, "cust_other"}
+	for name, read := range map[string]func() error{
+		"get":      func() error { _, err := opened.Customers.Get(s.ctx, id); return err },
+		"get many": func() error { _, err := opened.Customers.GetMany(s.ctx, ids); return err },
+		"list":     func() error { _, err := opened.Customers.List(s.ctx, store.PageQuery{}); return err },
+		"count":    func() error { _, err := opened.Customers.Count(s.ctx, store.CustomerFilter{}); return err },
+		"all": func() error {
+			for _, err := range opened.Customers.All(s.ctx, store.CustomerFilter{}) {
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		"authenticate": func() error {
+			opened.Authenticator.Forget()
+			_, err := opened.Authenticator.Authenticate(t.Context(), s.merchant.WriteKey)
+			return err
+		},
+	} {
+		together(t, 12, read)
+		require.Positive(t, s.cutAll(t), name)
+		together(t, 12, read)
+		// One after the other, so that each takes another of the pool's.
+		require.Positive(t, s.cutAll(t), name)
+		for range 20 {
+			require.NoError(t, read(), name)
+		}
+	}
+	// A read has found the dead, so a write meets a live one.
+	together(t, 12, func() error { _, err := opened.Customers.Get(s.ctx, id); return err })
+	s.cutAll(t)
+	_, err = opened.Customers.Get(s.ctx, id)
+	require.NoError(t, err)
+	together(t, 12, func() error { _, err := opened.Customers.Update(s.ctx, id, emailOf("ann@example.com")); return err })
+}
+
+// attempts has the service's own connection ended in the middle of its next statements, and counts them: a sequence
+// keeps what a transaction that fails takes back.
+func (s *shop) attempts(t *testing.T, statements string) func() int {
+	t.Helper()
+	s.exec(t, `CREATE SEQUENCE attempts`)
+	s.exec(t, `CREATE FUNCTION cut() RETURNS bool LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+		IF nextval('public.attempts') = 1 THEN PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(1); END IF;
+		RETURN true; END $$`)
+	s.exec(t, statements)
+	return func() (n int) {
+		require.NoError(t, s.db.Superuser().QueryRow(t.Context(), "SELECT last_value FROM attempts WHERE is_called").Scan(&n))
+		return n
+	}
+}
+
+func TestAReadThatIsCutIsAskedOnceMore(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	id := s.create(t, emailOf("ann@example.com")).ID
+	attempts := s.attempts(t, `CREATE POLICY cut ON customers AS RESTRICTIVE FOR SELECT TO lumen_app USING ((SELECT cut()))`)
+	require.Equal(t, id, s.get(t, id).ID)
+	require.Equal(t, 2, attempts())
+}
+
+func TestAWriteThatIsCutIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	for name, write := range map[string]func(s *shop, id string) error{
+		"create": func(s *shop, _ string) error {
+			_, err := s.customers.Create(s.ctx, emailOf("bob@example.com"))
+			return err
+		},
+		"update": func(s *shop, id string) error {
+			_, err := s.customers.Update(s.ctx, id, emailOf("bob@example.com"))
+			return err
+		},
+		"delete": func(s *shop, id string) error { _, err := s.customers.Delete(s.ctx, id); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t)
+			id := s.create(t, emailOf("ann@example.com")).ID
+			attempts := s.attempts(t, `CREATE FUNCTION cutting() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM public.cut(); RETURN NEW; END $$;
+				CREATE TRIGGER cut BEFORE INSERT OR UPDATE ON customers FOR EACH ROW EXECUTE FUNCTION cutting()`)
+			err := write(s, id)
+			require.Equal(t, store.Unavailable, store.AsError(err).Code, err)
+			require.Equal(t, 1, attempts())
+			require.Equal(t, "ann@example.com", s.get(t, id).Email)
+			require.NoError(t, write(s, id), "and the next one finds a connection")
+		})
+	}
+}
+
+// A statement that ran out of time did not lose its connection: it is not asked again.
+func TestAReadThatTakesTooLongIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	id := s.create(t, emailOf("ann@example.com")).ID
+	s.exec(t, `CREATE SEQUENCE attempts`)
+	s.exec(t, `CREATE FUNCTION slow() RETURNS bool LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+		PERFORM nextval('public.attempts'); PERFORM pg_sleep(30); RETURN true; END $$`)
+	s.exec(t, `CREATE POLICY slow ON customers AS RESTRICTIVE FOR SELECT TO lumen_app USING ((SELECT slow()))`)
+	_, err := s.customers.Get(s.ctx, id)
+	require.Equal(t, store.Unavailable, store.AsError(err).Code)
+	var pgErr *pgconn.PgError
+	require.ErrorAs(t, err, &pgErr)
+	require.Equal(t, "57014", pgErr.Code)
+	ctx, cancel := context.WithCancel(s.ctx)
+	go cancel()
+	_, err = s.customers.Get(ctx, id)
+	require.Equal(t, store.Unavailable, store.AsError(err).Code)
+	var attempts int
+	require.NoError(t, s.db.Superuser().QueryRow(t.Context(), "SELECT last_value FROM attempts").Scan(&attempts))
+	require.LessOrEqual(t, attempts, 2)
+}

@@ -1,0 +1,97 @@
+package store_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"lumen/store"
+	"lumen/store/storetest"
+)
+
+func notReady(t *testing.T, s *store.Store) string {
+	t.Helper()
+	err := s.Ready(t.Context())
+	if err == nil {
+		return ""
+	}
+	var why *store.NotReadyError
+	require.ErrorAs(t, err, &why)
+	return why.Reason
+}
+
+func TestReady(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	s, err := store.Open(db.AppURL(), store.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	require.NoError(t, s.Ready(t.Context()))
+
+	for name, c := range map[string]struct{ breaks, mends, reason string }{
+		"a pending migration": {
+			"UPDATE lumen_migrations SET name = '0' || name WHERE name LIKE '0003%'", "UPDATE lumen_migrations SET name = substr(name, 2) WHERE name LIKE '00003%'",
+			store.NoMigrations,
+		},
+		"a hole in the wall": {
+			"ALTER TABLE customers NO FORCE ROW LEVEL SECURITY", "ALTER TABLE customers FORCE ROW LEVEL SECURITY",
+			store.NoRole,
+		},
+		"read-only": {
+			"DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$",
+			"DO $$ BEGIN EXECUTE format('ALTER DATABASE %I RESET default_transaction_read_only', current_database()); END $$",
+			store.NoDatabase,
+		},
+		"no new connections, though the pool has some": {
+			"DO $$ BEGIN EXECUTE format('ALTER DATABASE %I CONNECTION LIMIT 0', current_database()); END $$",
+			"DO $$ BEGIN EXECUTE format('ALTER DATABASE %I CONNECTION LIMIT -1', current_database()); END $$",
+			store.NoDatabase,
+		},
+	} {
+		superuser := db.Superuser()
+		_, err := superuser.Exec(t.Context(), c.breaks)
+		require.NoError(t, err, name)
+		require.Equal(t, c.reason, notReady(t, s), name)
+		_, err = superuser.Exec(t.Context(), "SET default_transaction_read_only = off; "+c.mends)
+		require.NoError(t, err, name)
+		require.Empty(t, notReady(t, s), name)
+	}
+}
+
+// What Ready sorts does not fit into memory: else a full disk would go unnoticed.
+func TestReadyTakesRoomOnTheDisk(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	s, err := store.Open(db.AppURL(), store.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	before, written := temporary(t, db), int64(0)
+	require.NoError(t, s.Ready(t.Context()))
+	require.Eventually(t, func() bool {
+		written = temporary(t, db) - before
+		return written > 0
+	}, 10*time.Second, 50*time.Millisecond)
+	require.Greater(t, written, int64(200<<10))
+}
+
+// temporary returns how many octets of temporary files Postgres has written for this database.
+func temporary(t *testing.T, db *storetest.Database) (octets int64) {
+	t.Helper()
+	require.NoError(t, db.Superuser().QueryRow(t.Context(), "SELECT temp_bytes FROM pg_stat_database WHERE datname = current_database()").Scan(&octets))
+	return octets
+}
+
+func TestReadyWithoutADatabase(t *testing.T) {
+	t.Parallel()
+	s, err := store.Open("postgres://nobody:nothing@127.0.0.1:1/lumen?sslmode=disable", store.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	require.Equal(t, store.NoDatabase, notReady(t, s))
+	require.NotContains(t, s.Ready(t.Context()).Error(), "nothing")
+
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.Error(t, s.Ready(ended))
+}
