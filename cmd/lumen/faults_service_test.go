@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"net/http"
@@ -98,8 +97,8 @@ func (s *service) runs() bool {
 	}
 }
 
-// probes asks for health on connections of its own, as an orchestrator does: it gives up after two seconds.
-var probes = &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+// probes asks for health on connections of its own, as an orchestrator does: it gives up after five seconds.
+var probes = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 
 // probe returns the status and the body, 0 when there was no answer.
 func probe(url string) (status int, body string) {
@@ -121,35 +120,30 @@ func (s *service) awaitReadiness(t testing.TB, status int, within time.Duration)
 	})
 }
 
-// goroutines is how many the process has.
-func (s *service) goroutines(t testing.TB) (n int) {
+// descriptors is how many files and sockets the process holds.
+func (s *service) descriptors(t testing.TB) int {
 	t.Helper()
-	response, err := probes.Get(s.private + "/debug/pprof/goroutine?debug=1")
+	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.p.cmd.Process.Pid))
 	require.NoError(t, err)
-	defer func() { _ = response.Body.Close() }()
-	line, err := bufio.NewReader(response.Body).ReadString('\n')
-	require.NoError(t, err)
-	_, err = fmt.Sscanf(line, "goroutine profile: total %d", &n)
-	require.NoError(t, err, line)
-	return n
+	return len(open)
 }
 
 // poolSize is the most connections that a service has: for customers, for look-ups of credentials, for readiness.
 const poolSize = store.DefaultMaxConnections + 4 + 1
 
-// requireTidy holds the service to what it had when nothing was going on: no goroutine more but for those of pooled
+// requireTidy holds the service to what it had when nothing was going on: no descriptor more but for those of pooled
 // connections, no session of Postgres's more than the pools hold.
 func requireTidy(t *testing.T, s *service, db *storetest.Breakable, idle int) {
 	t.Helper()
-	var goroutines, sessions int
+	var descriptors, sessions int
 	tidy := func() bool {
-		goroutines, sessions = s.goroutines(t), db.Sessions(t)
-		return goroutines <= idle+poolSize && sessions <= poolSize
+		descriptors, sessions = s.descriptors(t), db.Sessions(t)
+		return descriptors <= idle+poolSize && sessions <= poolSize
 	}
 	for deadline := time.Now().Add(10 * time.Second); !tidy(); time.Sleep(50 * time.Millisecond) {
-		require.False(t, time.Now().After(deadline), "%d goroutines, of %d while idle; %d sessions", goroutines, idle, sessions)
+		require.False(t, time.Now().After(deadline), "%d descriptors, of %d while idle; %d sessions", descriptors, idle, sessions)
 	}
-	t.Logf("afterwards: %d goroutines (%d while idle), %d sessions", goroutines, idle, sessions)
+	t.Logf("afterwards: %d descriptors (%d while idle), %d sessions", descriptors, idle, sessions)
 }
 
 // shorten is for messages.
