@@ -25,7 +25,8 @@ type gate struct {
 	mu      sync.Mutex
 	parties map[string]*party // that have a statement here
 
-	answered atomic.Pointer[time.Time] // when the database last answered anybody
+	opened   time.Time
+	answered atomic.Int64 // how long after that the database last answered anybody, in nanoseconds
 
 	// How many were refused: because too much was going on, and because their own party had its share.
 	overloads, crowded atomic.Uint64
@@ -40,7 +41,9 @@ type party struct {
 
 // newGate returns the gate of a pool of so many connections, of which a party may hold share.
 func newGate(connections, share int) *gate {
-	return &gate{pool: newQueue(connections), share: share, parties: make(map[string]*party)}
+	g := &gate{share: share, opened: time.Now(), parties: make(map[string]*party)}
+	g.pool.places = make(chan struct{}, connections)
+	return g
 }
 
 // ofPool is the greatest share that leaves something of a pool to others.
@@ -50,28 +53,26 @@ func ofPool(connections int) int { return max(1, connections*3/4) }
 // going on, or nothing; RateLimited when it is the party's own doing. Who continues what was begun is not turned away for
 // the number of those who wait, and waits longer.
 func (g *gate) enter(ctx context.Context, name string) (*party, error) {
-	p := g.arrive(name)
-	arrived := time.Now()
-	outcome := p.take(ctx, arrived.Add(maxWait))
-	if outcome == taken {
-		if outcome = g.pool.take(ctx, arrived.Add(maxWait)); outcome == taken {
-			return p, nil
-		}
+	p, arrived := g.arrive(name), time.Now()
+	until := arrived.Add(maxWait)
+	if outcome := p.take(ctx, until); outcome != taken {
+		g.depart(p)
+		// Where the database answers nobody, no share is to blame.
+		answers := g.answered.Load() > int64(arrived.Sub(g.opened))
+		return nil, g.refuse(ctx, outcome, outcome == late && answers)
+	}
+	if outcome := g.pool.take(ctx, until); outcome != taken {
 		<-p.places
 		g.depart(p)
 		return nil, g.refuse(ctx, outcome, false)
 	}
-	g.depart(p)
-	// Where the database answers nobody, no share is to blame.
-	last := g.answered.Load()
-	return nil, g.refuse(ctx, outcome, outcome == late && last != nil && last.After(arrived))
+	return p, nil
 }
 
 // leave ends what enter began; err is how the statement ended.
 func (g *gate) leave(p *party, err error) {
 	if err == nil || !isOutage(err) {
-		now := time.Now()
-		g.answered.Store(&now)
+		g.answered.Store(int64(time.Since(g.opened)))
 	}
 	<-g.pool.places
 	<-p.places
@@ -83,7 +84,8 @@ func (g *gate) arrive(name string) *party {
 	defer g.mu.Unlock()
 	p := g.parties[name]
 	if p == nil {
-		p = &party{queue: newQueue(g.share), name: name}
+		p = &party{name: name}
+		p.places = make(chan struct{}, g.share)
 		g.parties[name] = p
 	}
 	p.here++
@@ -115,10 +117,8 @@ func (g *gate) refuse(ctx context.Context, outcome outcome, own bool) error {
 // queue is a number of places, and those who wait for one, first come, first served.
 type queue struct {
 	places  chan struct{} // holds one for each that is taken
-	waiting *atomic.Int32
+	waiting atomic.Int32
 }
-
-func newQueue(places int) queue { return queue{make(chan struct{}, places), new(atomic.Int32)} }
 
 type outcome int
 
@@ -129,7 +129,7 @@ const (
 	left          // the caller's context ended
 )
 
-func (q queue) take(ctx context.Context, until time.Time) outcome {
+func (q *queue) take(ctx context.Context, until time.Time) outcome {
 	select {
 	case q.places <- struct{}{}:
 		return taken
