@@ -69,6 +69,8 @@ func (c *credentialCache) party(presented digest) string {
 // lookUp returns what look finds and keeps it for as long as look says, at most for credentialLifetime. Those who present
 // the same meanwhile share one look, for which each waits until its own context ends: that is Unavailable.
 func (c *credentialCache) lookUp(ctx context.Context, presented digest, look credentialLook) (Credential, error) {
+	ctx, cancel := patient(ctx)
+	defer cancel()
 	arrived, key := time.Now(), string(presented[:])
 	for ctx.Err() == nil {
 		flight := c.flights.DoChan(key, func() (any, error) {

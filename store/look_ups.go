@@ -64,7 +64,7 @@ func (l *lookUps) admitted(ctx context.Context, party string, work func(context.
 		return unavailable(err) // whoever's doing it is, it is not the caller's
 	}
 	defer func() { l.gate.leave(admitted, err) }()
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := patient(ctx)
 	defer cancel()
 	return work(ctx)
 }
