@@ -127,7 +127,7 @@ type vitals struct {
 	busy    sync.WaitGroup
 
 	mu   sync.Mutex
-	sick []string // what /healthz said besides 200 within a second
+	sick []string // what /healthz said besides 200 within two seconds
 	said []readiness
 }
 
@@ -157,7 +157,7 @@ func watch(s *service) *vitals {
 		})
 	}
 	poll("/healthz", func(began time.Time, status int, body string) {
-		if took := time.Since(began); status != 200 || took > time.Second {
+		if took := time.Since(began); status != 200 || took > 2*time.Second {
 			v.sick = append(v.sick, fmt.Sprintf("%d after %v: %s", status, took, strings.TrimSpace(body)))
 		}
 	})

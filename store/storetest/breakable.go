@@ -48,80 +48,52 @@ type BreakableOptions struct {
 // breakTime bounds each step of the server's: recovering from a crash takes longest.
 const breakTime = time.Minute
 
-// NewBreakable starts a server and migrates a database in it.
+// NewBreakable starts a server with a migrated database.
 func NewBreakable(t testing.TB, options BreakableOptions) *Breakable {
 	t.Helper()
-	programs, err := embedded.FindPrograms(t.Context())
+	from, err := theMold(t)
 	if err != nil {
 		t.Fatalf("storetest: %v", err)
 	}
-	b := &Breakable{t: t, Folder: t.TempDir(), programs: programs, port: steadyPort(t)}
-	if err := b.prepare(options); err != nil {
+	b := &Breakable{t: t, Folder: t.TempDir(), programs: from.programs, port: steadyPort(t)}
+	if err := errors.Join(os.Chmod(filepath.Dir(b.Folder), 0o711), b.fill(from, options)); err != nil {
 		t.Fatalf("storetest: %v", err)
 	}
+	b.Start()
+	t.Cleanup(b.end)
+	b.Database = &Database{t: t, cluster: from.clusterAt(b.Address()), name: from.database}
+	// Not before the test's end: a pool of the test's may still be open.
+	t.Cleanup(func() { b.cluster.maker.close(); b.cluster.admin.close() })
 	return b
 }
 
-func (b *Breakable) prepare(options BreakableOptions) error {
+// fill puts a copy of the mold's data in place, with the configuration.
+func (b *Breakable) fill(from *mold, options BreakableOptions) error {
 	// The server's user has to get through to its data.
-	if err := errors.Join(os.Chmod(filepath.Dir(b.Folder), 0o711), os.Chmod(b.Folder, 0o711)); err != nil {
-		return err
-	}
-	password := randomText()
-	if err := b.initialize(options, password); err != nil {
-		return err
-	}
-	b.Start()
-	b.t.Cleanup(b.end)
-	weak, err := weakOwner()
-	if err != nil {
-		return err
-	}
-	login := url.UserPassword("postgres", password)
-	address := (&url.URL{Scheme: "postgres", User: login, Host: b.Address(), Path: "/postgres", RawQuery: "sslmode=disable"}).String()
-	c := &cluster{server: &server{url: address}, name: "lumen_test_" + randomText()[:12], admin: &session{url: address}}
-	c.maker = &session{url: address}
-	// Not before the test's end: a pool of the test's may still be open.
-	b.t.Cleanup(func() { c.maker.close(); c.admin.close() })
-	ctx, cancel := context.WithTimeout(b.t.Context(), breakTime)
-	defer cancel()
-	if err := c.prepare(ctx, weak); err != nil {
-		return err
-	}
-	name, err := c.create(c.template())
-	b.Database = &Database{t: b.t, cluster: c, name: name}
-	return err
-}
-
-// initialize makes the data and the configuration.
-func (b *Breakable) initialize(options BreakableOptions, password string) error {
-	secret := filepath.Join(b.Folder, "password")
-	if err := errors.Join(os.WriteFile(secret, []byte(password), 0o600), b.programs.Own(secret)); err != nil {
+	if err := os.Chmod(b.Folder, 0o711); err != nil {
 		return err
 	}
 	b.data = filepath.Join(b.Folder, "data")
-	args := []string{"--username=postgres", "--pwfile=" + secret, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync", "--wal-segsize=4"}
 	if options.DiskSize != "" {
-		disk, wal := filepath.Join(b.Folder, "disk"), filepath.Join(b.Folder, "wal")
+		disk := filepath.Join(b.Folder, "disk")
 		if err := b.mount(disk, options.DiskSize); err != nil {
 			return err
 		}
-		if err := errors.Join(os.Mkdir(wal, 0o700), b.programs.Own(wal)); err != nil {
+		b.data = filepath.Join(disk, "data")
+	}
+	if out, err := exec.Command("cp", "-a", from.data, b.data).CombinedOutput(); err != nil {
+		return fmt.Errorf("copy the data: %w: %s", err, out)
+	}
+	if options.DiskSize != "" {
+		wal, within := filepath.Join(b.Folder, "wal"), filepath.Join(b.data, "pg_wal")
+		if out, err := exec.Command("mv", within, wal).CombinedOutput(); err != nil {
+			return fmt.Errorf("move the log of changes: %w: %s", err, out)
+		}
+		if err := os.Symlink(wal, within); err != nil {
 			return err
 		}
-		b.data = filepath.Join(disk, "data")
-		args = append(args, "--waldir="+wal)
 	}
-	if err := errors.Join(os.Mkdir(b.data, 0o700), b.programs.Own(b.data)); err != nil {
-		return err
-	}
-	if out, err := b.programs.Command("initdb", append(args, "--pgdata="+b.data)...).CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb: %w: %s", err, out)
-	}
-	return b.configure(append([]string{
-		"port = " + strconv.Itoa(b.port), "listen_addresses = '127.0.0.1'", "unix_socket_directories = ''",
-		"fsync = on", "synchronous_commit = on", "shared_buffers = 32MB", "max_wal_size = 64MB", "min_wal_size = 32MB",
-	}, options.Settings...))
+	return b.configure(options.Settings)
 }
 
 // mount puts an empty disk of this size in place, which goes with the test.
@@ -140,8 +112,12 @@ func (b *Breakable) mount(at, size string) error {
 	return nil
 }
 
-// configure adds lines to the configuration, which count from the next start on.
-func (b *Breakable) configure(lines []string) error {
+// configure writes what is this server's own, which counts from the next start on.
+func (b *Breakable) configure(settings []string) error {
+	lines := append([]string{
+		"port = " + strconv.Itoa(b.port), "listen_addresses = '127.0.0.1'", "unix_socket_directories = ''",
+		"fsync = on", "synchronous_commit = on", "shared_buffers = 32MB", "max_wal_size = 64MB", "min_wal_size = 32MB",
+	}, settings...)
 	file, err := os.OpenFile(filepath.Join(b.data, "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		return err

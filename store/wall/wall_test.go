@@ -981,8 +981,8 @@ func heals(t *testing.T, read reader) {
 		t.Parallel()
 		db := setup(t)
 		p := open(t, db, 1)
-		const write = "INSERT INTO notes (value) SELECT $1::text RETURNING value"
-		change(t, db, "CREATE TABLE notes (value text)")
+		const write = "INSERT INTO notes (merchant_id, value) SELECT current_setting('lumen.merchant_id'), $1::text RETURNING merchant_id, value"
+		change(t, db, "CREATE TABLE notes (merchant_id text, value text)")
 		change(t, db, "GRANT SELECT, INSERT ON notes TO lumen_app")
 		_, err := read(as(t.Context(), m1), p, write, "before")
 		require.NoError(t, err)
@@ -993,7 +993,7 @@ func heals(t *testing.T, read reader) {
 		require.ErrorContains(t, err, "25006")
 		got, err := read(as(t.Context(), m1), p, write, "after")
 		require.NoError(t, err)
-		require.Equal(t, []string{"after"}, got)
+		require.Equal(t, []string{m1, "after"}, got)
 		require.Equal(t, int64(2), p.opened.Load())
 	})
 }
