@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -119,6 +120,42 @@ func TestPanics(t *testing.T) {
 			require.NotContains(t, w.Body.String(), text, name)
 		}
 		require.Contains(t, log.String(), "door_test.go", name)
+	}
+}
+
+// An operation is charged once, for its cost, when nothing else keeps it from being executed; one that is refused for that
+// is not executed.
+func TestCharge(t *testing.T) {
+	t.Parallel()
+	var charged []int
+	var refusal error
+	door := newDoor(t, func(o *Options) {
+		o.Limits.Cost = 1000
+		o.Charge = func(ctx context.Context, cost int) error {
+			_, ok := store.CredentialFrom(ctx)
+			require.True(t, ok)
+			charged = append(charged, cost)
+			return refusal
+		}
+	})
+	for query, want := range map[string][]int{
+		`{merchant{id}}`: {2}, `{a:merchant{id} b:merchant{id name}}`: {5}, `{customer(id:"bad"){id}}`: {16},
+		`{`: nil, `{nope}`: nil, `{customers(first:250){nodes{id} totalCount}}`: nil, `query A{merchant{id}} query B{merchant{id}}`: nil,
+		`query($x:Boolean!){merchant{id @skip(if:$x)}}`: nil,
+	} {
+		charged = nil
+		w := ask(door, bodyOf(t, query, ""))
+		require.Equal(t, want, charged, "%s: %s", query, w.Body)
+		require.Equal(t, want != nil, strings.Contains(w.Body.String(), `"data"`), query)
+	}
+	for wait, says := range map[time.Duration]string{0: "1", time.Nanosecond: "1", time.Second: "1", time.Second + 1: "2", 90*time.Second - 1: "90"} {
+		limited := store.NewError(store.RateLimited)
+		limited.RetryAfter = wait
+		refusal = limited
+		w := ask(door, bodyOf(t, `{merchant{id}}`, ""))
+		require.Equal(t, http.StatusTooManyRequests, w.Code)
+		require.Equal(t, says, w.Header().Get("Retry-After"))
+		require.Equal(t, `{"errors":[{"message":"Too many requests","extensions":{"code":"RATE_LIMITED"}}]}`, w.Body.String())
 	}
 }
 

@@ -91,7 +91,9 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 		if errors.Is(ctx.Err(), context.Canceled) { // the client left: that is why, and nobody's fault
 			return shown
 		}
-		p.log.ErrorContext(ctx, "operation failed", "code", known.Code, "path", shown.Path.String(), "error", known)
+		if errors.Unwrap(known) != nil { // what was refused because too much goes on has none, and would fill the log
+			p.log.ErrorContext(ctx, "operation failed", "code", known.Code, "path", shown.Path.String(), "error", known)
+		}
 	}
 	return shown
 }

@@ -68,8 +68,11 @@ var (
 	_ graphql.ResponseInterceptor     = costLimit{}
 )
 
+// costStat is under which name an operation's statistics hold its cost.
+const costStat = "Cost"
+
 // ExtensionName implements graphql.HandlerExtension.
-func (costLimit) ExtensionName() string { return "Cost" }
+func (costLimit) ExtensionName() string { return costStat }
 
 // Validate implements graphql.HandlerExtension.
 func (costLimit) Validate(graphql.ExecutableSchema) error { return nil }
@@ -77,7 +80,7 @@ func (costLimit) Validate(graphql.ExecutableSchema) error { return nil }
 // MutateOperationContext implements graphql.OperationContextMutator.
 func (c costLimit) MutateOperationContext(_ context.Context, operation *graphql.OperationContext) *gqlerror.Error {
 	cost, tooMany := c.costs.of(operation.Operation, operation.Variables, c.limits.IDs)
-	operation.Stats.SetExtension(c.ExtensionName(), cost)
+	operation.Stats.SetExtension(costStat, cost)
 	switch {
 	case tooMany != nil:
 		return gqlerror.WrapPath(ast.Path{ast.PathName(tooMany.Alias)}, store.Invalid(store.NewFault("ids", store.TooLong)))
@@ -96,7 +99,7 @@ type costReport struct {
 // InterceptResponse implements graphql.ResponseInterceptor.
 func (c costLimit) InterceptResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 	if graphql.HasOperationContext(ctx) {
-		if cost := graphql.GetOperationContext(ctx).Stats.GetExtension(c.ExtensionName()); cost != nil {
+		if cost := graphql.GetOperationContext(ctx).Stats.GetExtension(costStat); cost != nil {
 			graphql.RegisterExtension(ctx, "cost", costReport{cost.(int), c.limits.Cost})
 		}
 	}

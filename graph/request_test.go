@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
 	"lumen/store"
 )
 
@@ -99,4 +101,21 @@ func same(t *testing.T, said, read any) {
 	default:
 		require.Equal(t, said, read)
 	}
+}
+
+func TestUntimely(t *testing.T) {
+	t.Parallel()
+	list := func(codes ...store.Code) (list gqlerror.List) {
+		for _, code := range codes {
+			list = append(list, refusal(string(code), ""))
+			list[len(list)-1].Extensions["code"] = code
+		}
+		return list
+	}
+	require.Equal(t, 200, untimely(nil))
+	require.Equal(t, 503, untimely(list(store.Unavailable)))
+	require.Equal(t, 429, untimely(list(store.RateLimited, store.RateLimited)))
+	require.Equal(t, 503, untimely(list(store.RateLimited, store.Unavailable)))
+	require.Equal(t, 503, untimely(list(store.Unavailable, store.RateLimited)))
+	require.Equal(t, 200, untimely(list(store.Unavailable, store.InvalidID)))
 }

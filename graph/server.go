@@ -26,6 +26,9 @@ type Options struct {
 	FieldCosts map[string]int
 	// Trusted are the documents that clients may ask for by their ids; nil for none.
 	Trusted *Trusted
+	// Charge charges the caller for an operation that is about to be executed and costs this much, or returns the
+	// *store.Error that refuses it; nil charges for nothing.
+	Charge func(ctx context.Context, cost int) error
 	// RequestID returns the id of the request that a context belongs to. It is shown with internal errors and outages.
 	RequestID func(context.Context) string
 	// Log gets the causes that no reply shows.
@@ -46,7 +49,7 @@ func newServer(customers *store.Customers, tokens *store.Tokens, authenticate Au
 	errors := presenter{requestID: options.RequestID, log: options.Log}
 
 	server := handler.New(schema)
-	server.AddTransport(transport{authenticate, options.Limits, newDocuments(options.Limits, options.Trusted)})
+	server.AddTransport(transport{authenticate, options.Charge, options.Limits, newDocuments(options.Limits, options.Trusted)})
 	server.SetQueryCache(handover{})
 	server.SetErrorPresenter(errors.present)
 	server.SetRecoverFunc(errors.recovered)

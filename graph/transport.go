@@ -21,6 +21,7 @@ import (
 // and answers 200 to a body that is too large.
 type transport struct {
 	authenticate Authenticate
+	charge       func(ctx context.Context, cost int) error
 	limits       Limits
 	documents    *documents
 }
@@ -59,7 +60,7 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 	ctx, cancel := context.WithTimeout(ctx, operationTime)
 	defer cancel()
 	if err != nil {
-		refuse(w, statuses[store.AsError(err).Code], executor.DispatchError(ctx, gqlerror.List{gqlerror.WrapPath(nil, err)}))
+		deny(ctx, w, executor, err)
 		return
 	}
 
@@ -73,15 +74,23 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 		refuse(w, status, executor.DispatchError(graphql.WithOperationContext(ctx, operation), t.limits.first(refused)))
 		return
 	}
+	if t.charge != nil {
+		if err := t.charge(ctx, operation.Stats.GetExtension(costStat).(int)); err != nil {
+			deny(ctx, w, executor, err)
+			return
+		}
+	}
 	respond, ctx := executor.DispatchOperation(ctx, operation)
 	response := respond(ctx)
 	if response == nil { // the client left
 		return
 	}
 	status := http.StatusOK
-	if isNull(response.Data) && allUnavailable(response.Errors) {
+	if isNull(response.Data) {
+		status = untimely(response.Errors)
+	}
+	if status != http.StatusOK {
 		w.Header().Set("Retry-After", "1")
-		status = http.StatusServiceUnavailable
 	}
 	response.Errors = t.limits.first(response.Errors)
 	answer(w, status, response)
@@ -108,25 +117,32 @@ func (t transport) prepare(ctx context.Context, executor graphql.GraphExecutor, 
 	})
 }
 
-// statuses are those of requests that were refused before their document was read.
+// statuses are those of requests that were refused for another reason than their document.
 var statuses = map[store.Code]int{
 	store.BadRequest:       http.StatusBadRequest,
 	store.Unauthenticated:  http.StatusUnauthorized,
 	store.MethodNotAllowed: http.StatusMethodNotAllowed,
 	store.PayloadTooLarge:  http.StatusRequestEntityTooLarge,
 	store.UnsupportedType:  http.StatusUnsupportedMediaType,
+	store.RateLimited:      http.StatusTooManyRequests,
 	store.Internal:         http.StatusInternalServerError,
 	store.Unavailable:      http.StatusServiceUnavailable,
 }
 
+// deny refuses a request for another reason than its document: its status is the error's in both media types.
+func deny(ctx context.Context, w http.ResponseWriter, executor graphql.GraphExecutor, err error) {
+	known := store.AsError(err)
+	switch known.Code {
+	case store.Unauthenticated:
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	case store.RateLimited, store.Unavailable:
+		w.Header().Set("Retry-After", strconv.Itoa(known.RetrySeconds()))
+	}
+	refuse(w, statuses[known.Code], executor.DispatchError(ctx, gqlerror.List{gqlerror.WrapPath(nil, err)}))
+}
+
 // refuse answers a request that was not executed: there is no data, not even null.
 func refuse(w http.ResponseWriter, status int, response *graphql.Response) {
-	switch status {
-	case http.StatusUnauthorized:
-		w.Header().Set("WWW-Authenticate", "Bearer")
-	case http.StatusServiceUnavailable:
-		w.Header().Set("Retry-After", "1")
-	}
 	write(w, status, struct {
 		Errors     gqlerror.List  `json:"errors"`
 		Extensions map[string]any `json:"extensions,omitempty"`
@@ -193,11 +209,19 @@ func accepts(header http.Header) string {
 
 func isNull(data []byte) bool { return len(data) == 0 || string(data) == "null" }
 
-func allUnavailable(list gqlerror.List) bool {
+// untimely returns the status of a reply without data that another time may have some: 503, or 429 when all of it is the
+// merchant's own doing.
+func untimely(list gqlerror.List) int {
+	status := http.StatusOK
 	for _, err := range list {
-		if err.Extensions["code"] != store.Unavailable {
-			return false
+		switch err.Extensions["code"] {
+		case store.Unavailable:
+			status = http.StatusServiceUnavailable
+		case store.RateLimited:
+			status = max(status, http.StatusTooManyRequests)
+		default:
+			return http.StatusOK
 		}
 	}
-	return len(list) > 0
+	return status
 }

@@ -1,7 +1,9 @@
 package rest
 
 import (
+	"errors"
 	"net/http"
+	"strconv"
 
 	"lumen/store"
 )
@@ -43,10 +45,10 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case store.Unauthenticated:
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	case store.Unavailable, store.RateLimited:
-		w.Header().Set("Retry-After", "1")
+		w.Header().Set("Retry-After", strconv.Itoa(known.RetrySeconds()))
 	}
-	// A client that left is why, and nobody's fault.
-	if (known.Code == store.Internal || known.Code == store.Unavailable) && r.Context().Err() == nil {
+	// A client that left is why, and nobody's fault. What was refused because too much goes on has no cause to tell.
+	if (known.Code == store.Internal || known.Code == store.Unavailable) && errors.Unwrap(known) != nil && r.Context().Err() == nil {
 		h.log.ErrorContext(r.Context(), "request failed", "code", known.Code, "error", known)
 	}
 	body := errorBody{Error: known.Message}

@@ -7,9 +7,27 @@ import (
 	"log/slog"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"lumen/store"
 )
+
+func TestRetryAfterIsInWholeSeconds(t *testing.T) {
+	t.Parallel()
+	h := &handler{log: slog.New(slog.DiscardHandler)}
+	for wait, want := range map[time.Duration]string{0: "1", time.Nanosecond: "1", time.Second: "1", time.Second + 1: "2", 90*time.Second - 1: "90"} {
+		for code, status := range map[store.Code]int{store.RateLimited: 429, store.Unavailable: 503} {
+			err := store.NewError(code)
+			err.RetryAfter = wait
+			w := httptest.NewRecorder()
+			h.fail(w, httptest.NewRequest("GET", "/api/customers", nil), err)
+			require.Equal(t, status, w.Code)
+			require.Equal(t, want, w.Header().Get("Retry-After"), wait)
+		}
+	}
+}
 
 func TestAClientThatLeavesIsNoFault(t *testing.T) {
 	t.Parallel()

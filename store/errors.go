@@ -9,6 +9,7 @@ import (
 	"net"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -64,6 +65,8 @@ type Error struct {
 	Message string
 	// Faults lists every bad field of an InvalidInput, in the documented order of the fields.
 	Faults []Fault
+	// RetryAfter is how long to wait before asking again, when the code is RateLimited or Unavailable. 0 is a second.
+	RetryAfter time.Duration
 
 	cause error
 }
@@ -119,6 +122,11 @@ func (e *Error) Error() string {
 		text += ": " + e.cause.Error()
 	}
 	return text
+}
+
+// RetrySeconds returns RetryAfter in whole seconds, rounded up, and at least one.
+func (e *Error) RetrySeconds() int {
+	return max(1, int((e.RetryAfter+time.Second-1)/time.Second))
 }
 
 // Unwrap returns the cause.

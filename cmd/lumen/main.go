@@ -13,6 +13,7 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/willabides/kongplete"
 )
 
 const description = `Lumen keeps the customers of many merchants, behind GraphQL and REST.
@@ -30,12 +31,20 @@ type program struct {
 	Merchant merchantCommand `cmd:"" help:"Manage merchants, the tenants of the service."`
 	Key      keyCommand      `cmd:"" help:"Manage the API keys of merchants."`
 	TokenKey tokenKeyCommand `cmd:"" help:"Manage the keys that sign access tokens."`
+
+	Completion completionCommand `cmd:"" help:"Print what makes a shell complete this program's commands and flags."`
+	Version    versionCommand    `cmd:"" help:"Print the version, and what it was built from."`
 }
 
 // terminal is where a command writes: results to out, everything else to err.
 type terminal struct{ out, err io.Writer }
 
 func main() {
+	for _, variable := range os.Environ() { // what is set to nothing is not set
+		if name, value, _ := strings.Cut(variable, "="); value == "" && strings.HasPrefix(name, "LUMEN_") {
+			_ = os.Unsetenv(name)
+		}
+	}
 	// A second signal ends the program at once: the first one restores the default.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
@@ -55,6 +64,12 @@ func run(ctx context.Context, args []string, t terminal) (code int) {
 	)
 	if err != nil {
 		panic(err) // the command line's own definition is wrong
+	}
+	if os.Getenv(completing) != "" {
+		kongplete.Complete(parser)
+		if exited >= 0 {
+			return exited
+		}
 	}
 	command, err := parser.Parse(args)
 	if exited >= 0 { // help was asked for and given
@@ -76,6 +91,10 @@ func run(ctx context.Context, args []string, t terminal) (code int) {
 // fail prints an error.
 func (t terminal) fail(err error, code int) int {
 	text := err.Error()
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && refused.Code == "42P01" { // undefined_table
+		text = "the database is not migrated; run: lumen migrate up"
+	}
 	var connect *pgconn.ConnectError
 	if errors.As(err, &connect) { // it tells of every attempt, a line each
 		lines := strings.Split(strings.TrimSpace(text), "\n")

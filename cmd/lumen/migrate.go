@@ -2,7 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+
+	"golang.org/x/term"
 
 	"lumen/store"
 )
@@ -32,11 +36,16 @@ func (c migrateUp) Run(ctx context.Context, t terminal) error {
 }
 
 type migrateDown struct {
+	Yes bool `help:"Do not ask whether to."`
 	ownerFlags
 	jsonFlag
 }
 
 func (c migrateDown) Run(ctx context.Context, t terminal) error {
+	// A script has thought of it; somebody at a terminal may have mistyped "status".
+	if !c.Yes && term.IsTerminal(int(os.Stdin.Fd())) && !t.confirm(os.Stdin, "This deletes what the last 'up' added, with all customers, keys and merchants in it.") {
+		return errors.New("nothing was undone")
+	}
 	owner, err := c.open()
 	if err != nil {
 		return err

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -27,6 +30,13 @@ func (t terminal) table(rows [][]string) error {
 		_, _ = fmt.Fprintln(w)
 	}
 	return w.Flush()
+}
+
+// confirm asks whoever is at the terminal to type yes.
+func (t terminal) confirm(in io.Reader, what string) bool {
+	_, _ = fmt.Fprintf(t.err, "%s\nType yes to go on: ", what)
+	answer, _ := bufio.NewReader(in).ReadString('\n')
+	return strings.TrimSpace(answer) == "yes"
 }
 
 func shortTime(t *time.Time) string {

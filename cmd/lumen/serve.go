@@ -20,14 +20,15 @@ import (
 type serveCommand struct {
 	DatabaseURL         string        `name:"database-url" env:"LUMEN_DATABASE_URL" placeholder:"URL" help:"The database, as a role that is a member of lumen_app and of nothing more (${env}). Required."`
 	DatabasePooler      string        `name:"database-pooler" env:"LUMEN_DATABASE_POOLER" default:"none" placeholder:"none|transaction" help:"What stands in front of the database: none, or a pooler such as PgBouncer in transaction mode (${env}). Default: ${default}."`
-	DatabaseConnections int           `name:"database-connections" env:"LUMEN_DATABASE_CONNECTIONS" default:"16" placeholder:"N" help:"How many connections to the database statements on customers may use (${env}). Default: ${default}. Five more look up credentials and try the database."`
-	MerchantConcurrency int           `name:"merchant-concurrency" env:"LUMEN_MERCHANT_CONCURRENCY" default:"64" placeholder:"N" help:"How many statements of one merchant may run at once, at the most three quarters of the connections (${env}). Default: ${default}."`
+	DatabaseConnections limit         `name:"database-connections" env:"LUMEN_DATABASE_CONNECTIONS" default:"16" placeholder:"N" help:"How many connections to the database statements on customers may use (${env}). Default: ${default}. Five more look up credentials and try the database."`
+	MerchantConcurrency limit         `name:"merchant-concurrency" env:"LUMEN_MERCHANT_CONCURRENCY" default:"64" placeholder:"N" help:"How many statements of one merchant may run at once, at the most three quarters of the connections (${env}). Default: ${default}."`
 	Addr                string        `env:"LUMEN_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen (${env}). Default: ${default}. Port 0 picks a free one."`
 	Playground          bool          `env:"LUMEN_PLAYGROUND" help:"Serve the GraphQL playground at /playground; it asks for a key (${env})."`
 	Introspection       bool          `env:"LUMEN_INTROSPECTION" help:"Let GraphQL clients read the schema (${env})."`
 	ShutdownDelay       time.Duration `name:"shutdown-delay" env:"LUMEN_SHUTDOWN_DELAY" default:"5s" placeholder:"DURATION" help:"How long requests are still taken after a signal to stop, while /readyz says not to send any (${env}). Default: ${default}."`
 	LogFormat           string        `env:"LUMEN_LOG_FORMAT" default:"json" placeholder:"json|text" help:"How the log on standard error is written, json or text (${env}). Default: ${default}."`
 	doorFlags
+	rateFlags
 	tokenSecretFlag
 	jsonFlag
 }
@@ -105,18 +106,15 @@ func (c serveCommand) configure(logs io.Writer) (*store.Store, server.Options, e
 	var options server.Options
 	options.Playground, options.GraphQL.Introspection = c.Playground, c.Introspection
 	faults := c.apply(&options)
+	rates, wrong := c.rates()
+	faults = append(faults, wrong...)
+	options.Limiter = server.NewLimiter(rates)
 	var s *store.Store
 	secret, err := c.tokenSecret()
 	if err != nil {
 		faults = append(faults, err.Error())
 	}
-	storeOptions := store.Options{TokenSecret: secret, MaxConnections: c.DatabaseConnections, MerchantConcurrency: c.MerchantConcurrency}
-	if c.DatabaseConnections < 1 {
-		faults = append(faults, "LUMEN_DATABASE_CONNECTIONS is less than one")
-	}
-	if c.MerchantConcurrency < 1 {
-		faults = append(faults, "LUMEN_MERCHANT_CONCURRENCY is less than one")
-	}
+	storeOptions := store.Options{TokenSecret: secret, MaxConnections: int(c.DatabaseConnections), MerchantConcurrency: int(c.MerchantConcurrency)}
 	if c.ShutdownDelay < 0 {
 		faults = append(faults, "LUMEN_SHUTDOWN_DELAY is less than nothing")
 	}

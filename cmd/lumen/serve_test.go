@@ -80,6 +80,12 @@ func TestServeReportsAllFaultsOfItsConfigurationAtOnce(t *testing.T) {
 
 	require.Equal(t, "lumen: LUMEN_DATABASE_POOLER is neither none nor transaction; LUMEN_DATABASE_URL is not set; "+
 		"set it to a URL like postgres://lumen_serve:password@host:5432/lumen\n", refuses(t, "LUMEN_DATABASE_POOLER=session"))
+	for _, rate := range []string{"-1", "many", "NaN", "Inf", "0.0001", "1000001", "1e400"} {
+		require.Equal(t, "lumen: LUMEN_KEY_RATE is not a rate; it is requests per second, from 0.001 to 1000000, or 0 for no limit; "+
+			"LUMEN_MERCHANT_RATE is not a rate; it is requests per second, from 0.001 to 1000000, or 0 for no limit; "+
+			"LUMEN_RATE_BURST is not a number of seconds from 0 to 3600; LUMEN_LOG_FORMAT is neither json nor text\n",
+			refuses(t, "LUMEN_KEY_RATE="+rate, "LUMEN_MERCHANT_RATE="+rate, "LUMEN_RATE_BURST=-"+rate+"0", "LUMEN_DATABASE_URL=postgres://localhost/db", "LUMEN_LOG_FORMAT=xml"))
+	}
 	require.Contains(t, refuses(t, "LUMEN_INTROSPECTION=perhaps"), "--introspection")
 	require.Contains(t, refuses(t, "LUMEN_GRAPHQL_MAX_DEPTH=0"), "--graphql-max-depth")
 
@@ -95,7 +101,7 @@ func TestServeReportsAllFaultsOfItsConfigurationAtOnce(t *testing.T) {
 	}
 	require.Contains(t, refuses(t, "LUMEN_TRUSTED_DOCUMENTS="+manifest+".not"), "LUMEN_TRUSTED_DOCUMENTS: ")
 	require.Equal(t, "lumen: LUMEN_DATABASE_URL is not set; set it to a URL like postgres://lumen_serve:password@host:5432/lumen\n",
-		refuses(t, "LUMEN_TRUSTED_DOCUMENTS=", "LUMEN_CORS_ORIGINS=", "LUMEN_GRAPHQL_FIELD_COSTS="), "what is set to nothing is not set")
+		refuses(t, "LUMEN_TRUSTED_DOCUMENTS=", "LUMEN_CORS_ORIGINS=", "LUMEN_GRAPHQL_FIELD_COSTS=", "LUMEN_KEY_RATE=", "LUMEN_MERCHANT_RATE=", "LUMEN_RATE_BURST="), "what is set to nothing is not set")
 }
 
 // What the operator sets of the GraphQL door is what its clients meet.
@@ -188,4 +194,13 @@ func TestURLsOfAnUnspecifiedAddressAreOnesThatWork(t *testing.T) {
 		require.Regexp(t, `^http://127\.0\.0\.1:\d+$`, urlsOf(listener, false).URL)
 		require.NoError(t, listener.Close())
 	}
+}
+
+func TestServeTakesNothingForUnset(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "lumen: LUMEN_DATABASE_URL is not set; set it to a URL like postgres://lumen_serve:password@host:5432/lumen\n",
+		refuses(t, "LUMEN_GRAPHQL_MAX_DEPTH=", "LUMEN_DATABASE_CONNECTIONS=", "LUMEN_SHUTDOWN_DELAY=", "LUMEN_ADDR=", "LUMEN_LOG_FORMAT=", "LUMEN_PLAYGROUND="))
+	require.Contains(t, refuses(t, "LUMEN_MERCHANT_CONCURRENCY=0"), "--merchant-concurrency")
+	require.Contains(t, refuses(t, "LUMEN_DATABASE_CONNECTIONS=-1"), "--database-connections")
+	require.Contains(t, refuses(t, "LUMEN_SHUTDOWN_DELAY=-1s"), "LUMEN_SHUTDOWN_DELAY is less than nothing")
 }

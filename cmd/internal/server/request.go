@@ -14,11 +14,13 @@ const requestIDHeader = "X-Request-Id"
 
 var requestIDForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// notes are what the log says of a request that is known only further in.
+// notes are what the log says of a request that is known only further in, and the headers of its reply, for those who never
+// see that.
 type notes struct {
 	requestID string
 	merchant  string
 	status    int
+	header    http.Header
 }
 
 type notesKey struct{}
@@ -40,7 +42,7 @@ func note(ctx context.Context, change func(*notes)) {
 // observe gives each request an id, and a line in the log: never its query, headers or body.
 func observe(log *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		n := &notes{requestID: r.Header.Get(requestIDHeader), status: http.StatusOK}
+		n := &notes{requestID: r.Header.Get(requestIDHeader), status: http.StatusOK, header: w.Header()}
 		if !requestIDForm.MatchString(n.requestID) {
 			n.requestID = rand.Text()
 		}

@@ -25,19 +25,24 @@ type Options struct {
 	Demo *landing.Demo
 	// Playground has the playground served.
 	Playground bool
-	// GraphQL are the options of that door, but for those that come from here: the log and the request's id.
+	// GraphQL are the options of that door, but for those that come from here: the log, the request's id, the charge.
 	GraphQL graph.Options
 	// Origins are those whose pages may call the doors from a browser, besides those of a development server's machine.
 	Origins []string
 	// LoopbackOnly refuses requests for any other Host, so that a page elsewhere can't reach a development server by a
 	// name of its own (DNS rebinding).
 	LoopbackOnly bool
-	Log          *slog.Logger
+	// Limiter bounds how many requests keys and merchants may send; nil for no bounds.
+	Limiter *Limiter
+	Log     *slog.Logger
 }
 
 // NewHandler returns all that a Lumen server answers.
 func NewHandler(s *store.Store, options Options) http.Handler {
 	authenticate := Authenticate(s.Authenticator)
+	if options.Limiter != nil {
+		authenticate, options.GraphQL.Charge = options.Limiter.limit(authenticate), options.Limiter.chargeCost
+	}
 	restDoor := rest.NewHandler(s.Customers, s.Tokens, authenticate, options.Log)
 
 	mux := http.NewServeMux()

@@ -1,0 +1,314 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"lumen/rest"
+	"lumen/store"
+)
+
+// caller is whom a request of the tests comes from.
+type caller struct{ merchant, key, token string }
+
+// told is what a request came to: the three numbers of its headers, and how long to wait where it was refused.
+type told struct {
+	rate string // limit, remaining, reset
+	wait time.Duration
+}
+
+// send has the limiter charge a request of a caller's, and an operation of this cost if it is not 0.
+func (l *Limiter) send(t testing.TB, who caller, cost int) told {
+	t.Helper()
+	header := make(http.Header)
+	r := httptest.NewRequestWithContext(context.WithValue(t.Context(), notesKey{}, &notes{header: header}), http.MethodGet, "/", nil)
+	ctx, err := l.limit(as(who))(r)
+	if err == nil && cost > 0 {
+		err = l.chargeCost(ctx, cost)
+	}
+	got := told{rate: strings.Join([]string{header.Get("RateLimit-Limit"), header.Get("RateLimit-Remaining"), header.Get("RateLimit-Reset")}, " ")}
+	if err != nil {
+		var refused *store.Error
+		require.ErrorAs(t, err, &refused)
+		require.Equal(t, store.RateLimited, refused.Code)
+		require.Positive(t, refused.RetryAfter)
+		got.wait = refused.RetryAfter
+	}
+	return got
+}
+
+func as(who caller) func(*http.Request) (context.Context, error) {
+	return func(r *http.Request) (context.Context, error) {
+		return store.WithCredential(r.Context(), store.Credential{KeyID: who.key, TokenID: who.token, Merchant: store.Merchant{ID: who.merchant}}), nil
+	}
+}
+
+func TestLimiterIsExact(t *testing.T) {
+	t.Parallel()
+	for name, rates := range map[string]Rates{"of a key": {Key: 2, Burst: 2.5}, "of a merchant": {Merchant: 2, Burst: 2.5}, "of both": {Key: 2, Merchant: 2, Burst: 2.5}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				l, a := NewLimiter(rates), caller{"m", "a", ""}
+				for _, rate := range []string{"5 4 1", "5 3 1", "5 2 2", "5 1 2", "5 0 3"} {
+					require.Equal(t, told{rate, 0}, l.send(t, a, 0))
+				}
+				for range 100 { // refusals take nothing
+					require.Equal(t, told{"5 0 3", 500 * time.Millisecond}, l.send(t, a, 0))
+				}
+				time.Sleep(500*time.Millisecond - time.Microsecond)
+				require.Equal(t, told{"5 0 3", time.Microsecond}, l.send(t, a, 0))
+				time.Sleep(time.Microsecond)
+				require.Equal(t, told{"5 0 3", 0}, l.send(t, a, 0))
+				require.Equal(t, told{"5 0 3", 500 * time.Millisecond}, l.send(t, a, 0))
+				time.Sleep(1250 * time.Millisecond)
+				require.Equal(t, told{"5 1 2", 0}, l.send(t, a, 0))
+				time.Sleep(time.Hour)
+				require.Equal(t, told{"5 4 1", 0}, l.send(t, a, 0), "no more than a burst is saved")
+			})
+		})
+	}
+}
+
+// At any rate, to wait as told is enough, and a microsecond less is not.
+func TestLimiterIsExactAtEveryRate(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		perSecond, burst float64
+		size             int
+	}{
+		{0.001, 0, 1}, {0.001, 3600, 4}, {0.3, 2, 1}, {0.7, 2, 1}, {0.1, 30, 3}, {1, 0.4, 1}, {1.5, 1, 2}, {3, 2, 6}, {7, 1, 7}, {9.99, 2, 20},
+		{0.29, 100, 29}, {333.3, 0.1, 33}, {12_345.678, 0.01, 123}, {1e6, 0.001, 1000},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l, a := NewLimiter(Rates{Key: c.perSecond, Burst: c.burst}), caller{"m", "a", ""}
+			for i := range c.size {
+				got := l.send(t, a, 0)
+				require.Zero(t, got.wait, "%v: %d", c, i)
+				require.True(t, strings.HasPrefix(got.rate, fmt.Sprintf("%d %d ", c.size, c.size-1-i)), "%v: %d: %s", c, i, got.rate)
+			}
+			for range 50 {
+				wait := l.send(t, a, 0).wait
+				require.Positive(t, wait, c)
+				time.Sleep(wait - time.Microsecond)
+				if wait > time.Microsecond {
+					require.Equal(t, time.Microsecond, l.send(t, a, 0).wait, c)
+				}
+				time.Sleep(time.Microsecond)
+				require.Zero(t, l.send(t, a, 0).wait, c)
+			}
+		})
+	}
+}
+
+// What one limit refuses costs nothing at the other, and no merchant feels another.
+func TestLimitsOfKeysAndMerchants(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLimiter(Rates{Key: 2, Merchant: 3, Burst: 1})
+		a, b, other := caller{"m", "a", ""}, caller{"m", "b", ""}, caller{"n", "a", ""}
+		require.Equal(t, told{"2 1 1", 0}, l.send(t, a, 0))
+		require.Equal(t, told{"2 0 1", 0}, l.send(t, a, 0))
+		for range 5 {
+			require.Equal(t, told{"2 0 1", time.Second / 2}, l.send(t, a, 0), "the key's limit, which is the tighter one")
+		}
+		require.Equal(t, map[string]uint64{"key": 5, "merchant": 0}, l.Refused())
+
+		require.Equal(t, told{"3 0 1", 0}, l.send(t, b, 0), "the merchant has one left")
+		for range 4 {
+			require.Equal(t, told{"3 0 1", 333_334 * time.Microsecond}, l.send(t, b, 0), "the merchant's limit refuses, though the key has one left")
+		}
+		require.Equal(t, map[string]uint64{"key": 5, "merchant": 4}, l.Refused())
+		time.Sleep(333_334 * time.Microsecond)
+		require.Zero(t, l.send(t, b, 0).wait)
+		require.Equal(t, told{"3 0 1", 333_333 * time.Microsecond}, l.send(t, a, 0), "both refuse; the longer wait counts")
+		require.Equal(t, map[string]uint64{"key": 6, "merchant": 5}, l.Refused())
+
+		require.Equal(t, told{"2 1 1", 0}, l.send(t, other, 0), "the same id of a key, another merchant")
+	})
+}
+
+// Tokens draw on the bucket of the key that made them, and on no other.
+func TestTokensDrawOnTheirKey(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLimiter(Rates{Key: 1, Burst: 3})
+		for i, token := range []string{"", "t1", "t2"} {
+			require.Equal(t, told{fmt.Sprintf("3 %d %d", 2-i, i+1), 0}, l.send(t, caller{"m", "a", token}, 0))
+		}
+		for i := range 1000 {
+			require.Equal(t, time.Second, l.send(t, caller{"m", "a", fmt.Sprint(i)}, 0).wait)
+		}
+		require.Zero(t, l.send(t, caller{"m", "b", "t1"}, 0).wait)
+		require.Equal(t, 2, l.key.kept.Len())
+	})
+}
+
+func TestOperationsAreChargedByCost(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		cost int
+		want string
+	}{
+		{0, "10 9 1"}, {1, "10 9 1"}, {1000, "10 9 1"}, {1001, "10 8 1"}, {2000, "10 8 1"}, {2001, "10 7 2"}, {9001, "10 0 5"},
+		{10_001, "10 0 5"}, {25_000, "10 0 5"}, {1 << 40, "10 0 5"}, // dearer than a full bucket: all of it
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			require.Equal(t, told{c.want, 0}, NewLimiter(Rates{Key: 2, Burst: 5}).send(t, caller{"m", "a", ""}, c.cost), c)
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		l, a := NewLimiter(Rates{Key: 2, Merchant: 4, Burst: 5}), caller{"m", "a", ""}
+		require.Equal(t, told{"10 2 4", 0}, l.send(t, a, 8000))
+		// The request is paid for, the operation is not: 1 of 10 is left, and 5 are needed.
+		require.Equal(t, told{"10 1 5", 2 * time.Second}, l.send(t, a, 4001))
+		require.Equal(t, map[string]uint64{"key": 1, "merchant": 0}, l.Refused())
+		time.Sleep(2*time.Second - time.Microsecond)
+		// The one that was too early costs one more.
+		require.Equal(t, told{"10 3 4", time.Second/2 + time.Microsecond}, l.send(t, a, 4001))
+		time.Sleep(time.Second/2 + time.Microsecond)
+		require.Equal(t, told{"10 0 5", 0}, l.send(t, a, 4001))
+		// The dearest waits for a full bucket of the key's. The merchant's, of 20, is not emptied by it.
+		require.Equal(t, told{"10 0 5", time.Second / 2}, l.send(t, a, 1<<40), "refused as a request")
+		time.Sleep(time.Hour)
+		require.Equal(t, told{"10 0 5", 0}, l.send(t, a, 15_000))
+		require.Equal(t, told{"20 4 4", 0}, l.send(t, caller{"m", "b", ""}, 1))
+		time.Sleep(time.Hour)
+		require.Equal(t, told{"10 3 4", 0}, l.send(t, a, 7000))
+		require.Equal(t, told{"20 12 2", 750 * time.Millisecond}, l.send(t, caller{"m", "b", ""}, 15_000), "the merchant's limit refuses, with more left than the key's")
+	})
+}
+
+// Of those who come together exactly as many get through as there are tokens.
+func TestLimiterUnderConcurrency(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLimiter(Rates{Key: 20, Merchant: 50, Burst: 1})
+		var admitted [4]atomic.Int64
+		var wait sync.WaitGroup
+		for i := range 400 {
+			wait.Go(func() {
+				if l.send(t, caller{"m", fmt.Sprint(i % 4), ""}, 0).wait == 0 {
+					admitted[i%4].Add(1)
+				}
+			})
+		}
+		wait.Wait()
+		sum := 0
+		for i := range admitted {
+			require.LessOrEqual(t, admitted[i].Load(), int64(20))
+			sum += int(admitted[i].Load())
+		}
+		require.Equal(t, 50, sum)
+	})
+}
+
+// A bucket that had to make room is not a full one when its holder is back, and neither is the newcomer's.
+func TestBucketsAreBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLimiter(Rates{Key: 1, Burst: 3})
+		first := caller{"m", "first", ""}
+		for range 3 {
+			require.Zero(t, l.send(t, first, 0).wait)
+		}
+		others := l.limit(func(r *http.Request) (context.Context, error) { return r.Context(), nil })
+		for i := range maxBuckets - 1 {
+			r := new(http.Request).WithContext(store.WithCredential(context.Background(), store.Credential{KeyID: fmt.Sprint(i)}))
+			_, err := others(r)
+			require.NoError(t, err)
+		}
+		require.Equal(t, maxBuckets, l.key.kept.Len())
+		require.Equal(t, told{"3 0 3", time.Second}, l.send(t, caller{"m", "newcomer", ""}, 0))
+		require.Equal(t, told{"3 1 2", 0}, l.send(t, first, 0))
+		require.Equal(t, maxBuckets, l.key.kept.Len())
+		time.Sleep(3 * time.Second)
+		require.Equal(t, told{"3 2 1", 0}, l.send(t, caller{"m", "another", ""}, 0), "who was not seen for as long as a bucket takes to fill loses nothing")
+	})
+}
+
+// Who has no good credential is charged nowhere, and told nothing.
+func TestRefusedCredentialsAreNotCharged(t *testing.T) {
+	t.Parallel()
+	l := NewLimiter(Rates{Key: 1, Merchant: 1, Burst: 1})
+	header := make(http.Header)
+	refuse := l.limit(func(*http.Request) (context.Context, error) { return nil, store.NewError(store.Unauthenticated) })
+	for range 10_000 {
+		_, err := refuse(httptest.NewRequestWithContext(context.WithValue(t.Context(), notesKey{}, &notes{header: header}), http.MethodGet, "/", nil))
+		require.Equal(t, store.Unauthenticated, store.AsError(err).Code)
+	}
+	require.Empty(t, header)
+	require.Zero(t, l.key.kept.Len()+l.merchant.kept.Len())
+	require.Equal(t, map[string]uint64{"key": 0, "merchant": 0}, l.Refused())
+}
+
+func TestNoRatesNoLimiter(t *testing.T) {
+	t.Parallel()
+	require.Nil(t, NewLimiter(Rates{Burst: 2}))
+	require.Equal(t, map[string]uint64{"merchant": 0}, NewLimiter(Rates{Merchant: 1}).Refused())
+}
+
+// blank is a connection without one.
+type blank struct{ header http.Header }
+
+func (b blank) Header() http.Header         { return b.header }
+func (b blank) WriteHeader(int)             {}
+func (b blank) Write(p []byte) (int, error) { return len(p), nil }
+
+// What a refusal costs, which is what a flood gets: the limiter alone, and all of the REST door but the connection and the
+// look-up of the credential, with and without the line in the log.
+func BenchmarkRefusals(b *testing.B) {
+	who := caller{"merchant_01h455vb4pex5vsknk084sn02q", "key_01h455vb4pex5vsknk084sn02q", ""}
+	drained := func() *Limiter {
+		l := NewLimiter(Rates{Key: 0.001, Merchant: 1e6, Burst: 2})
+		l.send(b, who, 0)
+		return l
+	}
+	b.Run("limiter", func(b *testing.B) {
+		l, r := drained(), httptest.NewRequest(http.MethodGet, "/", nil)
+		limited := l.limit(as(who))
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := limited(r); err == nil {
+				b.Fatal("admitted")
+			}
+		}
+	})
+	b.Run("limiter, admitting", func(b *testing.B) {
+		l, r := NewLimiter(Rates{Key: 1e6, Merchant: 1e6, Burst: 3600}), httptest.NewRequest(http.MethodGet, "/", nil)
+		limited := l.limit(as(who))
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := limited(r); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	for name, handler := range map[string]slog.Handler{"door": slog.NewJSONHandler(io.Discard, nil), "door, no log": slog.DiscardHandler} {
+		b.Run(name, func(b *testing.B) {
+			log := slog.New(WithRequestID(handler))
+			door := observe(log, survive(log, neverCached(rest.NewHandler(nil, nil, drained().limit(as(who)), log))))
+			r, w := httptest.NewRequest(http.MethodGet, "/api/customers/cust_1", nil), blank{make(http.Header)}
+			b.ReportAllocs()
+			for b.Loop() {
+				clear(w.header)
+				door.ServeHTTP(w, r)
+				if w.header.Get("Retry-After") == "" {
+					b.Fatal("admitted")
+				}
+			}
+		})
+	}
+}

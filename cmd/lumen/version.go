@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+)
+
+// version is set when a release is linked. A program that was built otherwise is named by its module's version, if it has one.
+var version string
+
+type versionCommand struct {
+	jsonFlag
+}
+
+// build says what this program was made from.
+type build struct {
+	Version string `json:"version"`
+	Commit  string `json:"commit"` // "" when it was built outside of a clone
+	Time    string `json:"time"`   // of the commit, in RFC 3339
+	Go      string `json:"go"`
+	OS      string `json:"os"`
+	Arch    string `json:"arch"`
+}
+
+func thisBuild() build {
+	b := build{Version: version, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		info = new(debug.BuildInfo)
+	}
+	modified := false
+	for _, setting := range info.Settings {
+		switch setting.Key {
+		case "vcs.revision":
+			b.Commit = setting.Value
+		case "vcs.time":
+			b.Time = setting.Value
+		case "vcs.modified":
+			modified = setting.Value == "true"
+		}
+	}
+	if modified {
+		b.Commit += " with changes"
+	}
+	if b.Version == "" {
+		b.Version = info.Main.Version
+	}
+	if b.Version == "" || b.Version == "(devel)" {
+		b.Version = "development"
+	}
+	return b
+}
+
+func (b build) String() string {
+	text := "lumen " + b.Version
+	if b.Commit != "" {
+		text += fmt.Sprintf(" (commit %s, %s)", b.Commit, b.Time)
+	}
+	return text + fmt.Sprintf(", %s %s/%s", b.Go, b.OS, b.Arch)
+}
+
+func (c versionCommand) Run(t terminal) error {
+	if c.JSON {
+		return t.printJSON(map[string]any{"build": thisBuild()})
+	}
+	_, err := fmt.Fprintln(t.out, thisBuild())
+	return err
+}
