@@ -115,7 +115,7 @@ var calamities = map[string]calamity{
 	},
 	"Postgres is frozen": {
 		strike: func(_ *testing.T, sc *scene) func() { sc.db.Freeze(); return sc.db.Thaw },
-		short:  6 * time.Second, long: 10 * time.Second,
+		short:  8 * time.Second, long: 10 * time.Second,
 		reads: failed, writes: failed, bound: 8 * time.Second, ready: 503, recovery: 2 * time.Second,
 	},
 }
@@ -202,21 +202,21 @@ func cutting(t *testing.T, sc *scene) func() {
 // hoarding opens connections until Postgres has none left, and ends those of the service to take them, too.
 func hoarding(t *testing.T, sc *scene) func() {
 	var held []*pgx.Conn
-	for empty := 0; empty < 3; {
+	for ended := int64(1); ended > 0; {
 		conn, err := pgx.Connect(t.Context(), sc.db.AppURL())
 		if err == nil {
-			held, empty = append(held, conn), 0
+			held = append(held, conn)
 			continue
 		}
-		empty++
 		pids := make([]uint32, 0, len(held))
 		for _, c := range held {
 			pids = append(pids, c.PgConn().PID())
 		}
 		admin := sc.db.Connect(t)
-		_, err = admin.Exec(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1 AND NOT pid = ANY ($2)", sc.db.AppUser(), pids)
+		tag, err := admin.Exec(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1 AND NOT pid = ANY ($2)", sc.db.AppUser(), pids)
 		require.NoError(t, err)
 		require.NoError(t, admin.Close(t.Context()))
+		ended = tag.RowsAffected()
 	}
 	return func() {
 		for _, conn := range held {
