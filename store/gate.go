@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +30,9 @@ type gate struct {
 	waiting  atomic.Int32 // statements of all parties
 	opened   time.Time
 	answered atomic.Int64 // how long after that the database last answered anybody, in nanoseconds
+
+	waits  atomic.Uint64
+	waited atomic.Int64 // for how many nanoseconds in all
 
 	// How many were refused: because too much was going on, and because their own party had its share.
 	overloads, crowded atomic.Uint64
@@ -84,6 +88,8 @@ func (g *gate) turn(ctx context.Context, p *party, until time.Time) (o outcome, 
 		}
 		return full, !shared
 	}
+	began := time.Now()
+	defer func() { g.waits.Add(1); g.waited.Add(int64(time.Since(began))) }()
 	if !shared {
 		if o := p.take(ctx, until); o != taken {
 			return o, true
@@ -119,6 +125,11 @@ func (g *gate) leave(p *party, err error) {
 	<-g.pool.places
 	<-p.places
 	g.depart(p)
+}
+
+// stats returns what is known of the pool and of those who wait for it.
+func (g *gate) stats(pool sql.DBStats) PoolStats {
+	return PoolStats{DBStats: pool, Waiting: int(g.waiting.Load()), Waits: g.waits.Load(), Waited: time.Duration(g.waited.Load())}
 }
 
 func (g *gate) arrive(name string) *party {

@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	quota       = 500 // requests per second of each merchant, where there are quotas
-	quietRate   = 400 // what the quiet merchant sends
-	noisyTimes  = 10  // how many times its quota the noisy one sends
-	mostSlower  = 2   // how many times its p99 without the noise the quiet one's may be
+	quota       = 500                    // requests per second of each merchant, where there are quotas
+	quietRate   = 400                    // what the quiet merchant sends
+	noisyTimes  = 10                     // how many times its quota the noisy one sends
+	mostSlower  = 2                      // how many times its p99 without the noise the quiet one's may be
 	withoutRate = 250 * time.Millisecond // what it may be where nobody has a quota
 )
 
