@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	quota       = 500                    // requests per second of each merchant, where there are quotas
-	quietRate   = 400                    // what the quiet merchant sends
+	quota       = 300                    // requests per second of each merchant, where there are quotas
+	quietRate   = 250                    // what the quiet merchant sends
 	noisyTimes  = 10                     // how many times its quota the noisy one sends
 	mostSlower  = 2                      // how many times its p99 without the noise the quiet one's may be
 	withoutRate = 250 * time.Millisecond // what it may be where nobody has a quota
@@ -24,7 +24,7 @@ func TestNoisyNeighbour(t *testing.T) {
 	t.Run("ten times the quota", func(t *testing.T) {
 		lumen := f.serve(t, "LUMEN_MERCHANT_RATE="+strconv.Itoa(quota))
 		q := requests{lumen, f.database}
-		noise := generate(t, lumen, 256, q.only(f.merchants[1]).get)
+		noise := generate(t, lumen, 1024, q.alive)
 		loud := q.only(f.merchants[0]).mix()
 		idle, noisy := disturb(t, lumen, q.only(f.merchants[2]).mix(), func(during time.Duration) outcome {
 			return noise.offer(t.Context(), loud, noisyTimes*quota, during)
@@ -36,8 +36,8 @@ func TestNoisyNeighbour(t *testing.T) {
 	t.Run("searches without end", func(t *testing.T) {
 		lumen := f.serve(t)
 		q := requests{lumen, f.database}
-		noise := generate(t, lumen, 256, q.get)
 		loud := q.only(f.large).searches()
+		noise := generate(t, lumen, 256, loud)
 		_, noisy := disturb(t, lumen, q.only(f.merchants[2]).mix(), func(during time.Duration) outcome {
 			return noise.press(t.Context(), loud, 256, during)
 		}, func(outcome) {})
@@ -57,7 +57,7 @@ func disturb(t *testing.T, lumen *server, quiet prepare, noise func(time.Duratio
 		return o.p99()
 	}
 	idles, noisies := []time.Duration{listen()}, []time.Duration{}
-	for range either(5, 2) {
+	for range either(5, 3) {
 		made := make(chan outcome, 1)
 		go func() { made <- noise(during + during/10) }()
 		time.Sleep(during / 20) // until it is loud
