@@ -26,7 +26,7 @@ func TestNoisyNeighbour(t *testing.T) {
 		q := requests{lumen, f.database}
 		noise := generate(t, lumen, 1024, q.alive)
 		loud := q.only(f.merchants[0]).mix()
-		idle, noisy := disturb(t, lumen, q.only(f.merchants[2]).mix(), func(during time.Duration) outcome {
+		idle, noisy := disturb(t, lumen, q.only(f.merchants[1]).mix(), q.only(f.merchants[2]).mix(), func(during time.Duration) outcome {
 			return noise.offer(t.Context(), loud, noisyTimes*quota, during)
 		}, func(o outcome) {
 			require.GreaterOrEqual(t, o.offered(), 0.98*noisyTimes*quota, "the generator could not offer as much")
@@ -38,17 +38,18 @@ func TestNoisyNeighbour(t *testing.T) {
 		q := requests{lumen, f.database}
 		loud := q.only(f.large).searches()
 		noise := generate(t, lumen, 256, loud)
-		_, noisy := disturb(t, lumen, q.only(f.merchants[2]).mix(), func(during time.Duration) outcome {
+		_, noisy := disturb(t, lumen, q.only(f.merchants[1]).mix(), q.only(f.merchants[2]).mix(), func(during time.Duration) outcome {
 			return noise.press(t.Context(), loud, 256, during)
 		}, func(outcome) {})
 		require.LessOrEqual(t, noisy, withoutRate)
 	})
 }
 
-// disturb measures the p99 of a quiet merchant, without errors, in turns without the noise and with it; the medians.
-func disturb(t *testing.T, lumen *server, quiet prepare, noise func(time.Duration) outcome, check func(outcome)) (idle, noisy time.Duration) {
+// disturb measures the p99 of a quiet merchant, without errors, in turns without the noise and with it; the medians. The
+// server is warmed up with another's requests: the quiet one's quota is to be whole.
+func disturb(t *testing.T, lumen *server, warm, quiet prepare, noise func(time.Duration) outcome, check func(outcome)) (idle, noisy time.Duration) {
 	t.Helper()
-	g := generate(t, lumen, 64, quiet)
+	g := generate(t, lumen, 64, warm)
 	during := either(10*time.Second, time.Second)
 	listen := func() time.Duration {
 		o := g.offer(t.Context(), quiet, quietRate, during)
