@@ -24,7 +24,7 @@ func newDoor(t testing.TB) http.Handler {
 	merchant := store.Merchant{ID: "merchant_1", Name: "One"}
 	return NewHandler(store.NewCustomers(storetest.Nothing(t)), new(store.Tokens), func(r *http.Request) (context.Context, error) {
 		return store.WithCredential(r.Context(), store.Credential{Access: store.WriteAccess, Merchant: merchant}), nil
-	}, slog.New(slog.DiscardHandler))
+	}, Options{Log: slog.New(slog.DiscardHandler)})
 }
 
 // answer is a reply in the documented form.

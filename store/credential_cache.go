@@ -74,6 +74,8 @@ func (c *credentialCache) party(presented digest) string {
 // the same meanwhile share one look, for which each waits until its own context ends: that is Unavailable.
 func (c *credentialCache) lookUp(ctx context.Context, presented digest, look credentialLook) (Credential, error) {
 	c.misses.Add(1)
+	ctx, cancel := patient(ctx)
+	defer cancel()
 	arrived, key := time.Now(), string(presented[:])
 	for ctx.Err() == nil {
 		flight := c.flights.DoChan(key, func() (any, error) {

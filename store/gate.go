@@ -61,7 +61,7 @@ func ofPool(connections int) int { return max(1, connections*3/4) }
 // the number of those who wait, and waits longer.
 func (g *gate) enter(ctx context.Context, name string) (*party, error) {
 	p, arrived := g.arrive(name), time.Now()
-	outcome, own := g.turn(ctx, p, arrived.Add(maxWait))
+	outcome, own := g.turn(ctx, p, arrived)
 	if outcome != taken {
 		g.depart(p)
 		// Where the database answers nobody, no share is to blame.
@@ -72,14 +72,14 @@ func (g *gate) enter(ctx context.Context, name string) (*party, error) {
 }
 
 // turn takes a place of the party's share and one of the pool, or none; own is whether the share was what it failed for.
-func (g *gate) turn(ctx context.Context, p *party, until time.Time) (o outcome, own bool) {
+func (g *gate) turn(ctx context.Context, p *party, arrived time.Time) (o outcome, own bool) {
 	shared := p.free()
 	if shared && g.pool.free() {
 		return taken, false
 	}
-	continues := ctx.Value(continuing{}) != nil
+	until, continues := arrived.Add(maxWait), ctx.Value(continuing{}) != nil
 	if continues {
-		until = until.Add(patience - maxWait)
+		until = arrived.Add(patience)
 	}
 	defer func() { p.waiting.Add(-1); g.waiting.Add(-1) }()
 	if p.waiting.Add(1)+g.waiting.Add(1) > maxWaiting && !continues {
@@ -88,8 +88,7 @@ func (g *gate) turn(ctx context.Context, p *party, until time.Time) (o outcome, 
 		}
 		return full, !shared
 	}
-	began := time.Now()
-	defer func() { g.waits.Add(1); g.waited.Add(int64(time.Since(began))) }()
+	defer func() { g.waits.Add(1); g.waited.Add(int64(time.Since(arrived))) }()
 	if !shared {
 		if o := p.take(ctx, until); o != taken {
 			return o, true

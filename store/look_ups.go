@@ -66,7 +66,7 @@ func (l *lookUps) admitted(ctx context.Context, party, statement string, work fu
 	defer func() { l.gate.leave(admitted, err) }()
 	ctx, span := startStatement(ctx, statement, onFunction(statement))
 	defer func() { endStatement(span, err) }()
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := patient(ctx)
 	defer cancel()
 	return work(ctx)
 }

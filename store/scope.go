@@ -26,6 +26,30 @@ type scope struct {
 // and there for when the server does not answer at all.
 const patience = 6 * time.Second
 
+// requestPatience bounds what all statements of a request take together, the look-up of its credential included: a request
+// that meets a slow database several times is answered in time as well. What follows the first part of a list counts by
+// itself.
+const requestPatience = 7 * time.Second
+
+type arrivalKey struct{}
+
+// Arrived returns the context of a request that arrives now. Its statements end in time for an answer within eight seconds,
+// however many they are.
+func Arrived(ctx context.Context) context.Context {
+	return context.WithValue(ctx, arrivalKey{}, time.Now())
+}
+
+// patient returns the context of a statement that begins now.
+func patient(ctx context.Context) (context.Context, context.CancelFunc) {
+	until := time.Now().Add(patience)
+	if arrival, ok := ctx.Value(arrivalKey{}).(time.Time); ok && ctx.Value(continuing{}) == nil {
+		if last := arrival.Add(requestPatience); last.Before(until) {
+			until = last
+		}
+	}
+	return context.WithDeadline(ctx, until)
+}
+
 // run executes a statement that was built once, and only reads, and returns the customers it yields. The statement's $1 is
 // the merchant, $2 the customer that the caller is bound to; args are $3 and on.
 func (s scope) run(ctx context.Context, statement string, args ...any) ([]Customer, error) {
@@ -82,7 +106,7 @@ func (s scope) execute(ctx context.Context, effect effect, statement string, arg
 	defer func() { s.gate.leave(admitted, err) }()
 	ctx, span := startStatement(ctx, statement, onCustomers)
 	defer func() { endStatement(span, err) }()
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := patient(ctx)
 	defer cancel()
 	err = wall.Query(ctx, s.db.DB, statement, args, each)
 	var lost *wall.LostError

@@ -87,20 +87,16 @@ func (c *canaries) alsoIn(name string, read func() string) {
 	c.own += strings.ToLower(read())
 }
 
-// ownWords are what a server may write whatever was sent: its vocabulary, which is that of the schema, and what is in its log.
-var ownWords = sync.OnceValue(func() map[string]bool {
+// ownWords are what a server may write whatever was sent, a word a line: its vocabulary, which is that of the schema, and what
+// is in its log.
+var ownWords = sync.OnceValue(func() string {
 	text, err := os.ReadFile("../../schema.graphql")
 	if err != nil {
 		panic(err)
 	}
-	words := map[string]bool{}
-	for _, word := range regexp.MustCompile(`\w+`).FindAllString(strings.ToLower(string(text)), -1) {
-		words[word] = true
-	}
-	for _, word := range []string{"request", "method", "delete", "secret", "options", "status", "aborted", "duration", "requestid", "/graphql"} {
-		words[word] = true
-	}
-	return words
+	words := regexp.MustCompile(`\w+`).FindAllString(strings.ToLower(string(text)), -1)
+	words = append(words, "request", "method", "delete", "secret", "options", "status", "aborted", "duration", "requestid", "/graphql")
+	return strings.Join(words, "\n")
 })
 
 // ownIDs are in the log by intention: a merchant's, which is also the reference's merchant_123, a key's.
@@ -128,7 +124,7 @@ func (c *canaries) cut(value string) {
 		piece := value[:min(len(value), canaryPiece)]
 		value = value[len(piece):]
 		head := piece[:shortestCanary]
-		if tells(piece) && !ownWords()[piece] && !strings.Contains(c.own, piece) && !slices.Contains(c.pieces[head], piece) {
+		if tells(piece) && !strings.Contains(ownWords(), piece) && !strings.Contains(c.own, piece) && !slices.Contains(c.pieces[head], piece) {
 			c.pieces[head] = append(c.pieces[head], piece)
 		}
 	}
@@ -230,8 +226,9 @@ var (
 	literals = regexp.MustCompile(`"""((?s).*?)"""|"((?:[^"\\\n]|\\.)*)"`)
 	// runs are what may be a value in something that is not JSON.
 	runs = regexp.MustCompile(`[\w@.+-]{6,}`)
-	// plainHeaders hold nothing of the client's that is worth hiding; a request's id is logged when it is well-formed.
-	plainHeaders = []string{"Content-Type", "Accept", "Accept-Encoding", "Content-Encoding", "Content-Length", "User-Agent", "Origin", "X-Request-Id"}
+	// plainHeaders hold nothing of the client's that is worth hiding; the ids of a request and of its trace are logged when
+	// they are well-formed.
+	plainHeaders = []string{"Traceparent", "Content-Type", "Accept", "Accept-Encoding", "Content-Encoding", "Content-Length", "User-Agent", "Origin", "X-Request-Id"}
 )
 
 // noteRequest notes everything that a request says.

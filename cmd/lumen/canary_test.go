@@ -67,7 +67,7 @@ func (d *doors) flood(t *testing.T, keys []store.Secret, n int) {
 
 func TestNothingOfAClientsIsSeenByAnOperator(t *testing.T) {
 	collector := openCollector(t)
-	d := openPrivate(t, "--playground")
+	d := openDoors(t, "--playground")
 	m := d.Merchant(t, "Watched")
 	keys := []store.Secret{m.WriteKey, m.ReadKey, canary, "lumen_sk_" + canary, "eyJ" + canary}
 	d.flood(t, keys, 0)

@@ -28,14 +28,14 @@ type doors struct {
 }
 
 // openDoors runs serve through the program's own entry until the test ends. Whatever the test does, the log must hold no
-// email address, no key, no token and nothing that was sent in a field, and nothing may have panicked.
+// email address, no key, no token and nothing that was sent in a field, nor may the metrics, and nothing may have panicked.
 func openDoors(t *testing.T, args ...string) *doors {
 	t.Helper()
 	d := &doors{Database: storetest.New(t), log: new(lockedBuffer), secret: store.NewTokenSecret()}
 	_, err := d.Owner(t).TokenKeys.Rotate(t.Context(), d.secret)
 	require.NoError(t, err)
 	d.serverURLs = d.serve(t, args...)
-	d.canaries = watch(t, d.URL, source{"log", d.log.String})
+	d.canaries = watch(t, d.URL, source{"log", d.log.String}, source{"metrics", func() string { return d.metrics(t) }})
 	t.Cleanup(func() {
 		for line := range strings.Lines(d.log.String()) {
 			require.NotContains(t, line, "@")
@@ -58,7 +58,7 @@ func (d *doors) serve(t *testing.T, args ...string) serverURLs {
 	out, in := io.Pipe()
 	ended := make(chan int, 1)
 	go func() {
-		ended <- run(ctx, append([]string{"serve", "--addr", "127.0.0.1:0", "--json", "--shutdown-delay", "0s", "--database-url", d.AppURL(), "--token-secret", d.secret.Text()}, args...), terminal{in, d.log})
+		ended <- run(ctx, append([]string{"serve", "--addr", "127.0.0.1:0", "--json", "--private-addr", "127.0.0.1:0", "--shutdown-delay", "0s", "--database-url", d.AppURL(), "--token-secret", d.secret.Text()}, args...), terminal{in, d.log})
 		_ = in.Close()
 	}()
 	t.Cleanup(func() {

@@ -34,15 +34,9 @@ func (d *doors) metrics(t testing.TB) string {
 	return string(body)
 }
 
-// openPrivate is openDoors with the private listener.
-func openPrivate(t *testing.T, args ...string) *doors {
-	t.Helper()
-	return openDoors(t, append([]string{"--private-addr", "127.0.0.1:0"}, args...)...)
-}
-
 func TestMetricsCountWhatWasAsked(t *testing.T) {
 	t.Parallel()
-	d := openPrivate(t)
+	d := openDoors(t)
 	m := d.Merchant(t, "Counted")
 	d.create(t, m, `{"email":"one@example.com"}`)
 	require.Equal(t, 409, d.send(t, m.WriteKey, "POST", "/api/customers", `{"email":"one@example.com"}`).status)
@@ -136,7 +130,7 @@ func closed(t testing.TB, shown string) int {
 // The dashboard asks for nothing that is not there.
 func TestDashboardAsksForWhatThereIs(t *testing.T) {
 	t.Parallel()
-	d := openPrivate(t)
+	d := openDoors(t)
 	names, labels := map[string]bool{}, map[string]bool{"instance": true} // which Prometheus adds
 	for _, line := range series.FindAllStringSubmatch(d.metrics(t), -1) {
 		names[line[1]] = true

@@ -59,7 +59,7 @@ var mutations = []mutation{
 	{"a new customer is another merchant's", "store/writes.go", [][2]string{{`ColumnExpr("$1 AS merchant_id")`, `ColumnExpr("(SELECT max(m.merchant_id) || left($1, 0) FROM customers AS m) AS merchant_id")`}}, "", true, foreignTests, foreignHolds},
 	{"lists, counts and their parts forget the merchant", "store/scope.go", [][2]string{{`Where("c.merchant_id = ?", q.value(merchant))`, `Where("?::text IS NOT NULL", q.value(merchant))`}}, "", true, foreignTests, foreignHolds},
 	{"a statement gets the merchant of an earlier one", "store/scope.go", [][2]string{{`append([]any{merchant, customer}, args...)`, `append([]any{remembered(merchant), customer}, args...)`}}, remembered, true, foreignTests, foreignHolds},
-	{"the scope works for nobody in particular", "store/scope.go", [][2]string{{`if merchant, _ := scopeFrom(ctx); merchant == "" {`, `if merchant, _ := scopeFrom(ctx); merchant == "\x00" {`}}, "", true, tests{"./store", "^TestAccess$"}, foreignHolds},
+	{"the scope works for nobody in particular", "store/scope.go", [][2]string{{"merchant, _ := scopeFrom(ctx)\n\tif merchant == \"\" {\n\t\treturn NewError", "merchant, _ := scopeFrom(ctx)\n\tif merchant == \"\\x00\" {\n\t\treturn NewError"}}, "", true, tests{"./store", "^TestAccess$"}, foreignHolds},
 
 	// The customer that a token is bound to.
 	{"get and get many forget the binding", "store/statements.go", [][2]string{{`Where(bound("c.id")).Where("c.deleted_at IS NULL")`, `Where("$2::text IS NOT NULL").Where("c.deleted_at IS NULL")`}}, "", true, tokenTests, tokenTests},

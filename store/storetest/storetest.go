@@ -78,6 +78,7 @@ var running struct {
 	started bool
 	cluster *cluster
 	err     error
+	atEnd   []func() error
 }
 
 // require returns the cluster, or ends the test with why there is none. A start that failed is not tried again: the next
@@ -99,10 +100,23 @@ func require(t testing.TB) *cluster {
 	return running.cluster
 }
 
+// atEnd has work done when the tests are over.
+func atEnd(work func() error) {
+	running.Lock()
+	defer running.Unlock()
+	running.atEnd = append(running.atEnd, work)
+}
+
 // stop ends what require started and reports whether all went well.
 func stop() bool {
 	running.Lock()
 	defer running.Unlock()
+	for _, work := range running.atEnd {
+		if err := work(); err != nil {
+			say("could not clean up: %v", err)
+		}
+	}
+	running.atEnd = nil
 	if running.cluster == nil {
 		return true
 	}

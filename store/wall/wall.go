@@ -252,7 +252,7 @@ func (c *conn) end(pipeline *pgconn.Pipeline, err error) error {
 		err = closeErr
 	}
 	c.usedAt = time.Now()
-	if c.pg.IsClosed() || c.pg.TxStatus() != 'I' || staleStatement(err) {
+	if c.pg.IsClosed() || c.pg.TxStatus() != 'I' || staleConnection(err) {
 		c.broken = true
 		if err == nil {
 			err = errors.New("wall: the connection ended before the commit was confirmed")
@@ -269,11 +269,12 @@ func (c *conn) ended(err error, sent bool) error {
 	return &LostError{Sent: sent, cause: err}
 }
 
-// staleStatement reports that the server no longer agrees with what this connection has prepared: a migration changed
-// a result's type, or somebody deallocated it. A new connection starts clean.
-func staleStatement(err error) bool {
+// staleConnection reports that the server no longer agrees with what this connection is. Of what it has prepared a
+// migration changed a result's type, or somebody deallocated it; or it takes no writes, which may have been true of all
+// connections when it was opened, or of a server that another has since replaced. A new connection starts clean.
+func staleConnection(err error) bool {
 	var pgErr *pgconn.PgError
-	return errors.As(err, &pgErr) && (pgErr.Code == "26000" || pgErr.Code == "0A000")
+	return errors.As(err, &pgErr) && (pgErr.Code == "26000" || pgErr.Code == "0A000" || pgErr.Code == "25006")
 }
 
 // bind encodes the arguments, and prepares the statement when it has any.

@@ -976,6 +976,26 @@ func heals(t *testing.T, read reader) {
 		require.Equal(t, own(m1), got)
 		require.Equal(t, clean, p.residue(t))
 	})
+
+	t.Run("one that takes no writes fails once and heals", func(t *testing.T) {
+		t.Parallel()
+		db := setup(t)
+		p := open(t, db, 1)
+		const write = "INSERT INTO notes (merchant_id, value) SELECT current_setting('lumen.merchant_id'), $1::text RETURNING merchant_id, value"
+		change(t, db, "CREATE TABLE notes (merchant_id text, value text)")
+		change(t, db, "GRANT SELECT, INSERT ON notes TO lumen_app")
+		_, err := read(as(t.Context(), m1), p, write, "before")
+		require.NoError(t, err)
+		_, err = p.newest.Load().Exec(t.Context(), "SET default_transaction_read_only = on").ReadAll()
+		require.NoError(t, err)
+
+		_, err = read(as(t.Context(), m1), p, write, "in vain")
+		require.ErrorContains(t, err, "25006")
+		got, err := read(as(t.Context(), m1), p, write, "after")
+		require.NoError(t, err)
+		require.Equal(t, []string{m1, "after"}, got)
+		require.Equal(t, int64(2), p.opened.Load())
+	})
 }
 
 func TestWithLock(t *testing.T) {

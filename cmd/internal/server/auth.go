@@ -20,12 +20,13 @@ func Authenticate(authenticator *store.Authenticator) func(*http.Request) (conte
 		if !strings.EqualFold(scheme, "Bearer") {
 			return nil, store.NewError(store.Unauthenticated)
 		}
-		credential, err := authenticator.Authenticate(r.Context(), store.Secret(secret))
+		ctx := store.Arrived(r.Context())
+		credential, err := authenticator.Authenticate(ctx, store.Secret(secret))
 		if err != nil {
 			return nil, err
 		}
-		note(r.Context(), func(n *notes) { n.merchant = credential.Merchant.ID })
-		return store.WithCredential(r.Context(), credential), nil
+		note(ctx, func(n *notes) { n.merchant = credential.Merchant.ID })
+		return store.WithCredential(ctx, credential), nil
 	}
 }
 

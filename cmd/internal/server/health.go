@@ -48,9 +48,7 @@ func (h *Health) stop() { h.stopping.Store(true) }
 // wrap puts the two answers ahead of next.
 func (h *Health) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if h.stopping.Load() {
-			w.Header().Set("Connection", "close") // the next request goes to another server
-		}
+		w = &partingWriter{ResponseWriter: w, health: h}
 		switch r.URL.Path {
 		case healthPath, readyPath:
 			h.ServeHTTP(w, r)
@@ -59,6 +57,36 @@ func (h *Health) wrap(next http.Handler) http.Handler {
 		}
 	})
 }
+
+// partingWriter tells clients of a server that is about to end to send their next request to another one. That is decided
+// when the reply begins: a request may have come before the server was told to stop.
+type partingWriter struct {
+	http.ResponseWriter
+	health *Health
+	begun  bool
+}
+
+func (w *partingWriter) begin() {
+	if !w.begun && w.health.stopping.Load() {
+		w.Header().Set("Connection", "close")
+	}
+	w.begun = true
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *partingWriter) WriteHeader(status int) {
+	w.begin()
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (w *partingWriter) Write(body []byte) (int, error) {
+	w.begin()
+	return w.ResponseWriter.Write(body)
+}
+
+// Unwrap lets http.ResponseController through.
+func (w *partingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // ServeHTTP answers /healthz and /readyz.
 func (h *Health) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -154,3 +154,21 @@ func TestHealth(t *testing.T) {
 	require.Equal(t, 405, w.Code)
 	require.Equal(t, "GET, HEAD", w.Header().Get("Allow"))
 }
+
+// A request that came before the server was told to stop, and is answered while it still takes others, is the last of its
+// connection: the next would meet its end.
+func TestServePartsFromThoseItIsAnswering(t *testing.T) {
+	t.Parallel()
+	health := NewHealth(func(context.Context) error { return nil }, slog.New(slog.DiscardHandler))
+	for name, answer := range map[string]func(http.ResponseWriter){
+		"with a status":    func(w http.ResponseWriter) { w.WriteHeader(http.StatusNoContent) },
+		"without a status": func(w http.ResponseWriter) { _, _ = io.WriteString(w, "done") },
+	} {
+		health.stopping.Store(false)
+		handler := health.wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			health.stop()
+			answer(w)
+		}))
+		require.Equal(t, "close", request(t, handler, http.MethodGet, "/").Header().Get("Connection"), name)
+	}
+}

@@ -1,0 +1,36 @@
+package store
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A request's statements have what is left of its time, each no more than a statement has, and the parts of a list that is
+// under way as much as that each.
+func TestPatience(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		left := func(continued bool) time.Duration {
+			ctx := Arrived(t.Context())
+			time.Sleep(4 * time.Second)
+			if continued {
+				ctx = continues(ctx)
+			}
+			ctx, cancel := patient(ctx)
+			defer cancel()
+			until, _ := ctx.Deadline()
+			return time.Until(until)
+		}
+		require.Equal(t, requestPatience-4*time.Second, left(false))
+		require.Equal(t, patience, left(true))
+
+		ctx, cancel := patient(Arrived(t.Context()))
+		defer cancel()
+		until, _ := ctx.Deadline()
+		require.Equal(t, patience, time.Until(until))
+		require.LessOrEqual(t, requestPatience+maxWait, 8*time.Second, "what Arrived promises")
+	})
+}

@@ -1,0 +1,37 @@
+//go:build faults && unix
+
+package embedded
+
+import (
+	"context"
+	"os/exec"
+	"path/filepath"
+)
+
+// Programs are those of a Postgres on this machine, for tests that run a server themselves in order to break it. They run
+// as the user that Start would run them as.
+type Programs struct {
+	bin     string
+	account *account
+}
+
+// FindPrograms returns the programs that Start would use for new data, fetching them if it would.
+func FindPrograms(ctx context.Context) (*Programs, error) {
+	account, err := accountFor("/")
+	if err != nil {
+		return nil, err
+	}
+	bin, err := newFinder(Config{}, account, func(string, ...any) {}).find(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	return &Programs{bin, account}, nil
+}
+
+// Command prepares a program, such as initdb or postgres, in a process group of its own.
+func (p *Programs) Command(name string, args ...string) *exec.Cmd {
+	return p.account.command(context.Background(), filepath.Join(p.bin, name), args...)
+}
+
+// Own gives a file or folder to the user that the programs run as.
+func (p *Programs) Own(path string) error { return p.account.own(path) }
