@@ -145,7 +145,8 @@ func (b *bench) prepare(ctx context.Context) error {
 func (b *bench) cleanUp(ctx context.Context) error {
 	var failed error
 	if b.own != nil {
-		failed = b.own.Stop()
+		// Where the server's account can't enter the folder, the data is elsewhere.
+		failed = errors.Join(b.own.Stop(), os.RemoveAll(b.own.DataDir()))
 	} else if len(b.databases) > 0 {
 		admin, err := pgx.Connect(ctx, b.superuserURL)
 		if err != nil {

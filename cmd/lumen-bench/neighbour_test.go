@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	quota       = 500                    // requests per second of each merchant, where there are quotas
-	quietRate   = 400                    // what the quiet merchant sends
+	quota       = 300                    // requests per second of each merchant, where there are quotas
+	quietRate   = 250                    // what the quiet merchant sends
 	noisyTimes  = 10                     // how many times its quota the noisy one sends
 	mostSlower  = 2                      // how many times its p99 without the noise the quiet one's may be
 	withoutRate = 250 * time.Millisecond // what it may be where nobody has a quota
@@ -24,9 +24,9 @@ func TestNoisyNeighbour(t *testing.T) {
 	t.Run("ten times the quota", func(t *testing.T) {
 		lumen := f.serve(t, "LUMEN_MERCHANT_RATE="+strconv.Itoa(quota))
 		q := requests{lumen, f.database}
-		noise := generate(t, lumen, 256, q.only(f.merchants[1]).get)
+		noise := generate(t, lumen, 1024, q.alive)
 		loud := q.only(f.merchants[0]).mix()
-		idle, noisy := disturb(t, lumen, q.only(f.merchants[2]).mix(), func(during time.Duration) outcome {
+		idle, noisy := disturb(t, lumen, q.only(f.merchants[1]).mix(), q.only(f.merchants[2]).mix(), func(during time.Duration) outcome {
 			return noise.offer(t.Context(), loud, noisyTimes*quota, during)
 		}, func(o outcome) {
 			require.GreaterOrEqual(t, o.offered(), 0.98*noisyTimes*quota, "the generator could not offer as much")
@@ -36,19 +36,20 @@ func TestNoisyNeighbour(t *testing.T) {
 	t.Run("searches without end", func(t *testing.T) {
 		lumen := f.serve(t)
 		q := requests{lumen, f.database}
-		noise := generate(t, lumen, 256, q.get)
 		loud := q.only(f.large).searches()
-		_, noisy := disturb(t, lumen, q.only(f.merchants[2]).mix(), func(during time.Duration) outcome {
+		noise := generate(t, lumen, 256, loud)
+		_, noisy := disturb(t, lumen, q.only(f.merchants[1]).mix(), q.only(f.merchants[2]).mix(), func(during time.Duration) outcome {
 			return noise.press(t.Context(), loud, 256, during)
 		}, func(outcome) {})
 		require.LessOrEqual(t, noisy, withoutRate)
 	})
 }
 
-// disturb measures the p99 of a quiet merchant, without errors, in turns without the noise and with it; the medians.
-func disturb(t *testing.T, lumen *server, quiet prepare, noise func(time.Duration) outcome, check func(outcome)) (idle, noisy time.Duration) {
+// disturb measures the p99 of a quiet merchant, without errors, in turns without the noise and with it; the medians. The
+// server is warmed up with another's requests: the quiet one's quota is to be whole.
+func disturb(t *testing.T, lumen *server, warm, quiet prepare, noise func(time.Duration) outcome, check func(outcome)) (idle, noisy time.Duration) {
 	t.Helper()
-	g := generate(t, lumen, 64, quiet)
+	g := generate(t, lumen, 64, warm)
 	during := either(10*time.Second, time.Second)
 	listen := func() time.Duration {
 		o := g.offer(t.Context(), quiet, quietRate, during)
@@ -57,7 +58,7 @@ func disturb(t *testing.T, lumen *server, quiet prepare, noise func(time.Duratio
 		return o.p99()
 	}
 	idles, noisies := []time.Duration{listen()}, []time.Duration{}
-	for range either(5, 2) {
+	for range either(5, 3) {
 		made := make(chan outcome, 1)
 		go func() { made <- noise(during + during/10) }()
 		time.Sleep(during / 20) // until it is loud

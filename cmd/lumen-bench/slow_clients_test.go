@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -23,7 +24,7 @@ type slowKind struct {
 	waits bool          // only the long form waits for that
 }
 
-// slowClients are a thousand that come at once, and come again while they are told to.
+// slowClients are those that came. Each comes again, as long as again is true, when the server has let go of it.
 type slowClients struct {
 	server *server
 	kinds  []slowKind
@@ -61,24 +62,21 @@ func slowKinds(host string, m, large merchant) []slowKind {
 	}
 }
 
-// come starts them all, within a time.
-func (s *slowClients) come(within time.Duration) {
-	s.open, s.again = make(map[int]*slowClient), true
-	n, total := 0, 0
-	for _, kind := range s.kinds {
-		total += kind.many
-	}
+// come starts those of the kinds that hold, within a time.
+func (s *slowClients) come(within time.Duration, holds func(*slowKind) bool) {
+	var coming []*slowKind
 	for i := range s.kinds {
-		for range s.kinds[i].many {
-			delay := within * time.Duration(n) / time.Duration(total)
-			n++
-			s.all.Go(func() {
-				time.Sleep(delay)
-				for first := true; first || s.comesAgain(); first = false {
-					s.once(&s.kinds[i])
-				}
-			})
+		if holds(&s.kinds[i]) {
+			coming = append(coming, slices.Repeat([]*slowKind{&s.kinds[i]}, s.kinds[i].many)...)
 		}
+	}
+	for i, kind := range coming {
+		s.all.Go(func() {
+			time.Sleep(within * time.Duration(i) / time.Duration(len(coming)))
+			for first := true; first || s.comesAgain(); first = false {
+				s.once(kind)
+			}
+		})
 	}
 }
 
