@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -26,6 +27,8 @@ type Serving struct {
 // and lets the requests under way finish.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler, serving Serving) error {
 	server := newHTTPServer(serving.Health.wrap(handler), serving.Log)
+	var silent silence
+	server.ConnState = silent.observe
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	select {
@@ -42,10 +45,36 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, ser
 	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
+	// Shutdown drops whatever request is read from then on, those included of connections that were made just before.
+	_ = listener.Close()
+	silent.wait(time.Second)
 	if err := server.Shutdown(drain); err != nil {
 		return errors.Join(fmt.Errorf("requests under way were cut off: %w", err), server.Close())
 	}
 	return nil
+}
+
+// silence counts the connections on which nothing was sent yet.
+type silence struct{ connections sync.Map }
+
+func (s *silence) observe(connection net.Conn, state http.ConnState) {
+	if state == http.StateNew {
+		s.connections.Store(connection, nil)
+	} else {
+		s.connections.Delete(connection)
+	}
+}
+
+// wait waits until there are none, or for that long.
+func (s *silence) wait(most time.Duration) {
+	for until := time.Now().Add(most); time.Now().Before(until); {
+		time.Sleep(10 * time.Millisecond) // a connection that was accepted may not have been told of yet
+		silent := false
+		s.connections.Range(func(any, any) bool { silent = true; return false })
+		if !silent {
+			return
+		}
+	}
 }
 
 func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {

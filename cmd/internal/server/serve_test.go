@@ -24,7 +24,12 @@ func ask(t *testing.T, address, path string) (status int, body string, closes bo
 	connection, err := net.Dial("tcp", address)
 	require.NoError(t, err)
 	defer func() { _ = connection.Close() }()
-	_, err = io.WriteString(connection, "GET "+path+" HTTP/1.1\r\nHost: lumen\r\n\r\n")
+	return askOn(t, connection, path)
+}
+
+func askOn(t *testing.T, connection net.Conn, path string) (status int, body string, closes bool) {
+	t.Helper()
+	_, err := io.WriteString(connection, "GET "+path+" HTTP/1.1\r\nHost: lumen\r\n\r\n")
 	require.NoError(t, err)
 	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
 	require.NoError(t, err)
@@ -71,6 +76,10 @@ func TestServeStopsGracefully(t *testing.T) {
 	}()
 	<-arrived
 
+	silent, err := net.Dial("tcp", address)
+	require.NoError(t, err)
+	defer func() { _ = silent.Close() }()
+
 	told := time.Now()
 	stop()
 	require.Eventually(t, func() bool {
@@ -94,6 +103,10 @@ func TestServeStopsGracefully(t *testing.T) {
 		return err != nil
 	}, 5*time.Second, time.Millisecond)
 	require.GreaterOrEqual(t, time.Since(told), delay)
+	status, body, closes = askOn(t, silent, "/")
+	require.Equal(t, 200, status, "who was let in is answered")
+	require.Equal(t, "done", body)
+	require.True(t, closes)
 	select {
 	case err := <-ended:
 		t.Fatalf("ended before the request under way did: %v", err)
