@@ -237,7 +237,7 @@ func TestFaultsHistoriesAreLinearizable(t *testing.T) {
 	s := startService(t, db.AppURLAt(toPostgres.Listen))
 	toService := newWire(t, strings.TrimPrefix(s.url, "http://"))
 	log := &tally{}
-	wanted := rounds(5_000, 100_000)
+	wanted := rounds(2_000, 100_000)
 
 	var mu sync.Mutex
 	var sample []porcupine.Operation

@@ -276,7 +276,7 @@ func TestFaultsNothingIsLostWhenTheServiceIsKilled(t *testing.T) {
 	s := startService(t, db.AppURL())
 	log := &tally{}
 	w := startWriters(t, 8, s.url, m, log)
-	for range rounds(3, 50) {
+	for range rounds(2, 50) {
 		w.awaitMore(t, 40)
 		s.kill(t)
 		s.start(t)
@@ -295,7 +295,7 @@ func TestFaultsNothingIsLostWhenPostgresIsKilled(t *testing.T) {
 	s := startService(t, db.AppURL())
 	log := &tally{}
 	w := startWriters(t, 8, s.url, m, log)
-	for range rounds(2, 20) {
+	for range rounds(1, 20) {
 		w.awaitMore(t, 40)
 		db.Kill()
 		db.Start()

@@ -18,7 +18,7 @@ func TestFaultsPostgresRestarts(t *testing.T) {
 	sc := newScene(t, storetest.BreakableOptions{})
 	sc.begin(t)
 	failed, slowest := 0, time.Duration(0)
-	for round := range rounds(3, 20) {
+	for round := range rounds(2, 20) {
 		sc.writers.awaitMore(t, 20)
 		mode := []string{"fast", "immediate"}[round%2]
 		went := time.Now()

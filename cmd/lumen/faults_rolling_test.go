@@ -87,7 +87,7 @@ func TestFaultsRollingRestartsGoUnnoticed(t *testing.T) {
 	}
 	tally := &tally{}
 	w := startWriters(t, 6, address, m, tally)
-	for range rounds(2, 20) {
+	for range rounds(1, 20) {
 		for i, s := range services {
 			w.awaitMore(t, 50)
 			s.signal(t, syscall.SIGTERM)

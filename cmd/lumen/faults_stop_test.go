@@ -81,7 +81,7 @@ func TestFaultsStopUnderLoad(t *testing.T) {
 	m := db.Merchant(t, "Stopped")
 	ids := db.Fill(t, m, 20)
 	s := startService(t, db.AppURL(), "LUMEN_SHUTDOWN_DELAY="+stopDelay.String())
-	for round := range rounds(3, 20) {
+	for round := range rounds(2, 20) {
 		if round > 0 {
 			s.start(t)
 		}
