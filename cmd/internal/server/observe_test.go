@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -43,6 +44,37 @@ func TestWhatNoDoorToldIsToldByTheStatus(t *testing.T) {
 	}
 	require.Equal(t, store.NotFound, (&notes{status: 404, code: store.NotFound}).outcome())
 	require.Equal(t, store.EmailTaken, (&notes{status: 200, code: store.EmailTaken}).outcome(), "a user error of GraphQL's")
+}
+
+func TestARequestsLineInTheLog(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	logger := slog.New(WithRequestID(slog.NewJSONHandler(&log, nil)))
+	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		noteREST(r.Context(), "getCustomer", "")
+		noteREST(r.Context(), "", store.NotFound)
+		note(r.Context(), func(n *notes) { n.merchant = "merchant_1" })
+		time.Sleep(time.Millisecond)
+		w.WriteHeader(404)
+	})
+	send := func(method string) (line map[string]any) {
+		log.Reset()
+		r := httptest.NewRequest(method, "/api/customers/cust_1?email=x", nil)
+		r.Header.Set("X-Request-Id", "from-a-proxy")
+		observe(logger, nil, answer).ServeHTTP(httptest.NewRecorder(), r)
+		require.NoError(t, json.Unmarshal(log.Bytes(), &line))
+		return line
+	}
+	line := send("GET")
+	took := line["duration_ms"].(float64)
+	require.True(t, took >= 1 && took < 10_000, took)
+	delete(line, "duration_ms")
+	delete(line, "time")
+	require.Equal(t, map[string]any{
+		"level": "INFO", "msg": "request", "method": "GET", "route": "/api/customers/{id}", "operation": "getCustomer", "code": "NOT_FOUND",
+		"status": 404.0, "aborted": false, "merchant": "merchant_1", "requestId": "from-a-proxy",
+	}, line)
+	require.Equal(t, "other", send("JANE")["method"], "a method can be any word")
 }
 
 func TestPanicsAndCutRepliesAreCounted(t *testing.T) {
