@@ -35,7 +35,8 @@ func openDoors(t *testing.T, args ...string) *doors {
 	_, err := d.Owner(t).TokenKeys.Rotate(t.Context(), d.secret)
 	require.NoError(t, err)
 	d.serverURLs = d.serve(t, args...)
-	d.canaries = watch(t, d.URL, source{"log", d.log.String}, source{"metrics", func() string { return d.metrics(t) }})
+	watched := d.serverURLs // a test may start another
+	d.canaries = watch(t, d.URL, source{"log", d.log.String}, source{"metrics", func() string { return watched.metrics(t) }})
 	t.Cleanup(func() {
 		for line := range strings.Lines(d.log.String()) {
 			require.NotContains(t, line, "@")

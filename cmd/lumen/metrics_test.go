@@ -23,9 +23,9 @@ var (
 )
 
 // metrics returns what Prometheus would be told.
-func (d *doors) metrics(t testing.TB) string {
+func (u serverURLs) metrics(t testing.TB) string {
 	t.Helper()
-	response, err := client.Get(d.PrivateURL + "/metrics")
+	response, err := client.Get(u.PrivateURL + "/metrics")
 	require.NoError(t, err)
 	defer func() { _ = response.Body.Close() }()
 	require.Equal(t, http.StatusOK, response.StatusCode)
