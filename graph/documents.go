@@ -32,6 +32,8 @@ type document struct {
 	text       string // that it was parsed from
 	tree       *ast.QueryDocument
 	conditions map[string]bool // the variables that @skip and @include read
+
+	rootFields map[*ast.OperationDefinition]string // see Outcome.Operation
 }
 
 func newDocuments(limits Limits, trusted *Trusted) *documents {
@@ -41,25 +43,25 @@ func newDocuments(limits Limits, trusted *Trusted) *documents {
 	}
 }
 
-// find returns the document of a request, or why it is refused.
-func (d *documents) find(request *request) (*document, gqlerror.List) {
+// find returns the document of a request and where it came from, or why it is refused.
+func (d *documents) find(request *request) (*document, DocumentSource, gqlerror.List) {
 	trusted := d.trusted.find(request.documentID)
 	switch {
 	case trusted != nil && (request.query == nil || *request.query == trusted.text):
-		return trusted, nil
+		return trusted, TrustedDocument, nil
 	case trusted != nil:
-		return nil, gqlerror.List{refusal(documentNotTrusted, "the id stands for another document")}
+		return nil, NoDocument, gqlerror.List{refusal(documentNotTrusted, "the id stands for another document")}
 	case request.query == nil, d.trusted.Only():
-		return nil, gqlerror.List{refusal(documentNotTrusted, "no such document is trusted here")}
+		return nil, NoDocument, gqlerror.List{refusal(documentNotTrusted, "no such document is trusted here")}
 	}
 	if kept := d.kept.get(*request.query); kept != nil {
-		return kept, nil
+		return kept, KeptDocument, nil
 	}
 	parsed, refused := d.parse(*request.query)
 	if len(refused) == 0 {
 		d.kept.add(parsed)
 	}
-	return parsed, refused
+	return parsed, ParsedDocument, refused
 }
 
 func (d *documents) parse(text string) (*document, gqlerror.List) {
@@ -97,7 +99,14 @@ func (d *documents) parse(text string) (*document, gqlerror.List) {
 	for _, fragment := range tree.Fragments {
 		undefer(fragment.SelectionSet)
 	}
-	return &document{text, tree, size.conditions}, faults
+	prepared := &document{text, tree, size.conditions, make(map[*ast.OperationDefinition]string)}
+	if len(faults) == 0 {
+		known := make(rootFields)
+		for _, operation := range tree.Operations {
+			prepared.rootFields[operation] = known.of(operation.SelectionSet)
+		}
+	}
+	return prepared, faults
 }
 
 // undefer takes @defer out of a selection. gqlgen knows it unasked, and would leave fields out of the only reply there is.

@@ -14,35 +14,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/stretchr/testify/require"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
 
 	"lumen/store"
-	"lumen/store/wall"
+	"lumen/store/storetest"
 )
-
-// nothing is a database in which every statement finds nothing and counts 0, for what is not about what is found.
-type nothing struct{}
-
-func (nothing) Connect(context.Context) (driver.Conn, error) { return nothing{}, nil }
-func (nothing) Driver() driver.Driver                        { return nil }
-func (nothing) Prepare(string) (driver.Stmt, error)          { return nil, driver.ErrSkip }
-func (nothing) Close() error                                 { return nil }
-func (nothing) Begin() (driver.Tx, error)                    { return nil, driver.ErrSkip }
-func (nothing) Query(_ context.Context, query string, _ []any, each func(*wall.Row)) error {
-	if strings.Contains(query, "count(*)") {
-		each(wall.NewRow([]pgconn.FieldDescription{{DataTypeOID: pgtype.Int8OID}}, [][]byte{make([]byte, 8)}))
-	}
-	return nil
-}
 
 // newDoor returns the door over a database that holds nothing, for a merchant who may write.
 func newDoor(t testing.TB, change ...func(*Options)) http.Handler {
-	db := bun.NewDB(sql.OpenDB(nothing{}), pgdialect.New())
-	t.Cleanup(func() { _ = db.Close() })
+	db := storetest.Nothing(t)
 	options := Options{
 		Introspection: true, Limits: DefaultLimits, Log: slog.New(slog.DiscardHandler),
 		RequestID: func(context.Context) string { return "request" },
@@ -171,10 +153,17 @@ func TestOutageOfManyFields(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, w.Code, w.Body)
 	require.Equal(t, "1", w.Header().Get("Retry-After"))
 	require.Len(t, decode(t, w).Errors, DefaultLimits.Errors)
+
+	// Where some of it is data, HTTP calls it a success, which tells all the same when to ask again.
+	w = ask(door, bodyOf(t, `{merchant{id} customer(id:"cust_a"){id}}`, ""))
+	require.Equal(t, http.StatusOK, w.Code, w.Body)
+	require.Equal(t, "1", w.Header().Get("Retry-After"))
+	w = ask(door, bodyOf(t, `{merchant{id} customer(id:"bad"){id}}`, ""))
+	require.Empty(t, w.Header().Get("Retry-After"), w.Body)
 }
 
 // gone is a database that can't be reached.
-type gone struct{ nothing }
+type gone struct{ storetest.NoDatabase }
 
 func (gone) Connect(context.Context) (driver.Conn, error) { return nil, io.ErrUnexpectedEOF }
 

@@ -20,12 +20,13 @@ import (
 
 // userErrors divides what came of a mutation: what the caller can mend becomes user errors, anything else stays an
 // error of the field. id is where the arguments name the customer that must exist.
-func userErrors(err error, id ...string) ([]*model.UserError, error) {
+func userErrors(ctx context.Context, err error, id ...string) ([]*model.UserError, error) {
 	list := []*model.UserError{}
 	if err == nil {
 		return list, nil
 	}
 	known := store.AsError(err)
+	tell(ctx, known.Code)
 	one := func(path ...string) ([]*model.UserError, error) {
 		return append(list, &model.UserError{Code: model.UserErrorCode(known.Code), Field: path, Message: known.Message}), nil
 	}
@@ -72,6 +73,7 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 	if errors.As(err, &library) {
 		switch code, _ := library.Extensions["code"].(string); code {
 		case errcode.ParseFailed, errcode.ValidationFailed, limitExceeded, documentNotTrusted:
+			fails(ctx, store.Code(code))
 			return &gqlerror.Error{
 				Message: wording(library.Message), Path: shortened(library.Path), Locations: library.Locations,
 				Extensions: map[string]any{"code": code},
@@ -79,6 +81,7 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 		}
 	}
 	known := store.AsError(err)
+	fails(ctx, known.Code)
 	shown := &gqlerror.Error{Message: known.Message, Path: graphql.GetPath(ctx), Extensions: map[string]any{"code": known.Code}}
 	if library != nil && len(library.Path) > len(shown.Path) { // it knows the argument
 		shown.Path = library.Path
@@ -92,10 +95,18 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 			return shown
 		}
 		if errors.Unwrap(known) != nil { // what was refused because too much goes on has none, and would fill the log
-			p.log.ErrorContext(ctx, "operation failed", "code", known.Code, "path", shown.Path.String(), "error", known)
+			p.log.ErrorContext(ctx, "operation failed", "code", known.Code, "field", schemaField(ctx), "error", known)
 		}
 	}
 	return shown
+}
+
+// schemaField is the field that ctx is in as the schema calls it, where a path has the client's aliases.
+func schemaField(ctx context.Context) string {
+	if field := graphql.GetFieldContext(ctx); field != nil && field.Field.Field != nil {
+		return field.Object + "." + field.Field.Name
+	}
+	return ""
 }
 
 func details(faults []store.Fault, path ast.Path) []map[string]any {

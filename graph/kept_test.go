@@ -76,7 +76,7 @@ func TestDocumentsTakeNoMoreThanIsThought(t *testing.T) {
 func TestDocumentsKeptAreBounded(t *testing.T) {
 	t.Parallel()
 	add := func(d *documents, text string) {
-		_, refused := d.find(&request{query: &text})
+		_, _, refused := d.find(&request{query: &text})
 		require.Empty(t, refused)
 	}
 	hot := "{merchant{id}}"

@@ -34,11 +34,12 @@ import (
 	"lumen/graph/generated"
 	"lumen/graph/model"
 	"lumen/store"
+	"lumen/store/storetest"
 	"lumen/store/wall"
 )
 
 // shelf is a database in which every statement finds the same few customers, but those finds nothing that look for nobody.
-type shelf struct{ nothing }
+type shelf struct{ storetest.NoDatabase }
 
 // The columns of a customer: texts, times, a flag, texts; and one more flag, for whether a page has anything before it.
 const kindsOfColumns = "tttttttttttzzzbttb"
@@ -64,7 +65,7 @@ var shelved = func() [][]any {
 func (shelf) Connect(context.Context) (driver.Conn, error) { return shelf{}, nil }
 func (shelf) Query(ctx context.Context, statement string, args []any, each func(*wall.Row)) error {
 	if strings.Contains(statement, "count(*)") {
-		return nothing{}.Query(ctx, statement, args, each)
+		return storetest.NoDatabase{}.Query(ctx, statement, args, each)
 	}
 	if strings.Contains(statement, "nobody") {
 		return nil

@@ -12,7 +12,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
-
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"lumen/store"

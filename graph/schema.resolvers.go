@@ -19,7 +19,7 @@ func (r *customerConnectionResolver) TotalCount(ctx context.Context, obj *model.
 
 func (r *mutationResolver) CreateCustomer(ctx context.Context, input model.CreateCustomerInput) (*model.CreateCustomerPayload, error) {
 	customer, err := r.customers.Create(ctx, creation(input))
-	faults, err := userErrors(err)
+	faults, err := userErrors(ctx, err)
 	if err != nil {
 		return nil, err
 	}
@@ -28,7 +28,7 @@ func (r *mutationResolver) CreateCustomer(ctx context.Context, input model.Creat
 
 func (r *mutationResolver) UpdateCustomer(ctx context.Context, id string, input model.UpdateCustomerInput) (*model.UpdateCustomerPayload, error) {
 	customer, err := r.customers.Update(ctx, id, change(input))
-	faults, err := userErrors(err, "id")
+	faults, err := userErrors(ctx, err, "id")
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +37,7 @@ func (r *mutationResolver) UpdateCustomer(ctx context.Context, id string, input 
 
 func (r *mutationResolver) DeleteCustomer(ctx context.Context, id string) (*model.DeleteCustomerPayload, error) {
 	customer, err := r.customers.Delete(ctx, id)
-	faults, err := userErrors(err, "id")
+	faults, err := userErrors(ctx, err, "id")
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func (r *mutationResolver) DeleteCustomer(ctx context.Context, id string) (*mode
 
 func (r *mutationResolver) CreateAccessToken(ctx context.Context, input model.CreateAccessTokenInput) (*model.CreateAccessTokenPayload, error) {
 	minted, err := r.tokens.Create(ctx, minting(input))
-	faults, err := userErrors(err, "input", "customerId")
+	faults, err := userErrors(ctx, err, "input", "customerId")
 	if err != nil {
 		return nil, err
 	}

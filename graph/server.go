@@ -31,6 +31,8 @@ type Options struct {
 	Charge func(ctx context.Context, cost int) error
 	// RequestID returns the id of the request that a context belongs to. It is shown with internal errors and outages.
 	RequestID func(context.Context) string
+	// Note is told what came of each request; nil tells nobody.
+	Note func(context.Context, Outcome)
 	// Log gets the causes that no reply shows.
 	Log *slog.Logger
 }
@@ -49,7 +51,7 @@ func newServer(customers *store.Customers, tokens *store.Tokens, authenticate Au
 	errors := presenter{requestID: options.RequestID, log: options.Log}
 
 	server := handler.New(schema)
-	server.AddTransport(transport{authenticate, options.Charge, options.Limits, newDocuments(options.Limits, options.Trusted)})
+	server.AddTransport(transport{authenticate, options.Charge, options.Limits, newDocuments(options.Limits, options.Trusted), options.Note})
 	server.SetQueryCache(handover{})
 	server.SetErrorPresenter(errors.present)
 	server.SetRecoverFunc(errors.recovered)
@@ -61,5 +63,6 @@ func newServer(customers *store.Customers, tokens *store.Tokens, authenticate Au
 	}
 	server.Use(costLimit{newCosts(schema.Schema(), options.FieldCosts), options.Limits})
 	server.AroundOperations(resolver.withLookup)
+	server.AroundRootFields(traceField)
 	return server
 }

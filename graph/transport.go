@@ -6,6 +6,7 @@ import (
 	stdjson "encoding/json"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+	"go.opentelemetry.io/otel/trace"
 
 	"lumen/store"
 )
@@ -24,6 +26,7 @@ type transport struct {
 	charge       func(ctx context.Context, cost int) error
 	limits       Limits
 	documents    *documents
+	note         func(context.Context, Outcome)
 }
 
 var _ graphql.Transport = transport{}
@@ -45,6 +48,10 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 	mediaType := accepts(r.Header)
 	w.Header().Set("Content-Type", mediaType+"; charset=utf-8")
 	ctx := r.Context()
+	told := &telling{Outcome: Outcome{Operation: NoField}}
+	if t.note != nil {
+		defer func() { t.note(r.Context(), told.outcome()) }()
+	}
 	sent, err := func() (*request, error) {
 		if r.Method != http.MethodPost {
 			w.Header().Set("Allow", http.MethodPost)
@@ -57,6 +64,7 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 		ctx = authenticated
 		return read(w, r, t.limits.Body)
 	}()
+	ctx = context.WithValue(ctx, tellingKey{}, told)
 	ctx, cancel := context.WithTimeout(ctx, operationTime)
 	defer cancel()
 	if err != nil {
@@ -64,7 +72,9 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 		return
 	}
 
-	operation, refused := t.prepare(ctx, executor, sent)
+	ctx, span := startSpan(ctx, "GraphQL Operation") // its type is not known yet
+	defer told.end(span)
+	operation, refused := t.prepare(ctx, executor, sent, told)
 	if refused != nil {
 		// The media type for GraphQL has a status for a document that was refused; plain JSON says it in the body.
 		status := http.StatusOK
@@ -89,7 +99,7 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 	if isNull(response.Data) {
 		status = untimely(response.Errors)
 	}
-	if status != http.StatusOK {
+	if slices.ContainsFunc(response.Errors, passes) {
 		w.Header().Set("Retry-After", "1")
 	}
 	response.Errors = t.limits.first(response.Errors)
@@ -97,24 +107,35 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 }
 
 // prepare returns the operation that a request asks for, ready to be executed, or why it will not be.
-func (t transport) prepare(ctx context.Context, executor graphql.GraphExecutor, sent *request) (*graphql.OperationContext, gqlerror.List) {
+func (t transport) prepare(ctx context.Context, executor graphql.GraphExecutor, sent *request, told *telling) (*graphql.OperationContext, gqlerror.List) {
 	if beyond := t.limits.checkVariables(sent); beyond != nil {
 		return nil, gqlerror.List{beyond}
 	}
-	document, refused := t.documents.find(sent)
+	document, source, refused := t.documents.find(sent)
+	told.Document = source
 	if refused != nil {
 		return nil, refused
 	}
-	if document.tree.Operations.ForName(sent.operationName) == nil {
+	operation := document.tree.Operations.ForName(sent.operationName)
+	if operation == nil {
 		why := "the document has no operation of this name"
 		if sent.operationName == "" {
 			why = "the document has several operations, and operationName says none of them"
 		}
 		return nil, gqlerror.List{refusal(errcode.ValidationFailed, why)}
 	}
-	return executor.CreateOperationContext(context.WithValue(ctx, documentKey{}, document), &graphql.RawParams{
+	told.Operation = document.rootFields[operation]
+	if span := trace.SpanFromContext(ctx); span.IsRecording() {
+		span.SetName(string(operation.Operation))
+		span.SetAttributes(operationTypes[operation.Operation])
+	}
+	prepared, refused := executor.CreateOperationContext(context.WithValue(ctx, documentKey{}, document), &graphql.RawParams{
 		Query: document.text, OperationName: sent.operationName, Variables: sent.variables,
 	})
+	if cost, known := prepared.Stats.GetExtension(costLimit{}.ExtensionName()).(int); known {
+		told.Cost = cost
+	}
+	return prepared, refused
 }
 
 // statuses are those of requests that were refused for another reason than their document.
@@ -208,6 +229,12 @@ func accepts(header http.Header) string {
 }
 
 func isNull(data []byte) bool { return len(data) == 0 || string(data) == "null" }
+
+// passes tells whether what was refused may be asked for again in a while.
+func passes(err *gqlerror.Error) bool {
+	code := err.Extensions["code"]
+	return code == store.Unavailable || code == store.RateLimited
+}
 
 // untimely returns the status of a reply without data that another time may have some: 503, or 429 when all of it is the
 // merchant's own doing.

@@ -41,7 +41,7 @@ func BenchmarkRoutes(b *testing.B) {
 	credential, _ := store.CredentialFrom(db.Context(b, merchant))
 	door := NewHandler(db.Store(b).Customers, nil, func(r *http.Request) (context.Context, error) {
 		return store.WithCredential(r.Context(), credential), nil
-	}, slog.New(slog.DiscardHandler))
+	}, Options{Log: slog.New(slog.DiscardHandler)})
 
 	// ask gives the path and the body of the next request.
 	bench := func(name, method string, status int, ask func(*testing.B) (path, body string), holds func(body []byte) bool) {

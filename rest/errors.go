@@ -41,6 +41,7 @@ type detail struct {
 // fail answers with an error. Its cause goes to the log, and only there.
 func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	known := store.AsError(err)
+	h.note(r.Context(), "", known.Code)
 	switch known.Code {
 	case store.Unauthenticated:
 		w.Header().Set("WWW-Authenticate", "Bearer")
@@ -49,7 +50,7 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	// A client that left is why, and nobody's fault. What was refused because too much goes on has no cause to tell.
 	if (known.Code == store.Internal || known.Code == store.Unavailable) && errors.Unwrap(known) != nil && r.Context().Err() == nil {
-		h.log.ErrorContext(r.Context(), "request failed", "code", known.Code, "error", known)
+		h.Log.ErrorContext(r.Context(), "request failed", "code", known.Code, "error", known)
 	}
 	body := errorBody{Error: known.Message}
 	for _, f := range known.Faults {

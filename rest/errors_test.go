@@ -16,7 +16,7 @@ import (
 
 func TestRetryAfterIsInWholeSeconds(t *testing.T) {
 	t.Parallel()
-	h := &handler{log: slog.New(slog.DiscardHandler)}
+	h := &handler{Options: Options{Log: slog.New(slog.DiscardHandler)}}
 	for wait, want := range map[time.Duration]string{0: "1", time.Nanosecond: "1", time.Second: "1", time.Second + 1: "2", 90*time.Second - 1: "90"} {
 		for code, status := range map[store.Code]int{store.RateLimited: 429, store.Unavailable: 503} {
 			err := store.NewError(code)
@@ -32,7 +32,7 @@ func TestRetryAfterIsInWholeSeconds(t *testing.T) {
 func TestAClientThatLeavesIsNoFault(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	h := &handler{log: slog.New(slog.NewTextHandler(&log, nil))}
+	h := &handler{Options: Options{Log: slog.New(slog.NewTextHandler(&log, nil))}}
 	ctx, leave := context.WithCancel(t.Context())
 	r := httptest.NewRequestWithContext(ctx, "GET", "/api/customers", nil)
 

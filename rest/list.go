@@ -156,7 +156,8 @@ func (h *handler) streamCustomers(w http.ResponseWriter, r *http.Request, filter
 			return err
 		}
 		if err != nil {
-			h.log.ErrorContext(r.Context(), "list aborted", "error", err)
+			h.note(r.Context(), "", store.AsError(err).Code)
+			h.Log.ErrorContext(r.Context(), "list aborted", "error", err)
 			panic(http.ErrAbortHandler)
 		}
 		if !started {

@@ -101,7 +101,7 @@ const jwksKept = time.Second
 // NewJWKS returns the handler of the public keys that verify access tokens, as a JWK Set (RFC 7517, RFC 8037). It answers GET
 // and HEAD, whatever the path, and needs no credential. log gets the causes of internal errors and outages.
 func NewJWKS(tokens *store.Tokens, log *slog.Logger) http.Handler {
-	h := &handler{log: log}
+	h := &handler{Options: Options{Log: log}}
 	var mu sync.Mutex
 	var set jose.JSONWebKeySet
 	var good time.Time

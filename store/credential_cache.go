@@ -3,9 +3,11 @@ package store
 import (
 	"context"
 	"crypto/sha256"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/singleflight"
 )
 
@@ -26,9 +28,11 @@ type credentialCache struct {
 	flights singleflight.Group
 
 	// lookUps is what look-ups run on. They are for all who wait for them, so they end with none of their requests and carry
-	// nothing of any; they end with the store.
+	// nothing of any but, for traces, the span of the one that came first; they end with the store.
 	lookUps context.Context
 	close   context.CancelFunc
+
+	hits, misses atomic.Uint64 // of what had the form of a credential
 }
 
 type keptCredential struct {
@@ -69,12 +73,13 @@ func (c *credentialCache) party(presented digest) string {
 // lookUp returns what look finds and keeps it for as long as look says, at most for credentialLifetime. Those who present
 // the same meanwhile share one look, for which each waits until its own context ends: that is Unavailable.
 func (c *credentialCache) lookUp(ctx context.Context, presented digest, look credentialLook) (Credential, error) {
+	c.misses.Add(1)
 	arrived, key := time.Now(), string(presented[:])
 	for ctx.Err() == nil {
 		flight := c.flights.DoChan(key, func() (any, error) {
 			// Who comes later must not be told what was so before: they look again.
 			defer time.AfterFunc(credentialLifetime, func() { c.flights.Forget(key) }).Stop()
-			return c.keep(presented, look)
+			return c.keep(trace.ContextWithSpan(c.lookUps, trace.SpanFromContext(ctx)), presented, look)
 		})
 		select {
 		case <-ctx.Done():
@@ -91,13 +96,13 @@ func (c *credentialCache) lookUp(ctx context.Context, presented digest, look cre
 	return Credential{}, unavailable(ctx.Err())
 }
 
-func (c *credentialCache) keep(presented digest, look credentialLook) (_ keptCredential, err error) {
+func (c *credentialCache) keep(ctx context.Context, presented digest, look credentialLook) (_ keptCredential, err error) {
 	defer recovered(&err)
 	started := time.Now()
 	if kept, ok := c.kept.Get(presented); ok && started.Before(kept.until) {
 		return kept, nil // by a look-up that ended after this one was found to be needed
 	}
-	credential, lifetime, err := look(c.lookUps)
+	credential, lifetime, err := look(ctx)
 	if err != nil {
 		return keptCredential{}, err
 	}

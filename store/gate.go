@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,9 +12,10 @@ const (
 	// maxWait is how long a statement waits for its turn. Who would wait longer is told to come back.
 	maxWait = time.Second
 
-	// maxWaiting is how many statements may wait for the same. Past it waiting would be in vain: to say so at once leaves
-	// the time to those who are served.
-	maxWaiting = 256
+	// maxWaiting bounds how many statements wait for their turn at a gate. Past it waiting would be in vain: to say so at once
+	// leaves the time to those who are served. A party may have as many waiting as there is room for yet: half of it when it
+	// is alone, a third when there are two. So whoever comes anew finds room, however many others flood.
+	maxWaiting = 512
 )
 
 // gate stands in front of a pool of connections and says who comes next, so that nobody waits in the pool itself. Of the
@@ -25,8 +27,12 @@ type gate struct {
 	mu      sync.Mutex
 	parties map[string]*party // that have a statement here
 
+	waiting  atomic.Int32 // statements of all parties
 	opened   time.Time
 	answered atomic.Int64 // how long after that the database last answered anybody, in nanoseconds
+
+	waits  atomic.Uint64
+	waited atomic.Int64 // for how many nanoseconds in all
 
 	// How many were refused: because too much was going on, and because their own party had its share.
 	overloads, crowded atomic.Uint64
@@ -35,8 +41,9 @@ type gate struct {
 // party is somebody whose statements compete with others': a merchant.
 type party struct {
 	queue
-	name string
-	here int // statements that wait or run
+	name    string
+	here    int // statements that wait or run
+	waiting atomic.Int32
 }
 
 // newGate returns the gate of a pool of so many connections, of which a party may hold share.
@@ -54,19 +61,59 @@ func ofPool(connections int) int { return max(1, connections*3/4) }
 // the number of those who wait, and waits longer.
 func (g *gate) enter(ctx context.Context, name string) (*party, error) {
 	p, arrived := g.arrive(name), time.Now()
-	until := arrived.Add(maxWait)
-	if outcome := p.take(ctx, until); outcome != taken {
+	outcome, own := g.turn(ctx, p, arrived)
+	if outcome != taken {
 		g.depart(p)
 		// Where the database answers nobody, no share is to blame.
 		answers := g.answered.Load() > int64(arrived.Sub(g.opened))
-		return nil, g.refuse(ctx, outcome, outcome == late && answers)
-	}
-	if outcome := g.pool.take(ctx, until); outcome != taken {
-		<-p.places
-		g.depart(p)
-		return nil, g.refuse(ctx, outcome, false)
+		return nil, g.refuse(ctx, outcome, own && outcome == late && answers)
 	}
 	return p, nil
+}
+
+// turn takes a place of the party's share and one of the pool, or none; own is whether the share was what it failed for.
+func (g *gate) turn(ctx context.Context, p *party, arrived time.Time) (o outcome, own bool) {
+	shared := p.free()
+	if shared && g.pool.free() {
+		return taken, false
+	}
+	until, continues := arrived.Add(maxWait), ctx.Value(continuing{}) != nil
+	if continues {
+		until = arrived.Add(patience)
+	}
+	defer func() { p.waiting.Add(-1); g.waiting.Add(-1) }()
+	if p.waiting.Add(1)+g.waiting.Add(1) > maxWaiting && !continues {
+		if shared {
+			<-p.places
+		}
+		return full, !shared
+	}
+	defer func() { g.waits.Add(1); g.waited.Add(int64(time.Since(arrived))) }()
+	if !shared {
+		if o := p.take(ctx, until); o != taken {
+			return o, true
+		}
+	}
+	if o := g.pool.take(ctx, until); o != taken {
+		<-p.places
+		return o, false
+	}
+	return taken, false
+}
+
+// admit returns Unavailable where enter would turn the party away at once. It takes nothing.
+func (g *gate) admit(name string) error {
+	g.mu.Lock()
+	var own int32
+	if p := g.parties[name]; p != nil {
+		own = p.waiting.Load()
+	}
+	g.mu.Unlock()
+	if own+1+g.waiting.Load()+1 <= maxWaiting {
+		return nil
+	}
+	g.overloads.Add(1)
+	return NewError(Unavailable)
 }
 
 // leave ends what enter began; err is how the statement ended.
@@ -77,6 +124,11 @@ func (g *gate) leave(p *party, err error) {
 	<-g.pool.places
 	<-p.places
 	g.depart(p)
+}
+
+// stats returns what is known of the pool and of those who wait for it.
+func (g *gate) stats(pool sql.DBStats) PoolStats {
+	return PoolStats{DBStats: pool, Waiting: int(g.waiting.Load()), Waits: g.waits.Load(), Waited: time.Duration(g.waited.Load())}
 }
 
 func (g *gate) arrive(name string) *party {
@@ -116,8 +168,7 @@ func (g *gate) refuse(ctx context.Context, outcome outcome, own bool) error {
 
 // queue is a number of places, and those who wait for one, first come, first served.
 type queue struct {
-	places  chan struct{} // holds one for each that is taken
-	waiting atomic.Int32
+	places chan struct{} // holds one for each that is taken
 }
 
 type outcome int
@@ -129,19 +180,19 @@ const (
 	left          // the caller's context ended
 )
 
-func (q *queue) take(ctx context.Context, until time.Time) outcome {
+// free takes a place if one is free.
+func (q *queue) free() bool {
 	select {
 	case q.places <- struct{}{}:
-		return taken
+		return true
 	default:
+		return false
 	}
-	defer q.waiting.Add(-1)
-	continues := ctx.Value(continuing{}) != nil
-	if q.waiting.Add(1) > maxWaiting && !continues {
-		return full
-	}
-	if continues {
-		until = until.Add(patience - maxWait)
+}
+
+func (q *queue) take(ctx context.Context, until time.Time) outcome {
+	if q.free() {
+		return taken
 	}
 	timer := time.NewTimer(time.Until(until))
 	defer timer.Stop()

@@ -78,10 +78,12 @@ func TestGateDoesNotWaitInVain(t *testing.T) {
 		g := newGate(1, 1)
 		inside := <-arrives(t.Context(), g, "a")
 		var waiting []<-chan entry
-		for range maxWaiting {
+		for range maxWaiting / 2 {
 			waiting = append(waiting, arrives(t.Context(), g, "a"))
 		}
 		synctest.Wait()
+		require.Equal(t, Unavailable, AsError(g.admit("a")).Code)
+		require.NoError(t, g.admit("b"), "there is room for others")
 		one := <-arrives(t.Context(), g, "a")
 		require.Equal(t, Unavailable, AsError(one.err).Code)
 		require.Zero(t, one.after, "at once")
@@ -97,6 +99,33 @@ func TestGateDoesNotWaitInVain(t *testing.T) {
 		require.NoError(t, e.err)
 		g.leave(e.party, nil)
 		require.Empty(t, g.parties)
+	})
+}
+
+// However many flood, who comes anew may wait for a turn, and gets it before those who flood get all of theirs.
+func TestGateHasRoomForNewcomers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(4, 3)
+		for i := range 1000 {
+			go func() {
+				if p, err := g.enter(t.Context(), string(rune('a'+i%10))); err == nil {
+					time.Sleep(time.Millisecond)
+					g.leave(p, nil)
+				}
+			}()
+		}
+		synctest.Wait()
+		require.Greater(t, g.waiting.Load(), int32(maxWaiting*9/10))
+		require.LessOrEqual(t, g.waiting.Load(), int32(maxWaiting))
+		require.NoError(t, g.admit("new"))
+		e := <-arrives(t.Context(), g, "new")
+		require.NoError(t, e.err)
+		require.Less(t, e.after, maxWaiting/4*time.Millisecond)
+		g.leave(e.party, nil)
+		time.Sleep(maxWait)
+		require.Empty(t, g.parties)
+		require.Zero(t, g.waiting.Load())
 	})
 }
 
@@ -157,5 +186,5 @@ func TestGateUnderACrowd(t *testing.T) {
 	everybody.Wait()
 	require.Empty(t, g.parties)
 	require.Empty(t, g.pool.places)
-	require.Zero(t, g.pool.waiting.Load())
+	require.Zero(t, g.waiting.Load())
 }

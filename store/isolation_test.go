@@ -819,6 +819,7 @@ func requireIsolationIsComplete(t *testing.T, i *isolated, operations []operatio
 		"(written).holders", // a part of what writes run, where it is cut
 		"Customer",          // the model
 		"buildCreate",       // a statement
+		"onCustomers",       // the word for traces
 		"roleQuery",         // asks for its policies
 	}, slices.Sorted(maps.Keys(mentions.tables)))
 }

@@ -169,6 +169,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, secret Secret) (Creden
 	// What was kept was presented byte for byte, so it has the form that the rest insists on.
 	presented := secret.digest()
 	if credential, ok := a.cache.get(presented); ok {
+		a.cache.hits.Add(1)
 		return credential, nil
 	}
 	if !strings.HasPrefix(string(secret), secretPrefix) {

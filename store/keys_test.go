@@ -263,6 +263,52 @@ func TestAuthenticate(t *testing.T) {
 	})
 }
 
+// Ids are the merchant's: keys of one id that two merchants have are two keys, whatever is asked of them.
+func TestMerchantsWithTheSameKeyIDs(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	s, _, _ := minting(t, db)
+	one, other := db.Merchant(t, "One"), db.Merchant(t, "Other")
+	named := store.Merchant{ID: one.ID, Name: one.Name} // which is what a credential knows of it
+	alter(t, db, `UPDATE api_keys SET id = 'key_same', last_used_at = NULL WHERE access = 'write';
+		UPDATE api_keys SET expires_at = clock_timestamp() + interval '10 minutes' WHERE id = 'key_same' AND merchant_id = '`+other.ID+`'`)
+	column := func(column string, m storetest.Merchant) (set bool) {
+		require.NoError(t, db.Superuser().QueryRow(t.Context(), `SELECT `+column+` IS NOT NULL FROM api_keys WHERE id = 'key_same' AND merchant_id = $1`, m.ID).Scan(&set))
+		return set
+	}
+
+	credential, err := s.Authenticator.Authenticate(t.Context(), one.WriteKey)
+	require.NoError(t, err)
+	require.Equal(t, store.Credential{KeyID: "key_same", Access: store.WriteAccess, Merchant: named}, credential)
+	require.True(t, column("last_used_at", one))
+	require.False(t, column("last_used_at", other))
+
+	minted, err := s.Tokens.Create(store.WithCredential(t.Context(), credential), store.TokenInput{})
+	require.NoError(t, err)
+	require.Greater(t, time.Until(minted.ExpiresAt), 12*time.Minute, "it ends with one's own key")
+	authenticated := func() store.Code {
+		s.Authenticator.Forget()
+		found, err := s.Authenticator.Authenticate(t.Context(), store.Secret(minted.Token))
+		if err == nil {
+			require.Equal(t, named, found.Merchant)
+			return ""
+		}
+		return store.AsError(err).Code
+	}
+	require.Empty(t, authenticated())
+	alter(t, db, `UPDATE api_keys SET revoked_at = clock_timestamp() WHERE id = 'key_same' AND merchant_id = '`+other.ID+`'`)
+	require.Empty(t, authenticated())
+	alter(t, db, `UPDATE api_keys SET revoked_at = CASE WHEN merchant_id = '`+one.ID+`' THEN clock_timestamp() END WHERE id = 'key_same'`)
+	require.Equal(t, store.Unauthenticated, authenticated())
+
+	keys, err := db.Owner(t).Keys.List(t.Context(), one.ID)
+	require.NoError(t, err)
+	require.Len(t, keys, 2)
+	for _, key := range keys {
+		require.Equal(t, one.ID, key.MerchantID)
+	}
+}
+
 func TestAuthenticateWithoutPostgres(t *testing.T) {
 	t.Parallel()
 

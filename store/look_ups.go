@@ -33,7 +33,7 @@ func newLookUps(config *pgx.ConnConfig, connections int, losses *wall.Losses) *l
 
 // run asks, as this party, and scans what comes into into.
 func (l *lookUps) run(ctx context.Context, party string, into any, statement string, args ...any) error {
-	return l.admitted(ctx, party, func(ctx context.Context) error {
+	return l.admitted(ctx, party, statement, func(ctx context.Context) error {
 		err := l.scan(ctx, into, statement, args)
 		if l.losses.Note(err) {
 			err = l.scan(ctx, into, statement, args)
@@ -52,18 +52,20 @@ func (l *lookUps) scan(ctx context.Context, into any, statement string, args []a
 
 // note tells the owner's functions something. It is not waited for until it is on disk.
 func (l *lookUps) note(ctx context.Context, party string, statement string, args ...any) error {
-	return l.admitted(ctx, party, func(ctx context.Context) error {
+	return l.admitted(ctx, party, statement, func(ctx context.Context) error {
 		_, err := l.db.DB.ExecContext(ctx, statement, args...)
 		return err
 	})
 }
 
-func (l *lookUps) admitted(ctx context.Context, party string, work func(context.Context) error) (err error) {
+func (l *lookUps) admitted(ctx context.Context, party, statement string, work func(context.Context) error) (err error) {
 	admitted, err := l.gate.enter(ctx, party)
 	if err != nil {
 		return unavailable(err) // whoever's doing it is, it is not the caller's
 	}
 	defer func() { l.gate.leave(admitted, err) }()
+	ctx, span := startStatement(ctx, statement, onFunction(statement))
+	defer func() { endStatement(span, err) }()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return work(ctx)

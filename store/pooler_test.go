@@ -217,6 +217,6 @@ func TestPoolerThatNobodyNamed(t *testing.T) {
 	}
 	require.NoError(t, check(db.AppURL()))
 	require.ErrorContains(t, check(db.PgBouncer(t, 1)), "unsupported startup parameter")
-	ignoring := db.PgBouncer(t, 1, "ignore_startup_parameters = search_path, synchronous_commit, statement_timeout, lock_timeout, idle_in_transaction_session_timeout, plan_cache_mode")
+	ignoring := db.PgBouncer(t, 1, storetest.SwallowsSettings)
 	require.ErrorContains(t, check(ignoring), "LUMEN_DATABASE_POOLER=transaction")
 }

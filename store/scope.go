@@ -80,6 +80,8 @@ func (s scope) execute(ctx context.Context, effect effect, statement string, arg
 		return err
 	}
 	defer func() { s.gate.leave(admitted, err) }()
+	ctx, span := startStatement(ctx, statement, onCustomers)
+	defer func() { endStatement(span, err) }()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	err = wall.Query(ctx, s.db.DB, statement, args, each)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"lumen/store"
+	"lumen/store/storetest"
 )
 
 // Many writers of one address, in whatever letters, through two stores, as of two processes: one of them wins.
@@ -220,4 +221,21 @@ func TestUnflaggedWriterWaitsForAFlaggedOne(t *testing.T) {
 		}
 		require.False(t, plainRow.CreatedAt.After(flaggedRow.CreatedAt), "it was let in, so it came first")
 	}
+}
+
+// Who writes an address waits for writers of the same merchant alone: else the wait would tell of the others' customers.
+func TestMerchantsDoNotWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	s, one, other := db.Store(t), db.Merchant(t, "Acme"), db.Merchant(t, "Acme")
+	writing, err := db.Superuser().Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, writing.Rollback(t.Context())) }()
+	_, err = writing.Exec(t.Context(), "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", one.ID+" a@example.com")
+	require.NoError(t, err)
+
+	_, err = s.Customers.Create(db.Context(t, other), emailOf("a@example.com"))
+	require.NoError(t, err)
+	_, err = s.Customers.Create(db.Context(t, one), emailOf("a@example.com"))
+	require.Equal(t, store.Unavailable, store.AsError(err).Code, "which waited for as long as a lock may take")
 }

@@ -20,8 +20,13 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Exit(m.Run())
+	status := m.Run()
+	afterTests()
+	os.Exit(status)
 }
+
+// afterTests takes away what the tests share.
+var afterTests = func() {}
 
 // A run in small: every part of it, against real servers and a real Postgres.
 func TestRun(t *testing.T) {
@@ -29,7 +34,7 @@ func TestRun(t *testing.T) {
 	out := t.TempDir()
 	run := runCommand{
 		Out: out, Customers: 600, Merchants: 3, Clients: 4, Rounds: 2, Time: 50 * time.Millisecond,
-		Sizes: []int{200, 600}, Crowds: []int{2, 4}, Parts: []string{"reads", "writes", "list", "scaling"},
+		Sizes: []int{200, 600}, Crowds: []int{2, 4}, Parts: []string{"reads", "writes", "list", "scaling", "soak"}, Soak: 500 * time.Millisecond,
 	}
 	require.NoError(t, run.Run(t.Context()))
 
@@ -64,24 +69,68 @@ func TestRun(t *testing.T) {
 	markdown, err := os.ReadFile(filepath.Join(out, "report.md"))
 	require.NoError(t, err)
 	require.Equal(t, r.markdown(), string(markdown))
-	svg, err := os.Open(filepath.Join(out, "scaling.svg"))
+	require.Contains(t, drawn(t, filepath.Join(out, "scaling.svg")), "page at 90 % depth")
+	require.Contains(t, drawn(t, filepath.Join(out, "soak.svg")), "Go heap when collected")
+
+	require.Positive(t, r.Soak.Peak)
+	require.GreaterOrEqual(t, len(r.Soak.Stretches), 5)
+	require.Positive(t, r.Soak.sum(func(s stretch) int { return s.Requests }))
+	require.Zero(t, r.Soak.sum(func(s stretch) int { return s.Failed }))
+	for _, q := range quantities {
+		require.Positive(t, r.Soak.trend(q.of).mean, q.name)
+	}
+}
+
+// drawn is the text in a drawing.
+func drawn(t *testing.T, path string) (text string) {
+	t.Helper()
+	svg, err := os.Open(path)
 	require.NoError(t, err)
 	defer func() { _ = svg.Close() }()
 	decoder := xml.NewDecoder(svg)
-	drawn := ""
 	for {
 		token, err := decoder.Token()
 		if errors.Is(err, io.EOF) {
-			break
+			return text
 		}
 		require.NoError(t, err)
-		if text, ok := token.(xml.CharData); ok {
-			drawn += string(text)
+		if part, ok := token.(xml.CharData); ok {
+			text += string(part)
 		}
 	}
-	require.Contains(t, drawn, "page at 90 % depth")
 }
 
+func TestTrendIsOfTheTimeAfterTheWarmUp(t *testing.T) {
+	t.Parallel()
+	s := &soaked{During: 100 * time.Second}
+	for i := range 100 {
+		v := vitals{At: time.Duration(i) * time.Second, Files: 7, Resident: 1000 + float64(2*i)}
+		if i < 20 {
+			v.Files = 1
+		}
+		s.Vitals = append(s.Vitals, v)
+	}
+	require.Equal(t, trend{mean: 7, over: 79 * time.Second}, s.trend(func(v vitals) float64 { return v.Files }))
+	grown := s.trend(func(v vitals) float64 { return v.Resident })
+	require.InDelta(t, 158, grown.growth, 1e-6)
+	require.InDelta(t, 158.0/1119, grown.share(), 1e-6)
+}
+
+func TestOutcomeCountsAsClientsDo(t *testing.T) {
+	t.Parallel()
+	o := outcome{during: 2 * time.Second}
+	for i := range 100 {
+		o.exchanges = append(o.exchanges, exchange{due: time.Duration(i) * 20 * time.Millisecond, took: time.Duration(i) * 20 * time.Millisecond, as: accepted})
+	}
+	o.exchanges = append(o.exchanges, exchange{as: refused}, exchange{as: refused, hinted: true}, exchange{due: time.Second, lag: 1100 * time.Millisecond, as: failed, err: io.EOF})
+	require.Equal(t, 51.0, o.perSecond(func(e exchange) bool { return e.as != failed }))
+	require.Equal(t, 51.0, o.offered(), "what was sent after the end was not offered")
+	require.Equal(t, 25.5, o.goodput(time.Second), "what came too late is of no use")
+	require.Equal(t, 1980*time.Millisecond, o.p99())
+	require.Equal(t, 2, o.count(exchange.isRefused))
+	require.ErrorIs(t, o.failures(), io.EOF)
+	require.NoError(t, outcome{}.failures())
+}
 func TestCounterCountsAcrossPieces(t *testing.T) {
 	t.Parallel()
 	text := strings.Repeat(`{"id":"cust_x"},`, 100) + `{"id":"cus`

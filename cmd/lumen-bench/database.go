@@ -102,13 +102,12 @@ func (b *bench) load(ctx context.Context, name string, merchants, customers int)
 		if err != nil {
 			return nil, err
 		}
-		made.customers = customers
-		for first := 1; first <= customers; first += batch {
-			last := min(first+batch-1, customers)
-			if _, err := filling.Exec(ctx, fill, made.id, first, last); err != nil {
+		for made.customers < customers {
+			n := min(batch, customers-made.customers)
+			if err := made.grow(ctx, filling, n); err != nil {
 				return nil, fmt.Errorf("load %s: %w", name, err)
 			}
-			_ = bar.Add(last - first + 1)
+			_ = bar.Add(n)
 		}
 		d.merchants = append(d.merchants, made)
 	}
@@ -131,6 +130,15 @@ func addMerchant(ctx context.Context, owner *store.Owner) (merchant, error) {
 	secret := store.NewSecret()
 	_, err = owner.Keys.Create(ctx, store.NewKey{MerchantID: made.ID, Access: store.WriteAccess, Secret: secret})
 	return merchant{id: made.ID, key: string(secret)}, err
+}
+
+// grow adds n customers to those of the merchant.
+func (m *merchant) grow(ctx context.Context, filling *pgx.Conn, n int) error {
+	if _, err := filling.Exec(ctx, fill, m.id, m.customers+1, m.customers+n); err != nil {
+		return err
+	}
+	m.customers += n
+	return nil
 }
 
 // any returns one of the merchants, and the id of one of its customers.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -35,8 +34,7 @@ func send(client *fasthttp.HostClient, request *fasthttp.Request, response *fast
 	if err := client.Do(request, response); err != nil {
 		return err
 	}
-	body := response.Body()
-	if status := response.StatusCode(); status < 200 || status > 299 || bytes.Contains(body, []byte(`"errors":[`)) || bytes.Contains(body, []byte(`"userErrors":[{`)) {
+	if status, body := response.StatusCode(), response.Body(); !succeeded(status, body) {
 		return fmt.Errorf("status %d: %.300s", status, body)
 	}
 	return nil

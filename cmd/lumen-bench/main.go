@@ -33,7 +33,7 @@ type program struct {
 type runCommand struct {
 	DatabaseURL string        `name:"database-url" placeholder:"URL" help:"A Postgres to use, as a superuser; databases are made there and dropped again. Default: one of its own."`
 	Lumen       string        `type:"existingfile" placeholder:"FILE" help:"The lumen program to measure. Default: built from the source here."`
-	Out         string        `type:"path" default:"." placeholder:"DIR" help:"Where report.md, report.json and scaling.svg are written. Default: ${default}."`
+	Out         string        `type:"path" default:"." placeholder:"DIR" help:"Where report.md, report.json and the drawings are written. Default: ${default}."`
 	Customers   int           `default:"200000" help:"How many customers there are, and how many one long list has. Default: ${default}."`
 	Merchants   int           `default:"100" help:"Over how many merchants the customers are spread. Default: ${default}."`
 	Clients     int           `default:"16" help:"How many clients send. Default: ${default}."`
@@ -41,7 +41,8 @@ type runCommand struct {
 	Time        time.Duration `default:"2s" help:"How long each server is under load in a round. Default: ${default}."`
 	Sizes       []int         `default:"1000,100000,1000000" help:"The sizes of one merchant, in customers, over which cost should be flat. Default: ${default}."`
 	Crowds      []int         `default:"10,10000" help:"The numbers of merchants over which cost should be flat. Default: ${default}."`
-	Parts       []string      `default:"reads,writes,list,scaling" enum:"reads,writes,list,scaling" help:"What is measured. Default: ${default}."`
+	Parts       []string      `default:"reads,writes,list,scaling" enum:"reads,writes,list,scaling,soak" help:"What is measured: reads, writes, list, scaling, soak. Default: ${default}."`
+	Soak        time.Duration `default:"30m" help:"How long the part soak offers its load. Default: ${default}."`
 	Peer        string        `placeholder:"URL" help:"A GraphQL server to measure as well."`
 	PeerQuery   string        `type:"existingfile" placeholder:"FILE" help:"The peer's document: operations Get and Page."`
 	PeerCommand string        `placeholder:"COMMAND" help:"What starts the peer once the customers are there, for a shell. It finds their database, as a superuser, in DATABASE_URL."`
@@ -76,22 +77,32 @@ func (c runCommand) Run(ctx context.Context) (err error) {
 	if (c.Peer == "") != (c.PeerQuery == "") {
 		return errors.New("--peer and --peer-query go together")
 	}
-	if c.Rounds < 1 || c.Clients < 1 || c.Merchants < 1 || c.Customers < c.Merchants || c.Time <= 0 {
-		return errors.New("there is nothing to measure: clients, merchants, rounds and time are positive, and customers as many as merchants")
+	if c.Rounds < 1 || c.Clients < 1 || c.Merchants < 1 || c.Customers < c.Merchants || c.Time <= 0 || c.Soak <= 0 {
+		return errors.New("there is nothing to measure: clients, merchants, rounds and times are positive, and customers as many as merchants")
 	}
-	b := &bench{runCommand: c, notes: os.Stderr, prefix: fmt.Sprintf("lumen_bench_%d_", os.Getpid())}
-	if b.folder, err = os.MkdirTemp("", "lumen-bench-"); err != nil {
+	b, err := c.open(ctx)
+	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.cleanUp(context.WithoutCancel(ctx))) }()
-	if err := b.prepare(ctx); err != nil {
-		return err
-	}
 	r, err := b.measure(ctx)
 	if err != nil {
 		return err
 	}
 	return r.write(os.Stdout, c.Out)
+}
+
+// open makes what is measured and where; cleanUp takes it away again.
+func (c runCommand) open(ctx context.Context) (*bench, error) {
+	b := &bench{runCommand: c, notes: os.Stderr, prefix: fmt.Sprintf("lumen_bench_%d_", os.Getpid())}
+	var err error
+	if b.folder, err = os.MkdirTemp("", "lumen-bench-"); err != nil {
+		return nil, err
+	}
+	if err := b.prepare(ctx); err != nil {
+		return nil, errors.Join(err, b.cleanUp(context.WithoutCancel(ctx)))
+	}
+	return b, nil
 }
 
 // prepare builds the program and finds or starts Postgres.

@@ -72,7 +72,7 @@ func (b *bench) measure(ctx context.Context) (*report, error) {
 	for _, part := range []struct {
 		names   []string
 		measure func(context.Context, *report) error
-	}{{[]string{"reads", "writes"}, b.measureLoad}, {[]string{"list"}, b.measureList}, {[]string{"scaling"}, b.measureScaling}} {
+	}{{[]string{"reads", "writes"}, b.measureLoad}, {[]string{"list"}, b.measureList}, {[]string{"scaling"}, b.measureScaling}, {[]string{"soak"}, b.measureSoak}} {
 		if !slices.ContainsFunc(part.names, b.wants) {
 			continue
 		}

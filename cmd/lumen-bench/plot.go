@@ -5,6 +5,7 @@ import (
 	"image/color"
 	"os"
 	"strconv"
+	"time"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -35,6 +36,11 @@ func (r *report) plot(path string) error {
 		}
 		panels = append(panels, panel)
 	}
+	return drawPanels(path, panels)
+}
+
+// drawPanels draws one panel beside the other; without any there is no drawing.
+func drawPanels(path string, panels []*plot.Plot) error {
 	if len(panels) == 0 {
 		return nil
 	}
@@ -81,4 +87,45 @@ func newPanel(axis string, curves []curve) (*plot.Plot, error) {
 	}
 	p.Y.Max *= 1.5 // for the legend
 	return p, nil
+}
+
+// plot draws memory and waiting over the time.
+func (s *soaked) plot(path string) error {
+	if s == nil {
+		return nil
+	}
+	memory, waiting := plot.New(), plot.New()
+	memory.Y.Label.Text, waiting.Y.Label.Text = "memory, MiB", "latency, ms"
+	over := func(at time.Duration, y float64) plotter.XY { return plotter.XY{X: at.Minutes(), Y: y} }
+	var resident, heap, p50, p99 plotter.XYs
+	for _, v := range s.Vitals {
+		resident, heap = append(resident, over(v.At, v.Resident/(1<<20))), append(heap, over(v.At, v.Heap/(1<<20)))
+	}
+	for _, one := range s.Stretches {
+		p50, p99 = append(p50, over(one.At, ms(one.P50))), append(p99, over(one.At, ms(one.P99)))
+	}
+	for _, of := range []struct {
+		panel  *plot.Plot
+		name   string
+		points plotter.XYs
+		colour color.Color
+	}{
+		{memory, "resident", resident, colours[0]}, {memory, "Go heap when collected", heap, colours[2]},
+		{waiting, "p99", p99, colours[1]}, {waiting, "p50", p50, colours[3]},
+	} {
+		line, err := plotter.NewLine(of.points)
+		if err != nil {
+			return err
+		}
+		line.Color = of.colour
+		of.panel.Add(line)
+		of.panel.Legend.Add(of.name, line)
+	}
+	for _, panel := range []*plot.Plot{memory, waiting} {
+		panel.X.Label.Text = "minutes"
+		panel.Y.Min, panel.Legend.Top, panel.Legend.Left = 0, true, true
+		panel.Add(plotter.NewGrid())
+		panel.Y.Max *= 1.5 // for the legend
+	}
+	return drawPanels(path, []*plot.Plot{memory, waiting})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -24,6 +25,7 @@ type report struct {
 	LongList lists   `json:"longList"` // of the largest size
 	Sizes    []curve `json:"sizes"`
 	Crowds   []curve `json:"crowds"`
+	Soak     *soaked `json:"soak,omitempty"`
 }
 
 // conditions are what the measurements depend on.
@@ -122,7 +124,7 @@ func (r *report) write(out io.Writer, folder string) error {
 	if err := os.WriteFile(filepath.Join(folder, "report.json"), append(encoded, '\n'), 0o644); err != nil {
 		return err
 	}
-	return r.plot(filepath.Join(folder, "scaling.svg"))
+	return errors.Join(r.plot(filepath.Join(folder, "scaling.svg")), r.Soak.plot(filepath.Join(folder, "soak.svg")))
 }
 
 func (r *report) markdown() string {
@@ -133,6 +135,24 @@ func (r *report) markdown() string {
 		c.Date, c.Machine, c.Postgres, c.Customers, c.Merchants, c.Clients, c.Connections, c.Rounds, c.Time)
 	if c.Peer != "" {
 		line("The peer: %s.", c.Peer)
+	}
+	r.ratiosTo(line)
+	r.seriesTo(line)
+	r.listsTo(line)
+	if len(r.Start) > 0 {
+		line("\n## Start and memory\n\nFrom exec to the first answer: %.0f ms (%.0f - %.0f). Resident memory: %.0f MiB idle, %.0f MiB at most under full load.",
+			ms(r.Start.median()), ms(slices.Min(r.Start)), ms(slices.Max(r.Start)), mib(r.Memory.Idle), mib(r.Memory.Load))
+	}
+	r.curvesTo(line, "customers in one merchant", r.Sizes)
+	r.curvesTo(line, fmt.Sprintf("merchants, of %d customers each", crowd), r.Crowds)
+	r.soakTo(line)
+	return md.String()
+}
+
+// ratiosTo writes the table of ratios.
+func (r *report) ratiosTo(line func(string, ...any)) {
+	if len(r.Series) == 0 && len(r.List.Lumen) == 0 && len(r.LongList.Lumen) == 0 {
+		return
 	}
 	line("\n## Ratios\n\nEach is the median of the rounds, with the lowest and the highest.\n")
 	line("| what | measured against | ratio | lowest - highest | must | goal |\n|---|---|---|---|---|---|")
@@ -147,6 +167,13 @@ func (r *report) markdown() string {
 				l.Lumen[0].Customers, all.median(), all[0], all[len(all)-1])
 		}
 	}
+}
+
+// seriesTo writes what each series showed.
+func (r *report) seriesTo(line func(string, ...any)) {
+	if len(r.Series) == 0 {
+		return
+	}
 	line("\n## Throughput, latency and processor time\n\nMedians of the rounds. CPU is per request: of the server, and of Postgres.\n")
 	line("| workload / server | requests/s | p50 ms | p95 ms | p99 ms | CPU µs | Postgres µs |\n|---|---|---|---|---|---|---|")
 	for _, s := range r.Series {
@@ -156,6 +183,13 @@ func (r *report) markdown() string {
 			s.median(func(s sample) float64 { return ms(s.P99) }),
 			known(s.median(func(s sample) float64 { return float64(s.CPU.Microseconds()) })),
 			known(s.median(func(s sample) float64 { return float64(s.PostgresCPU.Microseconds()) })))
+	}
+}
+
+// listsTo writes what it took to receive lists.
+func (r *report) listsTo(line func(string, ...any)) {
+	if len(r.List.Lumen) == 0 && len(r.LongList.Lumen) == 0 {
+		return
 	}
 	line("\n## The list\n\n| customers | server | time s | first byte ms | MiB received | memory growth MiB |\n|---|---|---|---|---|---|")
 	for _, l := range []lists{r.List, r.LongList} {
@@ -171,13 +205,6 @@ func (r *report) markdown() string {
 			}
 		}
 	}
-	if len(r.Start) > 0 {
-		line("\n## Start and memory\n\nFrom exec to the first answer: %.0f ms (%.0f - %.0f). Resident memory: %.0f MiB idle, %.0f MiB at most under full load.",
-			ms(r.Start.median()), ms(slices.Min(r.Start)), ms(slices.Max(r.Start)), mib(r.Memory.Idle), mib(r.Memory.Load))
-	}
-	r.curvesTo(line, "customers in one merchant", r.Sizes)
-	r.curvesTo(line, fmt.Sprintf("merchants, of %d customers each", crowd), r.Crowds)
-	return md.String()
 }
 
 // curvesTo writes a table of curves.

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,8 +27,12 @@ type server struct {
 	url      string
 	process  *process.Process
 	postgres *process.Process // the postmaster, nil when it is elsewhere
+	log      string           // the file of its standard error
 	stop     func()
 }
+
+// truncateLog empties the log, as who rotates logs does: hours of requests are many gigabytes.
+func (s *server) truncateLog() error { return os.Truncate(s.log, 0) }
 
 // bareCommand serves the bare handler in a process of its own, as Lumen is.
 type bareCommand struct {
@@ -80,7 +85,8 @@ func (b *bench) startLumen(ctx context.Context, databaseURL string, environment 
 
 // start runs a server that prints its URL when it listens. Its standard error, the access log of Lumen, goes into a file.
 func (b *bench) start(ctx context.Context, command *exec.Cmd) (*server, error) {
-	log, err := os.CreateTemp(b.folder, "log-")
+	// Appended to, so that it can be emptied.
+	log, err := os.OpenFile(filepath.Join(b.folder, "log-"+rand.Text()), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +101,7 @@ func (b *bench) start(ctx context.Context, command *exec.Cmd) (*server, error) {
 	if err := command.Start(); err != nil {
 		return nil, err
 	}
-	s := &server{postgres: b.postmaster, stop: func() {
+	s := &server{postgres: b.postmaster, log: log.Name(), stop: func() {
 		_ = command.Process.Signal(os.Interrupt)
 		_ = command.Wait()
 	}}

@@ -342,11 +342,16 @@ func TestActors(t *testing.T) {
 // One process, one connection pool, the same questions: replies never mix merchants up.
 func TestMerchantsInterleaved(t *testing.T) {
 	t.Parallel()
+	interleaved(t, 60, 20*time.Second)
+}
+
+// interleaved has twelve clients of three merchants ask the same twice in each of so many rounds, all at once.
+func interleaved(t *testing.T, rounds int, within time.Duration) {
 	d := openDoors(t)
 	all := tenants(t, d)
 	query := `query($ids:[ID!]!){merchant{id} nodes(ids:$ids){id} customers{totalCount nodes{name}}}`
 	ids := []string{all[0].live, all[1].live, all[2].live, all[0].ID, all[1].ID, all[2].ID}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(within)
 	done := make(chan string, 12)
 	for worker := range 12 {
 		go func() {
@@ -362,7 +367,7 @@ func TestMerchantsInterleaved(t *testing.T) {
 				nodes = append(nodes, own(id))
 			}
 			want := `{"data":{"merchant":{"id":"` + m.ID + `"},"nodes":[` + strings.Join(nodes, ",") + `],"customers":{"totalCount":1,"nodes":[{"name":"` + m.canary + ` Name"}]}}}`
-			for i := 0; i < 60 && time.Now().Before(deadline); i++ {
+			for i := 0; i < rounds && time.Now().Before(deadline); i++ {
 				if got := d.graphql(t, m.WriteKey, query, map[string]any{"ids": ids}).body; got != want {
 					done <- got
 					return

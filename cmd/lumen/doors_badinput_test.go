@@ -38,10 +38,10 @@ var nasty = []string{
 // badInput sends create and update through both doors and holds the rules of every bad input.
 type badInput struct {
 	*doors
-	m         storetest.Merchant
-	number    atomic.Int64
-	accepted  atomic.Int64
-	requested atomic.Int64
+	m        storetest.Merchant
+	number   atomic.Int64
+	accepted atomic.Int64
+	attempts [4]atomic.Int64 // by doorsAndOperations
 }
 
 var doorsAndOperations = []string{"REST create", "REST update", "GraphQL create", "GraphQL update"}
@@ -54,7 +54,7 @@ func (b *badInput) attempt(t *testing.T, how, target, input string) map[string]a
 	if strings.HasSuffix(how, "update") {
 		before = b.send(t, b.m.ReadKey, "GET", "/api/customers/"+target, "").body
 	}
-	b.requested.Add(1)
+	b.attempts[slices.Index(doorsAndOperations, how)].Add(1)
 	start := time.Now()
 	var r reply
 	switch how {
@@ -113,11 +113,28 @@ func TestBadValues(t *testing.T) {
 				}
 			})
 		}
+		t.Run("addresses", func(t *testing.T) {
+			t.Parallel()
+			target := b.create(t, b.m, `{"email":"target@addresses.io","name":"Before"}`)
+			for _, how := range doorsAndOperations {
+				for i, address := range oddAddresses {
+					b.reads(t, how, "email", target, strings.ReplaceAll(address, "#", fmt.Sprint(how[0:1], len(how), i)))
+				}
+			}
+		})
 	})
 	var rows int64
-	require.NoError(t, b.Superuser().QueryRow(t.Context(), "SELECT count(*) - 8 FROM customers").Scan(&rows))
+	require.NoError(t, b.Superuser().QueryRow(t.Context(), "SELECT count(*) - 9 FROM customers").Scan(&rows))
 	require.Equal(t, b.accepted.Load(), rows, "nothing was stored that was refused")
-	t.Logf("%d requests, %d creations accepted", b.requested.Load(), rows)
+	total := int64(0)
+	for i, how := range doorsAndOperations {
+		n := b.attempts[i].Load()
+		total += n
+		require.GreaterOrEqual(t, n, int64(500), how)
+		t.Logf("%s: %d bad inputs", how, n)
+	}
+	require.GreaterOrEqual(t, total, int64(2000))
+	t.Logf("%d creations were accepted, and read back as what was sent", rows)
 }
 
 func (b *badInput) value(t *testing.T, how, field, target, part string, i int) {
@@ -136,7 +153,28 @@ func (b *badInput) value(t *testing.T, how, field, target, part string, i int) {
 	if how, field := strings.HasSuffix(how, "create"), field; how && field != "email" {
 		input = fmt.Sprintf(`{"email":"n%d@x.io",`, b.number.Add(1)) + input[1:]
 	}
-	customer := b.attempt(t, how, target, input)
+	b.readsBack(t, how, field, text, b.attempt(t, how, target, input))
+}
+
+// oddAddresses are whole addresses; # makes each one's own.
+var oddAddresses = []string{
+	"#" + strings.Repeat("a", 58) + "@" + strings.Repeat("b.", 90) + "example", "#" + strings.Repeat("a", 245) + "@x.io", "#" + strings.Repeat("a", 310) + "@x.io", "#" + strings.Repeat("a", 1<<20) + "@x.io", "#" + strings.Repeat("\\u00e9", 120) + "@x.io",
+	"plus+tag#@x.io", `\"quo ted#\"@x.io`, `\"#\"@x.io`, "#@[127.0.0.1]", "#@[IPv6:::1]", "#@127.0.0.1", "#@m\\u00fcnchen.example", "#@xn--mnchen-3ya.example", "#@XN--A", "#@xn--.example", "#@xn--\\u00fc.example",
+	"\\u0130#@x.io", "\\u0131#@x.io", "I#@x.io", "#@\\u0130.example", "stra\\u00dfe#@x.io", "STRA\\u1e9eE#@x.io", "#@stra\\u00dfe.example", "\\u212a#@x.io", "\\u03c3\\u03c2\\u03a3#@x.io", "\\uff21#@x.io", "#@\\uff58.io", "#\\uff20x.io", "#@x\\u3002io",
+	"#@x.io.", "#@.x.io", "#@x..io", "#@-x.io", "#@x-.io", ".#@x.io", "#.@x.io", "a..#@x.io", "#@x", "#@x.i", "#@x.123", "#@" + strings.Repeat("a", 64) + ".io", "#@a_b.io",
+	" #@x.io ", "# @x.io", "#@ x.io", "#@x.io\\r\\nBcc: y@x.io", "#@x.io%0d%0aBcc:y", "#@@x.io", "#@y@x.io", "@", "#@", "@#.io", "#", "", " ", "Name <#@x.io>", "<#@x.io>", "mailto:#@x.io", "#@x.io,y@x.io", "#@x.io;y@x.io", "(c)#@x.io", "#@x.io(c)", "#\\\\@x.io", "'#@x.io", "`#@x.io",
+	"#@x.io\\u0000", "\\u202e#@x.io", "\\ufeff#@x.io", "#\\u200b@x.io", "#\\u00ad@x.io", "e\\u0301#@x.io", "\\u00e9#@x.io", "\\ud83d\\ude00#@x.io", "#@\\ud83d\\ude00.io", "\\u0661#@x.io", "#@\\u0661.io",
+}
+
+// reads sends one value of one field as it is.
+func (b *badInput) reads(t *testing.T, how, field, target, text string) {
+	t.Helper()
+	b.readsBack(t, how, field, text, b.attempt(t, how, target, `{"`+field+`":"`+text+`"}`))
+}
+
+// readsBack holds that what was accepted is what was sent.
+func (b *badInput) readsBack(t *testing.T, how, field, text string, customer map[string]any) {
+	t.Helper()
 	if customer == nil {
 		return
 	}

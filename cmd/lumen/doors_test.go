@@ -22,18 +22,20 @@ import (
 type doors struct {
 	*storetest.Database
 	serverURLs
-	log    *lockedBuffer
-	secret store.TokenSecret // of the signing key that there is
+	log      *lockedBuffer
+	secret   store.TokenSecret // of the signing key that there is
+	canaries *canaries
 }
 
 // openDoors runs serve through the program's own entry until the test ends. Whatever the test does, the log must hold no
-// email address, no key and no token, and nothing may have panicked.
+// email address, no key, no token and nothing that was sent in a field, and nothing may have panicked.
 func openDoors(t *testing.T, args ...string) *doors {
 	t.Helper()
 	d := &doors{Database: storetest.New(t), log: new(lockedBuffer), secret: store.NewTokenSecret()}
 	_, err := d.Owner(t).TokenKeys.Rotate(t.Context(), d.secret)
 	require.NoError(t, err)
 	d.serverURLs = d.serve(t, args...)
+	d.canaries = watch(t, d.URL, source{"log", d.log.String})
 	t.Cleanup(func() {
 		for line := range strings.Lines(d.log.String()) {
 			require.NotContains(t, line, "@")

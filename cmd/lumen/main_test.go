@@ -12,7 +12,8 @@ import (
 	"lumen/store/storetest"
 )
 
-// TestMain holds every exchange of the tests with the REST routes to the OpenAPI document.
+// TestMain holds every exchange of the tests with the REST routes to the OpenAPI document, and has what they send noted; see
+// canaries.
 func TestMain(m *testing.M) {
 	document, err := contract.Load(rest.OpenAPI())
 	if err != nil {
@@ -26,8 +27,8 @@ func TestMain(m *testing.M) {
 		broken++
 		fmt.Fprintf(os.Stderr, format+"\n", args...)
 	}
-	client.Transport = document.Transport(client.Transport, report)
-	http.DefaultTransport = document.Transport(http.DefaultTransport, report)
+	client.Transport = watching{document.Transport(client.Transport, report)}
+	http.DefaultTransport = watching{document.Transport(http.DefaultTransport, report)}
 
 	code := storetest.Run(m)
 	if broken > 0 && code == 0 {

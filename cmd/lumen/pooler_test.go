@@ -66,7 +66,7 @@ func TestPoolerThatServeWasNotToldOf(t *testing.T) {
 	line := refuses(t, "LUMEN_DATABASE_URL="+db.PgBouncer(t, 1))
 	require.Contains(t, line, "unsupported startup parameter")
 	require.Contains(t, line, "LUMEN_DATABASE_POOLER=transaction")
-	ignoring := db.PgBouncer(t, 1, "ignore_startup_parameters = search_path, synchronous_commit, statement_timeout, lock_timeout, idle_in_transaction_session_timeout, plan_cache_mode")
+	ignoring := db.PgBouncer(t, 1, storetest.SwallowsSettings)
 	line = refuses(t, "LUMEN_DATABASE_URL="+ignoring)
 	require.Contains(t, line, "lumen: refusing to serve: ")
 	require.Contains(t, line, "LUMEN_DATABASE_POOLER=transaction")

@@ -118,13 +118,14 @@ func (p *process) wait(t *testing.T) error {
 	}
 }
 
-// ready reads the line that dev or serve prints with --json.
+// ready reads the line that dev or serve prints with --json. From then on what is sent to it must not be in what it writes.
 func (p *process) ready(t *testing.T) ready {
 	t.Helper()
 	line, err := p.stdout.ReadBytes('\n')
 	require.NoError(t, err, "the program wrote: %s", p.stderr)
 	var r ready
 	require.NoError(t, json.Unmarshal(line, &r))
+	watch(t, r.URL, source{"log", p.stderr.String})
 	return r
 }
 

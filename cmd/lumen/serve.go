@@ -23,6 +23,7 @@ type serveCommand struct {
 	DatabaseConnections limit         `name:"database-connections" env:"LUMEN_DATABASE_CONNECTIONS" default:"16" placeholder:"N" help:"How many connections to the database statements on customers may use (${env}). Default: ${default}. Five more look up credentials and try the database."`
 	MerchantConcurrency limit         `name:"merchant-concurrency" env:"LUMEN_MERCHANT_CONCURRENCY" default:"64" placeholder:"N" help:"How many statements of one merchant may run at once, at the most three quarters of the connections (${env}). Default: ${default}."`
 	Addr                string        `env:"LUMEN_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen (${env}). Default: ${default}. Port 0 picks a free one."`
+	PrivateAddr         string        `name:"private-addr" env:"LUMEN_PRIVATE_ADDR" placeholder:"HOST:PORT" help:"Where to listen for the operator: Prometheus metrics at /metrics, Go's profiles at /debug/pprof/, and how the server is (${env}). Default: nowhere."`
 	Playground          bool          `env:"LUMEN_PLAYGROUND" help:"Serve the GraphQL playground at /playground; it asks for a key (${env})."`
 	Introspection       bool          `env:"LUMEN_INTROSPECTION" help:"Let GraphQL clients read the schema (${env})."`
 	ShutdownDelay       time.Duration `name:"shutdown-delay" env:"LUMEN_SHUTDOWN_DELAY" default:"5s" placeholder:"DURATION" help:"How long requests are still taken after a signal to stop, while /readyz says not to send any (${env}). Default: ${default}."`
@@ -49,28 +50,28 @@ func (c serveCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	defer func() { _ = s.Close() }()
+	defer options.Tracing.Stop(ctx)
 	log := options.Log
 
-	checking, cancel := context.WithTimeout(ctx, startTime)
-	defer cancel()
-	if err := s.CheckPooler(checking); err != nil {
+	mints, err := check(ctx, s)
+	if err != nil {
 		return fmt.Errorf("refusing to serve: %w", err)
 	}
-	if err := s.CheckMigrations(checking); err != nil {
-		return fmt.Errorf("refusing to serve: %w", err)
-	}
-	if err := s.CheckRole(checking); err != nil {
-		return fmt.Errorf("refusing to serve: %w", err)
-	}
-	unable := s.Tokens.CheckSigner(checking)
-	if unable != nil && !errors.Is(unable, store.ErrNoTokenKey) {
-		return fmt.Errorf("refusing to serve: %w", unable)
-	}
+	health := server.NewHealth(s.Ready, log)
 	listener, err := net.Listen("tcp", c.Addr)
 	if err != nil {
 		return fmt.Errorf("LUMEN_ADDR: %w", err)
 	}
 	urls := urlsOf(listener, c.Playground)
+	if c.PrivateAddr != "" {
+		private, err := net.Listen("tcp", c.PrivateAddr)
+		if err != nil {
+			return errors.Join(fmt.Errorf("LUMEN_PRIVATE_ADDR: %w", err), listener.Close())
+		}
+		options.Metrics = server.NewMetrics(s.Stats, options.Limiter)
+		urls.PrivateURL = urlOf(private)
+		defer server.ServePrivate(private, server.NewPrivate(options.Metrics, health, log), log)()
+	}
 	if c.JSON {
 		if err := t.printJSON(urls); err != nil {
 			return err
@@ -83,14 +84,36 @@ func (c serveCommand) Run(ctx context.Context, t terminal) error {
 	if !c.Introspection {
 		log.InfoContext(ctx, "introspection is off; LUMEN_INTROSPECTION=true or --introspection turns it on")
 	}
-	if unable != nil {
+	if !mints {
 		log.InfoContext(ctx, c.whyNoTokens())
 	}
+	if urls.PrivateURL != "" {
+		log.InfoContext(ctx, "serving metrics and profiles", "url", urls.PrivateURL)
+	}
+	if options.Tracing != nil {
+		log.InfoContext(ctx, "traces are sent to the collector")
+	}
 	err = server.Serve(ctx, listener, server.NewHandler(s, options), server.Serving{
-		Health: server.NewHealth(s.Ready, log), Delay: c.ShutdownDelay, Log: log,
+		Health: health, Delay: c.ShutdownDelay, Log: log,
 	})
 	log.InfoContext(ctx, "stopped")
 	return err
+}
+
+// check returns an error unless the database is fit to be served from, and whether access tokens can be made.
+func check(ctx context.Context, s *store.Store) (mints bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	for _, check := range []func(context.Context) error{s.CheckPooler, s.CheckMigrations, s.CheckRole} {
+		if err := check(ctx); err != nil {
+			return false, err
+		}
+	}
+	err = s.Tokens.CheckSigner(ctx)
+	if errors.Is(err, store.ErrNoTokenKey) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // whyNoTokens tells what is missing for access tokens.
@@ -135,7 +158,10 @@ func (c serveCommand) configure(logs io.Writer) (*store.Store, server.Options, e
 	if _, err := net.ResolveTCPAddr("tcp", c.Addr); err != nil || c.Addr == "" {
 		faults = append(faults, "LUMEN_ADDR is not an address; it looks like 127.0.0.1:8080")
 	}
-	var handler slog.Handler
+	if _, err := net.ResolveTCPAddr("tcp", c.PrivateAddr); err != nil && c.PrivateAddr != "" {
+		faults = append(faults, "LUMEN_PRIVATE_ADDR is not an address; it looks like 127.0.0.1:9090")
+	}
+	var handler slog.Handler = slog.DiscardHandler
 	switch c.LogFormat {
 	case "json":
 		handler = slog.NewJSONHandler(logs, nil)
@@ -144,30 +170,39 @@ func (c serveCommand) configure(logs io.Writer) (*store.Store, server.Options, e
 	default:
 		faults = append(faults, "LUMEN_LOG_FORMAT is neither json nor text")
 	}
+	options.Log = slog.New(server.WithRequestID(handler))
+	if options.Tracing, err = server.NewTracing(context.Background(), options.Log); err != nil {
+		faults = append(faults, err.Error())
+	}
 	if len(faults) > 0 {
 		if s != nil {
 			_ = s.Close()
 		}
+		options.Tracing.Stop(context.Background())
 		return nil, options, errors.New(strings.Join(faults, "; "))
 	}
-	options.Log = slog.New(server.WithRequestID(handler))
 	return s, options, nil
 }
 
-// serverURLs are where a server's doors are, and its playground where it is on.
+// serverURLs are where a server's doors are, and its playground and its private listener where they are on.
 type serverURLs struct {
 	URL           string `json:"url"`
 	RestURL       string `json:"restUrl"`
 	GraphQLURL    string `json:"graphqlUrl"`
 	PlaygroundURL string `json:"playgroundUrl,omitempty"`
+	PrivateURL    string `json:"privateUrl,omitempty"` // for the operator
 }
 
-func urlsOf(listener net.Listener, withPlayground bool) serverURLs {
+func urlOf(listener net.Listener) string {
 	address := *listener.Addr().(*net.TCPAddr)
 	if address.IP.IsUnspecified() {
 		address.IP = net.IPv4(127, 0, 0, 1) // where it can be reached from here
 	}
-	url := "http://" + address.String()
+	return "http://" + address.String()
+}
+
+func urlsOf(listener net.Listener, withPlayground bool) serverURLs {
+	url := urlOf(listener)
 	urls := serverURLs{URL: url, RestURL: url + "/api/customers", GraphQLURL: url + "/graphql"}
 	if withPlayground {
 		urls.PlaygroundURL = url + playground.Path

@@ -86,6 +86,9 @@ func TestServeReportsAllFaultsOfItsConfigurationAtOnce(t *testing.T) {
 			"LUMEN_RATE_BURST is not a number of seconds from 0 to 3600; LUMEN_LOG_FORMAT is neither json nor text\n",
 			refuses(t, "LUMEN_KEY_RATE="+rate, "LUMEN_MERCHANT_RATE="+rate, "LUMEN_RATE_BURST=-"+rate+"0", "LUMEN_DATABASE_URL=postgres://localhost/db", "LUMEN_LOG_FORMAT=xml"))
 	}
+	require.Equal(t, "lumen: LUMEN_DATABASE_URL is not set; set it to a URL like postgres://lumen_serve:password@host:5432/lumen; "+
+		"LUMEN_PRIVATE_ADDR is not an address; it looks like 127.0.0.1:9090; OTEL_EXPORTER_OTLP_ENDPOINT is not a URL; it looks like http://collector:4318\n",
+		refuses(t, "LUMEN_PRIVATE_ADDR=private", "OTEL_EXPORTER_OTLP_ENDPOINT=collector"))
 	require.Contains(t, refuses(t, "LUMEN_INTROSPECTION=perhaps"), "--introspection")
 	require.Contains(t, refuses(t, "LUMEN_GRAPHQL_MAX_DEPTH=0"), "--graphql-max-depth")
 

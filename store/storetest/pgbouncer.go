@@ -16,6 +16,10 @@ import (
 	"time"
 )
 
+// SwallowsSettings is the line with which a PgBouncer takes the settings of a connection that it would refuse, and forgets
+// them.
+const SwallowsSettings = "ignore_startup_parameters = search_path, synchronous_commit, statement_timeout, lock_timeout, idle_in_transaction_session_timeout, plan_cache_mode"
+
 // PgBouncer starts a PgBouncer in front of the database, in transaction mode with so many connections to the server and
 // otherwise as it comes except for the lines in settings, and returns AppURL through it. It is stopped when t has ended.
 // Without the program the test fails.

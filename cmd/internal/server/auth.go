@@ -28,3 +28,15 @@ func Authenticate(authenticator *store.Authenticator) func(*http.Request) (conte
 		return store.WithCredential(r.Context(), credential), nil
 	}
 }
+
+// admitted is an authenticate that refuses a request when it would be refused after it has been read: a flood is to cost as
+// little as it can.
+func admitted(authenticate func(*http.Request) (context.Context, error), customers *store.Customers) func(*http.Request) (context.Context, error) {
+	return func(r *http.Request) (context.Context, error) {
+		ctx, err := authenticate(r)
+		if err != nil {
+			return nil, err
+		}
+		return ctx, customers.Admit(ctx)
+	}
+}

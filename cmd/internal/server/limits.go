@@ -45,17 +45,16 @@ func NewLimiter(rates Rates) *Limiter {
 	return &Limiter{key: newBuckets(rates.Key, rates.Burst), merchant: newBuckets(rates.Merchant, rates.Burst)}
 }
 
-// Refused returns how many requests were refused so far, by whose limit: "key" and "merchant". One that both refused counts
-// for both.
-func (l *Limiter) Refused() map[string]uint64 {
-	refused := make(map[string]uint64)
-	if l.key != nil {
-		refused["key"] = l.key.refused.Load()
+// Refused returns how many requests were refused so far, by whose limit. One that both refused counts for both. On no
+// Limiter there are none.
+func (l *Limiter) Refused() (key, merchant uint64) {
+	if l != nil && l.key != nil {
+		key = l.key.refused.Load()
 	}
-	if l.merchant != nil {
-		refused["merchant"] = l.merchant.refused.Load()
+	if l != nil && l.merchant != nil {
+		merchant = l.merchant.refused.Load()
 	}
-	return refused
+	return key, merchant
 }
 
 // costPerToken is how much of a GraphQL operation's cost one token pays for.

@@ -124,17 +124,17 @@ func TestLimitsOfKeysAndMerchants(t *testing.T) {
 		for range 5 {
 			require.Equal(t, told{"2 0 1", time.Second / 2}, l.send(t, a, 0), "the key's limit, which is the tighter one")
 		}
-		require.Equal(t, map[string]uint64{"key": 5, "merchant": 0}, l.Refused())
+		requireRefused(t, l, 5, 0)
 
 		require.Equal(t, told{"3 0 1", 0}, l.send(t, b, 0), "the merchant has one left")
 		for range 4 {
 			require.Equal(t, told{"3 0 1", 333_334 * time.Microsecond}, l.send(t, b, 0), "the merchant's limit refuses, though the key has one left")
 		}
-		require.Equal(t, map[string]uint64{"key": 5, "merchant": 4}, l.Refused())
+		requireRefused(t, l, 5, 4)
 		time.Sleep(333_334 * time.Microsecond)
 		require.Zero(t, l.send(t, b, 0).wait)
 		require.Equal(t, told{"3 0 1", 333_333 * time.Microsecond}, l.send(t, a, 0), "both refuse; the longer wait counts")
-		require.Equal(t, map[string]uint64{"key": 6, "merchant": 5}, l.Refused())
+		requireRefused(t, l, 6, 5)
 
 		require.Equal(t, told{"2 1 1", 0}, l.send(t, other, 0), "the same id of a key, another merchant")
 	})
@@ -174,7 +174,7 @@ func TestOperationsAreChargedByCost(t *testing.T) {
 		require.Equal(t, told{"10 2 4", 0}, l.send(t, a, 8000))
 		// The request is paid for, the operation is not: 1 of 10 is left, and 5 are needed.
 		require.Equal(t, told{"10 1 5", 2 * time.Second}, l.send(t, a, 4001))
-		require.Equal(t, map[string]uint64{"key": 1, "merchant": 0}, l.Refused())
+		requireRefused(t, l, 1, 0)
 		time.Sleep(2*time.Second - time.Microsecond)
 		// The one that was too early costs one more.
 		require.Equal(t, told{"10 3 4", time.Second/2 + time.Microsecond}, l.send(t, a, 4001))
@@ -251,13 +251,14 @@ func TestRefusedCredentialsAreNotCharged(t *testing.T) {
 	}
 	require.Empty(t, header)
 	require.Zero(t, l.key.kept.Len()+l.merchant.kept.Len())
-	require.Equal(t, map[string]uint64{"key": 0, "merchant": 0}, l.Refused())
+	requireRefused(t, l, 0, 0)
 }
 
 func TestNoRatesNoLimiter(t *testing.T) {
 	t.Parallel()
 	require.Nil(t, NewLimiter(Rates{Burst: 2}))
-	require.Equal(t, map[string]uint64{"merchant": 0}, NewLimiter(Rates{Merchant: 1}).Refused())
+	requireRefused(t, NewLimiter(Rates{Merchant: 1}), 0, 0)
+	requireRefused(t, nil, 0, 0)
 }
 
 // blank is a connection without one.
@@ -299,7 +300,7 @@ func BenchmarkRefusals(b *testing.B) {
 	for name, handler := range map[string]slog.Handler{"door": slog.NewJSONHandler(io.Discard, nil), "door, no log": slog.DiscardHandler} {
 		b.Run(name, func(b *testing.B) {
 			log := slog.New(WithRequestID(handler))
-			door := observe(log, survive(log, neverCached(rest.NewHandler(nil, nil, drained().limit(as(who)), log))))
+			door := observe(log, nil, survive(log, neverCached(rest.NewHandler(nil, nil, drained().limit(as(who)), rest.Options{Log: log}))))
 			r, w := httptest.NewRequest(http.MethodGet, "/api/customers/cust_1", nil), blank{make(http.Header)}
 			b.ReportAllocs()
 			for b.Loop() {
@@ -311,4 +312,10 @@ func BenchmarkRefusals(b *testing.B) {
 			}
 		})
 	}
+}
+
+func requireRefused(t *testing.T, l *Limiter, key, merchant uint64) {
+	t.Helper()
+	ofKey, ofMerchant := l.Refused()
+	require.Equal(t, [2]uint64{key, merchant}, [2]uint64{ofKey, ofMerchant})
 }

@@ -7,6 +7,11 @@ import (
 	"net/http"
 	"regexp"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"lumen/graph"
+	"lumen/store"
 )
 
 // requestIDHeader carries the request's id in both directions: a well-formed one that a proxy gave is kept.
@@ -14,13 +19,20 @@ const requestIDHeader = "X-Request-Id"
 
 var requestIDForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// notes are what the log says of a request that is known only further in, and the headers of its reply, for those who never
-// see that.
+// notes are what the log, the metrics and the trace say of a request that is known only further in, and the headers of its
+// reply, for those who never see that.
 type notes struct {
 	requestID string
+	traceID   string // "" when it is not traced
 	merchant  string
+	operation string
+	code      store.Code // "" when nothing was refused
 	status    int
 	header    http.Header
+	aborted   bool
+
+	cost     int // of a GraphQL operation
+	document graph.DocumentSource
 }
 
 type notesKey struct{}
@@ -39,25 +51,103 @@ func note(ctx context.Context, change func(*notes)) {
 	}
 }
 
-// observe gives each request an id, and a line in the log: never its query, headers or body.
-func observe(log *slog.Logger, next http.Handler) http.Handler {
+// noteREST is what the REST door tells.
+func noteREST(ctx context.Context, operation string, code store.Code) {
+	note(ctx, func(n *notes) {
+		if operation != "" {
+			n.operation = operation
+		}
+		if code != "" {
+			n.code = code
+		}
+	})
+}
+
+// noteGraphQL is what the GraphQL door tells.
+func noteGraphQL(ctx context.Context, o graph.Outcome) {
+	note(ctx, func(n *notes) { n.operation, n.code, n.cost, n.document = o.Operation, o.Code, o.Cost, o.Document })
+}
+
+// okCode is told of a request that was not refused.
+const okCode store.Code = "OK"
+
+// outcome is the code of the request: what its door told, else what the status says.
+func (n *notes) outcome() store.Code {
+	switch {
+	case n.code != "":
+		return n.code
+	case n.status < http.StatusBadRequest:
+		return okCode
+	}
+	if code, ok := statusCodes[n.status]; ok {
+		return code
+	}
+	return store.Internal
+}
+
+// statusCodes are the codes of replies that no door gave.
+var statusCodes = map[int]store.Code{
+	http.StatusBadRequest: store.BadRequest, http.StatusForbidden: store.Forbidden, http.StatusNotFound: store.RouteNotFound,
+	http.StatusMethodNotAllowed: store.MethodNotAllowed, http.StatusTooManyRequests: store.RateLimited,
+	http.StatusServiceUnavailable: store.Unavailable,
+}
+
+// observe gives each request an id, a line in the log and a place in the metrics. None of them hold anything that a client
+// can choose: no query, header or body, and of path and method only which of the known ones it is.
+func observe(log *slog.Logger, metrics *Metrics, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		n := &notes{requestID: r.Header.Get(requestIDHeader), status: http.StatusOK, header: w.Header()}
+		n := &notes{requestID: r.Header.Get(requestIDHeader), status: http.StatusOK, header: w.Header(), operation: graph.NoField, aborted: true}
 		if !requestIDForm.MatchString(n.requestID) {
 			n.requestID = rand.Text()
 		}
 		w.Header().Set(requestIDHeader, n.requestID)
+		span := trace.SpanFromContext(r.Context())
+		if traced := span.SpanContext(); traced.IsValid() {
+			n.traceID = traced.TraceID().String()
+		}
 		ctx := context.WithValue(r.Context(), notesKey{}, n)
+		route := route(r.URL.Path)
+		door := doorOf(route)
+		metrics.begin(door)
 		start := time.Now()
-		aborted := true
 		defer func() {
-			log.LogAttrs(ctx, slog.LevelInfo, "request", slog.String("method", r.Method), slog.String("route", route(r.URL.Path)),
-				slog.Int("status", n.status), slog.Bool("aborted", aborted || r.Context().Err() != nil),
-				slog.Duration("duration", time.Since(start).Round(time.Microsecond)), slog.String("merchant", n.merchant))
+			took := time.Since(start)
+			n.aborted = n.aborted || r.Context().Err() != nil
+			metrics.end(door, n, took)
+			n.describe(span, route)
+			log.LogAttrs(ctx, slog.LevelInfo, "request", slog.String("method", methodOf(r)), slog.String("route", route),
+				slog.String("operation", n.operation), slog.String("code", string(n.outcome())), slog.Int("status", n.status),
+				slog.Bool("aborted", n.aborted), slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.String("merchant", n.merchant))
 		}()
 		next.ServeHTTP(&statusWriter{ResponseWriter: w, notes: n}, r.WithContext(ctx))
-		aborted = false
+		n.aborted = false
 	})
+}
+
+// The doors, as the metrics call them.
+const (
+	doorREST    = "rest"
+	doorGraphQL = "graphql"
+	doorOther   = "other" // pages, public keys, paths that lead nowhere
+)
+
+func doorOf(route string) string {
+	switch route {
+	case "/graphql":
+		return doorGraphQL
+	case "/api/customers", "/api/customers/{id}", "/api/access-tokens":
+		return doorREST
+	}
+	return doorOther
+}
+
+// methodOf is the request's method, if it is a usual one: a method can be any word.
+func methodOf(r *http.Request) string {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return r.Method
+	}
+	return "other"
 }
 
 // statusWriter remembers the status for the log.
@@ -74,14 +164,17 @@ func (w *statusWriter) WriteHeader(status int) {
 // Unwrap lets http.ResponseController through.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// WithRequestID returns a handler whose records carry the id of the request that they were logged for.
+// WithRequestID returns a handler whose records carry the id of the request that they were logged for, and of its trace.
 func WithRequestID(handler slog.Handler) slog.Handler { return requestIDHandler{handler} }
 
 type requestIDHandler struct{ slog.Handler }
 
 func (h requestIDHandler) Handle(ctx context.Context, record slog.Record) error {
-	if id := RequestID(ctx); id != "" {
-		record.AddAttrs(slog.String("requestId", id))
+	if n, ok := ctx.Value(notesKey{}).(*notes); ok {
+		record.AddAttrs(slog.String("requestId", n.requestID))
+		if n.traceID != "" {
+			record.AddAttrs(slog.String("traceId", n.traceID))
+		}
 	}
 	return h.Handler.Handle(ctx, record)
 }

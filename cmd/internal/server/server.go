@@ -35,6 +35,10 @@ type Options struct {
 	// Limiter bounds how many requests keys and merchants may send; nil for no bounds.
 	Limiter *Limiter
 	Log     *slog.Logger
+	// Metrics count the requests; nil for none.
+	Metrics *Metrics
+	// Tracing traces the doors' requests; nil for none.
+	Tracing *Tracing
 }
 
 // NewHandler returns all that a Lumen server answers.
@@ -43,12 +47,13 @@ func NewHandler(s *store.Store, options Options) http.Handler {
 	if options.Limiter != nil {
 		authenticate, options.GraphQL.Charge = options.Limiter.limit(authenticate), options.Limiter.chargeCost
 	}
-	restDoor := rest.NewHandler(s.Customers, s.Tokens, authenticate, options.Log)
+	authenticate = admitted(authenticate, s.Customers)
+	restDoor := rest.NewHandler(s.Customers, s.Tokens, authenticate, rest.Options{Log: options.Log, Note: noteREST})
 
 	mux := http.NewServeMux()
 	mux.Handle("/", crossOrigin(options, restDoor)) // also says 404 for everything else
 	mux.Handle(jwksPath, rest.NewJWKS(s.Tokens, options.Log))
-	options.GraphQL.RequestID, options.GraphQL.Log = RequestID, options.Log
+	options.GraphQL.RequestID, options.GraphQL.Log, options.GraphQL.Note = RequestID, options.Log, noteGraphQL
 	mux.Handle("/graphql", crossOrigin(options, graph.NewHandler(s.Customers, s.Tokens, authenticate, options.GraphQL)))
 	pages := pages(options, restDoor)
 	mux.Handle("/{$}", pages)
@@ -64,11 +69,11 @@ func NewHandler(s *store.Store, options Options) http.Handler {
 	if err != nil {
 		panic(err) // the options are constants
 	}
-	handler := noRedirects(mux, restDoor)
+	handler := closeAfterChunks(noRedirects(mux, restDoor))
 	if options.LoopbackOnly {
 		handler = loopbackOnly(handler)
 	}
-	return observe(options.Log, survive(options.Log, neverCached(compress(handler))))
+	return options.Tracing.of(observe(options.Log, options.Metrics, survive(options.Log, neverCached(compress(handler)))))
 }
 
 // jwksPath leads to the public keys that verify access tokens.

@@ -1,0 +1,23 @@
+# The service, and nothing else: a static program without a shell, that runs as nobody in particular and writes no file.
+#
+#   docker build -t lumen .
+#   docker run --read-only -e LUMEN_DATABASE_URL=... -p 127.0.0.1:8080:8080 lumen
+
+ARG GO_IMAGE=golang:1.26
+FROM ${GO_IMAGE} AS build
+ARG VERSION=
+WORKDIR /src
+COPY . .
+RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o /lumen ./cmd/lumen
+
+FROM scratch
+LABEL org.opencontainers.image.title="Lumen" \
+      org.opencontainers.image.description="A multi-tenant customer service, by GraphQL and REST"
+# For a database or a collector of traces behind TLS.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
+COPY --from=build /lumen /lumen
+USER 65532:65532
+ENV LUMEN_ADDR=0.0.0.0:8080
+EXPOSE 8080
+ENTRYPOINT ["/lumen"]
+CMD ["serve"]

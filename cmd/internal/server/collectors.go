@@ -1,0 +1,62 @@
+package server
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"lumen/store"
+)
+
+// collector shows what the store, which knows no Prometheus, and the limiter count.
+type collector struct {
+	stats   func() store.Stats
+	limiter *Limiter
+}
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(name, help, labels, nil)
+}
+
+var (
+	poolConnections = desc("lumen_pool_connections", "Connections to the database.", "pool", "state")
+	poolMax         = desc("lumen_pool_max_connections", "How many connections to the database there may be.", "pool")
+	poolWaiting     = desc("lumen_pool_waiting", "Statements that wait for a connection, or for their merchant's turn.", "pool")
+	poolWaits       = desc("lumen_pool_waits_total", "Statements that had to wait.", "pool")
+	poolWaited      = desc("lumen_pool_wait_seconds_total", "How long statements waited.", "pool")
+	poolClosed      = desc("lumen_pool_closed_connections_total", "Connections that were closed because there were enough idle ones, or for their age.", "pool")
+
+	credentialRequests = desc("lumen_credential_cache_requests_total", "Credentials that clients presented, by whether they were kept from a moment before.", "result")
+	credentialEntries  = desc("lumen_credential_cache_entries", "Credentials that are kept.")
+
+	refusals = desc("lumen_refusals_total", "What limits refused: requests beyond the rate of a key or a merchant, statements beyond a merchant's concurrency, or in an overload.", "limit")
+)
+
+// Describe implements prometheus.Collector.
+func (c collector) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{poolConnections, poolMax, poolWaiting, poolWaits, poolWaited, poolClosed, credentialRequests, credentialEntries, refusals} {
+		to <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c collector) Collect(to chan<- prometheus.Metric) {
+	show := func(d *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, kind, value, labels...)
+	}
+	now := c.stats()
+	for pool, stats := range map[string]store.PoolStats{"customers": now.Customers, "credentials": now.Credentials} {
+		show(poolConnections, prometheus.GaugeValue, float64(stats.InUse), pool, "used")
+		show(poolConnections, prometheus.GaugeValue, float64(stats.Idle), pool, "idle")
+		show(poolMax, prometheus.GaugeValue, float64(stats.MaxOpenConnections), pool)
+		show(poolWaiting, prometheus.GaugeValue, float64(stats.Waiting), pool)
+		show(poolWaits, prometheus.CounterValue, float64(stats.Waits), pool)
+		show(poolWaited, prometheus.CounterValue, stats.Waited.Seconds(), pool)
+		show(poolClosed, prometheus.CounterValue, float64(stats.MaxIdleClosed+stats.MaxIdleTimeClosed+stats.MaxLifetimeClosed), pool)
+	}
+	show(credentialRequests, prometheus.CounterValue, float64(now.CredentialHits), "hit")
+	show(credentialRequests, prometheus.CounterValue, float64(now.CredentialMisses), "miss")
+	show(credentialEntries, prometheus.GaugeValue, float64(now.CredentialsKept))
+	key, merchant := c.limiter.Refused()
+	for limit, n := range map[string]uint64{"key": key, "merchant": merchant, "concurrency": now.Crowded, "overload": now.Overloads} {
+		show(refusals, prometheus.CounterValue, float64(n), limit)
+	}
+}

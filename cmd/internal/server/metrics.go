@@ -1,0 +1,138 @@
+package server
+
+import (
+	"log/slog"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"lumen/graph"
+	"lumen/rest"
+	"lumen/store"
+)
+
+// Metrics count and time requests for Prometheus, and read what else counts. The values of all labels are from closed sets:
+// the doors, the operations of rest.Operations and graph.Operations, the registry of errors. So no traffic makes more
+// series than those.
+type Metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.CounterVec
+
+	doors      map[string]doorMetrics
+	operations map[[2]string]operationMetrics // by door and operation
+
+	cost                  prometheus.Histogram
+	kept, parsed, trusted prometheus.Counter
+}
+
+// doorMetrics and operationMetrics are looked up once, not with each request.
+type doorMetrics struct {
+	inFlight prometheus.Gauge
+	aborted  prometheus.Counter
+}
+
+type operationMetrics struct {
+	ok       prometheus.Counter
+	duration prometheus.Observer
+}
+
+// durations are the bounds of the buckets of request durations, in seconds: from a read by id to the longest that a list
+// may take for a batch.
+var durations = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
+
+// costs are the bounds of the buckets of the costs of operations; 25000 is the default limit.
+var costs = []float64{10, 30, 100, 300, 1000, 2500, 5000, 10000, 25000}
+
+// NewMetrics returns Metrics that also read what the store and the limiter count, which is nil when nothing is limited.
+func NewMetrics(stats func() store.Stats, limiter *Limiter) *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry(), doors: make(map[string]doorMetrics), operations: make(map[[2]string]operationMetrics)}
+	counter := func(name, help string) prometheus.CounterOpts { return prometheus.CounterOpts{Name: name, Help: help} }
+	m.requests = prometheus.NewCounterVec(counter("lumen_requests_total", "Requests that were answered, by what came of them: OK or the code of the first error."), []string{"door", "operation", "code"})
+	duration := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "lumen_request_duration_seconds", Help: "How long requests took, until the last byte was handed to the connection.", Buckets: durations,
+	}, []string{"door", "operation"})
+	inFlight := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "lumen_requests_in_flight", Help: "Requests that are being answered."}, []string{"door"})
+	aborted := prometheus.NewCounterVec(counter("lumen_requests_aborted_total", "Requests whose client left, or whose reply was cut off."), []string{"door"})
+	m.cost = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "lumen_graphql_operation_cost", Help: "What GraphQL operations cost, those included that were refused.", Buckets: costs,
+	})
+	documents := prometheus.NewCounterVec(counter("lumen_graphql_document_cache_requests_total", "GraphQL documents that clients sent, by whether they were kept from an earlier request."), []string{"result"})
+	m.kept, m.parsed = documents.WithLabelValues("hit"), documents.WithLabelValues("miss")
+	m.trusted = prometheus.NewCounter(counter("lumen_graphql_trusted_documents_total", "Trusted GraphQL documents that clients asked for."))
+
+	for door, operations := range map[string][]string{
+		doorREST: append(rest.Operations(), graph.NoField), doorGraphQL: graph.Operations(), doorOther: {graph.NoField},
+	} {
+		m.doors[door] = doorMetrics{inFlight.WithLabelValues(door), aborted.WithLabelValues(door)}
+		for _, operation := range operations {
+			m.operations[[2]string{door, operation}] = operationMetrics{
+				m.requests.WithLabelValues(door, operation, string(okCode)), duration.WithLabelValues(door, operation),
+			}
+		}
+	}
+	m.registry.MustRegister(m.requests, duration, inFlight, aborted, m.cost, documents, m.trusted, collector{stats, limiter},
+		buildInfo(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// begin takes note of a request. On no Metrics it does nothing, like end.
+func (m *Metrics) begin(door string) {
+	if m != nil {
+		m.doors[door].inFlight.Inc()
+	}
+}
+
+func (m *Metrics) end(door string, n *notes, took time.Duration) {
+	if m == nil {
+		return
+	}
+	of := m.doors[door]
+	of.inFlight.Dec()
+	if n.aborted {
+		of.aborted.Inc()
+	}
+	operation := m.operations[[2]string{door, n.operation}]
+	operation.duration.Observe(took.Seconds())
+	if code := n.outcome(); code == okCode {
+		operation.ok.Inc()
+	} else {
+		m.requests.WithLabelValues(door, n.operation, string(code)).Inc()
+	}
+	if n.cost > 0 {
+		m.cost.Observe(float64(n.cost))
+	}
+	switch n.document {
+	case graph.KeptDocument:
+		m.kept.Inc()
+	case graph.ParsedDocument:
+		m.parsed.Inc()
+	case graph.TrustedDocument:
+		m.trusted.Inc()
+	}
+}
+
+// handler answers Prometheus.
+func (m *Metrics) handler(log *slog.Logger) http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn), ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4,
+	})
+}
+
+// buildInfo says what runs.
+func buildInfo() prometheus.Collector {
+	labels := prometheus.Labels{"version": "unknown", "revision": "unknown", "go_version": runtime.Version()}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		labels["version"] = info.Main.Version
+		for _, setting := range info.Settings {
+			if setting.Key == "vcs.revision" {
+				labels["revision"] = setting.Value
+			}
+		}
+	}
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "lumen_build_info", Help: "What runs, in the labels; always 1.", ConstLabels: labels}, func() float64 { return 1 })
+}

@@ -1,0 +1,245 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
+
+	"lumen/store"
+)
+
+// scrape returns what Prometheus would be told.
+func scrape(t testing.TB, private http.Handler) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	private.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	require.Equal(t, 200, w.Code)
+	return w.Body.String()
+}
+
+var healthy = NewHealth(func(context.Context) error { return nil }, slog.New(slog.DiscardHandler))
+
+func noStats() store.Stats { return store.Stats{} }
+
+func TestWhatNoDoorToldIsToldByTheStatus(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]store.Code{200: "OK", 304: "OK", 403: store.Forbidden, 404: store.RouteNotFound, 429: store.RateLimited, 500: store.Internal, 502: store.Internal, 503: store.Unavailable} {
+		require.Equal(t, want, (&notes{status: status}).outcome(), status)
+	}
+	require.Equal(t, store.NotFound, (&notes{status: 404, code: store.NotFound}).outcome())
+	require.Equal(t, store.EmailTaken, (&notes{status: 200, code: store.EmailTaken}).outcome(), "a user error of GraphQL's")
+}
+
+func TestPanicsAndCutRepliesAreCounted(t *testing.T) {
+	t.Parallel()
+	metrics := NewMetrics(noStats, nil)
+	var log bytes.Buffer
+	logger := slog.New(WithRequestID(slog.NewJSONHandler(&log, nil)))
+	serve := func(serve http.HandlerFunc) {
+		defer func() { _ = recover() }()
+		observe(logger, metrics, survive(logger, serve)).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/api/customers", nil))
+	}
+	serve(func(http.ResponseWriter, *http.Request) { panic("a bug") })
+	serve(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	var during string
+	serve(func(http.ResponseWriter, *http.Request) { during = scrape(t, NewPrivate(metrics, healthy, logger)) })
+	require.Contains(t, during, `lumen_requests_in_flight{door="rest"} 1`)
+	after := scrape(t, NewPrivate(metrics, healthy, logger))
+	require.Contains(t, after, `lumen_requests_in_flight{door="rest"} 0`)
+	require.Contains(t, after, `lumen_requests_aborted_total{door="rest"} 1`)
+	require.Contains(t, after, `lumen_requests_total{code="INTERNAL",door="rest",operation="none"} 1`)
+	require.Contains(t, after, `lumen_requests_total{code="OK",door="rest",operation="none"} 2`)
+	require.Equal(t, 3, strings.Count(log.String(), `"msg":"request"`))
+	require.Equal(t, 1, strings.Count(log.String(), `"aborted":true`))
+}
+
+func TestRefusalsAreCountedByLimit(t *testing.T) {
+	t.Parallel()
+	limiter := NewLimiter(Rates{Key: 1, Merchant: 1})
+	limiter.key.refused.Add(3)
+	limiter.merchant.refused.Add(2)
+	metrics := NewMetrics(func() store.Stats { return store.Stats{Crowded: 1, Overloads: 4} }, limiter)
+	shown := scrape(t, NewPrivate(metrics, healthy, slog.New(slog.DiscardHandler)))
+	for _, line := range []string{`{limit="key"} 3`, `{limit="merchant"} 2`, `{limit="concurrency"} 1`, `{limit="overload"} 4`} {
+		require.Contains(t, shown, "\nlumen_refusals_total"+line+"\n")
+	}
+}
+
+func TestWhatIsPrivateIsNotPublic(t *testing.T) {
+	t.Parallel()
+	private := NewPrivate(NewMetrics(noStats, nil), healthy, slog.New(slog.DiscardHandler))
+	for path, status := range map[string]int{
+		"/metrics": 200, "/healthz": 200, "/readyz": 200, "/debug/pprof/": 200, "/debug/pprof/heap": 200, "/debug/pprof/symbol": 200, "/debug/pprof/profile?seconds=1": 200,
+		"/debug/pprof/cmdline": 404, "/graphql": 404, "/api/customers": 404, "/": 404,
+	} {
+		w := httptest.NewRecorder()
+		private.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		require.Equal(t, status, w.Code, path)
+		for _, options := range []Options{{Playground: true}, {LoopbackOnly: true, Playground: true}} {
+			if strings.HasPrefix(path, "/debug") || path == "/metrics" {
+				require.Equal(t, 404, open(options, here, "localhost", path).Code, path)
+			}
+		}
+	}
+}
+
+// exporter keeps what is exported, or fails.
+type exporter struct {
+	*tracetest.InMemoryExporter
+	export func(context.Context) error
+}
+
+func (e exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	if e.export != nil {
+		return e.export(ctx)
+	}
+	return e.InMemoryExporter.ExportSpans(ctx, spans)
+}
+
+func TestOnlyWhatIsAllowedIsExported(t *testing.T) {
+	t.Parallel()
+	kept := tracetest.NewInMemoryExporter()
+	tracing := newTracing(exporter{InMemoryExporter: kept}, resource.Empty(), slog.New(slog.DiscardHandler))
+	_, span := tracing.provider.Tracer("").Start(t.Context(), "a span", trace.WithAttributes(codeKey.String("INTERNAL"), attribute.String("url.full", "canary")),
+		trace.WithLinks(trace.Link{Attributes: []attribute.KeyValue{attribute.String("x", "canary")}}))
+	span.RecordError(errors.New("canary"))
+	span.SetStatus(codes.Error, "canary")
+	span.End()
+	require.NoError(t, tracing.provider.ForceFlush(t.Context()))
+	exported := kept.GetSpans()
+	require.Len(t, exported, 1)
+	require.Equal(t, []attribute.KeyValue{codeKey.String("INTERNAL")}, exported[0].Attributes)
+	require.Equal(t, sdktrace.Status{Code: codes.Error, Description: "INTERNAL"}, exported[0].Status)
+	require.Empty(t, exported[0].Events)
+	require.Empty(t, exported[0].Links)
+}
+
+// Whatever the collector does, requests are answered as they were, and the log is told once.
+func TestACollectorThatIsDownHoldsNothingUp(t *testing.T) {
+	t.Parallel()
+	for name, export := range map[string]func(context.Context) error{
+		"refuses":       func(context.Context) error { return errors.New("connection refused") },
+		"never answers": func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log bytes.Buffer // only the one goroutine that exports writes to it, and ends before it is read
+			tracing := newTracing(exporter{tracetest.NewInMemoryExporter(), export}, resource.Empty(), slog.New(slog.NewJSONHandler(&log, nil)))
+			handler := tracing.of(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				require.True(t, trace.SpanFromContext(r.Context()).IsRecording())
+				_, _ = io.WriteString(w, "answered")
+			}))
+			for range 5000 { // more than are kept for the collector
+				w := httptest.NewRecorder()
+				handler.ServeHTTP(w, httptest.NewRequest("GET", "/api/customers", nil))
+				require.Equal(t, "answered", w.Body.String())
+			}
+			start := time.Now()
+			tracing.Stop(t.Context())
+			require.Less(t, time.Since(start), flushTime+2*time.Second)
+			if name == "refuses" {
+				require.Equal(t, 1, strings.Count(log.String(), "traces can't be exported"), log.String())
+			}
+		})
+	}
+}
+
+// A streamed list sets a deadline for each batch, and a large reply is read by many.
+func TestTracedRepliesKeepTheirConnection(t *testing.T) {
+	t.Parallel()
+	tracing := newTracing(exporter{InMemoryExporter: tracetest.NewInMemoryExporter()}, resource.Empty(), slog.New(slog.DiscardHandler))
+	defer tracing.Stop(t.Context())
+	var err error
+	server := httptest.NewServer(tracing.of(observe(slog.New(slog.DiscardHandler), nil, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		connection := http.NewResponseController(w)
+		err = errors.Join(connection.SetWriteDeadline(time.Now().Add(time.Minute)), connection.Flush())
+	}))))
+	defer server.Close()
+	response, failed := http.Get(server.URL + "/api/customers")
+	require.NoError(t, failed)
+	require.NoError(t, response.Body.Close())
+	require.NoError(t, err)
+}
+
+func TestTracingIsConfiguredByTheStandardVariables(t *testing.T) {
+	log := slog.New(slog.DiscardHandler)
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_TRACES_EXPORTER", "OTEL_SDK_DISABLED", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME"} {
+		t.Setenv(name, "")
+	}
+	for name, c := range map[string]struct {
+		env  map[string]string
+		on   bool
+		says string
+	}{
+		"nothing is set":           {},
+		"for all signals":          {env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}, on: true},
+		"for traces":               {env: map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://127.0.0.1:1/v1/traces", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/json"}, on: true},
+		"gRPC":                     {env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, on: true},
+		"turned off":               {env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_SDK_DISABLED": "true"}},
+		"no exporter":              {env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_TRACES_EXPORTER": "none"}},
+		"another exporter":         {env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_TRACES_EXPORTER": "zipkin"}, says: "OTEL_TRACES_EXPORTER is neither"},
+		"not a URL":                {env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"}, says: "OTEL_EXPORTER_OTLP_ENDPOINT is not a URL"},
+		"another protocol":         {env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/xml"}, says: "OTEL_EXPORTER_OTLP_PROTOCOL is none of"},
+		"attributes that are none": {env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_RESOURCE_ATTRIBUTES": "no"}, says: "OTEL_RESOURCE_ATTRIBUTES"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for key, value := range c.env {
+				t.Setenv(key, value)
+			}
+			tracing, err := NewTracing(t.Context(), log)
+			tracing.Stop(t.Context())
+			require.Equal(t, c.on, tracing != nil)
+			if c.says == "" {
+				require.NoError(t, err)
+			} else {
+				require.ErrorContains(t, err, c.says)
+			}
+		})
+	}
+}
+
+// BenchmarkObserve has what a request costs besides being answered.
+func BenchmarkObserve(b *testing.B) {
+	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		noteREST(r.Context(), "getCustomer", "")
+		w.WriteHeader(http.StatusOK)
+	})
+	log := slog.New(WithRequestID(slog.NewJSONHandler(io.Discard, nil)))
+	silent := slog.New(slog.DiscardHandler)
+	tracing := newTracing(exporter{InMemoryExporter: tracetest.NewInMemoryExporter(), export: func(context.Context) error { return nil }}, resource.Empty(), silent)
+	defer tracing.Stop(b.Context())
+	for _, c := range []struct {
+		name    string
+		handler http.Handler
+	}{
+		{"nothing", answer},
+		{"the log", observe(log, nil, answer)},
+		{"the log and metrics", observe(log, NewMetrics(noStats, nil), answer)},
+		{"the log, metrics and traces", tracing.of(observe(log, NewMetrics(noStats, nil), answer))},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			w := httptest.NewRecorder()
+			r := httptest.NewRequest("GET", "/api/customers/cust_1", nil)
+			for b.Loop() {
+				clear(w.Header())
+				c.handler.ServeHTTP(w, r)
+			}
+		})
+	}
+}

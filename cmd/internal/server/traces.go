@@ -1,0 +1,210 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+
+	"lumen/store"
+)
+
+// Tracing sends traces of the doors' requests to a collector, as the standard OTEL_ variables say.
+type Tracing struct{ provider *sdktrace.TracerProvider }
+
+// NewTracing returns Tracing when OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is set, else nil. Its
+// errors tell what is wrong with the variables. A collector that does not answer is none: log gets a warning now and then.
+func NewTracing(ctx context.Context, log *slog.Logger) (*Tracing, error) {
+	endpoint := setting("ENDPOINT")
+	if endpoint == "" || strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") || os.Getenv("OTEL_TRACES_EXPORTER") == "none" {
+		return nil, nil
+	}
+	if exporter := os.Getenv("OTEL_TRACES_EXPORTER"); exporter != "" && exporter != "otlp" {
+		return nil, errors.New("OTEL_TRACES_EXPORTER is neither otlp nor none")
+	}
+	if u, err := url.Parse(endpoint); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, errors.New("OTEL_EXPORTER_OTLP_ENDPOINT is not a URL; it looks like http://collector:4318")
+	}
+	start := map[string]func(context.Context) (*otlptrace.Exporter, error){
+		"http/protobuf": overHTTP, "http/json": overHTTP, "grpc": overGRPC,
+	}[cmp.Or(setting("PROTOCOL"), "http/protobuf")]
+	if start == nil {
+		return nil, errors.New("OTEL_EXPORTER_OTLP_PROTOCOL is none of http/protobuf, http/json and grpc")
+	}
+	// What the library has to say of itself comes as every other line of the log does.
+	otel.SetLogger(logr.FromSlogHandler(log.Handler()))
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("tracing", "error", err) }))
+	exporter, err := start(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_ENDPOINT: %w", err)
+	}
+	from, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithAttributes(semconv.ServiceName("lumen")), resource.WithFromEnv())
+	if err != nil {
+		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
+	}
+	return newTracing(exporter, from, log), nil
+}
+
+// The exporters read their own variables, http/json or not included.
+func overHTTP(ctx context.Context) (*otlptrace.Exporter, error) { return otlptracehttp.New(ctx) }
+func overGRPC(ctx context.Context) (*otlptrace.Exporter, error) { return otlptracegrpc.New(ctx) }
+
+// setting is what an OTEL_EXPORTER_OTLP_ variable says, that for traces alone before that for all signals.
+func setting(name string) string {
+	return cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_"+name), os.Getenv("OTEL_EXPORTER_OTLP_"+name))
+}
+
+func newTracing(exporter sdktrace.SpanExporter, from *resource.Resource, log *slog.Logger) *Tracing {
+	return &Tracing{sdktrace.NewTracerProvider(sdktrace.WithBatcher(&careful{SpanExporter: exporter, log: log}), sdktrace.WithResource(from))}
+}
+
+// flushTime is how long Stop tries to send what was not sent yet.
+const flushTime = 3 * time.Second
+
+// Stop sends what was not sent yet, for as long as flushTime. On no Tracing it does nothing.
+func (t *Tracing) Stop(ctx context.Context) {
+	if t == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
+	defer cancel()
+	_ = t.provider.Shutdown(ctx) // the exporter told the log why
+}
+
+// of starts a span for each request to one of the doors, below the one that its traceparent names. On no Tracing it
+// returns next.
+func (t *Tracing) of(next http.Handler) http.Handler {
+	if t == nil {
+		return next
+	}
+	return otelhttp.NewHandler(next, "",
+		otelhttp.WithTracerProvider(t.provider), otelhttp.WithMeterProvider(noop.NewMeterProvider()), otelhttp.WithPropagators(parentAlone{}),
+		otelhttp.WithFilter(func(r *http.Request) bool { return doorOf(route(r.URL.Path)) != doorOther }),
+		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return methodOf(r) + " " + route(r.URL.Path) }))
+}
+
+// parentAlone reads the W3C traceparent of a request. Its tracestate and its baggage are text that a client writes.
+type parentAlone struct{ propagation.TraceContext }
+
+// Extract implements propagation.TextMapPropagator.
+func (p parentAlone) Extract(ctx context.Context, carrier propagation.TextMapCarrier) context.Context {
+	parent := trace.SpanContextFromContext(p.TraceContext.Extract(ctx, carrier))
+	return trace.ContextWithRemoteSpanContext(ctx, parent.WithTraceState(trace.TraceState{}))
+}
+
+// The attributes of Lumen's own.
+const (
+	codeKey      = attribute.Key("lumen.code")
+	operationKey = attribute.Key("lumen.operation")
+	merchantKey  = attribute.Key("lumen.merchant.id")
+)
+
+// describe tells the request's span what came of it. It failed when the fault is the server's.
+func (n *notes) describe(span trace.Span, route string) {
+	if !span.IsRecording() {
+		return
+	}
+	code := n.outcome()
+	span.SetAttributes(semconv.HTTPRoute(route), operationKey.String(n.operation), codeKey.String(string(code)))
+	if n.merchant != "" {
+		span.SetAttributes(merchantKey.String(n.merchant))
+	}
+	if code == store.Internal || code == store.Unavailable {
+		span.SetStatus(codes.Error, string(code))
+	}
+}
+
+// careful exports what can't hold anything that a client wrote: of a span's attributes those that are allowed, for its
+// status the registry's code, and none of its events and links. So that what a library adds to a span one day stays here.
+type careful struct {
+	sdktrace.SpanExporter
+	log *slog.Logger
+
+	mu     sync.Mutex
+	warned time.Time
+	lost   int // spans, since then
+}
+
+// allowed are the attributes that are exported. The values of each are from a closed set, numbers, or ids that Lumen gave.
+var allowed = map[attribute.Key]bool{
+	semconv.HTTPRequestMethodKey: true, semconv.HTTPRouteKey: true, semconv.HTTPResponseStatusCodeKey: true,
+	semconv.HTTPRequestBodySizeKey: true, semconv.HTTPResponseBodySizeKey: true,
+	semconv.GraphQLOperationTypeKey: true,
+	semconv.DBSystemNameKey:         true, semconv.DBOperationNameKey: true, semconv.DBCollectionNameKey: true,
+	semconv.DBStoredProcedureNameKey: true, semconv.DBResponseStatusCodeKey: true,
+	codeKey: true, operationKey: true, merchantKey: true,
+}
+
+type carefulSpan struct{ sdktrace.ReadOnlySpan }
+
+func (s carefulSpan) Attributes() []attribute.KeyValue {
+	var kept []attribute.KeyValue
+	for _, a := range s.ReadOnlySpan.Attributes() {
+		if allowed[a.Key] {
+			kept = append(kept, a)
+		}
+	}
+	return kept
+}
+
+func (carefulSpan) Events() []sdktrace.Event { return nil }
+func (carefulSpan) Links() []sdktrace.Link   { return nil }
+
+func (s carefulSpan) Status() sdktrace.Status {
+	status := s.ReadOnlySpan.Status()
+	status.Description = ""
+	if status.Code != codes.Error {
+		return status
+	}
+	for _, a := range s.ReadOnlySpan.Attributes() {
+		if a.Key == codeKey {
+			status.Description = a.Value.AsString()
+		}
+	}
+	return status
+}
+
+// warnEvery is how often the log is told that traces can't be exported.
+const warnEvery = time.Minute
+
+// ExportSpans implements sdktrace.SpanExporter.
+func (c *careful) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	kept := make([]sdktrace.ReadOnlySpan, len(spans))
+	for i, span := range spans {
+		kept[i] = carefulSpan{span}
+	}
+	err := c.SpanExporter.ExportSpans(ctx, kept)
+	if err == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lost += len(spans)
+	if now := time.Now(); now.Sub(c.warned) >= warnEvery {
+		c.log.WarnContext(ctx, "traces can't be exported", "spans", c.lost, "error", err)
+		c.warned, c.lost = now, 0
+	}
+	return nil // it was told
+}

@@ -1,0 +1,74 @@
+//go:build heavy
+
+package main
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	quota       = 500                    // requests per second of each merchant, where there are quotas
+	quietRate   = 400                    // what the quiet merchant sends
+	noisyTimes  = 10                     // how many times its quota the noisy one sends
+	mostSlower  = 2                      // how many times its p99 without the noise the quiet one's may be
+	withoutRate = 250 * time.Millisecond // what it may be where nobody has a quota
+)
+
+// One merchant makes as much noise as it can; another is to notice little of it.
+func TestNoisyNeighbour(t *testing.T) {
+	f := newField(t)
+	t.Run("ten times the quota", func(t *testing.T) {
+		lumen := f.serve(t, "LUMEN_MERCHANT_RATE="+strconv.Itoa(quota))
+		q := requests{lumen, f.database}
+		noise := generate(t, lumen, 256, q.only(f.merchants[1]).get)
+		loud := q.only(f.merchants[0]).mix()
+		idle, noisy := disturb(t, lumen, q.only(f.merchants[2]).mix(), func(during time.Duration) outcome {
+			return noise.offer(t.Context(), loud, noisyTimes*quota, during)
+		}, func(o outcome) {
+			require.GreaterOrEqual(t, o.offered(), 0.98*noisyTimes*quota, "the generator could not offer as much")
+		})
+		require.LessOrEqual(t, noisy, mostSlower*idle)
+	})
+	t.Run("searches without end", func(t *testing.T) {
+		lumen := f.serve(t)
+		q := requests{lumen, f.database}
+		noise := generate(t, lumen, 256, q.get)
+		loud := q.only(f.large).searches()
+		_, noisy := disturb(t, lumen, q.only(f.merchants[2]).mix(), func(during time.Duration) outcome {
+			return noise.press(t.Context(), loud, 256, during)
+		}, func(outcome) {})
+		require.LessOrEqual(t, noisy, withoutRate)
+	})
+}
+
+// disturb measures the p99 of a quiet merchant, without errors, in turns without the noise and with it; the medians.
+func disturb(t *testing.T, lumen *server, quiet prepare, noise func(time.Duration) outcome, check func(outcome)) (idle, noisy time.Duration) {
+	t.Helper()
+	g := generate(t, lumen, 64, quiet)
+	during := either(10*time.Second, time.Second)
+	listen := func() time.Duration {
+		o := g.offer(t.Context(), quiet, quietRate, during)
+		require.NoError(t, o.failures())
+		require.Zero(t, o.count(exchange.isRefused), "refused, who did nothing")
+		return o.p99()
+	}
+	idles, noisies := []time.Duration{listen()}, []time.Duration{}
+	for range either(5, 2) {
+		made := make(chan outcome, 1)
+		go func() { made <- noise(during + during/10) }()
+		time.Sleep(during / 20) // until it is loud
+		noisies = append(noisies, listen())
+		o := <-made
+		require.NoError(t, o.failures())
+		require.Zero(t, o.count(func(e exchange) bool { return e.as == refused && !e.hinted }), "refusals without Retry-After")
+		check(o)
+		t.Logf("noise: %.0f/s answered, %.0f/s refused; the quiet one's p99 %.1f ms", o.perSecond(exchange.isAccepted), o.perSecond(exchange.isRefused), ms(noisies[len(noisies)-1]))
+		idles = append(idles, listen())
+	}
+	t.Logf("the quiet merchant's p99: %.1f ms idle, %.1f ms beside the noise", ms(median(idles)), ms(median(noisies)))
+	return median(idles), median(noisies)
+}

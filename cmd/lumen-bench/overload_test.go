@@ -1,0 +1,106 @@
+//go:build heavy
+
+package main
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What must hold while three times the peak is offered, and afterwards.
+const (
+	floodTimes    = 3
+	clientWaits   = time.Second           // what is answered later is of no use
+	mustKeep      = 0.8                   // of the peak
+	refusedWithin = 50 * time.Millisecond // p99
+	// recoveredWithin is how long after a flood half the peak may not yet be answered as it was before it: all of it, and with
+	// a p99 that is no more than half as much again.
+	recoveredWithin = 5 * time.Second
+)
+
+// The peak is what a server answers to clients of which each waits for its reply. The flood comes from clients that wait for
+// nothing, who are many more. Both have a processor of their own.
+func TestOverload(t *testing.T) {
+	f := newField(t)
+	for _, of := range []struct {
+		name string
+		next func(requests) requests
+	}{
+		{"all merchants", func(q requests) requests { return q }},
+		{"one merchant", func(q requests) requests { return q.only(f.merchants[0]) }},
+	} {
+		t.Run(of.name, func(t *testing.T) {
+			lumen := f.serve(t)
+			next := of.next(requests{lumen, f.database}).mix()
+			apart(t, lumen)
+			g := generate(t, lumen, 1024, next)
+			var peaks, kept []float64
+			var refused []time.Duration
+			for range either(5, 3) {
+				peak := g.press(t.Context(), next, peakClients, either(5*time.Second, time.Second/2))
+				require.NoError(t, peak.failures())
+				peaks = append(peaks, peak.goodput(clientWaits))
+				share, wait := flood(t, lumen, g, next, peaks[len(peaks)-1])
+				kept, refused = append(kept, share), append(refused, wait)
+			}
+			require.GreaterOrEqual(t, median(kept), mustKeep, "goodput, as a share of the peak")
+			require.LessOrEqual(t, median(refused), refusedWithin)
+			recovers(t, g, next, median(peaks))
+		})
+	}
+}
+
+// flood offers more than can be answered. It returns how much of the peak was answered all the same, and the p99 of the
+// refusals.
+func flood(t *testing.T, lumen *server, g *generator, next prepare, peak float64) (kept float64, refusals time.Duration) {
+	t.Helper()
+	before := lumen.usage()
+	o := g.offer(t.Context(), next, floodTimes*peak, either(10*time.Second, time.Second))
+	after := lumen.usage()
+	require.NoError(t, o.failures())
+	require.GreaterOrEqual(t, o.offered(), 0.98*floodTimes*peak, "the generator could not offer as much")
+	turnedAway := o.count(exchange.isRefused)
+	require.Positive(t, turnedAway)
+	require.Zero(t, o.count(func(e exchange) bool { return e.as == refused && !e.hinted }), "refusals without Retry-After")
+	took := func(e exchange) time.Duration { return e.took }
+	refusals = o.quantile(0.99, took, exchange.isRefused)
+	kept = o.goodput(clientWaits) / peak
+	t.Logf("peak %.0f/s; offered %.0f/s: answered %.0f/s, %.2f of the peak (p50 %.0f ms, p99 %.0f ms); %d refused (p50 %.1f ms, p99 %.1f ms); the generator was late by %.1f ms (p99); processor time of Lumen %v, of Postgres %v",
+		peak, o.offered(), o.goodput(clientWaits), kept, ms(o.quantile(0.5, took, exchange.isAccepted)), ms(o.p99()), turnedAway,
+		ms(o.quantile(0.5, took, exchange.isRefused)), ms(refusals),
+		ms(o.quantile(0.99, func(e exchange) time.Duration { return e.lag }, func(exchange) bool { return true })),
+		(after.cpu - before.cpu).Round(time.Millisecond), (after.postgres - before.postgres).Round(time.Millisecond))
+	return kept, refusals
+}
+
+// recovers holds half the peak after a flood to what it was before.
+func recovers(t *testing.T, g *generator, next prepare, peak float64) {
+	t.Helper()
+	const window = time.Second
+	half := func() outcome {
+		o := g.offer(t.Context(), next, peak/2, window)
+		require.NoError(t, o.failures())
+		return o
+	}
+	var before []time.Duration
+	for range either(5, 1) {
+		o := half()
+		require.Zero(t, o.count(exchange.isRefused))
+		before = append(before, o.p99())
+	}
+	g.offer(t.Context(), next, floodTimes*peak, window)
+	ended := time.Now()
+	var seen []time.Duration
+	for time.Since(ended) < recoveredWithin {
+		began := time.Since(ended)
+		o := half()
+		seen = append(seen, o.p99())
+		if o.count(exchange.isAccepted) == len(o.exchanges) && o.p99() <= median(before)*3/2 {
+			t.Logf("recovered %v after the flood: p99 at half the peak %.1f ms before, %.1f ms after", began.Round(time.Millisecond), ms(median(before)), ms(o.p99()))
+			return
+		}
+	}
+	t.Errorf("p99 at half the peak was %v before the flood, and is %v after it", median(before), seen)
+}

@@ -1,0 +1,192 @@
+//go:build heavy
+
+package main
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	netstat "github.com/shirou/gopsutil/v4/net"
+)
+
+// slowKind is a way to be slow: a byte a second, sent or received.
+type slowKind struct {
+	name  string
+	many  int
+	head  string        // sent at once
+	reads bool          // what it is slow in: reading, else sending
+	freed time.Duration // how long the server may keep the socket
+	waits bool          // only the long form waits for that
+}
+
+// slowClients are a thousand that come at once, and come again while they are told to.
+type slowClients struct {
+	server *server
+	kinds  []slowKind
+
+	mu    sync.Mutex
+	open  map[int]*slowClient // by port
+	done  []*slowClient
+	again bool
+	all   sync.WaitGroup
+}
+
+type slowClient struct {
+	kind   *slowKind
+	conn   net.Conn
+	since  time.Time
+	held   time.Duration // until the server was seen without the socket
+	kicked chan struct{}
+}
+
+// slowKinds come to a thousand.
+func slowKinds(host string, m, large merchant) []slowKind {
+	credential := "Authorization: Bearer " + m.key + "\r\n"
+	post := "POST /api/customers HTTP/1.1\r\nHost: " + host + "\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n"
+	query := string(encode(map[string]any{"query": pageQuery, "operationName": "Page", "variables": map[string]any{"first": 250}}))
+	const header, body, idle, write = 5 * time.Second, 10 * time.Second, 60 * time.Second, 30 * time.Second
+	return []slowKind{
+		{name: "header, with credential", many: 200, head: "GET /api/customers HTTP/1.1\r\nHost: " + host + "\r\n" + credential + "X-Slow: ", freed: header},
+		{name: "header, without", many: 200, head: "GET /api/customers HTTP/1.1\r\nX-Slow: ", freed: header},
+		{name: "body, with credential", many: 200, head: post + credential + "\r\n", freed: body},
+		{name: "body, without", many: 200, head: post + "\r\n", freed: body},
+		// The kernel takes the whole page: what is left is a connection without a request.
+		{name: "page", many: 150, head: fmt.Sprintf("POST /graphql HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%s\r\n%s", host, len(query), credential, query),
+			reads: true, freed: idle, waits: true},
+		{name: "list", many: 50, head: "GET /api/customers HTTP/1.1\r\nHost: " + host + "\r\nAuthorization: Bearer " + large.key + "\r\n\r\n", reads: true, freed: write, waits: true},
+	}
+}
+
+// come starts them all, within a time.
+func (s *slowClients) come(within time.Duration) {
+	s.open, s.again = make(map[int]*slowClient), true
+	n, total := 0, 0
+	for _, kind := range s.kinds {
+		total += kind.many
+	}
+	for i := range s.kinds {
+		for range s.kinds[i].many {
+			delay := within * time.Duration(n) / time.Duration(total)
+			n++
+			s.all.Go(func() {
+				time.Sleep(delay)
+				for first := true; first || s.comesAgain(); first = false {
+					s.once(&s.kinds[i])
+				}
+			})
+		}
+	}
+}
+
+func (s *slowClients) comesAgain() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.again
+}
+
+// once is one connection until the server has let go of it, or it is told to leave.
+func (s *slowClients) once(kind *slowKind) {
+	dialer := net.Dialer{Timeout: patience, Control: func(_, _ string, raw syscall.RawConn) error {
+		var failed error
+		err := raw.Control(func(fd uintptr) { failed = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096) })
+		if err != nil {
+			return err
+		}
+		return failed
+	}}
+	conn, err := dialer.Dial("tcp", strings.TrimPrefix(s.server.url, "http://"))
+	if err != nil {
+		return
+	}
+	defer func() { _ = conn.Close() }()
+	c := &slowClient{kind: kind, conn: conn, since: time.Now(), kicked: make(chan struct{})}
+	s.mu.Lock()
+	s.open[conn.LocalAddr().(*net.TCPAddr).Port] = c
+	s.mu.Unlock()
+	if _, err := conn.Write([]byte(kind.head)); err != nil {
+		return
+	}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	one := []byte("x")
+	for {
+		select {
+		case <-c.kicked:
+			return
+		case <-tick.C:
+		}
+		if kind.reads {
+			_, err = conn.Read(one)
+		} else {
+			_, err = conn.Write(one)
+		}
+		if err != nil { // the server has closed it; look is told of it by the server's side
+			<-c.kicked
+			return
+		}
+	}
+}
+
+// look notes which sockets the server has let go of, and returns how many it holds.
+func (s *slowClients) look() (held int, err error) {
+	sockets, err := netstat.ConnectionsPid("tcp", s.server.process.Pid)
+	if err != nil {
+		return 0, err
+	}
+	ports := make(map[int]bool, len(sockets))
+	for _, socket := range sockets {
+		ports[int(socket.Raddr.Port)] = true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for port, c := range s.open {
+		age := time.Since(c.since)
+		if ports[port] {
+			held++
+			continue
+		}
+		if age < time.Second { // perhaps not accepted yet
+			continue
+		}
+		c.held = age
+		s.done = append(s.done, c)
+		delete(s.open, port)
+		close(c.kicked)
+	}
+	return held, nil
+}
+
+// stay has none come again.
+func (s *slowClients) stay() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.again = false
+}
+
+// leave has all of them hang up.
+func (s *slowClients) leave() {
+	s.stay()
+	s.mu.Lock()
+	for port, c := range s.open {
+		delete(s.open, port)
+		close(c.kicked)
+	}
+	s.mu.Unlock()
+	s.all.Wait()
+}
+
+// left is how many of the kinds that hold are open.
+func (s *slowClients) left(holds func(*slowKind) bool) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.open {
+		if holds(c.kind) {
+			n++
+		}
+	}
+	return n
+}

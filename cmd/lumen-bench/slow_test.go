@@ -1,0 +1,116 @@
+//go:build heavy
+
+package main
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	// othersRate is what the others send, per second.
+	othersRate = 300
+	// slack is how much later than the timeout a socket may be seen: they are looked at once a second, and Go's HTTP
+	// server lingers for half a second.
+	slack = 3 * time.Second
+)
+
+// A thousand clients are slow in every way there is, while others work.
+func TestSlowClients(t *testing.T) {
+	f := newField(t)
+	lumen, monitor, err := f.startWatched(t.Context(), f.database)
+	require.NoError(t, err)
+	t.Cleanup(lumen.stop)
+	others := requests{lumen, f.database}.mix()
+	g := generate(t, lumen, 64, others)
+	p99 := func(windows int) (all []time.Duration) { // without a failure or a refusal
+		t.Helper()
+		for range windows {
+			o := g.offer(t.Context(), others, othersRate, either(5*time.Second, time.Second))
+			require.NoError(t, o.failures())
+			require.Zero(t, o.count(exchange.isRefused))
+			all = append(all, o.p99())
+		}
+		return all
+	}
+	idle := p99(either(4, 2))
+	before, err := monitor.read(t.Context())
+	require.NoError(t, err)
+
+	slow := &slowClients{server: lumen, kinds: slowKinds(strings.TrimPrefix(lumen.url, "http://"), f.merchants[0], f.large)}
+	stop := look(t, slow)
+	defer stop()
+	defer slow.leave()
+	slow.come(either(5*time.Second, time.Second))
+	if !long {
+		slow.stay()
+	}
+	begun := time.Now()
+	arriving := g.offer(t.Context(), others, othersRate, either(5*time.Second, time.Second))
+	require.NoError(t, arriving.failures())
+	held, err := slow.look()
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, held, 900, "there should be a thousand")
+	busy := p99(either(12, 3))
+	slow.stay()
+
+	// Each is let go of in time.
+	soon := func(k *slowKind) bool { return long || !k.waits }
+	require.Eventually(t, func() bool { return slow.left(soon) == 0 }, either(70*time.Second, 15*time.Second), 100*time.Millisecond)
+	t.Logf("the last was let go of after %v", time.Since(begun).Round(time.Second/10))
+	for _, kind := range slow.kinds {
+		most, n := slow.longest(kind.name)
+		if !soon(&kind) {
+			continue
+		}
+		t.Logf("%s: %d let go of, after at most %v", kind.name, n, most.Round(time.Second/10))
+		require.GreaterOrEqual(t, n, kind.many)
+		require.LessOrEqual(t, most, kind.freed+slack, kind.name)
+	}
+	slow.leave()
+	idle = append(idle, p99(either(4, 1))...)
+	t.Logf("p99 of the others: %.1f ms without the slow ones, %.1f ms while they came (%d refused), %.1f ms with them there", ms(median(idle)), ms(arriving.p99()), arriving.count(exchange.isRefused), ms(median(busy)))
+	require.LessOrEqual(t, median(busy), 2*median(idle))
+
+	// And nothing of them is left.
+	var after vitals
+	require.Eventually(t, func() bool {
+		after, err = monitor.read(t.Context())
+		return err == nil && after.Goroutines <= before.Goroutines+10 && after.Files <= before.Files+5
+	}, 10*time.Second, 200*time.Millisecond, "goroutines and files: %v before", before)
+	t.Logf("%.0f goroutines and %.0f open files before, %.0f and %.0f afterwards; resident memory %.0f and %.0f MiB",
+		before.Goroutines, before.Files, after.Goroutines, after.Files, before.Resident/(1<<20), after.Resident/(1<<20))
+}
+
+// look has the sockets looked at until stop is called.
+func look(t *testing.T, s *slowClients) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for tick := time.NewTicker(time.Second / 2); ctx.Err() == nil; <-tick.C {
+			if _, err := s.look(); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	}()
+	return func() { cancel(); <-ended }
+}
+
+// longest is how long a socket of a kind was held at most, and how many were let go of.
+func (s *slowClients) longest(kind string) (most time.Duration, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.done {
+		if c.kind.name == kind {
+			most, n = max(most, c.held), n+1
+		}
+	}
+	return most, n
+}

@@ -1,0 +1,132 @@
+package rest
+
+import (
+	"bytes"
+	"context"
+	stdjson "encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+
+	"lumen/store"
+	"lumen/store/storetest"
+)
+
+// newDoor returns the door over a database that holds nothing, for a merchant who may write.
+func newDoor(t testing.TB) http.Handler {
+	merchant := store.Merchant{ID: "merchant_1", Name: "One"}
+	return NewHandler(store.NewCustomers(storetest.Nothing(t)), new(store.Tokens), func(r *http.Request) (context.Context, error) {
+		return store.WithCredential(r.Context(), store.Credential{Access: store.WriteAccess, Merchant: merchant}), nil
+	}, Options{Log: slog.New(slog.DiscardHandler)})
+}
+
+// answer is a reply in the documented form.
+type answer struct {
+	Error     string
+	Details   []struct{ Field, Code, Message string }
+	Customers *[]struct{}
+}
+
+// ask sends a request to the door and returns the status and the reply, which must be JSON, or empty for a HEAD.
+func ask(t *testing.T, door http.Handler, r *http.Request) (int, answer) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	door.ServeHTTP(w, r)
+	require.Less(t, w.Code, 500)
+	require.Equal(t, "application/json", w.Header().Get("Content-Type"))
+	var a answer
+	if r.Method != http.MethodHead {
+		require.True(t, utf8.Valid(w.Body.Bytes()))
+		require.NoError(t, stdjson.Unmarshal(w.Body.Bytes(), &a), w.Body)
+	}
+	require.LessOrEqual(t, w.Body.Len(), 4096)
+	return w.Code, a
+}
+
+// FuzzRESTRequest holds that no method, id and body bring the door down or make it fail: whatever is sent, the reply is one of
+// the documented ones, brief, and repeats nothing of it.
+func FuzzRESTRequest(f *testing.F) {
+	for _, seed := range []struct{ method, id, body string }{
+		{"POST", "", `{"email":"a@x.io"}`}, {"POST", "", `{"name":5,"email":"a@x.io","billingCountry":"XX"}`}, {"POST", "cust_1", `{"name":null,"taxId":"\u0000"}`}, {"PATCH", "cust_1", `{"email":"B@X.io","dangerouslyAllowSameEmailForDifferentCustomers":true}`},
+		{"PATCH", "' OR 1=1--", `{}`}, {"GET", "cust_1", ``}, {"DELETE", "cust_\x00", ``}, {"HEAD", "../x", ``}, {"PUT", "cust_1", `{}`}, {"POST", "cust_1", `{"email":`}, {"POST", "", "\xff"}, {"POST", "", `{"email":"a@x.io","email":"b@x.io"}`}, {"GET", "%2e%2e", ``}, {"POST", "", `{"userId":"\u200d","email":"\u202e@x.io"}`},
+	} {
+		f.Add(seed.method, seed.id, []byte(seed.body))
+	}
+	door := newDoor(f)
+	f.Fuzz(func(t *testing.T, method, id string, body []byte) {
+		if !slices.Contains([]string{"GET", "HEAD", "POST", "PATCH", "DELETE", "PUT"}, method) {
+			method = "POST"
+		}
+		path := "/api/customers"
+		if id != "" {
+			path += "/" + url.PathEscape(id)
+		}
+		r, err := http.NewRequestWithContext(t.Context(), method, "http://lumen"+path, bytes.NewReader(body))
+		if err != nil {
+			return
+		}
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		door.ServeHTTP(w, r)
+		require.Less(t, w.Code, 500)
+		if len(w.Header().Get("Location")) > 0 && w.Code < 400 && w.Code >= 300 { // ServeMux's, which the server keeps from getting here
+			return
+		}
+		status, reply := ask(t, door, r.Clone(t.Context()))
+		if status >= 400 && method != http.MethodHead {
+			require.NotEmpty(t, reply.Error)
+			for _, d := range reply.Details {
+				require.True(t, slices.Contains(store.FieldNames, d.Field) || d.Field == store.DangerousFlag, d.Field)
+				require.True(t, strings.HasPrefix(d.Message, d.Field), "%q is of our making", d.Message)
+			}
+		}
+		// Here nothing is ever found, so nothing is created either: the statement yields no row.
+		require.True(t, status >= 400 || id == "" && (method == http.MethodGet || method == http.MethodHead), "%d", status)
+	})
+}
+
+// FuzzListQuery holds that whatever stands behind the question mark is a list or a refusal that names known parameters only,
+// each once and in the documented order; and that what names none of them is the list.
+func FuzzListQuery(f *testing.F) {
+	for _, query := range []string{
+		"", "limit=5", "limit=0", "limit=1&limit=2", "limit=5&cursor=AQ", "cursor=x", "email=a%40x.io", "email=%00", "userId=u&includeDeleted=true", "updatedSince=2026-01-01T00:00:00Z", "updatedSince=9999-12-31T23:59:59-01:00",
+		"%zz=1", "limit=%zz", "a;b", "&&&", "=", "limit", "Limit=0", "limit=5#x", "email=\xff", "userId=%F0%9F%98%80", "includeDeleted=TRUE", "limit=%2B5", "limit=٥", "email=a@x.io&email=", "updatedSince=2026-01-01T00:00:00.123456789%2B01:00",
+		"limit=250&cursor=AWNkAAAAAAAAAAAAAAAAB2N1c3RfMTIwMjYtMDEtMDFUMDA6MDA6MDAuMDAwMDAwWg",
+	} {
+		f.Add(query)
+	}
+	door := newDoor(f)
+	f.Fuzz(func(t *testing.T, query string) {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/customers", nil)
+		r.URL.RawQuery = query
+		status, reply := ask(t, door, r)
+		known := slices.ContainsFunc(parameters, func(name string) bool {
+			return slices.ContainsFunc(strings.Split(query, "&"), func(pair string) bool {
+				given, _, _ := strings.Cut(pair, "=")
+				given, err := url.QueryUnescape(given)
+				return err == nil && given == name
+			})
+		})
+		if status == http.StatusOK {
+			require.NotNil(t, reply.Customers)
+			require.Empty(t, *reply.Customers)
+			return
+		}
+		require.Equal(t, http.StatusBadRequest, status)
+		require.True(t, known, "what is unknown is ignored")
+		require.NotEmpty(t, reply.Details)
+		last := -1
+		for _, d := range reply.Details {
+			at := slices.Index(parameters, d.Field)
+			require.Greater(t, at, last)
+			last = at
+		}
+	})
+}
