@@ -91,7 +91,7 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 	}
 	if known.Code == store.Internal || known.Code == store.Unavailable {
 		shown.Extensions["requestId"] = p.requestID(ctx)
-		if errors.Is(ctx.Err(), context.Canceled) { // the client left: that is why, and nobody's fault
+		if ctx.Err() != nil { // the client left: that is why, and nobody's fault
 			return shown
 		}
 		if errors.Unwrap(known) != nil { // what was refused because too much goes on has none, and would fill the log

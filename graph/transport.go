@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
@@ -30,9 +29,6 @@ type transport struct {
 }
 
 var _ graphql.Transport = transport{}
-
-// operationTime is how long an operation may take, with all its fields. What has not begun by then is Unavailable.
-const operationTime = 10 * time.Second
 
 // The media types of replies.
 const (
@@ -65,8 +61,6 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 		return read(w, r, t.limits.Body)
 	}()
 	ctx = context.WithValue(ctx, tellingKey{}, told)
-	ctx, cancel := context.WithTimeout(ctx, operationTime)
-	defer cancel()
 	if err != nil {
 		deny(ctx, w, executor, err)
 		return
