@@ -9,13 +9,16 @@ import (
 )
 
 const (
-	// maxWait is how long a statement waits for its turn. Who would wait longer is told to come back.
+	// maxWait is how long a statement waits for its turn where nothing moves. Who would wait longer is told to come back.
 	maxWait = time.Second
+
+	// maxStay is how long it waits where those before it are served.
+	maxStay = 3 * time.Second
 
 	// maxWaiting bounds how many statements wait for their turn at a gate. Past it waiting would be in vain: to say so at once
 	// leaves the time to those who are served. A party may have as many waiting as there is room for yet: half of it when it
 	// is alone, a third when there are two. So whoever comes anew finds room, however many others flood.
-	maxWaiting = 512
+	maxWaiting = 1024
 )
 
 // gate stands in front of a pool of connections and says who comes next, so that nobody waits in the pool itself. Of the
@@ -27,9 +30,7 @@ type gate struct {
 	mu      sync.Mutex
 	parties map[string]*party // that have a statement here
 
-	waiting  atomic.Int32 // statements of all parties
-	opened   time.Time
-	answered atomic.Int64 // how long after that the database last answered anybody, in nanoseconds
+	waiting atomic.Int32 // statements of all parties
 
 	waits  atomic.Uint64
 	waited atomic.Int64 // for how many nanoseconds in all
@@ -48,7 +49,7 @@ type party struct {
 
 // newGate returns the gate of a pool of so many connections, of which a party may hold share.
 func newGate(connections, share int) *gate {
-	g := &gate{share: share, opened: time.Now(), parties: make(map[string]*party)}
+	g := &gate{share: share, parties: make(map[string]*party)}
 	g.pool.places = make(chan struct{}, connections)
 	return g
 }
@@ -58,29 +59,26 @@ func ofPool(connections int) int { return max(1, connections*3/4) }
 
 // enter waits for a connection's turn; afterwards leave must be called with what it returned. Unavailable when too much is
 // going on, or nothing; RateLimited when it is the party's own doing. Who continues what was begun is not turned away for
-// the number of those who wait, and waits longer.
+// the number of those who wait, and waits as long as ctx lasts.
 func (g *gate) enter(ctx context.Context, name string) (*party, error) {
-	p, arrived := g.arrive(name), time.Now()
-	outcome, own := g.turn(ctx, p, arrived)
+	p, served := g.arrive(name), g.pool.served.Load()
+	outcome, own := g.turn(ctx, p)
 	if outcome != taken {
 		g.depart(p)
 		// Where the database answers nobody, no share is to blame.
-		answers := g.answered.Load() > int64(arrived.Sub(g.opened))
+		answers := g.pool.served.Load() != served
 		return nil, g.refuse(ctx, outcome, own && outcome == late && answers)
 	}
 	return p, nil
 }
 
 // turn takes a place of the party's share and one of the pool, or none; own is whether the share was what it failed for.
-func (g *gate) turn(ctx context.Context, p *party, arrived time.Time) (o outcome, own bool) {
+func (g *gate) turn(ctx context.Context, p *party) (o outcome, own bool) {
 	shared := p.free()
 	if shared && g.pool.free() {
 		return taken, false
 	}
-	until, continues := arrived.Add(maxWait), ctx.Value(continuing{}) != nil
-	if continues {
-		until = arrived.Add(patience)
-	}
+	arrived, continues := time.Now(), ctx.Value(continuing{}) != nil
 	defer func() { p.waiting.Add(-1); g.waiting.Add(-1) }()
 	if p.waiting.Add(1)+g.waiting.Add(1) > maxWaiting && !continues {
 		if shared {
@@ -90,11 +88,11 @@ func (g *gate) turn(ctx context.Context, p *party, arrived time.Time) (o outcome
 	}
 	defer func() { g.waits.Add(1); g.waited.Add(int64(time.Since(arrived))) }()
 	if !shared {
-		if o := p.take(ctx, until); o != taken {
+		if o := p.take(ctx, arrived, continues); o != taken {
 			return o, true
 		}
 	}
-	if o := g.pool.take(ctx, until); o != taken {
+	if o := g.pool.take(ctx, arrived, continues); o != taken {
 		<-p.places
 		return o, false
 	}
@@ -119,7 +117,8 @@ func (g *gate) admit(name string) error {
 // leave ends what enter began; err is how the statement ended.
 func (g *gate) leave(p *party, err error) {
 	if err == nil || !isOutage(err) {
-		g.answered.Store(int64(time.Since(g.opened)))
+		g.pool.served.Add(1)
+		p.served.Add(1)
 	}
 	<-g.pool.places
 	<-p.places
@@ -169,6 +168,7 @@ func (g *gate) refuse(ctx context.Context, outcome outcome, own bool) error {
 // queue is a number of places, and those who wait for one, first come, first served.
 type queue struct {
 	places chan struct{} // holds one for each that is taken
+	served atomic.Uint64 // how many had one, and were answered
 }
 
 type outcome int
@@ -190,20 +190,43 @@ func (q *queue) free() bool {
 	}
 }
 
-func (q *queue) take(ctx context.Context, until time.Time) outcome {
+// take waits for a place: as long as ctx lasts for who is patient, else for maxWait, and on to maxStay where the queue moves.
+func (q *queue) take(ctx context.Context, arrived time.Time, patient bool) outcome {
 	if q.free() {
 		return taken
 	}
-	timer := time.NewTimer(time.Until(until))
-	defer timer.Stop()
+	waiting, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	if !patient {
+		defer q.impatience(arrived, giveUp).Stop()
+	}
 	select {
 	case q.places <- struct{}{}:
 		return taken
-	case <-timer.C:
+	case <-waiting.Done():
+		if ctx.Err() != nil {
+			return left
+		}
 		return late
-	case <-ctx.Done():
-		return left
 	}
+}
+
+// impatience calls giveUp when somebody who has arrived then has waited long enough. It runs until it is stopped; whoever
+// waits keeps their place in the queue meanwhile.
+func (q *queue) impatience(arrived time.Time, giveUp func()) *time.Timer {
+	seen := q.served.Load()
+	var timer *time.Timer
+	timer = time.AfterFunc(time.Hour, func() {
+		served := q.served.Load()
+		if served == seen || time.Since(arrived) >= maxStay {
+			giveUp()
+			return
+		}
+		seen = served
+		timer.Reset(maxWait)
+	})
+	timer.Reset(time.Until(arrived.Add(maxWait)))
+	return timer
 }
 
 type continuing struct{}

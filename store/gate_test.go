@@ -102,12 +102,50 @@ func TestGateDoesNotWaitInVain(t *testing.T) {
 	})
 }
 
+// A queue that moves is worth waiting in, for a while, and is served in its order.
+func TestGateWaitsWhereSomethingMoves(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(1, 1)
+		inside := <-arrives(t.Context(), g, "a")
+		var waiting []<-chan entry
+		for range 5 {
+			waiting = append(waiting, arrives(t.Context(), g, "a"))
+			synctest.Wait()
+		}
+		for i, w := range waiting[:4] { // one every seven tenths of a second
+			time.Sleep(700 * time.Millisecond)
+			g.leave(inside.party, nil)
+			inside = <-w
+			require.NoError(t, inside.err, i)
+			require.Equal(t, time.Duration(i+1)*700*time.Millisecond, inside.after)
+		}
+		last := <-waiting[4]
+		require.Equal(t, RateLimited, AsError(last.err).Code)
+		require.Equal(t, maxStay, last.after)
+
+		// What fails for want of a database is no movement.
+		stuck := arrives(t.Context(), g, "a")
+		time.Sleep(maxWait - time.Millisecond)
+		other := arrives(t.Context(), g, "b")
+		synctest.Wait()
+		g.leave(inside.party, context.DeadlineExceeded)
+		e := <-other
+		require.NoError(t, e.err)
+		late := <-stuck
+		require.Equal(t, Unavailable, AsError(late.err).Code)
+		require.Equal(t, maxWait, late.after)
+		g.leave(e.party, nil)
+		require.Empty(t, g.parties)
+	})
+}
+
 // However many flood, who comes anew may wait for a turn, and gets it before those who flood get all of theirs.
 func TestGateHasRoomForNewcomers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(4, 3)
-		for i := range 1000 {
+		for i := range 2 * maxWaiting {
 			go func() {
 				if p, err := g.enter(t.Context(), string(rune('a'+i%10))); err == nil {
 					time.Sleep(time.Millisecond)
@@ -123,7 +161,7 @@ func TestGateHasRoomForNewcomers(t *testing.T) {
 		require.NoError(t, e.err)
 		require.Less(t, e.after, maxWaiting/4*time.Millisecond)
 		g.leave(e.party, nil)
-		time.Sleep(maxWait)
+		time.Sleep(maxStay)
 		require.Empty(t, g.parties)
 		require.Zero(t, g.waiting.Load())
 	})

@@ -767,7 +767,9 @@ func TestBindingReachesBothGuards(t *testing.T) {
 func isolationMethods() []string {
 	var methods []string
 	for m := range reflect.TypeFor[*store.Customers]().Methods() {
-		methods = append(methods, m.Name)
+		if m.Name != "Admit" { // runs nothing
+			methods = append(methods, m.Name)
+		}
 	}
 	slices.Sort(methods)
 	return methods
@@ -809,6 +811,9 @@ func requireIsolationIsComplete(t *testing.T, i *isolated, operations []operatio
 	// These only build what others run, and are seen in their statements.
 	delete(mentions.scoped, "(query).part")
 	delete(mentions.scoped, "(*Customers).updating")
+	// These run none.
+	delete(mentions.scoped, "(*Customers).Admit")
+	delete(mentions.scoped, "(*Store).Stats")
 	require.NotEmpty(t, mentions.scoped)
 	for function := range mentions.scoped {
 		require.Contains(t, i.forgetter.functions, function, "%s reaches customers and was not run", function)

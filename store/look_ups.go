@@ -59,6 +59,8 @@ func (l *lookUps) note(ctx context.Context, party string, statement string, args
 }
 
 func (l *lookUps) admitted(ctx context.Context, party, statement string, work func(context.Context) error) (err error) {
+	ctx, cancel := patient(ctx)
+	defer cancel()
 	admitted, err := l.gate.enter(ctx, party)
 	if err != nil {
 		return unavailable(err) // whoever's doing it is, it is not the caller's
@@ -66,7 +68,5 @@ func (l *lookUps) admitted(ctx context.Context, party, statement string, work fu
 	defer func() { l.gate.leave(admitted, err) }()
 	ctx, span := startStatement(ctx, statement, onFunction(statement))
 	defer func() { endStatement(span, err) }()
-	ctx, cancel := patient(ctx)
-	defer cancel()
 	return work(ctx)
 }

@@ -60,12 +60,12 @@ func TestReadsOutliveTheirConnections(t *testing.T) {
 			return err
 		},
 	} {
-		together(t, 12, read)
+		together(t, 8, read)
 		require.Positive(t, s.cutAll(t), name)
-		together(t, 12, read)
+		together(t, 8, read)
 		// One after the other, so that each takes another of the pool's.
 		require.Positive(t, s.cutAll(t), name)
-		for range 20 {
+		for range 10 {
 			require.NoError(t, read(), name)
 		}
 	}

@@ -22,7 +22,7 @@ type scope struct {
 	gate *gate
 }
 
-// patience bounds one statement on this side. It is longer than the server's own limit, which gives the better reason,
+// patience bounds one statement on this side, the wait for a connection included. It is longer than the server's own limit, which gives the better reason,
 // and there for when the server does not answer at all.
 const patience = 6 * time.Second
 
@@ -99,6 +99,8 @@ func (s scope) execute(ctx context.Context, effect effect, statement string, arg
 	if merchant == "" {
 		return NewError(Unauthenticated)
 	}
+	ctx, cancel := patient(ctx)
+	defer cancel()
 	admitted, err := s.gate.enter(ctx, merchant)
 	if err != nil {
 		return err
@@ -106,8 +108,6 @@ func (s scope) execute(ctx context.Context, effect effect, statement string, arg
 	defer func() { s.gate.leave(admitted, err) }()
 	ctx, span := startStatement(ctx, statement, onCustomers)
 	defer func() { endStatement(span, err) }()
-	ctx, cancel := patient(ctx)
-	defer cancel()
 	err = wall.Query(ctx, s.db.DB, statement, args, each)
 	var lost *wall.LostError
 	if errors.As(err, &lost) && !lost.Rows && (effect == reads || !lost.Sent) {
