@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	// maxWait is how long a statement waits for its turn where nothing moves. Who would wait longer is told to come back.
-	maxWait = time.Second
-
-	// maxStay is how long it waits where those before it are served.
+	// maxStay is how long a statement waits for its turn. Who would wait longer is told to come back.
 	maxStay = 3 * time.Second
+
+	// maxWait is how long it waits where nothing moves, when its party has more here than may be at once.
+	maxWait = time.Second
 
 	// maxWaiting bounds how many statements wait for their turn at a gate. Past it waiting would be in vain: to say so at once
 	// leaves the time to those who are served. A party may have as many waiting as there is room for yet: half of it when it
@@ -24,8 +24,9 @@ const (
 // gate stands in front of a pool of connections and says who comes next, so that nobody waits in the pool itself. Of the
 // pool each party has a share and no more: one whose statements are many, or slow, leaves connections to the others.
 type gate struct {
-	pool  queue
-	share int // of each party
+	pool   queue
+	share  int // of each party
+	atOnce int // statements of a party that may wait as long as that takes
 
 	mu      sync.Mutex
 	parties map[string]*party // that have a statement here
@@ -47,9 +48,10 @@ type party struct {
 	waiting atomic.Int32
 }
 
-// newGate returns the gate of a pool of so many connections, of which a party may hold share.
-func newGate(connections, share int) *gate {
-	g := &gate{share: share, parties: make(map[string]*party)}
+// newGate returns the gate of a pool of so many connections, of which a party may hold its share, for parties of which each
+// may have so many statements here at once.
+func newGate(connections, atOnce int) *gate {
+	g := &gate{share: min(atOnce, ofPool(connections)), atOnce: atOnce, parties: make(map[string]*party)}
 	g.pool.places = make(chan struct{}, connections)
 	return g
 }
@@ -61,8 +63,9 @@ func ofPool(connections int) int { return max(1, connections*3/4) }
 // going on, or nothing; RateLimited when it is the party's own doing. Who continues what was begun is not turned away for
 // the number of those who wait, and waits as long as ctx lasts.
 func (g *gate) enter(ctx context.Context, name string) (*party, error) {
-	p, served := g.arrive(name), g.pool.served.Load()
-	outcome, own := g.turn(ctx, p)
+	served := g.pool.served.Load()
+	p, here := g.arrive(name)
+	outcome, own := g.turn(ctx, p, here)
 	if outcome != taken {
 		g.depart(p)
 		// Where the database answers nobody, no share is to blame.
@@ -72,13 +75,15 @@ func (g *gate) enter(ctx context.Context, name string) (*party, error) {
 	return p, nil
 }
 
-// turn takes a place of the party's share and one of the pool, or none; own is whether the share was what it failed for.
-func (g *gate) turn(ctx context.Context, p *party) (o outcome, own bool) {
+// turn takes a place of the party's share and one of the pool, or none; own is whether the share was what it failed for. The
+// party has so many statements here.
+func (g *gate) turn(ctx context.Context, p *party, here int) (o outcome, own bool) {
 	shared := p.free()
 	if shared && g.pool.free() {
 		return taken, false
 	}
-	arrived, continues := time.Now(), ctx.Value(continuing{}) != nil
+	continues := ctx.Value(continuing{}) != nil
+	w := wait{since: time.Now(), patient: continues, steady: here <= g.atOnce}
 	defer func() { p.waiting.Add(-1); g.waiting.Add(-1) }()
 	if p.waiting.Add(1)+g.waiting.Add(1) > maxWaiting && !continues {
 		if shared {
@@ -86,13 +91,13 @@ func (g *gate) turn(ctx context.Context, p *party) (o outcome, own bool) {
 		}
 		return full, !shared
 	}
-	defer func() { g.waits.Add(1); g.waited.Add(int64(time.Since(arrived))) }()
+	defer func() { g.waits.Add(1); g.waited.Add(int64(time.Since(w.since))) }()
 	if !shared {
-		if o := p.take(ctx, arrived, continues); o != taken {
+		if o := p.take(ctx, w); o != taken {
 			return o, true
 		}
 	}
-	if o := g.pool.take(ctx, arrived, continues); o != taken {
+	if o := g.pool.take(ctx, w); o != taken {
 		<-p.places
 		return o, false
 	}
@@ -130,7 +135,8 @@ func (g *gate) stats(pool sql.DBStats) PoolStats {
 	return PoolStats{DBStats: pool, Waiting: int(g.waiting.Load()), Waits: g.waits.Load(), Waited: time.Duration(g.waited.Load())}
 }
 
-func (g *gate) arrive(name string) *party {
+// arrive returns the party, and how many statements it has here with this one.
+func (g *gate) arrive(name string) (*party, int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	p := g.parties[name]
@@ -140,7 +146,7 @@ func (g *gate) arrive(name string) *party {
 		g.parties[name] = p
 	}
 	p.here++
-	return p
+	return p, p.here
 }
 
 func (g *gate) depart(p *party) {
@@ -190,15 +196,21 @@ func (q *queue) free() bool {
 	}
 }
 
-// take waits for a place: as long as ctx lasts for who is patient, else for maxWait, and on to maxStay where the queue moves.
-func (q *queue) take(ctx context.Context, arrived time.Time, patient bool) outcome {
+// wait is how somebody waits: patiently, for as long as their context lasts; steadily, for maxStay; or else for maxWait, and on
+// to maxStay while the queue moves.
+type wait struct {
+	since           time.Time
+	patient, steady bool
+}
+
+func (q *queue) take(ctx context.Context, w wait) outcome {
 	if q.free() {
 		return taken
 	}
 	waiting, giveUp := context.WithCancel(ctx)
 	defer giveUp()
-	if !patient {
-		defer q.impatience(arrived, giveUp).Stop()
+	if !w.patient {
+		defer q.impatience(w, giveUp).Stop()
 	}
 	select {
 	case q.places <- struct{}{}:
@@ -211,21 +223,25 @@ func (q *queue) take(ctx context.Context, arrived time.Time, patient bool) outco
 	}
 }
 
-// impatience calls giveUp when somebody who has arrived then has waited long enough. It runs until it is stopped; whoever
-// waits keeps their place in the queue meanwhile.
-func (q *queue) impatience(arrived time.Time, giveUp func()) *time.Timer {
+// impatience calls giveUp when somebody has waited long enough. It runs until it is stopped; whoever waits keeps their place in
+// the queue meanwhile.
+func (q *queue) impatience(w wait, giveUp func()) *time.Timer {
 	seen := q.served.Load()
 	var timer *time.Timer
 	timer = time.AfterFunc(time.Hour, func() {
 		served := q.served.Load()
-		if served == seen || time.Since(arrived) >= maxStay {
+		if served == seen || time.Since(w.since) >= maxStay {
 			giveUp()
 			return
 		}
 		seen = served
 		timer.Reset(maxWait)
 	})
-	timer.Reset(time.Until(arrived.Add(maxWait)))
+	first := maxWait
+	if w.steady {
+		first = maxStay
+	}
+	timer.Reset(time.Until(w.since.Add(first)))
 	return timer
 }
 

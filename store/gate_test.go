@@ -10,6 +10,45 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// tightGate is one where every statement is one too many.
+func tightGate(connections, share int) *gate {
+	g := newGate(connections, 1)
+	g.share, g.atOnce = share, 0
+	return g
+}
+
+// So many as may be here at once wait as long as that takes; one more does not.
+func TestGateLetsThoseWaitWhoMayBeHere(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(16, 64)
+		require.Equal(t, 12, g.share)
+		inside := []*party{}
+		for range 12 {
+			inside = append(inside, (<-arrives(t.Context(), g, "a")).party)
+		}
+		var waiting []<-chan entry
+		for range 53 {
+			waiting = append(waiting, arrives(t.Context(), g, "a"))
+			synctest.Wait()
+		}
+		other := <-arrives(t.Context(), g, "b")
+		require.NoError(t, other.err)
+		g.leave(other.party, nil) // the database answers
+		more := <-waiting[52]
+		require.Equal(t, RateLimited, AsError(more.err).Code)
+		require.Equal(t, maxWait, more.after)
+		time.Sleep(maxStay - maxWait - time.Millisecond)
+		g.leave(inside[0], nil)
+		require.NoError(t, (<-waiting[0]).err)
+		for _, w := range waiting[1:52] {
+			e := <-w
+			require.Equal(t, RateLimited, AsError(e.err).Code)
+			require.Equal(t, maxStay, e.after)
+		}
+	})
+}
+
 // entry is how somebody fared at a gate.
 type entry struct {
 	party *party
@@ -31,7 +70,7 @@ func arrives(ctx context.Context, g *gate, name string) <-chan entry {
 func TestGateLeavesSomethingToOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate(4, 3)
+		g := tightGate(4, 3)
 		var inside []*party
 		for range 3 {
 			e := <-arrives(t.Context(), g, "many")
@@ -75,7 +114,7 @@ func TestGateLeavesSomethingToOthers(t *testing.T) {
 func TestGateDoesNotWaitInVain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate(1, 1)
+		g := tightGate(1, 1)
 		inside := <-arrives(t.Context(), g, "a")
 		var waiting []<-chan entry
 		for range maxWaiting / 2 {
@@ -106,7 +145,7 @@ func TestGateDoesNotWaitInVain(t *testing.T) {
 func TestGateWaitsWhereSomethingMoves(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate(1, 1)
+		g := tightGate(1, 1)
 		inside := <-arrives(t.Context(), g, "a")
 		var waiting []<-chan entry
 		for range 5 {
@@ -144,7 +183,7 @@ func TestGateWaitsWhereSomethingMoves(t *testing.T) {
 func TestGateHasRoomForNewcomers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate(4, 3)
+		g := tightGate(4, 3)
 		for i := range 2 * maxWaiting {
 			go func() {
 				if p, err := g.enter(t.Context(), string(rune('a'+i%10))); err == nil {
@@ -170,7 +209,7 @@ func TestGateHasRoomForNewcomers(t *testing.T) {
 func TestGateLetsGoOfWhoLeaves(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate(1, 1)
+		g := tightGate(1, 1)
 		inside := <-arrives(t.Context(), g, "a")
 		for _, name := range []string{"a", "b"} { // one waits for the share, one for the pool
 			ctx, cancel := context.WithCancel(t.Context())
@@ -194,7 +233,7 @@ func TestGateLetsGoOfWhoLeaves(t *testing.T) {
 // However they come and go, never more are inside than may be, and nothing is left behind.
 func TestGateUnderACrowd(t *testing.T) {
 	t.Parallel()
-	g := newGate(5, 3)
+	g := tightGate(5, 3)
 	var mu sync.Mutex
 	inside, of := 0, map[string]int{}
 	var everybody sync.WaitGroup

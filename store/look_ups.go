@@ -28,7 +28,7 @@ func newLookUps(config *pgx.ConnConfig, connections int, losses *wall.Losses) *l
 	db := openPlain(config, connections, stdlib.OptionShouldPing(func(_ context.Context, p stdlib.ShouldPingParams) bool {
 		return wall.ShouldPing(p.IdleDuration, losses)
 	}))
-	return &lookUps{db: db, gate: newGate(connections, ofPool(connections)), losses: losses}
+	return &lookUps{db: db, gate: newGate(connections, DefaultMerchantConcurrency), losses: losses}
 }
 
 // run asks, as this party, and scans what comes into into.

@@ -92,17 +92,15 @@ func Open(url string, options Options) (*Store, error) {
 	walled.SetMaxIdleConns(options.MaxConnections)
 	s := &Store{walled: bun.NewDB(walled, pgdialect.New()), config: config, pooled: options.TransactionPooler}
 	s.lookUps = newLookUps(config, authConnections, connector.Losses)
-	share := min(options.MerchantConcurrency, ofPool(options.MaxConnections))
-	s.Customers = newCustomers(s.walled, newGate(options.MaxConnections, share))
+	s.Customers = newCustomers(s.walled, newGate(options.MaxConnections, options.MerchantConcurrency))
 	s.Authenticator = &Authenticator{lookUps: s.lookUps, cache: newCredentialCache(), acceptDemo: options.AcceptDemoKeys, audience: options.audience()}
 	s.Tokens = &Tokens{lookUps: s.lookUps, secret: options.TokenSecret, audience: options.audience(), customers: s.Customers}
 	return s, nil
 }
 
-// NewCustomers returns the customers reached through db, which must be behind the wall. A merchant may use all of
-// DefaultMaxConnections.
+// NewCustomers returns the customers reached through db, which must be behind the wall, with the bounds that are the default.
 func NewCustomers(db *bun.DB) *Customers {
-	return newCustomers(db, newGate(DefaultMaxConnections, DefaultMaxConnections))
+	return newCustomers(db, newGate(DefaultMaxConnections, DefaultMerchantConcurrency))
 }
 
 func newCustomers(db *bun.DB, gate *gate) *Customers {
