@@ -3,7 +3,8 @@
 #   docker build -t lumen .
 #   docker run --read-only -e LUMEN_DATABASE_URL=... -p 127.0.0.1:8080:8080 lumen
 
-ARG GO_IMAGE=golang:1.26
+# That of .ci/toolchain, which is what is looked through for known vulnerabilities.
+ARG GO_IMAGE=golang:1.27.3
 FROM ${GO_IMAGE} AS build
 ARG VERSION=
 WORKDIR /src

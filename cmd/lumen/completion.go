@@ -15,8 +15,8 @@ const completing = "COMP_LINE"
 
 // hooks make a shell ask the program, by the protocol of bash's "complete -C".
 var hooks = map[string]string{
-	"bash": "complete -C PROGRAM lumen",
-	"zsh":  "autoload -U +X bashcompinit && bashcompinit\ncomplete -C PROGRAM lumen",
+	"bash": "complete -o default -o bashdefault -C PROGRAM lumen",
+	"zsh":  "autoload -U +X bashcompinit && bashcompinit\ncomplete -o default -C PROGRAM lumen",
 	"fish": `function __lumen_complete
     set -lx COMP_LINE (commandline -cp)
     test -z (commandline -ct)

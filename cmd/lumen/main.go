@@ -34,6 +34,8 @@ type program struct {
 
 	Completion completionCommand `cmd:"" help:"Print what makes a shell complete this program's commands and flags."`
 	Version    versionCommand    `cmd:"" help:"Print the version, and what it was built from."`
+
+	VersionFlag kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
 // terminal is where a command writes: results to out, everything else to err.
@@ -60,7 +62,7 @@ func run(ctx context.Context, args []string, t terminal) (code int) {
 		kong.Name("lumen"), kong.Description(description), kong.UsageOnError(),
 		kong.Writers(t.out, t.err), kong.Exit(func(code int) { exited = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(t), defaultLimits(),
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(t), defaultLimits(), kong.Vars{"version": thisBuild().String()},
 	)
 	if err != nil {
 		panic(err) // the command line's own definition is wrong

@@ -21,6 +21,10 @@ func TestVersion(t *testing.T) {
 	require.NoError(t, err)
 	require.Regexp(t, `^lumen v1\.2\.3( \(commit [0-9a-f]{40}( with changes)?, \S+\))?, `+runtime.Version()+` `+runtime.GOOS+`/`+runtime.GOARCH+`\n$`, string(line))
 
+	flag, err := exec.Command(program, "--version").Output()
+	require.NoError(t, err)
+	require.Equal(t, string(line), string(flag))
+
 	text, err := exec.Command(built(t), "version", "--json").Output()
 	require.NoError(t, err)
 	var document struct{ Build map[string]string }
@@ -36,7 +40,7 @@ func TestCompletion(t *testing.T) {
 	program := built(t)
 	complete := func(line string) []string {
 		const press = `eval "$("$1" completion bash)"
-			[[ $(complete -p lumen) =~ ^complete\ -C\ (.*)\ lumen$ ]] && eval "command=${BASH_REMATCH[1]}"
+			[[ $(complete -p lumen) =~ ^complete\ .*\ -C\ (.*)\ lumen$ ]] && eval "command=${BASH_REMATCH[1]}"
 			export COMP_LINE=$2 COMP_POINT=${#2}
 			eval "$command"`
 		out, err := exec.Command("bash", "-c", press, "-", program, line).CombinedOutput()
