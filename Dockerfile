@@ -4,7 +4,7 @@
 #   docker run --read-only -e LUMEN_DATABASE_URL=... -p 127.0.0.1:8080:8080 lumen
 
 # That of .ci/toolchain, which is what is looked through for known vulnerabilities.
-ARG GO_IMAGE=golang:1.27.3
+ARG GO_IMAGE=golang:1.26.11
 FROM ${GO_IMAGE} AS build
 ARG VERSION=
 WORKDIR /src
