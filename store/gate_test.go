@@ -201,6 +201,7 @@ func TestGateHasRoomForNewcomers(t *testing.T) {
 		require.Less(t, e.after, maxWaiting/4*time.Millisecond)
 		g.leave(e.party, nil)
 		time.Sleep(maxStay)
+		synctest.Wait()
 		require.Empty(t, g.parties)
 		require.Zero(t, g.waiting.Load())
 	})
