@@ -41,6 +41,7 @@ func openWindow(t *testing.T, width, height int64, scheme string) *window {
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.NoSandbox, // root, as in CI, has none
 		chromedp.UserDataDir(w.profile),
+		chromedp.DisableGPU, // software that stands in for one would take the time of what is watched
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
 	)

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -96,19 +97,24 @@ func (b *badInput) attempt(t *testing.T, how, target, input string) map[string]a
 	return nil
 }
 
-// Values that are hostile, odd or long, in every kind of field, through both doors.
+// Values that are hostile, odd or long, in every kind of field, through both doors. With LUMEN_TEST_LONG all of them are sent
+// everywhere, else a third, each door and operation its own.
 func TestBadValues(t *testing.T) {
 	t.Parallel()
 	b := &badInput{doors: openDoors(t)}
 	b.m = b.Merchant(t, "Bad")
+	step, least := 3, int64(150)
+	if os.Getenv("LUMEN_TEST_LONG") != "" {
+		step, least = 1, 500
+	}
 	t.Run("fields", func(t *testing.T) {
 		for _, field := range []string{"email", "email's domain", "name", "userId", "billingCity", "billingPostalCode", "billingCountry", "taxId"} {
 			t.Run(field, func(t *testing.T) {
 				t.Parallel()
 				target := b.create(t, b.m, fmt.Sprintf(`{"email":"target%d@x.io","name":"Before","taxId":"before"}`, b.number.Add(1)))
-				for _, how := range doorsAndOperations {
-					for i, part := range nasty {
-						b.value(t, how, field, target, part, i)
+				for turn, how := range doorsAndOperations {
+					for i := turn % step; i < len(nasty); i += step {
+						b.value(t, how, field, target, nasty[i], i/step)
 					}
 				}
 			})
@@ -116,9 +122,9 @@ func TestBadValues(t *testing.T) {
 		t.Run("addresses", func(t *testing.T) {
 			t.Parallel()
 			target := b.create(t, b.m, `{"email":"target@addresses.io","name":"Before"}`)
-			for _, how := range doorsAndOperations {
-				for i, address := range oddAddresses {
-					b.reads(t, how, "email", target, strings.ReplaceAll(address, "#", fmt.Sprint(how[0:1], len(how), i)))
+			for turn, how := range doorsAndOperations {
+				for i := turn % step; i < len(oddAddresses); i += step {
+					b.reads(t, how, "email", target, strings.ReplaceAll(oddAddresses[i], "#", fmt.Sprint(how[0:1], len(how), i)))
 				}
 			}
 		})
@@ -126,14 +132,11 @@ func TestBadValues(t *testing.T) {
 	var rows int64
 	require.NoError(t, b.Superuser().QueryRow(t.Context(), "SELECT count(*) - 9 FROM customers").Scan(&rows))
 	require.Equal(t, b.accepted.Load(), rows, "nothing was stored that was refused")
-	total := int64(0)
 	for i, how := range doorsAndOperations {
 		n := b.attempts[i].Load()
-		total += n
-		require.GreaterOrEqual(t, n, int64(500), how)
+		require.GreaterOrEqual(t, n, least, how)
 		t.Logf("%s: %d bad inputs", how, n)
 	}
-	require.GreaterOrEqual(t, total, int64(2000))
 	t.Logf("%d creations were accepted, and read back as what was sent", rows)
 }
 

