@@ -19,6 +19,11 @@ const (
 	// leaves the time to those who are served. A party may have as many waiting as there is room for yet: half of it when it
 	// is alone, a third when there are two. So whoever comes anew finds room, however many others flood.
 	maxWaiting = 1024
+
+	// maxStanding takes the place of maxWaiting once there has been a queue for standing: it is no burst then, which passes, but
+	// more than can be served. A long queue serves nobody sooner, it only makes everybody wait.
+	maxStanding = 256
+	standing    = time.Second
 )
 
 // gate stands in front of a pool of connections and says who comes next, so that nobody waits in the pool itself. Of the
@@ -26,12 +31,14 @@ const (
 type gate struct {
 	pool   queue
 	share  int // of each party
+	rest   int // of what a party continues
 	atOnce int // statements of a party that may wait as long as that takes
 
 	mu      sync.Mutex
 	parties map[string]*party // that have a statement here
 
 	waiting atomic.Int32 // statements of all parties
+	since   atomic.Int64 // when the first of them came, in nanoseconds of Unix time
 
 	waits  atomic.Uint64
 	waited atomic.Int64 // for how many nanoseconds in all
@@ -51,7 +58,7 @@ type party struct {
 // newGate returns the gate of a pool of so many connections, of which a party may hold its share, for parties of which each
 // may have so many statements here at once.
 func newGate(connections, atOnce int) *gate {
-	g := &gate{share: min(atOnce, ofPool(connections)), atOnce: atOnce, parties: make(map[string]*party)}
+	g := &gate{share: min(atOnce, ofPool(connections)), rest: max(1, connections/8), atOnce: atOnce, parties: make(map[string]*party)}
 	g.pool.places = make(chan struct{}, connections)
 	return g
 }
@@ -61,10 +68,15 @@ func ofPool(connections int) int { return max(1, connections*3/4) }
 
 // enter waits for a connection's turn; afterwards leave must be called with what it returned. Unavailable when too much is
 // going on, or nothing; RateLimited when it is the party's own doing. Who continues what was begun is not turned away for
-// the number of those who wait, and waits as long as ctx lasts.
+// the number of those who wait, and waits as long as ctx lasts. What a party continues counts for itself, with a share that is
+// small: it is in no hurry, and would keep the database busy for everybody.
 func (g *gate) enter(ctx context.Context, name string) (*party, error) {
 	served := g.pool.served.Load()
-	p, here := g.arrive(name)
+	share := g.share
+	if isContinued(ctx) {
+		name, share = name+" continues", g.rest
+	}
+	p, here := g.arrive(name, share)
 	outcome, own := g.turn(ctx, p, here)
 	if outcome != taken {
 		g.depart(p)
@@ -82,10 +94,14 @@ func (g *gate) turn(ctx context.Context, p *party, here int) (o outcome, own boo
 	if shared && g.pool.free() {
 		return taken, false
 	}
-	continues := ctx.Value(continuing{}) != nil
+	continues := isContinued(ctx)
 	w := wait{since: time.Now(), patient: continues, steady: here <= g.atOnce}
 	defer func() { p.waiting.Add(-1); g.waiting.Add(-1) }()
-	if p.waiting.Add(1)+g.waiting.Add(1) > maxWaiting && !continues {
+	all := g.waiting.Add(1)
+	if all == 1 {
+		g.since.Store(w.since.UnixNano())
+	}
+	if p.waiting.Add(1)+all > g.room(w.since) && !continues {
 		if shared {
 			<-p.places
 		}
@@ -112,11 +128,19 @@ func (g *gate) admit(name string) error {
 		own = p.waiting.Load()
 	}
 	g.mu.Unlock()
-	if own+1+g.waiting.Load()+1 <= maxWaiting {
+	if all := g.waiting.Load(); own+1+all+1 <= g.room(time.Now()) {
 		return nil
 	}
 	g.overloads.Add(1)
 	return NewError(Unavailable)
+}
+
+// room is how many may wait.
+func (g *gate) room(now time.Time) int32 {
+	if g.waiting.Load() > 0 && now.Sub(time.Unix(0, g.since.Load())) > standing {
+		return maxStanding
+	}
+	return maxWaiting
 }
 
 // leave ends what enter began; err is how the statement ended.
@@ -135,14 +159,14 @@ func (g *gate) stats(pool sql.DBStats) PoolStats {
 	return PoolStats{DBStats: pool, Waiting: int(g.waiting.Load()), Waits: g.waits.Load(), Waited: time.Duration(g.waited.Load())}
 }
 
-// arrive returns the party, and how many statements it has here with this one.
-func (g *gate) arrive(name string) (*party, int) {
+// arrive returns the party, which has this share, and how many statements it has here with this one.
+func (g *gate) arrive(name string, share int) (*party, int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	p := g.parties[name]
 	if p == nil {
 		p = &party{name: name}
-		p.places = make(chan struct{}, g.share)
+		p.places = make(chan struct{}, share)
 		g.parties[name] = p
 	}
 	p.here++
@@ -252,3 +276,5 @@ type continuing struct{}
 func continues(ctx context.Context) context.Context {
 	return context.WithValue(ctx, continuing{}, true)
 }
+
+func isContinued(ctx context.Context) bool { return ctx.Value(continuing{}) != nil }

@@ -141,6 +141,72 @@ func TestGateDoesNotWaitInVain(t *testing.T) {
 	})
 }
 
+// A burst finds room that a flood does not.
+func TestGateKeepsAStandingQueueShort(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(1, 64)
+		inside := <-arrives(t.Context(), g, "inside")
+		var waiting []<-chan entry
+		for i := range 10 {
+			for range 40 {
+				waiting = append(waiting, arrives(t.Context(), g, string(rune('a'+i))))
+			}
+		}
+		synctest.Wait()
+		require.EqualValues(t, 400, g.waiting.Load())
+		require.NoError(t, g.admit("new"))
+		time.Sleep(standing + time.Millisecond)
+		require.Equal(t, Unavailable, AsError(g.admit("new")).Code)
+		e := <-arrives(t.Context(), g, "new")
+		require.Equal(t, Unavailable, AsError(e.err).Code)
+		require.Zero(t, e.after, "at once")
+		for _, w := range waiting {
+			require.Error(t, (<-w).err)
+		}
+		require.NoError(t, g.admit("new"), "the queue is gone")
+		g.leave(inside.party, nil)
+		require.Empty(t, g.parties)
+	})
+}
+
+// What a merchant continues, such as its lists, leaves the pool to what others and the merchant itself begin.
+func TestGateLetsLittleBeContinuedAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(16, 64)
+		var waiting []<-chan entry
+		inside := []*party{}
+		for range 2 {
+			inside = append(inside, (<-arrives(continues(t.Context()), g, "a")).party)
+		}
+		for range 20 {
+			waiting = append(waiting, arrives(continues(t.Context()), g, "a"))
+		}
+		synctest.Wait()
+		require.Len(t, g.pool.places, 2)
+		for range 12 {
+			e := <-arrives(t.Context(), g, "a")
+			require.NoError(t, e.err)
+			require.Zero(t, e.after)
+			inside = append(inside, e.party)
+		}
+		for _, p := range inside {
+			g.leave(p, nil)
+		}
+		var served sync.WaitGroup
+		for _, w := range waiting {
+			served.Go(func() {
+				e := <-w
+				require.NoError(t, e.err)
+				g.leave(e.party, nil)
+			})
+		}
+		served.Wait()
+		require.Empty(t, g.parties)
+	})
+}
+
 // A queue that moves is worth waiting in, for a while, and is served in its order.
 func TestGateWaitsWhereSomethingMoves(t *testing.T) {
 	t.Parallel()

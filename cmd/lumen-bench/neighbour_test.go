@@ -51,6 +51,7 @@ func disturb(t *testing.T, lumen *server, warm, quiet prepare, noise func(time.D
 	t.Helper()
 	g := generate(t, lumen, 64, warm)
 	during := either(10*time.Second, time.Second)
+	settled := either(3*time.Second, 500*time.Millisecond) // a quota's burst has been used up
 	listen := func() time.Duration {
 		o := g.offer(t.Context(), quiet, quietRate, during)
 		require.NoError(t, o.failures())
@@ -60,8 +61,8 @@ func disturb(t *testing.T, lumen *server, warm, quiet prepare, noise func(time.D
 	idles, noisies := []time.Duration{listen()}, []time.Duration{}
 	for range either(5, 1) {
 		made := make(chan outcome, 1)
-		go func() { made <- noise(during + during/10) }()
-		time.Sleep(during / 20) // until it is loud
+		go func() { made <- noise(settled + during*11/10) }()
+		time.Sleep(settled)
 		noisies = append(noisies, listen())
 		o := <-made
 		require.NoError(t, o.failures())

@@ -35,7 +35,7 @@ func TestOverload(t *testing.T) {
 			lumen := f.serve(t)
 			next := of.next(requests{lumen, f.database}).mix()
 			apart(t, lumen)
-			g := generate(t, lumen, 1024, next)
+			g := generate(t, lumen, 2048, next)
 			var peaks, kept []float64
 			var refused []time.Duration
 			for range either(5, 1) {

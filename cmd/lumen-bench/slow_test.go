@@ -25,6 +25,7 @@ func TestSlowClients(t *testing.T) {
 	lumen, monitor, err := f.startWatched(t.Context(), f.database)
 	require.NoError(t, err)
 	t.Cleanup(lumen.stop)
+	apart(t, lumen)
 	others := requests{lumen, f.database}.mix()
 	g := generate(t, lumen, 64, others)
 	p99 := func(windows int) (all []time.Duration) { // without a failure or a refusal

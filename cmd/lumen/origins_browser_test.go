@@ -15,6 +15,7 @@ import (
 // A page of an origin that is allowed reads and changes its customer through both doors, with a token and nothing else; the
 // browser keeps a page of any other origin from every reply.
 func TestPagesOfOtherOriginsInABrowser(t *testing.T) {
+	t.Parallel()
 	page := func() *httptest.Server {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html")

@@ -163,6 +163,7 @@ func TestPlaygroundInABrowser(t *testing.T) {
 }
 
 func TestPlaygroundOnANarrowScreen(t *testing.T) {
+	t.Parallel()
 	_, r := launchDev(t, dataDir(t))
 	w := openWindow(t, 390, 844, "light")
 	w.run(t, chromedp.Navigate(r.PlaygroundURL), chromedp.WaitEnabled(`.narrow .primary`, chromedp.ByQuery))
@@ -182,6 +183,7 @@ func TestPlaygroundOnANarrowScreen(t *testing.T) {
 }
 
 func TestPlaygroundOfServeAsksForAKey(t *testing.T) {
+	t.Parallel()
 	db := storetest.New(t)
 	merchant := db.Merchant(t, "Acme")
 	secret := string(merchant.WriteKey)
@@ -211,6 +213,7 @@ func TestPlaygroundOfServeAsksForAKey(t *testing.T) {
 }
 
 func TestLandingPageInABrowser(t *testing.T) {
+	t.Parallel()
 	_, r := launchDev(t, dataDir(t))
 	for _, size := range []struct{ width, height int64 }{{1440, 900}, {390, 844}} {
 		for _, scheme := range []string{"light", "dark"} {
@@ -231,6 +234,7 @@ func TestLandingPageInABrowser(t *testing.T) {
 
 // What the other tests do not open is at least looked at.
 func TestPlaygroundInOtherWindows(t *testing.T) {
+	t.Parallel()
 	_, r := launchDev(t, dataDir(t))
 	for _, size := range []struct{ width, height int64 }{{1440, 900}, {1024, 768}, {390, 844}} {
 		for _, scheme := range []string{"light", "dark"} {

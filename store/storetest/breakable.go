@@ -265,6 +265,34 @@ func (b *Breakable) Exec(t testing.TB, statements ...string) {
 	}
 }
 
+// Forget drops all databases and roles that the server was not made with.
+func (b *Breakable) Forget(t testing.TB) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), b.cluster.server.url)
+	if err != nil {
+		t.Fatalf("storetest: %v", err)
+	}
+	defer conn.Close(context.Background())
+	for _, query := range []string{
+		"SELECT format('DROP DATABASE %I', datname) FROM pg_database WHERE datname NOT IN (current_database(), 'template0', 'template1')",
+		"SELECT format('DROP ROLE %I', rolname) FROM pg_roles WHERE rolname <> current_user AND rolname !~ '^pg_'",
+	} {
+		rows, _ := conn.Query(t.Context(), query)
+		statements, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			t.Fatalf("storetest: %v", err)
+		}
+		for _, statement := range statements {
+			if _, err := conn.Exec(t.Context(), statement); err != nil {
+				t.Fatalf("storetest: %s: %v", statement, err)
+			}
+		}
+	}
+}
+
+// Programs is the folder of the programs that belong to the server, such as pg_dump.
+func (b *Breakable) Programs() string { return filepath.Dir(b.programs.Command("postgres").Path) }
+
 // Connect returns a connection of the superuser's, which the caller closes.
 func (b *Breakable) Connect(t testing.TB) *pgx.Conn {
 	t.Helper()

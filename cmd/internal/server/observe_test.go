@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -75,6 +76,37 @@ func TestARequestsLineInTheLog(t *testing.T) {
 		"status": 404.0, "aborted": false, "merchant": "merchant_1", "requestId": "from-a-proxy",
 	}, line)
 	require.Equal(t, "other", send("JANE")["method"], "a method can be any word")
+}
+
+// A flood of refusals is counted, not told line by line; what is served has its line all the same.
+func TestAFloodOfRefusalsLeavesTheLogReadable(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	refuse := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == "GET" {
+			w.WriteHeader(429)
+		}
+	})
+	metrics := NewMetrics(noStats, nil)
+	handler := observe(slog.New(slog.NewJSONHandler(&log, nil)), metrics, refuse)
+	send := func(method string) {
+		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, "/api/customers", nil))
+	}
+	const flood = 5 * singly
+	begun := time.Now()
+	for range flood {
+		send("GET")
+		send("POST")
+	}
+	told := strings.Count(log.String(), `"code":"RATE_LIMITED"`)
+	require.LessOrEqual(t, told, singly*(2+int(time.Since(begun)/time.Second)))
+	require.Equal(t, flood, strings.Count(log.String(), `"code":"OK"`))
+	require.Contains(t, scrape(t, NewPrivate(metrics, healthy, slog.New(slog.DiscardHandler))),
+		fmt.Sprintf(`lumen_requests_total{code="RATE_LIMITED",door="rest",operation="none"} %d`, flood))
+	time.Sleep(time.Second)
+	log.Reset()
+	send("GET")
+	require.Contains(t, log.String(), fmt.Sprintf(`"unlogged":%d`, flood-told))
 }
 
 func TestPanicsAndCutRepliesAreCounted(t *testing.T) {

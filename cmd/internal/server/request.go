@@ -92,9 +92,11 @@ var statusCodes = map[int]store.Code{
 	http.StatusServiceUnavailable: store.Unavailable,
 }
 
-// observe gives each request an id, a line in the log and a place in the metrics. None of them hold anything that a client
-// can choose: no query, header or body, and of path and method only which of the known ones it is.
+// observe gives each request an id, a line in the log, if it is not one of very many refusals, and a place in the metrics. None
+// of them hold anything that a client can choose: no query, header or body, and of path and method only which of the known
+// ones it is.
 func observe(log *slog.Logger, metrics *Metrics, next http.Handler) http.Handler {
+	var refusals thin
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n := &notes{requestID: r.Header.Get(requestIDHeader), status: http.StatusOK, header: w.Header(), operation: graph.NoField, aborted: true}
 		if !requestIDForm.MatchString(n.requestID) {
@@ -115,9 +117,20 @@ func observe(log *slog.Logger, metrics *Metrics, next http.Handler) http.Handler
 			n.aborted = n.aborted || r.Context().Err() != nil
 			metrics.end(door, n, took)
 			n.describe(span, route)
-			log.LogAttrs(ctx, slog.LevelInfo, "request", slog.String("method", methodOf(r)), slog.String("route", route),
-				slog.String("operation", n.operation), slog.String("code", string(n.outcome())), slog.Int("status", n.status),
-				slog.Bool("aborted", n.aborted), slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.String("merchant", n.merchant))
+			code := n.outcome()
+			attributes := []slog.Attr{
+				slog.String("method", methodOf(r)), slog.String("route", route), slog.String("operation", n.operation),
+				slog.String("code", string(code)), slog.Int("status", n.status), slog.Bool("aborted", n.aborted),
+				slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.String("merchant", n.merchant),
+			}
+			if code == store.RateLimited || code == store.Unavailable {
+				logged, before := refusals.next(start)
+				if !logged {
+					return
+				}
+				attributes = append(attributes, slog.Int("unlogged", before))
+			}
+			log.LogAttrs(ctx, slog.LevelInfo, "request", attributes...)
 		}()
 		next.ServeHTTP(&statusWriter{ResponseWriter: w, notes: n}, r.WithContext(ctx))
 		n.aborted = false
