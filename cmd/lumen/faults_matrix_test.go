@@ -79,6 +79,14 @@ var calamities = map[string]calamity{
 	"read-only": {
 		strike: func(t *testing.T, sc *scene) func() {
 			sc.db.Exec(t, "ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
+			// The server tells its sessions once it has read the file itself, which is a moment later.
+			eventually(t, 5*time.Second, "reading the configuration", func() bool {
+				conn := sc.db.Connect(t)
+				defer conn.Close(context.Background())
+				var set string
+				return conn.QueryRow(t.Context(), "SHOW default_transaction_read_only").Scan(&set) == nil && set == "on"
+			})
+			time.Sleep(100 * time.Millisecond) // and they hear of it between two statements
 			return func() {
 				sc.db.Exec(t, "ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()")
 			}
