@@ -36,7 +36,7 @@ func TestManyRequestsBehindALock(t *testing.T) {
 }
 
 // Of a flood only so many wait; the rest hear at once that they are too many, before what they sent is read, and the log
-// has one line for each. Another merchant's request waits its time.
+// tells of none of them that it failed. Another merchant's request waits its time.
 func TestFloodBehindALock(t *testing.T) {
 	t.Parallel()
 	d := openDoors(t)
