@@ -32,7 +32,7 @@ var buildOnce = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(folder, "lumen")
-	out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput()
+	out, err := exec.Command("go", "build", "-ldflags", "-w -X main.version=v1.2.3", "-o", path, ".").CombinedOutput()
 	if err != nil {
 		return string(out), err
 	}
