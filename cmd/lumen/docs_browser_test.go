@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"testing"
 	"time"
 
@@ -91,12 +92,16 @@ func TestDocsAskForAKey(t *testing.T) {
 	w.noFaults(t)
 }
 
-// Pictures for whoever looks at the page: LUMEN_TEST_SCREENSHOTS names the folder.
+// Each scheme in one window, with LUMEN_TEST_LONG in both. Pictures for whoever looks at the page: LUMEN_TEST_SCREENSHOTS names
+// the folder.
 func TestDocsFitTheWindow(t *testing.T) {
 	t.Parallel()
 	_, r := launchDev(t, dataDir(t))
-	for _, scheme := range []string{"light", "dark"} {
-		for _, size := range [][2]int64{{1440, 900}, {390, 844}} {
+	for i, scheme := range []string{"light", "dark"} {
+		for j, size := range [][2]int64{{1440, 900}, {390, 844}} {
+			if i != j && os.Getenv("LUMEN_TEST_LONG") == "" {
+				continue
+			}
 			name := fmt.Sprintf("%s-%dx%d", scheme, size[0], size[1])
 			t.Run(name, func(t *testing.T) {
 				w := openWindow(t, size[0], size[1], scheme)

@@ -38,7 +38,7 @@ func TestPoolerNonePrepared(t *testing.T) {
 // Four connections to the pooler share two of the server's, or one, for which they wait in turn.
 // With LUMEN_TEST_LONG a hundred thousand times in all.
 func TestPoolerMerchantsTakeTurns(t *testing.T) {
-	times := map[int]int{1: 600, 2: 4_400}
+	times := map[int]int{1: 300, 2: 1_200}
 	if os.Getenv("LUMEN_TEST_LONG") != "" {
 		times = map[int]int{1: 10_000, 2: 90_000}
 	}

@@ -21,12 +21,12 @@ import (
 
 func TestMerchantsTakeTurnsOnOneConnection(t *testing.T) {
 	t.Parallel()
-	require.Zero(t, takeTurns(t, open, 1, 1500, 4).stray.Load())
+	require.Zero(t, takeTurns(t, open, 1, 500, 4).stray.Load())
 }
 
 func TestMerchantsTakeTurnsWithUnnamedStatements(t *testing.T) {
 	t.Parallel()
-	require.Zero(t, takeTurns(t, openUnnamed, 1, 600, 4).stray.Load())
+	require.Zero(t, takeTurns(t, openUnnamed, 1, 250, 4).stray.Load())
 }
 
 // turns counts how operations ended. Stray are those that were cancelled on the server, or whose connection broke, though
