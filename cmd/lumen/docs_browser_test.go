@@ -8,7 +8,6 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"os"
 	"testing"
 	"time"
 
@@ -99,7 +98,7 @@ func TestDocsFitTheWindow(t *testing.T) {
 	_, r := launchDev(t, dataDir(t))
 	for i, scheme := range []string{"light", "dark"} {
 		for j, size := range [][2]int64{{1440, 900}, {390, 844}} {
-			if i != j && os.Getenv("LUMEN_TEST_LONG") == "" {
+			if i != j && !everyWindow() {
 				continue
 			}
 			name := fmt.Sprintf("%s-%dx%d", scheme, size[0], size[1])

@@ -212,11 +212,15 @@ func TestPlaygroundOfServeAsksForAKey(t *testing.T) {
 	w.keepsNothingOf(t, secret)
 }
 
+// Each scheme in one window, with LUMEN_TEST_LONG in both.
 func TestLandingPageInABrowser(t *testing.T) {
 	t.Parallel()
 	_, r := launchDev(t, dataDir(t))
-	for _, size := range []struct{ width, height int64 }{{1440, 900}, {390, 844}} {
-		for _, scheme := range []string{"light", "dark"} {
+	for i, size := range []struct{ width, height int64 }{{1440, 900}, {390, 844}} {
+		for j, scheme := range []string{"light", "dark"} {
+			if i != j && !everyWindow() {
+				continue
+			}
 			w := openWindow(t, size.width, size.height, scheme)
 			w.run(t, chromedp.Navigate(r.URL+"/"), chromedp.WaitVisible(`h1`, chromedp.ByQuery))
 			require.LessOrEqual(t, evaluate[int64](t, w, `document.documentElement.scrollWidth`), size.width, "nothing sticks out")
@@ -232,12 +236,15 @@ func TestLandingPageInABrowser(t *testing.T) {
 	}
 }
 
-// What the other tests do not open is at least looked at.
+// What the other tests do not open is at least looked at; with LUMEN_TEST_LONG, all of it.
 func TestPlaygroundInOtherWindows(t *testing.T) {
 	t.Parallel()
 	_, r := launchDev(t, dataDir(t))
 	for _, size := range []struct{ width, height int64 }{{1440, 900}, {1024, 768}, {390, 844}} {
 		for _, scheme := range []string{"light", "dark"} {
+			if (size.width == 1440 || size.width == 390 && scheme == "light") && !everyWindow() {
+				continue
+			}
 			w := openWindow(t, size.width, size.height, scheme)
 			w.run(t, chromedp.Navigate(r.PlaygroundURL))
 			if size.width < 700 {

@@ -233,16 +233,16 @@ func TestTracedRepliesKeepTheirConnection(t *testing.T) {
 	t.Parallel()
 	tracing := newTracing(exporter{InMemoryExporter: tracetest.NewInMemoryExporter()}, resource.Empty(), slog.New(slog.DiscardHandler))
 	defer tracing.Stop(t.Context())
-	var err error
+	streamed := make(chan error, 1)
 	server := httptest.NewServer(tracing.of(observe(slog.New(slog.DiscardHandler), nil, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		connection := http.NewResponseController(w)
-		err = errors.Join(connection.SetWriteDeadline(time.Now().Add(time.Minute)), connection.Flush())
+		streamed <- errors.Join(connection.SetWriteDeadline(time.Now().Add(time.Minute)), connection.Flush())
 	}))))
 	defer server.Close()
-	response, failed := http.Get(server.URL + "/api/customers")
-	require.NoError(t, failed)
-	require.NoError(t, response.Body.Close())
+	response, err := http.Get(server.URL + "/api/customers")
 	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.NoError(t, <-streamed)
 }
 
 func TestTracingIsConfiguredByTheStandardVariables(t *testing.T) {
