@@ -34,10 +34,13 @@ func TestOneWinnerForEachAddress(t *testing.T) {
 			all.Go(func() {
 				<-start
 				var r reply
-				if w%2 == 0 {
-					r = d.send(t, m.WriteKey, "POST", "/api/customers", `{"email":"`+string(mixed)+`"}`)
-				} else {
-					r = d.graphql(t, m.WriteKey, `mutation($e:String!){createCustomer(input:{email:$e}){customer{email} userErrors{code field message}}}`, map[string]any{"e": string(mixed)})
+				// On a machine that is busy with other things those at the end of the queue are told to come again.
+				for again := true; again; again = r.status == http.StatusTooManyRequests || strings.Contains(r.body, `"RATE_LIMITED"`) {
+					if w%2 == 0 {
+						r = d.send(t, m.WriteKey, "POST", "/api/customers", `{"email":"`+string(mixed)+`"}`)
+					} else {
+						r = d.graphql(t, m.WriteKey, `mutation($e:String!){createCustomer(input:{email:$e}){customer{email} userErrors{code field message}}}`, map[string]any{"e": string(mixed)})
+					}
 				}
 				if r.status == http.StatusCreated || strings.Contains(r.body, `"userErrors":[]`) {
 					r.body = "won"
