@@ -81,9 +81,13 @@ func openPlayground(t *testing.T, url string) (w *window, at string, sent *atomi
 
 func TestPlaygroundInABrowser(t *testing.T) {
 	_, r := launchDev(t, dataDir(t))
+	within := 2 * time.Second
+	if !everyWindow() {
+		within *= 2 // a machine that runs all else has slow minutes
+	}
 	w, at, sent, took := openPlayground(t, r.URL)
-	for range 2 { // the machine may have been busy with something else
-		if took < 2*time.Second {
+	for range 2 { // it may have been busy with something else
+		if took < within {
 			break
 		}
 		w.close()
@@ -94,7 +98,7 @@ func TestPlaygroundInABrowser(t *testing.T) {
 	time.Sleep(2 * time.Second)
 	paint := evaluate[float64](t, w, `performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0`)
 	t.Logf("usable after %v, first paint after %.0f ms, %.2f MiB sent", took.Round(time.Millisecond), paint, float64(sent.Load())/(1<<20))
-	require.Less(t, took, 2*time.Second)
+	require.Less(t, took, within)
 	require.LessOrEqual(t, sent.Load(), int64(2.5*(1<<20)))
 	w.screenshot(t, "playground-1440-light-start")
 	w.accessible(t)
