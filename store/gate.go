@@ -19,11 +19,6 @@ const (
 	// leaves the time to those who are served. A party may have as many waiting as there is room for yet: half of it when it
 	// is alone, a third when there are two. So whoever comes anew finds room, however many others flood.
 	maxWaiting = 1024
-
-	// maxStanding takes the place of maxWaiting once there has been a queue for standing: it is no burst then, which passes, but
-	// more than can be served. A long queue serves nobody sooner, it only makes everybody wait.
-	maxStanding = 256
-	standing    = time.Second
 )
 
 // gate stands in front of a pool of connections and says who comes next, so that nobody waits in the pool itself. Of the
@@ -38,7 +33,6 @@ type gate struct {
 	parties map[string]*party // that have a statement here
 
 	waiting atomic.Int32 // statements of all parties
-	since   atomic.Int64 // when the first of them came, in nanoseconds of Unix time
 
 	waits  atomic.Uint64
 	waited atomic.Int64 // for how many nanoseconds in all
@@ -97,11 +91,7 @@ func (g *gate) turn(ctx context.Context, p *party, here int) (o outcome, own boo
 	continues := isContinued(ctx)
 	w := wait{since: time.Now(), patient: continues, steady: here <= g.atOnce}
 	defer func() { p.waiting.Add(-1); g.waiting.Add(-1) }()
-	all := g.waiting.Add(1)
-	if all == 1 {
-		g.since.Store(w.since.UnixNano())
-	}
-	if p.waiting.Add(1)+all > g.room(w.since) && !continues {
+	if all := g.waiting.Add(1); p.waiting.Add(1)+all > maxWaiting && !continues {
 		if shared {
 			<-p.places
 		}
@@ -128,19 +118,11 @@ func (g *gate) admit(name string) error {
 		own = p.waiting.Load()
 	}
 	g.mu.Unlock()
-	if all := g.waiting.Load(); own+1+all+1 <= g.room(time.Now()) {
+	if all := g.waiting.Load(); own+1+all+1 <= maxWaiting {
 		return nil
 	}
 	g.overloads.Add(1)
 	return NewError(Unavailable)
-}
-
-// room is how many may wait.
-func (g *gate) room(now time.Time) int32 {
-	if g.waiting.Load() > 0 && now.Sub(time.Unix(0, g.since.Load())) > standing {
-		return maxStanding
-	}
-	return maxWaiting
 }
 
 // leave ends what enter began; err is how the statement ended.

@@ -141,35 +141,6 @@ func TestGateDoesNotWaitInVain(t *testing.T) {
 	})
 }
 
-// A burst finds room that a flood does not.
-func TestGateKeepsAStandingQueueShort(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		g := newGate(1, 64)
-		inside := <-arrives(t.Context(), g, "inside")
-		var waiting []<-chan entry
-		for i := range 10 {
-			for range 40 {
-				waiting = append(waiting, arrives(t.Context(), g, string(rune('a'+i))))
-			}
-		}
-		synctest.Wait()
-		require.EqualValues(t, 400, g.waiting.Load())
-		require.NoError(t, g.admit("new"))
-		time.Sleep(standing + time.Millisecond)
-		require.Equal(t, Unavailable, AsError(g.admit("new")).Code)
-		e := <-arrives(t.Context(), g, "new")
-		require.Equal(t, Unavailable, AsError(e.err).Code)
-		require.Zero(t, e.after, "at once")
-		for _, w := range waiting {
-			require.Error(t, (<-w).err)
-		}
-		require.NoError(t, g.admit("new"), "the queue is gone")
-		g.leave(inside.party, nil)
-		require.Empty(t, g.parties)
-	})
-}
-
 // What a merchant continues, such as its lists, leaves the pool to what others and the merchant itself begin.
 func TestGateLetsLittleBeContinuedAtOnce(t *testing.T) {
 	t.Parallel()
