@@ -165,20 +165,33 @@ func TestAnOperationIsOneTransaction(t *testing.T) {
 			}, each(3, 0)},
 		} {
 			t.Run(name+", "+way, func(t *testing.T) {
-				made += 2
-				require.NoError(t, test.run(made)) // it is prepared with the first
-				reset(t, db)
-				session, before := at()
-				require.NoError(t, test.run(made+1))
-				same, after := at()
-				require.Equal(t, session, same)
-				got := statements(t, db)
-				got.Transactions = after - before - 1
-				got.Preludes, got.Queries = got.Preludes-2, got.Queries-2 // of at
-				require.Equal(t, test.want, got)
+				requireCost(t, test.want, func() cost {
+					made += 2
+					require.NoError(t, test.run(made)) // it is prepared with the first
+					reset(t, db)
+					session, before := at()
+					require.NoError(t, test.run(made+1))
+					same, after := at()
+					require.Equal(t, session, same)
+					got := statements(t, db)
+					got.Transactions = after - before - 1
+					got.Preludes, got.Queries = got.Preludes-2, got.Queries-2 // of at
+					return got
+				})
 			})
 		}
 	}
+}
+
+// requireCost counts again when it is not what it should be: a connection that was idle for a second, as may be on a machine
+// that is busy with other things, is asked whether it lives, which Postgres counts.
+func requireCost(t *testing.T, want cost, count func() cost) {
+	t.Helper()
+	got := count()
+	for try := 1; try < 5 && got != want; try++ {
+		got = count()
+	}
+	require.Equal(t, want, got)
 }
 
 // Authentication is one statement without the wall. The first of an hour notes that the key was used.
@@ -218,17 +231,19 @@ func TestAuthenticationIsOneTransaction(t *testing.T) {
 				return session, localID(t, id)
 			}
 			const times = 5
-			reset(t, db)
-			session, before := at()
-			for range times {
-				require.NoError(t, authenticate())
-			}
-			same, after := at()
-			require.Equal(t, session, same)
-			got := statements(t, db)
-			got.Transactions = after - before - 1
-			got.Queries -= 2 // of at
-			require.Equal(t, cost{Transactions: times, Queries: times}, got)
+			requireCost(t, cost{Transactions: times, Queries: times}, func() cost {
+				reset(t, db)
+				session, before := at()
+				for range times {
+					require.NoError(t, authenticate())
+				}
+				same, after := at()
+				require.Equal(t, session, same)
+				got := statements(t, db)
+				got.Transactions = after - before - 1
+				got.Queries -= 2 // of at
+				return got
+			})
 		})
 	}
 	t.Run("and two when the key was not used lately", func(t *testing.T) {

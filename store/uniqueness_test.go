@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -75,13 +74,14 @@ func TestOneAddressManyWriters(t *testing.T) {
 	}
 }
 
-// asOftenAsToldTo writes, and writes again when it is told that too many do: on a machine that is busy with other things, those
-// at the end of a queue are.
+// asOftenAsToldTo writes, and writes again when it is told that this cannot be now: on a machine that is busy with other things,
+// those at the end of a queue are.
 func asOftenAsToldTo(write func() error) error {
 	for {
 		err := write()
-		var refused *store.Error
-		if !errors.As(err, &refused) || refused.Code != store.RateLimited {
+		switch store.AsError(err).Code {
+		case store.RateLimited, store.Unavailable:
+		default:
 			return err
 		}
 	}

@@ -5,7 +5,7 @@ package main
 import (
 	"cmp"
 	"context"
-	"os"
+	"lumen/store/storetest"
 	"slices"
 	"sync"
 	"testing"
@@ -16,7 +16,7 @@ import (
 )
 
 // long is the form for a machine that does nothing else: the sizes and times of the README.
-var long = os.Getenv("LUMEN_TEST_LONG") != ""
+var long = storetest.Long()
 
 // either is the one for the long form, or the one for the short form.
 func either[T any](inLong, inShort T) T {

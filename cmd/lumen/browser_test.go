@@ -70,9 +70,6 @@ func openWindow(t *testing.T, width, height int64, scheme string) *window {
 	return w
 }
 
-// everyWindow is whether pages are looked at in each scheme and each size, instead of in each of them once.
-func everyWindow() bool { return os.Getenv("LUMEN_TEST_LONG") != "" }
-
 func (w *window) note(event any) {
 	fault := func(format string, args ...any) {
 		w.mu.Lock()

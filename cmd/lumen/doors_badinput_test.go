@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -97,14 +96,14 @@ func (b *badInput) attempt(t *testing.T, how, target, input string) map[string]a
 	return nil
 }
 
-// Values that are hostile, odd or long, in every kind of field, through both doors. With LUMEN_TEST_LONG all of them are sent
-// everywhere, else a third, each door and operation its own.
+// Values that are hostile, odd or long, in every kind of field, through both doors. The long form sends all of them everywhere,
+// the short one a sixth, each door and operation its own.
 func TestBadValues(t *testing.T) {
 	t.Parallel()
 	b := &badInput{doors: openDoors(t)}
 	b.m = b.Merchant(t, "Bad")
-	step, least := 3, int64(150)
-	if os.Getenv("LUMEN_TEST_LONG") != "" {
+	step, least := 6, int64(75)
+	if storetest.Long() {
 		step, least = 1, 500
 	}
 	t.Run("fields", func(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"regexp"
 	"strings"
 	"sync/atomic"
@@ -274,7 +273,7 @@ func listening(t *testing.T) (address string, connected *atomic.Int64) {
 }
 
 // SQL in every place that takes text does nothing but be text. The short form sends each payload to some places and to each
-// place some of each technique; with LUMEN_TEST_LONG=1 it is all to all.
+// place some of each technique; the long form all to all.
 func TestInjection(t *testing.T) {
 	t.Parallel()
 	d := openDoors(t)
@@ -292,7 +291,7 @@ func TestInjection(t *testing.T) {
 	for j, place := range places {
 		techniques := map[string]bool{}
 		for i, p := range attacks {
-			if os.Getenv("LUMEN_TEST_LONG") == "" && (i+j*11)%47 != 0 {
+			if !storetest.Long() && (i+j*11)%47 != 0 {
 				continue
 			}
 			requests++

@@ -149,7 +149,7 @@ func (c calamity) happens(t *testing.T) {
 	heal := c.strike(t, sc)
 	effective := time.Now()
 	lasts := c.short
-	if long() {
+	if storetest.Long() {
 		lasts = c.long
 	}
 	if c.ready == 503 {

@@ -19,12 +19,9 @@ import (
 	"lumen/store/storetest"
 )
 
-// long reports whether the tests run in their long form, which takes an hour where the short one takes a minute.
-func long() bool { return os.Getenv("LUMEN_TEST_LONG") == "1" }
-
 // rounds is how often something is done, in the short and in the long form.
 func rounds(short, inLong int) int {
-	if long() {
+	if storetest.Long() {
 		return inLong
 	}
 	return short

@@ -82,7 +82,7 @@ func openPlayground(t *testing.T, url string) (w *window, at string, sent *atomi
 func TestPlaygroundInABrowser(t *testing.T) {
 	_, r := launchDev(t, dataDir(t))
 	within := 2 * time.Second
-	if !everyWindow() {
+	if !storetest.Long() {
 		within *= 2 // a machine that runs all else has slow minutes
 	}
 	w, at, sent, took := openPlayground(t, r.URL)
@@ -216,13 +216,13 @@ func TestPlaygroundOfServeAsksForAKey(t *testing.T) {
 	w.keepsNothingOf(t, secret)
 }
 
-// Each scheme in one window, with LUMEN_TEST_LONG in both.
+// Each scheme in one window, in the long form in both.
 func TestLandingPageInABrowser(t *testing.T) {
 	t.Parallel()
 	_, r := launchDev(t, dataDir(t))
 	for i, size := range []struct{ width, height int64 }{{1440, 900}, {390, 844}} {
 		for j, scheme := range []string{"light", "dark"} {
-			if i != j && !everyWindow() {
+			if i != j && !storetest.Long() {
 				continue
 			}
 			w := openWindow(t, size.width, size.height, scheme)
@@ -240,13 +240,13 @@ func TestLandingPageInABrowser(t *testing.T) {
 	}
 }
 
-// What the other tests do not open is at least looked at; with LUMEN_TEST_LONG, all of it.
+// What the other tests do not open is at least looked at; in the long form, all of it.
 func TestPlaygroundInOtherWindows(t *testing.T) {
 	t.Parallel()
 	_, r := launchDev(t, dataDir(t))
 	for _, size := range []struct{ width, height int64 }{{1440, 900}, {1024, 768}, {390, 844}} {
 		for _, scheme := range []string{"light", "dark"} {
-			if (size.width == 1440 || size.width == 390 && scheme == "light") && !everyWindow() {
+			if (size.width == 1440 || size.width == 390 && scheme == "light") && !storetest.Long() {
 				continue
 			}
 			w := openWindow(t, size.width, size.height, scheme)

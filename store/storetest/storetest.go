@@ -18,6 +18,9 @@
 // LUMEN_TEST_OWNER=weak makes the owner of the databases a role as on managed Postgres: no superuser, no BYPASSRLS, with
 // CREATEDB and CREATEROLE. It then creates the databases and migrates them. Otherwise the server's superuser does.
 //
+// LUMEN_TEST_LONG=1 has the tests that do something many times do it as often as was promised, instead of as often as a
+// change can wait for.
+//
 // Tests within package store itself must be in package store_test, as this package imports store.
 package storetest
 
@@ -30,13 +33,17 @@ import (
 	"testing"
 )
 
-// The environment that chooses the server.
+// The environment that chooses the server, and how much is done with it.
 const (
 	urlVariable    = "LUMEN_TEST_DATABASE_URL"
 	sourceVariable = "LUMEN_TEST_POSTGRES"
 	imageVariable  = "LUMEN_TEST_POSTGRES_IMAGE"
 	ownerVariable  = "LUMEN_TEST_OWNER"
+	longVariable   = "LUMEN_TEST_LONG"
 )
+
+// Long reports whether the tests run in their long form, which takes an hour where the short one takes a minute.
+func Long() bool { return os.Getenv(longVariable) != "" }
 
 // Main runs the tests, stops the server and exits. It is what TestMain calls.
 func Main(m *testing.M) { os.Exit(Run(m)) }

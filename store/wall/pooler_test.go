@@ -5,7 +5,6 @@ package wall_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -36,10 +35,10 @@ func TestPoolerNonePrepared(t *testing.T) {
 }
 
 // Four connections to the pooler share two of the server's, or one, for which they wait in turn.
-// With LUMEN_TEST_LONG a hundred thousand times in all.
+// In the long form a hundred thousand times in all.
 func TestPoolerMerchantsTakeTurns(t *testing.T) {
 	times := map[int]int{1: 300, 2: 1_200}
-	if os.Getenv("LUMEN_TEST_LONG") != "" {
+	if storetest.Long() {
 		times = map[int]int{1: 10_000, 2: 90_000}
 	}
 	for shared, operations := range times {

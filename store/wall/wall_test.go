@@ -593,10 +593,10 @@ func leavesNothingAfter(t *testing.T, open opener, read reader) {
 			require.Equal(t, int64(1), p.opened.Load())
 		}
 	}
-	// Each with a caller who is bound or with one who is not; with LUMEN_TEST_LONG with both.
+	// Each with a caller who is bound or with one who is not; in the long form with both.
 	for i, name := range slices.Sorted(maps.Keys(endings)) {
 		for j, whose := range []string{"", " of a bound caller's"} {
-			if (i+j)%2 == 1 && os.Getenv("LUMEN_TEST_LONG") == "" {
+			if (i+j)%2 == 1 && !storetest.Long() {
 				continue
 			}
 			ending, customer := endings[name], []string{"", "cust_1"}[j]
