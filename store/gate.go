@@ -19,15 +19,20 @@ const (
 	// leaves the time to those who are served. A party may have as many waiting as there is room for yet: half of it when it
 	// is alone, a third when there are two. So whoever comes anew finds room, however many others flood.
 	maxWaiting = 1024
+
+	// maxDelay is how long the wait may be expected to last, by the pace of the pool, for one who comes: a queue that many keep
+	// full serves nobody. It does not count where fewer wait for the pool than it has places, as they do when two parties are here.
+	maxDelay = time.Second / 2
 )
 
 // gate stands in front of a pool of connections and says who comes next, so that nobody waits in the pool itself. Of the
 // pool each party has a share and no more: one whose statements are many, or slow, leaves connections to the others.
 type gate struct {
 	pool   queue
-	share  int // of each party
-	rest   int // of what a party continues
-	atOnce int // statements of a party that may wait as long as that takes
+	pace   pace // of the pool
+	share  int  // of each party
+	rest   int  // of what a party continues
+	atOnce int  // statements of a party that may wait as long as that takes
 
 	mu      sync.Mutex
 	parties map[string]*party // that have a statement here
@@ -91,7 +96,8 @@ func (g *gate) turn(ctx context.Context, p *party, here int) (o outcome, own boo
 	continues := isContinued(ctx)
 	w := wait{since: time.Now(), patient: continues, steady: here <= g.atOnce}
 	defer func() { p.waiting.Add(-1); g.waiting.Add(-1) }()
-	if all := g.waiting.Add(1); p.waiting.Add(1)+all > maxWaiting && !continues {
+	all, ofParty := g.waiting.Add(1), p.waiting.Add(1)
+	if (ofParty+all > maxWaiting || g.isSlow(p)) && !continues {
 		if shared {
 			<-p.places
 		}
@@ -113,16 +119,23 @@ func (g *gate) turn(ctx context.Context, p *party, here int) (o outcome, own boo
 // admit returns Unavailable where enter would turn the party away at once. It takes nothing.
 func (g *gate) admit(name string) error {
 	g.mu.Lock()
-	var own int32
-	if p := g.parties[name]; p != nil {
-		own = p.waiting.Load()
-	}
+	p := g.parties[name]
 	g.mu.Unlock()
-	if all := g.waiting.Load(); own+1+all+1 <= maxWaiting {
+	if p == nil {
+		p = &party{}
+	}
+	if own, all := p.waiting.Load(), g.waiting.Load(); own+1+all+1 <= maxWaiting && !g.isSlow(p) {
 		return nil
 	}
 	g.overloads.Add(1)
 	return NewError(Unavailable)
+}
+
+// isSlow reports whether one more of a party would wait too long: until the queue of the pool has passed, and once more for each
+// share of the party's that waits to join it. So who comes anew waits where those who flood are refused.
+func (g *gate) isSlow(p *party) bool {
+	line, own, share := time.Duration(g.pool.length.Load()), time.Duration(p.length.Load()), time.Duration(g.share)
+	return int(line) >= cap(g.pool.places) && line*g.pace.mean()*(share+own)/share > maxDelay
 }
 
 // leave ends what enter began; err is how the statement ended.
@@ -131,6 +144,7 @@ func (g *gate) leave(p *party, err error) {
 		g.pool.served.Add(1)
 		p.served.Add(1)
 	}
+	g.pace.freed(g.pool.length.Load() > 0)
 	<-g.pool.places
 	<-p.places
 	g.depart(p)
@@ -180,6 +194,7 @@ func (g *gate) refuse(ctx context.Context, outcome outcome, own bool) error {
 // queue is a number of places, and those who wait for one, first come, first served.
 type queue struct {
 	places chan struct{} // holds one for each that is taken
+	length atomic.Int32  // how many wait
 	served atomic.Uint64 // how many had one, and were answered
 }
 
@@ -213,6 +228,8 @@ func (q *queue) take(ctx context.Context, w wait) outcome {
 	if q.free() {
 		return taken
 	}
+	q.length.Add(1)
+	defer q.length.Add(-1)
 	waiting, giveUp := context.WithCancel(ctx)
 	defer giveUp()
 	if !w.patient {
@@ -249,6 +266,28 @@ func (q *queue) impatience(w wait, giveUp func()) *time.Timer {
 	}
 	timer.Reset(time.Until(w.since.Add(first)))
 	return timer
+}
+
+// pace is how long it takes, lately, until the next of those who wait has a place.
+type pace struct {
+	last   atomic.Int64 // when a place became free that somebody waited for, in nanoseconds since the Unix epoch; else 0
+	lately atomic.Int64 // the mean of what was between, in nanoseconds
+}
+
+func (p *pace) mean() time.Duration { return time.Duration(p.lately.Load()) }
+
+// freed notes that a place becomes free. What is lost when two do so at once is lost in the mean; what was no pace at all, as the
+// clock was set or nothing moved, counts for little.
+func (p *pace) freed(awaited bool) {
+	if !awaited {
+		p.last.Store(0)
+		return
+	}
+	now := time.Now().UnixNano()
+	if last := p.last.Swap(now); last != 0 {
+		mean := p.lately.Load()
+		p.lately.Store(mean + (min(max(now-last, 0), int64(maxWait))-mean)/32)
+	}
 }
 
 type continuing struct{}

@@ -244,6 +244,47 @@ func TestGateHasRoomForNewcomers(t *testing.T) {
 	})
 }
 
+// Where many flood, each a little, nobody waits for long: who would have to is refused at once, but for who comes anew.
+func TestGateRefusesWhoWouldWaitForLong(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const takes, flooding = 40 * time.Millisecond, 3 * time.Second
+		g := newGate(4, 64)
+		var mu sync.Mutex
+		var served, refused int
+		var longest, longestRefusal time.Duration
+		visit := func(name string) error {
+			e := <-arrives(t.Context(), g, name)
+			if e.err == nil {
+				time.Sleep(takes)
+				g.leave(e.party, nil)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if e.err == nil {
+				longest = max(longest, e.after)
+				served++
+			} else {
+				refused++
+				longestRefusal = max(longestRefusal, e.after)
+			}
+			return e.err
+		}
+		for i := range int(300 * flooding / time.Second) { // three times what can be answered
+			go func() { _ = visit(string(rune('a' + i%10))) }()
+			time.Sleep(time.Second / 300)
+		}
+		require.NoError(t, g.admit("new"))
+		require.NoError(t, visit("new"))
+		time.Sleep(maxStay)
+		require.Greater(t, served, int(100*flooding/time.Second), "nothing stood still")
+		require.Greater(t, refused, 400)
+		require.Less(t, longest, 2*maxDelay, "a little more, until the pace is known")
+		require.Zero(t, longestRefusal, "they hear at once")
+		require.Empty(t, g.parties)
+	})
+}
+
 func TestGateLetsGoOfWhoLeaves(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

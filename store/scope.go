@@ -22,8 +22,8 @@ type scope struct {
 	gate *gate
 }
 
-// patience bounds one statement on this side, the wait for a connection included. It is longer than the server's own limit, which gives the better reason,
-// and there for when the server does not answer at all.
+// patience bounds one statement on this side, the wait for a connection included. It is longer than the server's own limit,
+// which gives the better reason, and there for when the server does not answer at all.
 const patience = 6 * time.Second
 
 // requestPatience bounds what all statements of a request take together, the look-up of its credential included: a request

@@ -5,14 +5,17 @@ package main
 import (
 	"cmp"
 	"context"
-	"lumen/store/storetest"
+	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+
+	"lumen/store/storetest"
 )
 
 // long is the form for a machine that does nothing else: the sizes and times of the README.
@@ -78,10 +81,13 @@ func newField(t *testing.T) field {
 	return f
 }
 
-// serve runs `lumen serve` for a test, as it is by default but for what the environment adds.
+// connections suit a Postgres that has all processors but one, as README.md recommends.
+var connections = "LUMEN_DATABASE_CONNECTIONS=" + strconv.Itoa(6*max(1, runtime.NumCPU()-1))
+
+// serve runs `lumen serve` for a test. It is as by default but for the connections and what the environment adds.
 func (f field) serve(t *testing.T, environment ...string) *server {
 	t.Helper()
-	lumen, err := f.startLumen(t.Context(), f.serveURL, environment...)
+	lumen, err := f.startLumen(t.Context(), f.serveURL, append(environment, connections)...)
 	require.NoError(t, err)
 	t.Cleanup(lumen.stop)
 	return lumen

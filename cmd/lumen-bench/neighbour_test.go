@@ -23,6 +23,7 @@ func TestNoisyNeighbour(t *testing.T) {
 	f := newField(t)
 	t.Run("ten times the quota", func(t *testing.T) {
 		lumen := f.serve(t, "LUMEN_MERCHANT_RATE="+strconv.Itoa(quota))
+		apart(t, lumen)
 		q := requests{lumen, f.database}
 		noise := generate(t, lumen, 1024, q.alive)
 		loud := q.only(f.merchants[0]).mix()

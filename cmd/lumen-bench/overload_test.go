@@ -33,8 +33,8 @@ func TestOverload(t *testing.T) {
 	} {
 		t.Run(of.name, func(t *testing.T) {
 			lumen := f.serve(t)
-			next := of.next(requests{lumen, f.database}).mix()
 			apart(t, lumen)
+			next := of.next(requests{lumen, f.database}).mix()
 			g := generate(t, lumen, 2048, next)
 			var peaks, kept []float64
 			var refused []time.Duration

@@ -103,8 +103,9 @@ func (s *slowClients) once(kind *slowKind) {
 	}
 	defer func() { _ = conn.Close() }()
 	c := &slowClient{kind: kind, conn: conn, since: time.Now(), kicked: make(chan struct{})}
+	port := conn.LocalAddr().(*net.TCPAddr).Port
 	s.mu.Lock()
-	s.open[conn.LocalAddr().(*net.TCPAddr).Port] = c
+	s.open[port] = c
 	s.mu.Unlock()
 	if _, err := conn.Write([]byte(kind.head)); err != nil {
 		return
@@ -123,11 +124,23 @@ func (s *slowClients) once(kind *slowKind) {
 		} else {
 			_, err = conn.Write(one)
 		}
-		if err != nil { // the server has closed it; look is told of it by the server's side
-			<-c.kicked
+		if err != nil { // the server has closed it, and another may have the port by now
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.open[port] == c {
+				s.letGo(port, c)
+			}
 			return
 		}
 	}
+}
+
+// letGo notes that the server has let go of a socket.
+func (s *slowClients) letGo(port int, c *slowClient) {
+	c.held = time.Since(c.since)
+	s.done = append(s.done, c)
+	delete(s.open, port)
+	close(c.kicked)
 }
 
 // look notes which sockets the server has let go of, and returns how many it holds.
@@ -143,18 +156,12 @@ func (s *slowClients) look() (held int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for port, c := range s.open {
-		age := time.Since(c.since)
-		if ports[port] {
+		switch {
+		case ports[port]:
 			held++
-			continue
+		case time.Since(c.since) > time.Second: // before, it is perhaps not accepted yet
+			s.letGo(port, c)
 		}
-		if age < time.Second { // perhaps not accepted yet
-			continue
-		}
-		c.held = age
-		s.done = append(s.done, c)
-		delete(s.open, port)
-		close(c.kicked)
 	}
 	return held, nil
 }

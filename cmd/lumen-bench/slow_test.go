@@ -22,7 +22,7 @@ const (
 // A thousand clients are slow in every way there is, while others work.
 func TestSlowClients(t *testing.T) {
 	f := newField(t)
-	lumen, monitor, err := f.startWatched(t.Context(), f.database)
+	lumen, monitor, err := f.startWatched(t.Context(), f.database, connections)
 	require.NoError(t, err)
 	t.Cleanup(lumen.stop)
 	apart(t, lumen)
