@@ -157,9 +157,11 @@ func TestPlaygroundInABrowser(t *testing.T) {
 	}
 	require.True(t, evaluate[bool](t, w, `document.activeElement.matches('.graphiql-query-editor .graphiql-editor')`), "reached with the Tab key")
 	w.run(t, chromedp.KeyEvent(kb.Enter), chromedp.KeyEvent("a", chromedp.KeyModifiers(input.ModifierCtrl)), chromedp.KeyEvent("query Mine { merch"))
-	w.until(t, `[...document.querySelectorAll('.suggest-widget.visible .monaco-list-row')].some(row => row.textContent.includes('merchant'))`)
+	w.until(t, `!!document.querySelector('.suggest-widget.visible .monaco-list-row.focused')?.textContent.includes('merchant')`)
 	w.screenshot(t, "playground-1440-light-completion")
-	w.run(t, chromedp.KeyEvent(kb.Enter), chromedp.Sleep(300*time.Millisecond), chromedp.KeyEvent(kb.Enter, chromedp.KeyModifiers(input.ModifierCtrl)))
+	w.run(t, chromedp.KeyEvent(kb.Enter))
+	w.until(t, `/query Mine \{ merchant\b/.test(document.querySelector('.graphiql-query-editor .view-lines').textContent.replace(/\s/g, ' '))`)
+	w.run(t, chromedp.Sleep(300*time.Millisecond), chromedp.KeyEvent(kb.Enter, chromedp.KeyModifiers(input.ModifierCtrl)))
 	w.until(t, responseText+`.includes('"id": "`+r.MerchantID+`"')`)
 
 	w.noFaults(t)
