@@ -251,6 +251,7 @@ func TestGateRefusesWhoWouldWaitForLong(t *testing.T) {
 		const takes, flooding = 40 * time.Millisecond, 3 * time.Second
 		g := newGate(4, 64)
 		var mu sync.Mutex
+		var everybody sync.WaitGroup
 		var served, refused int
 		var longest, longestRefusal time.Duration
 		visit := func(name string) error {
@@ -271,12 +272,12 @@ func TestGateRefusesWhoWouldWaitForLong(t *testing.T) {
 			return e.err
 		}
 		for i := range int(300 * flooding / time.Second) { // three times what can be answered
-			go func() { _ = visit(string(rune('a' + i%10))) }()
+			everybody.Go(func() { _ = visit(string(rune('a' + i%10))) })
 			time.Sleep(time.Second / 300)
 		}
 		require.NoError(t, g.admit("new"))
 		require.NoError(t, visit("new"))
-		time.Sleep(maxStay)
+		everybody.Wait()
 		require.Greater(t, served, int(100*flooding/time.Second), "nothing stood still")
 		require.Greater(t, refused, 400)
 		require.Less(t, longest, 2*maxDelay, "a little more, until the pace is known")
