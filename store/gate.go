@@ -96,8 +96,9 @@ func (g *gate) turn(ctx context.Context, p *party, here int) (o outcome, own boo
 	continues := isContinued(ctx)
 	w := wait{since: time.Now(), patient: continues, steady: here <= g.atOnce}
 	defer func() { p.waiting.Add(-1); g.waiting.Add(-1) }()
-	all, ofParty := g.waiting.Add(1), p.waiting.Add(1)
-	if (ofParty+all > maxWaiting || g.isSlow(p)) && !continues {
+	g.waiting.Add(1)
+	p.waiting.Add(1)
+	if g.isFull(p, 0) && !continues {
 		if shared {
 			<-p.places
 		}
@@ -124,11 +125,16 @@ func (g *gate) admit(name string) error {
 	if p == nil {
 		p = &party{}
 	}
-	if own, all := p.waiting.Load(), g.waiting.Load(); own+1+all+1 <= maxWaiting && !g.isSlow(p) {
+	if !g.isFull(p, 1) {
 		return nil
 	}
 	g.overloads.Add(1)
 	return NewError(Unavailable)
+}
+
+// isFull reports whether there is no room for a party's statements to wait in: those that do, and so many more.
+func (g *gate) isFull(p *party, more int32) bool {
+	return p.waiting.Load()+g.waiting.Load()+2*more > maxWaiting || g.isSlow(p)
 }
 
 // isSlow reports whether one more of a party would wait too long: until the queue of the pool has passed, and once more for each

@@ -164,9 +164,10 @@ func addTokenKey(ctx context.Context, tx bun.Tx, secret TokenSecret) (string, er
 	if err != nil {
 		return "", err
 	}
-	_, err = tx.NewInsert().Model(&TokenKey{ID: id}).ExcludeColumn("created_at", "revoked_at").
+	_, err = tx.NewInsert().Model(&TokenKey{ID: id}).ExcludeColumn("revoked_at").
 		Value("public_key", "?", []byte(public)).Value("private_key", "?", sealed).
-		Value("signs_from", "date_trunc('milliseconds', clock_timestamp()) + CASE WHEN EXISTS (SELECT FROM lumen_token_signer('', '')) THEN interval '5 minutes' ELSE interval '0' END").
+		Value("created_at", "date_trunc('milliseconds', statement_timestamp())").
+		Value("signs_from", "date_trunc('milliseconds', statement_timestamp()) + CASE WHEN EXISTS (SELECT FROM lumen_token_signer('', '')) THEN interval '5 minutes' ELSE interval '0' END").
 		Exec(ctx)
 	return id, err
 }

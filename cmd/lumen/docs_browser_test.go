@@ -64,6 +64,8 @@ func TestDocsAskForAKey(t *testing.T) {
 		chromedp.Click(docsList+`.execute`, chromedp.ByQuery),
 	)
 	w.until(t, `document.querySelector('`+docsList+`.live-responses-table tbody').textContent.includes('`+r.MerchantID+`')`)
+	w.run(t, chromedp.Text(docsList+`.live-responses-table tbody .response-col_status`, &status, chromedp.ByQuery, chromedp.NodeVisible))
+	require.Contains(t, status, "200")
 
 	var kept int
 	w.run(t, chromedp.Evaluate(`localStorage.length + sessionStorage.length + document.cookie.length`, &kept), chromedp.Navigate(server.URL+"/docs"))
