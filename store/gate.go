@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,22 +23,23 @@ const (
 
 	// maxDelay is how long the wait may be expected to last, by the pace of the pool, for one who comes: a queue that many keep
 	// full serves nobody. It does not count where fewer wait for the pool than it has places, as they do when two parties are here.
-	maxDelay = time.Second / 2
+	maxDelay = 3 * time.Second / 4
 )
 
 // gate stands in front of a pool of connections and says who comes next, so that nobody waits in the pool itself. Of the
 // pool each party has a share and no more: one whose statements are many, or slow, leaves connections to the others.
 type gate struct {
 	pool   queue
-	pace   pace // of the pool
-	share  int  // of each party
-	rest   int  // of what a party continues
-	atOnce int  // statements of a party that may wait as long as that takes
+	pace   *pace // of the pool
+	share  int   // of each party
+	rest   int   // of what a party continues
+	atOnce int   // statements of a party that may wait as long as that takes
 
 	mu      sync.Mutex
 	parties map[string]*party // that have a statement here
 
-	waiting atomic.Int32 // statements of all parties
+	waiting   atomic.Int32 // statements of all parties that can be refused
+	continued atomic.Int32 // those that continue something and wait
 
 	waits  atomic.Uint64
 	waited atomic.Int64 // for how many nanoseconds in all
@@ -57,13 +59,12 @@ type party struct {
 // newGate returns the gate of a pool of so many connections, of which a party may hold its share, for parties of which each
 // may have so many statements here at once.
 func newGate(connections, atOnce int) *gate {
-	g := &gate{share: min(atOnce, ofPool(connections)), rest: max(1, connections/8), atOnce: atOnce, parties: make(map[string]*party)}
+	rest := max(1, connections/8)
+	share := max(1, min(atOnce, connections*3/4, connections-rest-1)) // with what it continues it leaves one, if there are three
+	g := &gate{share: share, rest: rest, atOnce: atOnce, pace: newPace(), parties: make(map[string]*party)}
 	g.pool.places = make(chan struct{}, connections)
 	return g
 }
-
-// ofPool is the greatest share that leaves something of a pool to others.
-func ofPool(connections int) int { return max(1, connections*3/4) }
 
 // enter waits for a connection's turn; afterwards leave must be called with what it returned. Unavailable when too much is
 // going on, or nothing; RateLimited when it is the party's own doing. Who continues what was begun is not turned away for
@@ -95,10 +96,15 @@ func (g *gate) turn(ctx context.Context, p *party, here int) (o outcome, own boo
 	}
 	continues := isContinued(ctx)
 	w := wait{since: time.Now(), patient: continues, steady: here <= g.atOnce}
-	defer func() { p.waiting.Add(-1); g.waiting.Add(-1) }()
-	g.waiting.Add(1)
+	servedParty, servedAll := p.served.Load(), g.pool.served.Load()
+	all := &g.waiting
+	if continues {
+		all = &g.continued
+	}
+	defer func() { p.waiting.Add(-1); all.Add(-1) }()
+	all.Add(1)
 	p.waiting.Add(1)
-	if g.isFull(p, 0) && !continues {
+	if !continues && g.isFull(p, 0) {
 		if shared {
 			<-p.places
 		}
@@ -106,11 +112,11 @@ func (g *gate) turn(ctx context.Context, p *party, here int) (o outcome, own boo
 	}
 	defer func() { g.waits.Add(1); g.waited.Add(int64(time.Since(w.since))) }()
 	if !shared {
-		if o := p.take(ctx, w); o != taken {
+		if o := p.take(ctx, w, servedParty); o != taken {
 			return o, true
 		}
 	}
-	if o := g.pool.take(ctx, w); o != taken {
+	if o := g.pool.take(ctx, w, servedAll); o != taken {
 		<-p.places
 		return o, false
 	}
@@ -158,7 +164,7 @@ func (g *gate) leave(p *party, err error) {
 
 // stats returns what is known of the pool and of those who wait for it.
 func (g *gate) stats(pool sql.DBStats) PoolStats {
-	return PoolStats{DBStats: pool, Waiting: int(g.waiting.Load()), Waits: g.waits.Load(), Waited: time.Duration(g.waited.Load())}
+	return PoolStats{DBStats: pool, Waiting: int(g.waiting.Load() + g.continued.Load()), Waits: g.waits.Load(), Waited: time.Duration(g.waited.Load())}
 }
 
 // arrive returns the party, which has this share, and how many statements it has here with this one.
@@ -223,14 +229,15 @@ func (q *queue) free() bool {
 	}
 }
 
-// wait is how somebody waits: patiently, for as long as their context lasts; steadily, for maxStay; or else for maxWait, and on
-// to maxStay while the queue moves.
+// wait is how somebody waits, for the one queue and then the other: patiently, for as long as their context lasts; steadily, for
+// maxStay; or else for maxWait, and on to maxStay while the queue moves.
 type wait struct {
 	since           time.Time
 	patient, steady bool
 }
 
-func (q *queue) take(ctx context.Context, w wait) outcome {
+// take takes a place as soon as there is one for who waits like this since the queue had served so many.
+func (q *queue) take(ctx context.Context, w wait, served uint64) outcome {
 	if q.free() {
 		return taken
 	}
@@ -239,7 +246,7 @@ func (q *queue) take(ctx context.Context, w wait) outcome {
 	waiting, giveUp := context.WithCancel(ctx)
 	defer giveUp()
 	if !w.patient {
-		defer q.impatience(w, giveUp).Stop()
+		defer q.impatience(w, served, giveUp).Stop()
 	}
 	select {
 	case q.places <- struct{}{}:
@@ -254,8 +261,14 @@ func (q *queue) take(ctx context.Context, w wait) outcome {
 
 // impatience calls giveUp when somebody has waited long enough. It runs until it is stopped; whoever waits keeps their place in
 // the queue meanwhile.
-func (q *queue) impatience(w wait, giveUp func()) *time.Timer {
-	seen := q.served.Load()
+func (q *queue) impatience(w wait, seen uint64, giveUp func()) *time.Timer {
+	left, first := time.Until(w.since.Add(maxStay)), time.Until(w.since.Add(maxWait))
+	switch {
+	case w.steady:
+		first = left
+	case first <= 0: // the queue before this one moved
+		first, seen = min(maxWait, left), q.served.Load()
+	}
 	var timer *time.Timer
 	timer = time.AfterFunc(time.Hour, func() {
 		served := q.served.Load()
@@ -266,34 +279,43 @@ func (q *queue) impatience(w wait, giveUp func()) *time.Timer {
 		seen = served
 		timer.Reset(maxWait)
 	})
-	first := maxWait
-	if w.steady {
-		first = maxStay
-	}
-	timer.Reset(time.Until(w.since.Add(first)))
+	timer.Reset(first)
 	return timer
 }
 
 // pace is how long it takes, lately, until the next of those who wait has a place.
 type pace struct {
-	last   atomic.Int64 // when a place became free that somebody waited for, in nanoseconds since the Unix epoch; else 0
-	lately atomic.Int64 // the mean of what was between, in nanoseconds
+	mu     sync.Mutex
+	last   time.Time    // when a place became free that somebody waited for; zero when nobody did
+	spent  float64      // seconds between such places, and how many they were; the longer ago, the less they count
+	places float64      // above zero
+	lately atomic.Int64 // spent / places, in nanoseconds
 }
+
+// paceLasts is how long ago what counts for 1/e of what is now was. A machine that stood still for a moment is not slow.
+const paceLasts = time.Second
+
+// newPace is one of which nothing is known: of a pool that is quick.
+func newPace() *pace { return &pace{places: 32} }
 
 func (p *pace) mean() time.Duration { return time.Duration(p.lately.Load()) }
 
-// freed notes that a place becomes free. What is lost when two do so at once is lost in the mean; what was no pace at all, as the
-// clock was set or nothing moved, counts for little.
+// freed notes that a place becomes free.
 func (p *pace) freed(awaited bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if !awaited {
-		p.last.Store(0)
+		p.last = time.Time{}
 		return
 	}
-	now := time.Now().UnixNano()
-	if last := p.last.Swap(now); last != 0 {
-		mean := p.lately.Load()
-		p.lately.Store(mean + (min(max(now-last, 0), int64(maxWait))-mean)/32)
+	now := time.Now()
+	if !p.last.IsZero() {
+		took := now.Sub(p.last)
+		counts := math.Exp(-took.Seconds() / paceLasts.Seconds())
+		p.spent, p.places = p.spent*counts+took.Seconds(), p.places*counts+1
+		p.lately.Store(int64(p.spent / p.places * 1e9))
 	}
+	p.last = now
 }
 
 type continuing struct{}

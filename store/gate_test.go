@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -178,6 +179,75 @@ func TestGateLetsLittleBeContinuedAtOnce(t *testing.T) {
 	})
 }
 
+// Lists that many read at once, and what waits to be continued with them, leave the room that others wait in as it is.
+func TestGateHasRoomBesideWhatIsContinued(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(16, 64)
+		ctx, cancel := context.WithCancel(t.Context())
+		var reading []<-chan entry
+		for range 2 * maxWaiting {
+			reading = append(reading, arrives(continues(ctx), g, "a"))
+		}
+		synctest.Wait()
+		require.Equal(t, 2*maxWaiting-2, g.stats(sql.DBStats{}).Waiting)
+		require.NoError(t, g.admit("b"))
+		for range g.share {
+			e := <-arrives(t.Context(), g, "b")
+			require.NoError(t, e.err)
+			require.Zero(t, e.after)
+			defer g.leave(e.party, nil)
+		}
+		cancel()
+		for _, e := range reading {
+			if e := <-e; e.err == nil {
+				g.leave(e.party, nil)
+			}
+		}
+	})
+}
+
+func TestGateSharesLeaveAConnection(t *testing.T) {
+	t.Parallel()
+	for connections, share := range map[int]int{1: 1, 2: 1, 3: 1, 4: 2, 6: 4, 8: 6, 16: 12, 64: 48} {
+		g := newGate(connections, 64)
+		require.Equal(t, share, g.share, connections)
+		if connections > 2 {
+			require.Less(t, g.share+g.rest, connections)
+		}
+	}
+}
+
+// Who has waited for their share, where it moved, has as long to wait for the pool.
+func TestGateGivesEachQueueItsTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := tightGate(2, 1)
+		first := <-arrives(t.Context(), g, "a")
+		other := <-arrives(t.Context(), g, "b")
+		second := arrives(t.Context(), g, "a")
+		synctest.Wait()
+		third := arrives(t.Context(), g, "a")
+		time.Sleep(maxWait * 6 / 10)
+		g.leave(first.party, nil)
+		e := <-second
+		require.NoError(t, e.err)
+		time.Sleep(maxWait * 6 / 10)
+		newcomer := arrives(t.Context(), g, "c") // waits for the pool ahead of the third
+		synctest.Wait()
+		g.leave(e.party, nil)
+		c := <-newcomer
+		require.NoError(t, c.err)
+		time.Sleep(maxWait / 10)
+		g.leave(other.party, nil)
+		e = <-third
+		require.NoError(t, e.err)
+		require.Equal(t, maxWait*13/10, e.after)
+		g.leave(e.party, nil)
+		g.leave(c.party, nil)
+	})
+}
+
 // A queue that moves is worth waiting in, for a while, and is served in its order.
 func TestGateWaitsWhereSomethingMoves(t *testing.T) {
 	t.Parallel()
@@ -283,6 +353,31 @@ func TestGateRefusesWhoWouldWaitForLong(t *testing.T) {
 		require.Less(t, longest, 2*maxDelay, "a little more, until the pace is known")
 		require.Zero(t, longestRefusal, "they hear at once")
 		require.Empty(t, g.parties)
+	})
+}
+
+// A moment in which nothing moves, as when the machine stands still, makes no slow pool; a pool that has become slow is known soon.
+func TestPaceIsThatOfASecond(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPace()
+		moves := func(length, each time.Duration) {
+			for range length / each {
+				time.Sleep(each)
+				p.freed(true)
+			}
+		}
+		moves(5*time.Second, time.Millisecond)
+		require.InDelta(t, time.Millisecond, p.mean(), float64(time.Millisecond/50))
+		time.Sleep(200 * time.Millisecond)
+		p.freed(true)
+		require.Less(t, p.mean(), 5*time.Millisecond/4)
+		p.freed(false)
+		time.Sleep(time.Hour) // nobody waits
+		moves(time.Second, time.Millisecond)
+		require.Less(t, p.mean(), 5*time.Millisecond/4)
+		moves(2*time.Second, 4*time.Millisecond)
+		require.Greater(t, p.mean(), 5*time.Millisecond/2)
 	})
 }
 
