@@ -162,28 +162,38 @@ func recovered(err *error) {
 	}
 }
 
+// unavailable is what comes of an outage. One that is already has said why, or that there is nothing to tell.
 func unavailable(cause error) *Error {
+	var known *Error
+	if errors.As(cause, &known) && known.Code == Unavailable {
+		return known
+	}
 	return &Error{Code: Unavailable, Message: texts[Unavailable], cause: cause}
 }
 
-// isOutage reports that the database could not answer now and may later: no connection, shutting down, out of
-// resources, read-only, a lock or a time that ran out.
+// isOutage reports that the database could not answer now and may later: no connection, for whatever reason it was refused,
+// shutting down, out of resources, read-only, a lock or a time that ran out.
 func isOutage(err error) bool {
+	var connectErr *pgconn.ConnectError
 	var pgErr *pgconn.PgError
+	if errors.As(err, &connectErr) {
+		return true
+	}
 	if errors.As(err, &pgErr) {
 		switch pgErr.Code {
 		case "25006", // read_only_sql_transaction
+			"25P03", "25P04", // idle_in_transaction_session_timeout, transaction_timeout
 			"40001", "40P01", // serialization_failure, deadlock_detected
 			"55P03", // lock_not_available
 			"57014", // query_canceled, by statement_timeout
-			"57P01", "57P02", "57P03", "57P05":
+			"57P01", "57P02", "57P03", "57P05",
+			"58030": // io_error
 			return true
 		}
 		return strings.HasPrefix(pgErr.Code, "08") || strings.HasPrefix(pgErr.Code, "53")
 	}
-	var connectErr *pgconn.ConnectError
 	var netErr net.Error
-	return errors.As(err, &connectErr) || errors.As(err, &netErr) ||
+	return errors.As(err, &netErr) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, sql.ErrConnDone) || pgconn.SafeToRetry(err)

@@ -85,6 +85,8 @@ func TestIsOutage(t *testing.T) {
 		"a crash":                       {pg("57P02"), true},
 		"starting up":                   {pg("57P03"), true},
 		"an idle session's end":         {pg("57P05"), true},
+		"an idle transaction's end":     {pg("25P03"), true},
+		"a file that can't be read":     {pg("58030"), true},
 		"a dropped database":            {pg("57P04"), false},
 		"too many connections":          {pg("53300"), true},
 		"a full disk":                   {pg("53100"), true},

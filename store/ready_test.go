@@ -44,6 +44,10 @@ func TestReady(t *testing.T) {
 			"DO $$ BEGIN EXECUTE format('ALTER DATABASE %I RESET default_transaction_read_only', current_database()); END $$",
 			store.NoDatabase,
 		},
+		"a login that is refused": {
+			"UPDATE pg_database SET datallowconn = false WHERE datname = current_database()", "UPDATE pg_database SET datallowconn = true WHERE datname = current_database()",
+			store.NoDatabase,
+		},
 		"no new connections, though the pool has some": {
 			"DO $$ BEGIN EXECUTE format('ALTER DATABASE %I CONNECTION LIMIT 0', current_database()); END $$",
 			"DO $$ BEGIN EXECUTE format('ALTER DATABASE %I CONNECTION LIMIT -1', current_database()); END $$",

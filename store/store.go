@@ -63,6 +63,10 @@ type Store struct {
 	pooled  bool
 }
 
+// connectionLife is how long a connection of the service's is used. What it holds on the server ends with it, and in time all are
+// where the URL leads to now.
+const connectionLife = 30 * time.Minute
+
 // Open returns a Store on the database at url. It connects when first used; see CheckRole and CheckMigrations for what
 // must hold before it serves.
 func Open(url string, options Options) (*Store, error) {
@@ -90,6 +94,7 @@ func Open(url string, options Options) (*Store, error) {
 	walled := sql.OpenDB(connector)
 	walled.SetMaxOpenConns(options.MaxConnections)
 	walled.SetMaxIdleConns(options.MaxConnections)
+	walled.SetConnMaxLifetime(connectionLife)
 	s := &Store{walled: bun.NewDB(walled, pgdialect.New()), config: config, pooled: options.TransactionPooler}
 	s.lookUps = newLookUps(config, authConnections, connector.Losses)
 	s.Customers = newCustomers(s.walled, newGate(options.MaxConnections, options.MerchantConcurrency))
@@ -203,5 +208,6 @@ func openPlain(config *pgx.ConnConfig, connections int, options ...stdlib.Option
 	db := stdlib.OpenDB(*config, options...)
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
+	db.SetConnMaxLifetime(connectionLife)
 	return bun.NewDB(db, pgdialect.New())
 }
