@@ -9,12 +9,12 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/sync/singleflight"
 
 	"lumen/store"
 )
@@ -102,18 +102,16 @@ const jwksKept = time.Second
 // and HEAD, whatever the path, and needs no credential. log gets the causes of internal errors and outages.
 func NewJWKS(tokens *store.Tokens, log *slog.Logger) http.Handler {
 	h := &handler{Options: Options{Log: log}}
-	var mu sync.Mutex
+	var asking singleflight.Group // while one asks the database, the others wait for what it brings, be it an error
 	var set jose.JSONWebKeySet
 	var good time.Time
-	keys := func(ctx context.Context) (jose.JSONWebKeySet, error) {
-		mu.Lock() // while one asks the database, the others wait for what it brings
-		defer mu.Unlock()
+	keys := func(ctx context.Context) (any, error) {
 		if time.Now().Before(good) {
 			return set, nil
 		}
 		keys, err := tokens.PublicKeys(ctx)
 		if err != nil {
-			return set, err
+			return nil, err
 		}
 		set = jose.JSONWebKeySet{Keys: make([]jose.JSONWebKey, len(keys))}
 		for i, key := range keys {
@@ -129,7 +127,7 @@ func NewJWKS(tokens *store.Tokens, log *slog.Logger) http.Handler {
 			return
 		}
 		// One who leaves must not take the answer from those who wait.
-		set, err := keys(context.WithoutCancel(r.Context()))
+		set, err, _ := asking.Do("", func() (any, error) { return keys(context.WithoutCancel(r.Context())) })
 		if err != nil {
 			h.fail(w, r, err)
 			return

@@ -14,7 +14,9 @@ func TestPatience(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		left := func(continued bool) time.Duration {
-			ctx := Arrived(t.Context())
+			ctx, more := Arrived(t.Context())
+			time.Sleep(5 * time.Second)
+			more() // the rest of its body
 			time.Sleep(4 * time.Second)
 			if continued {
 				ctx = continues(ctx)
@@ -27,7 +29,8 @@ func TestPatience(t *testing.T) {
 		require.Equal(t, requestPatience-4*time.Second, left(false))
 		require.Equal(t, patience, left(true))
 
-		ctx, cancel := patient(Arrived(t.Context()))
+		ctx, _ := Arrived(t.Context())
+		ctx, cancel := patient(ctx)
 		defer cancel()
 		until, _ := ctx.Deadline()
 		require.Equal(t, patience, time.Until(until))

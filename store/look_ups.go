@@ -63,7 +63,10 @@ func (l *lookUps) admitted(ctx context.Context, party, statement string, work fu
 	defer cancel()
 	admitted, err := l.gate.enter(ctx, party)
 	if err != nil {
-		return unavailable(err) // whoever's doing it is, it is not the caller's
+		if AsError(err).Code == RateLimited { // whoever's doing it is, it is not the caller's
+			err = NewError(Unavailable)
+		}
+		return err
 	}
 	defer func() { l.gate.leave(admitted, err) }()
 	ctx, span := startStatement(ctx, statement, onFunction(statement))

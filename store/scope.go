@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -33,17 +34,23 @@ const requestPatience = 7 * time.Second
 
 type arrivalKey struct{}
 
-// Arrived returns the context of a request that arrives now. Its statements end in time for an answer within eight seconds,
-// however many they are.
-func Arrived(ctx context.Context) context.Context {
-	return context.WithValue(ctx, arrivalKey{}, time.Now())
+// Arrived returns the context of a request that arrives now, and what to call whenever more of it has come. Its statements end
+// in time for an answer within eight seconds of the last of it, however many they are.
+func Arrived(ctx context.Context) (arrived context.Context, more func()) {
+	last := new(atomic.Pointer[time.Time])
+	more = func() {
+		now := time.Now()
+		last.Store(&now)
+	}
+	more()
+	return context.WithValue(ctx, arrivalKey{}, last), more
 }
 
 // patient returns the context of a statement that begins now.
 func patient(ctx context.Context) (context.Context, context.CancelFunc) {
 	until := time.Now().Add(patience)
-	if arrival, ok := ctx.Value(arrivalKey{}).(time.Time); ok && ctx.Value(continuing{}) == nil {
-		if last := arrival.Add(requestPatience); last.Before(until) {
+	if arrival, ok := ctx.Value(arrivalKey{}).(*atomic.Pointer[time.Time]); ok && !isContinued(ctx) {
+		if last := arrival.Load().Add(requestPatience); last.Before(until) {
 			until = last
 		}
 	}

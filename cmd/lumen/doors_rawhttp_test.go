@@ -227,6 +227,30 @@ func TestRawRequests(t *testing.T) {
 	t.Logf("%v", sent)
 }
 
+// What a client needs to send a body is not taken from the time that the database has.
+func TestSlowBodiesAreServed(t *testing.T) {
+	t.Parallel()
+	d := openDoors(t)
+	m := d.Merchant(t, "Slow")
+	for path, body := range map[string]string{"/api/customers": `{"email":"slow@x.io"}`, "/graphql": `{"query":"{customers{totalCount}}"}`} {
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			conn, err := net.Dial("tcp", strings.TrimPrefix(d.URL, "http://"))
+			require.NoError(t, err)
+			defer func() { _ = conn.Close() }()
+			_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+				path, string(m.WriteKey), len(body), body[:1])
+			require.NoError(t, err)
+			time.Sleep(7500 * time.Millisecond)
+			_, err = io.WriteString(conn, body[1:])
+			require.NoError(t, err)
+			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			require.NoError(t, err)
+			require.Less(t, response.StatusCode, 300)
+		})
+	}
+}
+
 // Where a proxy and the server may differ about the end of a request, such as where it has a length and chunks, what is hidden
 // behind it must not become a request of its own.
 func TestSmuggledRequests(t *testing.T) {
@@ -252,5 +276,10 @@ func TestSmuggledRequests(t *testing.T) {
 		require.Len(t, statuses, 1, "%s: %q", name, all)
 		require.Contains(t, []int{400, 403, 501}, statuses[0], name)
 		require.Equal(t, before, d.storedRows(t, m), name)
+	}
+	for _, line := range []string{"GET /healthz", "GET /readyz", "OPTIONS *"} { // ahead of both doors
+		statuses, all := d.raw(t, line+fmt.Sprintf(" HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n%s", len(hidden)+5, hidden), false)
+		require.Len(t, statuses, 1, "%s: %q", line, all)
+		require.Equal(t, before, d.storedRows(t, m), line)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/MicahParks/keyfunc/v3"
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"lumen/store"
@@ -490,6 +492,30 @@ func TestBadTokenInput(t *testing.T) {
 		r := d.graphql(t, m.WriteKey, `mutation{createAccessToken(input:`+input+`){accessToken{access customerId} userErrors{code}}}`, nil)
 		require.Equal(t, answer{200, `{"data":{"createAccessToken":{"accessToken":{"access":"READ","customerId":null},"userErrors":[]}}}`}, r.brief())
 	}
+}
+
+// Those who ask for the keys while the database does not answer wait for one answer, not for each other's.
+func TestJWKSKeepsNobodyInALine(t *testing.T) {
+	t.Parallel()
+	d := openDoors(t)
+	tx, err := d.Superuser().Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
+	_, err = tx.Exec(t.Context(), "LOCK TABLE token_keys IN ACCESS EXCLUSIVE MODE")
+	require.NoError(t, err)
+	began := time.Now()
+	var asking sync.WaitGroup
+	for range 8 {
+		asking.Go(func() {
+			response, err := http.Get(d.URL + "/.well-known/jwks.json")
+			if assert.NoError(t, err) {
+				assert.Equal(t, 503, response.StatusCode)
+				assert.NoError(t, response.Body.Close())
+			}
+		})
+	}
+	asking.Wait()
+	require.Less(t, time.Since(began), 2*2*time.Second, "a lock is waited for for two seconds")
 }
 
 func TestJWKS(t *testing.T) {

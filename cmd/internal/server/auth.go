@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"strings"
 
@@ -20,7 +21,8 @@ func Authenticate(authenticator *store.Authenticator) func(*http.Request) (conte
 		if !strings.EqualFold(scheme, "Bearer") {
 			return nil, store.NewError(store.Unauthenticated)
 		}
-		ctx := store.Arrived(r.Context())
+		ctx, more := store.Arrived(r.Context())
+		r.Body = arriving{r.Body, more}
 		credential, err := authenticator.Authenticate(ctx, store.Secret(secret))
 		if err != nil {
 			return nil, err
@@ -28,6 +30,19 @@ func Authenticate(authenticator *store.Authenticator) func(*http.Request) (conte
 		note(ctx, func(n *notes) { n.merchant = credential.Merchant.ID })
 		return store.WithCredential(ctx, credential), nil
 	}
+}
+
+// arriving is a body that tells when some of it has come: how long that takes is up to the client.
+type arriving struct {
+	io.ReadCloser
+	more func()
+}
+
+// Read implements io.Reader.
+func (b arriving) Read(into []byte) (int, error) {
+	n, err := b.ReadCloser.Read(into)
+	b.more()
+	return n, err
 }
 
 // admitted is an authenticate that refuses a request when it would be refused after it has been read: a flood is to cost as

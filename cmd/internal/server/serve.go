@@ -26,7 +26,7 @@ type Serving struct {
 // Serve answers on the listener until ctx is done. Then it is not ready any more, goes on for the delay, stops listening,
 // and lets the requests under way finish.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler, serving Serving) error {
-	server := newHTTPServer(serving.Health.wrap(handler), serving.Log)
+	server := newHTTPServer(closeAfterChunks(serving.Health.wrap(handler)), serving.Log)
 	var silent silence
 	server.ConnState = silent.observe
 	failed := make(chan error, 1)
@@ -86,5 +86,7 @@ func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+
+		DisableGeneralOptionsHandler: true, // which would answer OPTIONS * past the handler
 	}
 }

@@ -48,12 +48,13 @@ func NewHandler(s *store.Store, options Options) http.Handler {
 		authenticate, options.GraphQL.Charge = options.Limiter.limit(authenticate), options.Limiter.chargeCost
 	}
 	authenticate = admitted(authenticate, s.Customers)
-	restDoor := rest.NewHandler(s.Customers, s.Tokens, authenticate, rest.Options{Log: options.Log, Note: noteREST})
+	doorLog := slog.New(thinOutages{options.Log.Handler(), new(thin)})
+	restDoor := rest.NewHandler(s.Customers, s.Tokens, authenticate, rest.Options{Log: doorLog, Note: noteREST})
 
 	mux := http.NewServeMux()
 	mux.Handle("/", crossOrigin(options, restDoor)) // also says 404 for everything else
-	mux.Handle(jwksPath, rest.NewJWKS(s.Tokens, options.Log))
-	options.GraphQL.RequestID, options.GraphQL.Log, options.GraphQL.Note = RequestID, options.Log, noteGraphQL
+	mux.Handle(jwksPath, rest.NewJWKS(s.Tokens, doorLog))
+	options.GraphQL.RequestID, options.GraphQL.Log, options.GraphQL.Note = RequestID, doorLog, noteGraphQL
 	mux.Handle("/graphql", crossOrigin(options, graph.NewHandler(s.Customers, s.Tokens, authenticate, options.GraphQL)))
 	pages := pages(options, restDoor)
 	mux.Handle("/{$}", pages)
@@ -69,7 +70,7 @@ func NewHandler(s *store.Store, options Options) http.Handler {
 	if err != nil {
 		panic(err) // the options are constants
 	}
-	handler := closeAfterChunks(noRedirects(mux, restDoor))
+	handler := noRedirects(mux, restDoor)
 	if options.LoopbackOnly {
 		handler = loopbackOnly(handler)
 	}
