@@ -68,7 +68,8 @@ func (c serveCommand) Run(ctx context.Context, t terminal) error {
 		if err != nil {
 			return errors.Join(fmt.Errorf("LUMEN_PRIVATE_ADDR: %w", err), listener.Close())
 		}
-		options.Metrics = server.NewMetrics(s.Stats, options.Limiter)
+		build := thisBuild()
+		options.Metrics = server.NewMetrics(build.Version, build.Commit, s.Stats, options.Limiter)
 		urls.PrivateURL = urlOf(private)
 		defer server.ServePrivate(private, server.NewPrivate(options.Metrics, health, log), log)()
 	}

@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 )
 
-// version is set when a release is linked. A program that was built otherwise is named by its module's version, if it has one.
-var version string
+// version and commit are set when a release is linked. A program that was built otherwise is named by its module's version, if it
+// has one, and by the commit of the clone that it was built in.
+var version, commit string
 
 type versionCommand struct {
 	jsonFlag
@@ -16,15 +18,15 @@ type versionCommand struct {
 // build says what this program was made from.
 type build struct {
 	Version string `json:"version"`
-	Commit  string `json:"commit"` // "" when it was built outside of a clone
-	Time    string `json:"time"`   // of the commit, in RFC 3339
+	Commit  string `json:"commit"` // "" when nobody said
+	Time    string `json:"time"`   // of the commit, in RFC 3339; "" as well
 	Go      string `json:"go"`
 	OS      string `json:"os"`
 	Arch    string `json:"arch"`
 }
 
 func thisBuild() build {
-	b := build{Version: version, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
+	b := build{Version: version, Commit: commit, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		info = new(debug.BuildInfo)
@@ -55,7 +57,7 @@ func thisBuild() build {
 func (b build) String() string {
 	text := "lumen " + b.Version
 	if b.Commit != "" {
-		text += fmt.Sprintf(" (commit %s, %s)", b.Commit, b.Time)
+		text += fmt.Sprintf(" (commit %s)", strings.TrimSuffix(b.Commit+", "+b.Time, ", "))
 	}
 	return text + fmt.Sprintf(", %s %s/%s", b.Go, b.OS, b.Arch)
 }

@@ -126,11 +126,15 @@ func (h *Health) reason(ctx context.Context) string {
 		h.checked = time.Now()
 		h.report(ctx, before)
 	}
+	return reasonOf(h.err)
+}
+
+func reasonOf(err error) string {
 	var why *store.NotReadyError
 	switch {
-	case h.err == nil:
+	case err == nil:
 		return ""
-	case errors.As(h.err, &why):
+	case errors.As(err, &why):
 		return why.Reason
 	default:
 		return store.NoDatabase
@@ -139,10 +143,11 @@ func (h *Health) reason(ctx context.Context) string {
 
 // report logs a change, with the cause that no reply shows.
 func (h *Health) report(ctx context.Context, before error) {
-	switch {
-	case h.err != nil && before == nil:
-		h.log.WarnContext(ctx, "not ready", "error", h.err)
-	case h.err == nil && before != nil:
+	switch now := reasonOf(h.err); {
+	case now == reasonOf(before):
+	case now == "":
 		h.log.InfoContext(ctx, "ready again")
+	default:
+		h.log.WarnContext(ctx, "not ready", "error", h.err)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime"
-	"runtime/debug"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -48,8 +47,9 @@ var durations = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .0
 // costs are the bounds of the buckets of the costs of operations; 25000 is the default limit.
 var costs = []float64{10, 30, 100, 300, 1000, 2500, 5000, 10000, 25000}
 
-// NewMetrics returns Metrics that also read what the store and the limiter count, which is nil when nothing is limited.
-func NewMetrics(stats func() store.Stats, limiter *Limiter) *Metrics {
+// NewMetrics returns the Metrics of a program of that version and commit, that also read what the store and the limiter count,
+// which is nil when nothing is limited.
+func NewMetrics(version, commit string, stats func() store.Stats, limiter *Limiter) *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry(), doors: make(map[string]doorMetrics), operations: make(map[[2]string]operationMetrics)}
 	counter := func(name, help string) prometheus.CounterOpts { return prometheus.CounterOpts{Name: name, Help: help} }
 	m.requests = prometheus.NewCounterVec(counter("lumen_requests_total", "Requests that were answered, by what came of them: OK or the code of the first error."), []string{"door", "operation", "code"})
@@ -73,10 +73,13 @@ func NewMetrics(stats func() store.Stats, limiter *Limiter) *Metrics {
 			m.operations[[2]string{door, operation}] = operationMetrics{
 				m.requests.WithLabelValues(door, operation, string(okCode)), duration.WithLabelValues(door, operation),
 			}
+			for _, failed := range []store.Code{store.Internal, store.Unavailable} { // of a series that begins at 1 no rate sees the first
+				m.requests.WithLabelValues(door, operation, string(failed))
+			}
 		}
 	}
 	m.registry.MustRegister(m.requests, duration, inFlight, aborted, m.cost, documents, m.trusted, collector{stats, limiter},
-		buildInfo(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		buildInfo(version, commit), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
@@ -124,15 +127,7 @@ func (m *Metrics) handler(log *slog.Logger) http.Handler {
 }
 
 // buildInfo says what runs.
-func buildInfo() prometheus.Collector {
-	labels := prometheus.Labels{"version": "unknown", "revision": "unknown", "go_version": runtime.Version()}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		labels["version"] = info.Main.Version
-		for _, setting := range info.Settings {
-			if setting.Key == "vcs.revision" {
-				labels["revision"] = setting.Value
-			}
-		}
-	}
+func buildInfo(version, commit string) prometheus.Collector {
+	labels := prometheus.Labels{"version": version, "revision": commit, "go_version": runtime.Version()}
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "lumen_build_info", Help: "What runs, in the labels; always 1.", ConstLabels: labels}, func() float64 { return 1 })
 }

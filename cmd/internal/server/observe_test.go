@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -40,11 +41,37 @@ func noStats() store.Stats { return store.Stats{} }
 
 func TestWhatNoDoorToldIsToldByTheStatus(t *testing.T) {
 	t.Parallel()
-	for status, want := range map[int]store.Code{200: "OK", 304: "OK", 403: store.Forbidden, 404: store.RouteNotFound, 429: store.RateLimited, 500: store.Internal, 502: store.Internal, 503: store.Unavailable} {
+	for status, want := range map[int]store.Code{200: "OK", 304: "OK", 403: store.Forbidden, 404: store.RouteNotFound, 412: store.BadRequest, 416: store.BadRequest, 429: store.RateLimited, 500: store.Internal, 502: store.Internal, 503: store.Unavailable} {
 		require.Equal(t, want, (&notes{status: status}).outcome(), status)
 	}
 	require.Equal(t, store.NotFound, (&notes{status: 404, code: store.NotFound}).outcome())
 	require.Equal(t, store.EmailTaken, (&notes{status: 200, code: store.EmailTaken}).outcome(), "a user error of GraphQL's")
+	require.Equal(t, leftCode, (&notes{status: 503, code: store.Unavailable, left: true}).outcome(), "no outage")
+	require.Equal(t, store.Internal, (&notes{status: 500, code: store.Internal, left: true}).outcome())
+}
+
+// Where the database is away each request has a cause to tell.
+func TestAFloodOfOutagesLeavesTheLogReadable(t *testing.T) {
+	t.Parallel()
+	var text bytes.Buffer
+	log := slog.New(thinOutages{slog.NewJSONHandler(&text, nil), new(thin)}).With("door", "rest")
+	const flood = 5 * singly
+	begun := time.Now()
+	for range flood {
+		log.Error("request failed", "code", store.Unavailable, "error", errors.New("no connection"))
+		log.Error("request failed", "code", store.Internal, "error", errors.New("a bug"))
+	}
+	told := strings.Count(text.String(), "no connection")
+	require.GreaterOrEqual(t, told, singly)
+	require.LessOrEqual(t, told, singly*(2+int(time.Since(begun)/time.Second)))
+	require.Equal(t, flood, strings.Count(text.String(), "a bug"))
+}
+
+func TestBuildInfo(t *testing.T) {
+	t.Parallel()
+	shown := scrape(t, NewPrivate(NewMetrics("v1.2.3", "c0ffee", noStats, nil), healthy, slog.New(slog.DiscardHandler)))
+	require.Contains(t, shown, `lumen_build_info{go_version="`+runtime.Version()+`",revision="c0ffee",version="v1.2.3"} 1`)
+	require.Contains(t, shown, `lumen_requests_total{code="UNAVAILABLE",door="rest",operation="getCustomer"} 0`, "the first failure is one more than none")
 }
 
 func TestARequestsLineInTheLog(t *testing.T) {
@@ -87,7 +114,7 @@ func TestAFloodOfRefusalsLeavesTheLogReadable(t *testing.T) {
 			w.WriteHeader(429)
 		}
 	})
-	metrics := NewMetrics(noStats, nil)
+	metrics := NewMetrics("v1.2.3", "c0ffee", noStats, nil)
 	handler := observe(slog.New(slog.NewJSONHandler(&log, nil)), metrics, refuse)
 	send := func(method string) {
 		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, "/api/customers", nil))
@@ -116,7 +143,7 @@ func TestAFloodOfRefusalsLeavesTheLogReadable(t *testing.T) {
 
 func TestPanicsAndCutRepliesAreCounted(t *testing.T) {
 	t.Parallel()
-	metrics := NewMetrics(noStats, nil)
+	metrics := NewMetrics("v1.2.3", "c0ffee", noStats, nil)
 	var log bytes.Buffer
 	logger := slog.New(WithRequestID(slog.NewJSONHandler(&log, nil)))
 	serve := func(serve http.HandlerFunc) {
@@ -142,7 +169,7 @@ func TestRefusalsAreCountedByLimit(t *testing.T) {
 	limiter := NewLimiter(Rates{Key: 1, Merchant: 1})
 	limiter.key.refused.Add(3)
 	limiter.merchant.refused.Add(2)
-	metrics := NewMetrics(func() store.Stats { return store.Stats{Crowded: 1, Overloads: 4} }, limiter)
+	metrics := NewMetrics("v1.2.3", "c0ffee", func() store.Stats { return store.Stats{Crowded: 1, Overloads: 4} }, limiter)
 	shown := scrape(t, NewPrivate(metrics, healthy, slog.New(slog.DiscardHandler)))
 	for _, line := range []string{`{limit="key"} 3`, `{limit="merchant"} 2`, `{limit="concurrency"} 1`, `{limit="overload"} 4`} {
 		require.Contains(t, shown, "\nlumen_refusals_total"+line+"\n")
@@ -151,7 +178,7 @@ func TestRefusalsAreCountedByLimit(t *testing.T) {
 
 func TestWhatIsPrivateIsNotPublic(t *testing.T) {
 	t.Parallel()
-	private := NewPrivate(NewMetrics(noStats, nil), healthy, slog.New(slog.DiscardHandler))
+	private := NewPrivate(NewMetrics("v1.2.3", "c0ffee", noStats, nil), healthy, slog.New(slog.DiscardHandler))
 	for path, status := range map[string]int{
 		"/metrics": 200, "/healthz": 200, "/readyz": 200, "/debug/pprof/": 200, "/debug/pprof/heap": 200, "/debug/pprof/symbol": 200, "/debug/pprof/profile?seconds=1": 200,
 		"/debug/pprof/cmdline": 404, "/graphql": 404, "/api/customers": 404, "/": 404,
@@ -282,6 +309,21 @@ func TestTracingIsConfiguredByTheStandardVariables(t *testing.T) {
 	}
 }
 
+// A header that is ill-formed may hold the collector's secret all the same.
+func TestTracingKeepsTheCollectorsSecret(t *testing.T) {
+	var text bytes.Buffer
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+	for _, header := range []string{"authorization: Bearer hunter2", "authorization=hunter2%zz", "a hunter2=b"} {
+		text.Reset()
+		t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", header)
+		tracing, err := NewTracing(t.Context(), slog.New(slog.NewJSONHandler(&text, nil)))
+		require.NoError(t, err)
+		tracing.Stop(t.Context())
+		require.Contains(t, text.String(), `"from":"OpenTelemetry"`, "that something is wrong is said")
+		require.NotContains(t, text.String(), "hunter2")
+	}
+}
+
 // BenchmarkObserve has what a request costs besides being answered.
 func BenchmarkObserve(b *testing.B) {
 	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -298,8 +340,8 @@ func BenchmarkObserve(b *testing.B) {
 	}{
 		{"nothing", answer},
 		{"the log", observe(log, nil, answer)},
-		{"the log and metrics", observe(log, NewMetrics(noStats, nil), answer)},
-		{"the log, metrics and traces", tracing.of(observe(log, NewMetrics(noStats, nil), answer))},
+		{"the log and metrics", observe(log, NewMetrics("v1.2.3", "c0ffee", noStats, nil), answer)},
+		{"the log, metrics and traces", tracing.of(observe(log, NewMetrics("v1.2.3", "c0ffee", noStats, nil), answer))},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()

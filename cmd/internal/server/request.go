@@ -30,6 +30,7 @@ type notes struct {
 	status    int
 	header    http.Header
 	aborted   bool
+	left      bool // by the client
 
 	cost     int // of a GraphQL operation
 	document graph.DocumentSource
@@ -68,12 +69,17 @@ func noteGraphQL(ctx context.Context, o graph.Outcome) {
 	note(ctx, func(n *notes) { n.operation, n.code, n.cost, n.document = o.Operation, o.Code, o.Cost, o.Document })
 }
 
-// okCode is told of a request that was not refused.
-const okCode store.Code = "OK"
+// What is told of a request that was not refused, and of one that its client left before the database had answered.
+const (
+	okCode   store.Code = "OK"
+	leftCode store.Code = "CLIENT_CLOSED_REQUEST"
+)
 
 // outcome is the code of the request: what its door told, else what the status says.
 func (n *notes) outcome() store.Code {
 	switch {
+	case n.left && n.code == store.Unavailable:
+		return leftCode
 	case n.code != "":
 		return n.code
 	case n.status < http.StatusBadRequest:
@@ -82,12 +88,15 @@ func (n *notes) outcome() store.Code {
 	if code, ok := statusCodes[n.status]; ok {
 		return code
 	}
+	if n.status < http.StatusInternalServerError {
+		return store.BadRequest
+	}
 	return store.Internal
 }
 
 // statusCodes are the codes of replies that no door gave.
 var statusCodes = map[int]store.Code{
-	http.StatusBadRequest: store.BadRequest, http.StatusForbidden: store.Forbidden, http.StatusNotFound: store.RouteNotFound,
+	http.StatusForbidden: store.Forbidden, http.StatusNotFound: store.RouteNotFound,
 	http.StatusMethodNotAllowed: store.MethodNotAllowed, http.StatusTooManyRequests: store.RateLimited,
 	http.StatusServiceUnavailable: store.Unavailable,
 }
@@ -114,7 +123,8 @@ func observe(log *slog.Logger, metrics *Metrics, next http.Handler) http.Handler
 		start := time.Now()
 		defer func() {
 			took := time.Since(start)
-			n.aborted = n.aborted || r.Context().Err() != nil
+			n.left = r.Context().Err() != nil
+			n.aborted = n.aborted || n.left
 			metrics.end(door, n, took)
 			n.describe(span, route)
 			code := n.outcome()

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -121,6 +123,7 @@ func TestHealth(t *testing.T) {
 	t.Parallel()
 	var checks atomic.Int32
 	var fault atomic.Pointer[error]
+	var log bytes.Buffer
 	health := NewHealth(func(ctx context.Context) error {
 		checks.Add(1)
 		if _, limited := ctx.Deadline(); !limited {
@@ -130,7 +133,7 @@ func TestHealth(t *testing.T) {
 			return *err
 		}
 		return nil
-	}, slog.New(slog.DiscardHandler))
+	}, slog.New(slog.NewTextHandler(&log, nil)))
 	now := func(path string) (int, string) {
 		health.mu.Lock()
 		health.checked = time.Time{} // as if the last answer was old
@@ -158,6 +161,8 @@ func TestHealth(t *testing.T) {
 	fault.Store(&why)
 	_, body = now("/readyz")
 	require.JSONEq(t, `{"status":"not ready","reason":"migrations"}`, body)
+	_, _ = now("/readyz")
+	require.Equal(t, 2, strings.Count(log.String(), "not ready"), "each reason is logged once")
 	fault.Store(nil)
 	status, _ = now("/readyz")
 	require.Equal(t, 200, status)

@@ -54,7 +54,7 @@ func NewTracing(ctx context.Context, log *slog.Logger) (*Tracing, error) {
 		return nil, errors.New("OTEL_EXPORTER_OTLP_PROTOCOL is none of http/protobuf, http/json and grpc")
 	}
 	// What the library has to say of itself comes as every other line of the log does.
-	otel.SetLogger(logr.FromSlogHandler(log.Handler()))
+	otel.SetLogger(logr.FromSlogHandler(messagesAlone{log.With("from", "OpenTelemetry").Handler()}))
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("tracing", "error", err) }))
 	exporter, err := start(ctx)
 	if err != nil {
@@ -66,6 +66,20 @@ func NewTracing(ctx context.Context, log *slog.Logger) (*Tracing, error) {
 	}
 	return newTracing(exporter, from, log), nil
 }
+
+// messagesAlone drops the values that come with a message: of variables that are ill-formed, which may hold secrets.
+type messagesAlone struct{ slog.Handler }
+
+// Handle implements slog.Handler.
+func (h messagesAlone) Handle(ctx context.Context, record slog.Record) error {
+	return h.Handler.Handle(ctx, slog.NewRecord(record.Time, record.Level, record.Message, record.PC))
+}
+
+// WithAttrs implements slog.Handler.
+func (h messagesAlone) WithAttrs([]slog.Attr) slog.Handler { return h }
+
+// WithGroup implements slog.Handler.
+func (h messagesAlone) WithGroup(string) slog.Handler { return h }
 
 // The exporters read their own variables, http/json or not included.
 func overHTTP(ctx context.Context) (*otlptrace.Exporter, error) { return otlptracehttp.New(ctx) }
