@@ -7,9 +7,10 @@
 ARG GO_IMAGE=golang:1.26.11
 FROM ${GO_IMAGE} AS build
 ARG VERSION=
+ARG COMMIT=
 WORKDIR /src
 COPY . .
-RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o /lumen ./cmd/lumen
+RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=${VERSION} -X main.commit=${COMMIT}" -o /lumen ./cmd/lumen
 
 FROM scratch
 LABEL org.opencontainers.image.title="Lumen" \
