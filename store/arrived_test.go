@@ -14,10 +14,11 @@ func TestPatience(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		left := func(continued bool) time.Duration {
-			ctx, more := Arrived(t.Context())
+			ctx, waited := Arrived(t.Context())
+			time.Sleep(2 * time.Second) // the credential is looked up
 			time.Sleep(5 * time.Second)
-			more() // the rest of its body
-			time.Sleep(4 * time.Second)
+			waited(5 * time.Second) // for the rest of its body
+			time.Sleep(2 * time.Second)
 			if continued {
 				ctx = continues(ctx)
 			}

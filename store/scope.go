@@ -34,23 +34,24 @@ const requestPatience = 7 * time.Second
 
 type arrivalKey struct{}
 
-// Arrived returns the context of a request that arrives now, and what to call whenever more of it has come. Its statements end
-// in time for an answer within eight seconds of the last of it, however many they are.
-func Arrived(ctx context.Context) (arrived context.Context, more func()) {
-	last := new(atomic.Pointer[time.Time])
-	more = func() {
-		now := time.Now()
-		last.Store(&now)
-	}
-	more()
-	return context.WithValue(ctx, arrivalKey{}, last), more
+// arrival is when a request came, and for how long the rest of it was waited for.
+type arrival struct {
+	at     time.Time
+	waited atomic.Int64 // nanoseconds
+}
+
+// Arrived returns the context of a request that arrives now, and what to call when the rest of it was waited for. Its statements
+// end in time for an answer within eight seconds, that wait aside, however many they are.
+func Arrived(ctx context.Context) (arrived context.Context, waited func(time.Duration)) {
+	a := &arrival{at: time.Now()}
+	return context.WithValue(ctx, arrivalKey{}, a), func(d time.Duration) { a.waited.Add(int64(d)) }
 }
 
 // patient returns the context of a statement that begins now.
 func patient(ctx context.Context) (context.Context, context.CancelFunc) {
 	until := time.Now().Add(patience)
-	if arrival, ok := ctx.Value(arrivalKey{}).(*atomic.Pointer[time.Time]); ok && !isContinued(ctx) {
-		if last := arrival.Load().Add(requestPatience); last.Before(until) {
+	if a, ok := ctx.Value(arrivalKey{}).(*arrival); ok && !isContinued(ctx) {
+		if last := a.at.Add(requestPatience + time.Duration(a.waited.Load())); last.Before(until) {
 			until = last
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"lumen/store"
 )
@@ -21,8 +22,8 @@ func Authenticate(authenticator *store.Authenticator) func(*http.Request) (conte
 		if !strings.EqualFold(scheme, "Bearer") {
 			return nil, store.NewError(store.Unauthenticated)
 		}
-		ctx, more := store.Arrived(r.Context())
-		r.Body = arriving{r.Body, more}
+		ctx, waited := store.Arrived(r.Context())
+		r.Body = arriving{r.Body, waited}
 		credential, err := authenticator.Authenticate(ctx, store.Secret(secret))
 		if err != nil {
 			return nil, err
@@ -32,16 +33,17 @@ func Authenticate(authenticator *store.Authenticator) func(*http.Request) (conte
 	}
 }
 
-// arriving is a body that tells when some of it has come: how long that takes is up to the client.
+// arriving is a body that tells for how long it was waited for: that is up to the client. How late it is read is not.
 type arriving struct {
 	io.ReadCloser
-	more func()
+	waited func(time.Duration)
 }
 
 // Read implements io.Reader.
 func (b arriving) Read(into []byte) (int, error) {
+	start := time.Now()
 	n, err := b.ReadCloser.Read(into)
-	b.more()
+	b.waited(time.Since(start))
 	return n, err
 }
 
