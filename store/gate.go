@@ -30,10 +30,10 @@ const (
 // pool each party has a share and no more: one whose statements are many, or slow, leaves connections to the others.
 type gate struct {
 	pool   queue
-	pace   *pace // of the pool
-	share  int   // of each party
-	rest   int   // of what a party continues
-	atOnce int   // statements of a party that may wait as long as that takes
+	pace   pace // of the pool
+	share  int  // of each party
+	rest   int  // of what a party continues
+	atOnce int  // statements of a party that may wait as long as that takes
 
 	mu      sync.Mutex
 	parties map[string]*party // that have a statement here
@@ -61,8 +61,9 @@ type party struct {
 func newGate(connections, atOnce int) *gate {
 	rest := max(1, connections/8)
 	share := max(1, min(atOnce, connections*3/4, connections-rest-1)) // with what it continues it leaves one, if there are three
-	g := &gate{share: share, rest: rest, atOnce: atOnce, pace: newPace(), parties: make(map[string]*party)}
+	g := &gate{share: share, rest: rest, atOnce: atOnce, parties: make(map[string]*party)}
 	g.pool.places = make(chan struct{}, connections)
+	g.pace.places = 32 // a pool of which nothing is known is quick
 	return g
 }
 
@@ -294,9 +295,6 @@ type pace struct {
 
 // paceLasts is how long ago what counts for 1/e of what is now was. A machine that stood still for a moment is not slow.
 const paceLasts = time.Second
-
-// newPace is one of which nothing is known: of a pool that is quick.
-func newPace() *pace { return &pace{places: 32} }
 
 func (p *pace) mean() time.Duration { return time.Duration(p.lately.Load()) }
 

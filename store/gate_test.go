@@ -360,7 +360,7 @@ func TestGateRefusesWhoWouldWaitForLong(t *testing.T) {
 func TestPaceIsThatOfASecond(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		p := newPace()
+		p := &newGate(1, 1).pace
 		moves := func(length, each time.Duration) {
 			for range length / each {
 				time.Sleep(each)
