@@ -123,7 +123,9 @@ func BenchmarkOperations(b *testing.B) {
 
 // BenchmarkPageWithoutPostgres has what is left of a page of 50 when its rows are at hand.
 func BenchmarkPageWithoutPostgres(b *testing.B) {
-	customers := store.NewCustomers(bun.NewDB(sql.OpenDB(full{}), pgdialect.New()))
+	db := bun.NewDB(sql.OpenDB(full{}), pgdialect.New())
+	b.Cleanup(func() { _ = db.Close() })
+	customers := store.NewCustomers(db)
 	door := NewHandler(customers, nil, func(r *http.Request) (context.Context, error) {
 		return store.WithCredential(r.Context(), store.Credential{Merchant: store.Merchant{ID: "merchant_1"}}), nil
 	}, Options{Limits: DefaultLimits, Log: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "request" }})

@@ -144,7 +144,9 @@ func TestCharge(t *testing.T) {
 // An outage is one, however many fields met it: 503, though not all of the errors are listed.
 func TestOutageOfManyFields(t *testing.T) {
 	t.Parallel()
-	customers := store.NewCustomers(bun.NewDB(sql.OpenDB(gone{}), pgdialect.New()))
+	db := bun.NewDB(sql.OpenDB(gone{}), pgdialect.New())
+	t.Cleanup(func() { _ = db.Close() })
+	customers := store.NewCustomers(db)
 	door := NewHandler(customers, nil, func(r *http.Request) (context.Context, error) {
 		return store.WithCredential(r.Context(), store.Credential{Merchant: store.Merchant{ID: "merchant_1"}}), nil
 	}, Options{Limits: DefaultLimits, Log: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "" }})

@@ -301,7 +301,9 @@ func TestPlainKnowsEveryField(t *testing.T) {
 // A panic while customers are written is the fault of their field, as one in a resolver is, and not of the whole request.
 func TestPlainPanics(t *testing.T) {
 	t.Parallel()
-	server := newServer(store.NewCustomers(bun.NewDB(sql.OpenDB(shelf{}), pgdialect.New())), nil, func(r *http.Request) (context.Context, error) {
+	db := bun.NewDB(sql.OpenDB(shelf{}), pgdialect.New())
+	t.Cleanup(func() { _ = db.Close() })
+	server := newServer(store.NewCustomers(db), nil, func(r *http.Request) (context.Context, error) {
 		return store.WithCredential(r.Context(), store.Credential{Merchant: store.Merchant{ID: "merchant_1"}}), nil
 	}, Options{Limits: DefaultLimits, Log: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "request" }})
 	server.Use(plain{})

@@ -70,6 +70,7 @@ func disturb(t *testing.T, lumen *server, warm, quiet prepare, noise func(time.D
 		require.Zero(t, o.count(func(e exchange) bool { return e.as == refused && !e.hinted }), "refusals without Retry-After")
 		check(o)
 		t.Logf("noise: %.0f/s answered, %.0f/s refused; the quiet one's p99 %.1f ms", o.perSecond(exchange.isAccepted), o.perSecond(exchange.isRefused), ms(noisies[len(noisies)-1]))
+		time.Sleep(settled)
 		idles = append(idles, listen())
 	}
 	t.Logf("the quiet merchant's p99: %.1f ms idle, %.1f ms beside the noise", ms(median(idles)), ms(median(noisies)))

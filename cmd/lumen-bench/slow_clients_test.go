@@ -29,11 +29,13 @@ type slowClients struct {
 	server *server
 	kinds  []slowKind
 
-	mu    sync.Mutex
-	open  map[int]*slowClient // by port
-	done  []*slowClient
-	again bool
-	all   sync.WaitGroup
+	mu     sync.Mutex
+	open   map[int]*slowClient // by port
+	done   []*slowClient
+	again  bool
+	held   []int   // each time that was looked
+	faults []error // of those that found no server
+	all    sync.WaitGroup
 }
 
 type slowClient struct {
@@ -99,6 +101,9 @@ func (s *slowClients) once(kind *slowKind) {
 	}}
 	conn, err := dialer.Dial("tcp", strings.TrimPrefix(s.server.url, "http://"))
 	if err != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.faults = append(s.faults, err)
 		return
 	}
 	defer func() { _ = conn.Close() }()
@@ -163,7 +168,15 @@ func (s *slowClients) look() (held int, err error) {
 			s.letGo(port, c)
 		}
 	}
+	s.held = append(s.held, held)
 	return held, nil
+}
+
+// counts are how many were held, each time that was looked.
+func (s *slowClients) counts() []int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.held)
 }
 
 // stay has none come again.

@@ -13,14 +13,15 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"lumen/store"
 )
 
 // Whatever a test sends to a server in a field - a string of a body, a variable, a literal, a parameter, an id, a header - is a
-// canary: the server's own records must not hold it. The transports of the tests note what they carry, so that no test has
-// to think of it.
+// canary: the server's own records must not hold it, nor what it says is wrong. The transports of the tests note what they
+// carry, so that no test has to think of it.
 
 // A source is something that a server writes about its work and that no client's value may reach, such as its log.
 type source struct {
@@ -35,6 +36,7 @@ type canaries struct {
 	known     map[string]bool
 	own       string   // what the sources held before anything was sent
 	unread    []string // requests whose body could not be noted
+	echoed    []string // canaries in replies that say what is wrong
 	sources   []source
 	recorders map[string]*lockedBuffer // by Authorization
 }
@@ -48,17 +50,39 @@ const (
 	mostPieces = 64
 )
 
-// watched are the canaries of the servers that run, by host.
-var watched sync.Map
+// watched are the canaries of the servers that run, by host, and all that there were.
+var watched struct {
+	sync.Mutex
+	at  map[string][]*canaries
+	all []*canaries
+}
 
-// watch has what is sent to the server noted, and looks for it when the test ends.
+// at returns the canaries for what is sent to a host.
+func canariesAt(host string) []*canaries {
+	watched.Lock()
+	defer watched.Unlock()
+	return slices.Clone(watched.at[host])
+}
+
+// watch has what is sent to the server noted, and looks for it when the test ends. A server that was started again at the same
+// address is the same.
 func watch(t testing.TB, serverURL string, sources ...source) *canaries {
 	t.Helper()
-	c := &canaries{pieces: map[string][]string{}, known: map[string]bool{}, sources: sources, recorders: map[string]*lockedBuffer{}}
-	for _, s := range sources {
-		c.own += strings.ToLower(s.read())
+	at, err := url.Parse(serverURL)
+	if err != nil {
+		t.Fatal(err)
 	}
-	c.covers(t, serverURL)
+	if again := canariesAt(at.Host); len(again) > 0 {
+		for _, s := range sources {
+			again[0].alsoIn(s.name, s.read)
+		}
+		return again[0]
+	}
+	c := &canaries{pieces: map[string][]string{}, known: map[string]bool{}, recorders: map[string]*lockedBuffer{}}
+	for _, s := range sources {
+		c.alsoIn(s.name, s.read)
+	}
+	c.covers(t, at.Host)
 	t.Cleanup(func() {
 		t.Helper()
 		for _, found := range c.caught() {
@@ -68,15 +92,23 @@ func watch(t testing.TB, serverURL string, sources ...source) *canaries {
 	return c
 }
 
-// covers has what is sent to another server noted here, too.
-func (c *canaries) covers(t testing.TB, serverURL string) {
+// covers has what is sent to another host noted here, too.
+func (c *canaries) covers(t testing.TB, host string) {
 	t.Helper()
-	at, err := url.Parse(serverURL)
-	if err != nil {
-		t.Fatal(err)
+	watched.Lock()
+	defer watched.Unlock()
+	if watched.at == nil {
+		watched.at = map[string][]*canaries{}
 	}
-	watched.Store(at.Host, c)
-	t.Cleanup(func() { watched.Delete(at.Host) })
+	watched.at[host] = append(watched.at[host], c)
+	if !slices.Contains(watched.all, c) {
+		watched.all = append(watched.all, c)
+	}
+	t.Cleanup(func() {
+		watched.Lock()
+		defer watched.Unlock()
+		delete(watched.at, host)
+	})
 }
 
 // alsoIn adds a source.
@@ -95,7 +127,8 @@ var ownWords = sync.OnceValue(func() string {
 		panic(err)
 	}
 	words := regexp.MustCompile(`\w+`).FindAllString(strings.ToLower(string(text)), -1)
-	words = append(words, "request", "method", "delete", "secret", "options", "status", "aborted", "duration", "requestid", "/graphql")
+	words = append(words, "request", "method", "delete", "secret", "options", "status", "aborted", "duration", "requestid", "/graphql",
+		"extensions", "variables", "version", "customer_id", "select customers", "insert customers", "update customers")
 	return strings.Join(words, "\n")
 })
 
@@ -124,7 +157,7 @@ func (c *canaries) cut(value string) {
 		piece := value[:min(len(value), canaryPiece)]
 		value = value[len(piece):]
 		head := piece[:shortestCanary]
-		if tells(piece) && !strings.Contains(ownWords(), piece) && !strings.Contains(c.own, piece) && !slices.Contains(c.pieces[head], piece) {
+		if tells(piece) && !strings.Contains(ownWords(), strings.TrimSpace(piece)) && !strings.Contains(c.own, piece) && !slices.Contains(c.pieces[head], piece) {
 			c.pieces[head] = append(c.pieces[head], piece)
 		}
 	}
@@ -190,6 +223,7 @@ func (c *canaries) caught() []string {
 	for _, request := range c.unread {
 		all = append(all, "nobody knows what was sent with "+request)
 	}
+	all = append(all, c.echoed...)
 	for _, s := range c.sources {
 		said := map[string]bool{}
 		for line := range strings.Lines(s.read()) {
@@ -296,28 +330,85 @@ type watching struct{ next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
 func (w watching) RoundTrip(r *http.Request) (*http.Response, error) {
-	found, ok := watched.Load(r.URL.Host)
-	if !ok {
-		return w.next.RoundTrip(r)
+	all := canariesAt(r.URL.Host)
+	for _, c := range all {
+		c.noteRequest(r)
 	}
-	c := found.(*canaries)
-	c.noteRequest(r)
 	response, err := w.next.RoundTrip(r)
 	if err != nil {
 		return response, err
 	}
-	c.mu.Lock()
-	recorder := c.recorders[r.Header.Get("Authorization")]
-	c.mu.Unlock()
-	if recorder != nil {
-		_, _ = fmt.Fprintf(recorder, "%s %s\n", response.Proto, response.Status)
-		_ = response.Header.Write(recorder)
-		response.Body = struct {
-			io.Reader
-			io.Closer
-		}{io.TeeReader(response.Body, recorder), response.Body}
+	for _, c := range all {
+		c.noteReply(r, response)
 	}
 	return response, nil
+}
+
+// CloseIdleConnections is what http.Client's asks for.
+func (w watching) CloseIdleConnections() {
+	if next, ok := w.next.(interface{ CloseIdleConnections() }); ok {
+		next.CloseIdleConnections()
+	}
+}
+
+// noteReply has every byte of it recorded that somebody wants, and looks at what it says is wrong.
+func (c *canaries) noteReply(r *http.Request, response *http.Response) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if recorder := c.recorders[r.Header.Get("Authorization")]; recorder != nil {
+		_, _ = fmt.Fprintf(recorder, "%s %s\n", response.Proto, response.Status)
+		_ = response.Header.Write(recorder)
+		response.Body = rereadBody{io.TeeReader(response.Body, recorder), response.Body}
+	}
+	said := wrongs(r, response)
+	for _, piece := range c.in(said) {
+		c.echoed = append(c.echoed, fmt.Sprintf("the reply to %s %s, %d, holds %q, which a client sent: %s", r.Method, r.URL.Path, response.StatusCode, piece, said))
+	}
+}
+
+// rereadBody is a reply's, read through something.
+type rereadBody struct {
+	io.Reader
+	io.Closer
+}
+
+var (
+	userErrors = regexp.MustCompile(`"userErrors":\[[^\]]*\]`)
+	// documentNames are how GraphQL says which name in a document it does not know.
+	documentNames = regexp.MustCompile(`(Cannot query field|Unknown directive|Unexpected Name) "@?\w+"`)
+)
+
+// wrongs returns what a reply says is wrong: a refusal's body, GraphQL's errors. Where the fault is, is said by the names that
+// the client chose: details have fields, errors have paths and the document's names. It leaves the body to be read.
+func wrongs(r *http.Request, response *http.Response) string {
+	isJSON := strings.Contains(response.Header.Get("Content-Type"), "json")
+	if !isJSON || response.StatusCode < 400 && r.URL.Path != "/graphql" {
+		return ""
+	}
+	text, err := io.ReadAll(response.Body)
+	if err != nil { // it was cut off
+		response.Body = rereadBody{io.MultiReader(bytes.NewReader(text), iotest.ErrReader(err)), response.Body}
+		return ""
+	}
+	response.Body = rereadBody{bytes.NewReader(text), response.Body}
+	var reply struct {
+		Details []struct{ Field string }
+		Errors  []struct {
+			Message    string
+			Extensions json.RawMessage
+		}
+	}
+	if json.Unmarshal(text, &reply) != nil {
+		return string(text)
+	}
+	said := string(text)
+	if response.StatusCode < 400 || reply.Errors != nil {
+		said = documentNames.ReplaceAllString(fmt.Sprintf("%s %s", reply.Errors, userErrors.FindAllString(said, -1)), "")
+	}
+	for _, detail := range reply.Details {
+		said = strings.ReplaceAll(said, detail.Field, "")
+	}
+	return said
 }
 
 // record keeps every byte of the replies to these keys and tokens.

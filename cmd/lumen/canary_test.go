@@ -57,6 +57,8 @@ func (d *doors) flood(t *testing.T, keys []store.Secret, n int) {
 			{"POST", "/graphql", text(`query `+word+`{...`+word+` @`+word+`} fragment `+word+` on Query{merchant{id}}`, `null`)},
 			{"POST", "/graphql", text(`query `+word+`{...`+word+`} fragment `+word+` on Query{`+word+`:merchant{id}}`, `null`)},
 			{"POST", "/graphql", text(word, `null`)},
+			{"POST", "/graphql", text(`{customer("`+word+`"){id}}`, `null`)}, {"POST", "/graphql", text(`{customers(first:"`+word+`"){totalCount}}`, `null`)},
+			{"POST", "/graphql", text(`{customers(sort:{field:`+word+`}){totalCount}}`, `null`)}, {"POST", "/graphql", text(`query($n:Int){customers(first:$n){totalCount}}`, `{"n":"`+word+`"}`)},
 			{"POST", "/graphql", text(`mutation `+word+`($in:CreateCustomerInput!){`+word+`:createCustomer(input:$in){customer{`+word+`:id} userErrors{message}}}`, `{"in":`+customer+`}}`)},
 			{"POST", "/graphql", text(`mutation `+word+`($in:UpdateCustomerInput!){`+word+`:updateCustomer(id:"cust_`+word+`",input:$in){userErrors{message}}}`, `{"in":`+customer+`}}`)},
 		} {

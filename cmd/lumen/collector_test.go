@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -32,23 +34,16 @@ type collector struct {
 func openCollector(t *testing.T) *collector {
 	t.Helper()
 	c := &collector{resource: make(map[string]string)}
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		var export coltrace.ExportTraceServiceRequest
-		if err := proto.Unmarshal(body, &export); err != nil || r.URL.Path != "/v1/traces" {
-			t.Errorf("%s: %v", r.URL.Path, err)
-		}
+	server := httptest.NewServer(receiving(func(r *http.Request, body []byte, of *v1.ResourceSpans) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.received.Write(body)
 		c.header = r.Header
-		for _, of := range export.ResourceSpans {
-			for _, a := range of.Resource.Attributes {
-				c.resource[a.Key] = a.Value.GetStringValue()
-			}
-			for _, scope := range of.ScopeSpans {
-				c.spans = append(c.spans, scope.Spans...)
-			}
+		for _, a := range of.Resource.Attributes {
+			c.resource[a.Key] = a.Value.GetStringValue()
+		}
+		for _, scope := range of.ScopeSpans {
+			c.spans = append(c.spans, scope.Spans...)
 		}
 	}))
 	t.Cleanup(server.Close)
@@ -56,6 +51,71 @@ func openCollector(t *testing.T) *collector {
 	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-collector-key=opens")
 	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "20") // milliseconds
 	return c
+}
+
+// receiving takes what is exported to it.
+func receiving(take func(r *http.Request, body []byte, of *v1.ResourceSpans)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		var export coltrace.ExportTraceServiceRequest
+		if err := proto.Unmarshal(body, &export); err != nil || r.URL.Path != "/v1/traces" {
+			http.Error(w, "no export of traces", http.StatusBadRequest)
+			return
+		}
+		for _, of := range export.ResourceSpans {
+			take(r, body, of)
+		}
+	})
+}
+
+// told are the texts in all traces of the servers that no test has a collector for.
+type told struct {
+	mu    sync.Mutex
+	texts map[string]bool
+}
+
+// collectTraces has all servers started afterwards send their traces there.
+func collectTraces() (all *told, stop func()) {
+	all = &told{texts: map[string]bool{}}
+	server := httptest.NewServer(receiving(func(_ *http.Request, _ []byte, of *v1.ResourceSpans) { all.note(of) }))
+	_ = os.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.URL)
+	return all, server.Close
+}
+
+func (all *told) note(of *v1.ResourceSpans) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	attributes := slices.Clone(of.Resource.Attributes)
+	for _, scope := range of.ScopeSpans {
+		for _, span := range scope.Spans {
+			all.texts[span.Name], all.texts[span.Status.GetMessage()], all.texts[span.TraceState] = true, true, true
+			attributes = append(attributes, span.Attributes...)
+			for _, event := range span.Events {
+				all.texts[event.Name] = true
+				attributes = append(attributes, event.Attributes...)
+			}
+			for _, link := range span.Links {
+				attributes = append(attributes, link.Attributes...)
+			}
+		}
+	}
+	for _, a := range attributes {
+		all.texts[a.Key], all.texts[a.Value.String()] = true, true
+	}
+}
+
+// caught says which canaries are in a trace.
+func (all *told) caught() (found []string) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	for text := range all.texts {
+		for _, c := range watched.all {
+			for _, piece := range c.in(ownIDs.ReplaceAllString(text, "")) {
+				found = append(found, fmt.Sprintf("a trace holds %q, which a client sent: %s", piece, text))
+			}
+		}
+	}
+	return found
 }
 
 // trace returns the spans of one trace by name, once these are among them.

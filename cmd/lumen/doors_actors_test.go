@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -353,6 +354,7 @@ func interleaved(t *testing.T, rounds int, within time.Duration) {
 	ids := []string{all[0].live, all[1].live, all[2].live, all[0].ID, all[1].ID, all[2].ID}
 	deadline := time.Now().Add(within)
 	done := make(chan string, 12)
+	var asked atomic.Int64
 	for worker := range 12 {
 		go func() {
 			m := all[worker%3]
@@ -368,6 +370,7 @@ func interleaved(t *testing.T, rounds int, within time.Duration) {
 			}
 			want := `{"data":{"merchant":{"id":"` + m.ID + `"},"nodes":[` + strings.Join(nodes, ",") + `],"customers":{"totalCount":1,"nodes":[{"name":"` + m.canary + ` Name"}]}}}`
 			for i := 0; i < rounds && time.Now().Before(deadline); i++ {
+				asked.Add(1)
 				if got := d.graphql(t, m.WriteKey, query, map[string]any{"ids": ids}).body; got != want {
 					done <- got
 					return
@@ -385,4 +388,6 @@ func interleaved(t *testing.T, rounds int, within time.Duration) {
 			t.Error(mixedUp) // and let the others end before the server does
 		}
 	}
+	t.Logf("%d rounds", asked.Load())
+	require.GreaterOrEqual(t, int(asked.Load()), rounds, "of twelve times as many")
 }

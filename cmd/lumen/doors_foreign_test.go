@@ -153,12 +153,15 @@ func TestNothingForeignComesOut(t *testing.T) {
 	t.Run("nothing is another's", func(t *testing.T) {
 		require.NotContains(t, free.body, "already exists", "an address that only another has")
 		require.Empty(t, b.holdsForeign(recorded.String()))
+		own := 0
 		for line := range strings.Lines(d.log.String()) {
 			if strings.Contains(line, b.ID) {
+				own++
 				require.Empty(t, b.holdsForeign(line))
 			}
 			require.NotContains(t, line, string(a.WriteKey))
 		}
+		require.Positive(t, own, "lines of its own in the log")
 		require.Equal(t, before, append(d.rowsOf(t, a.ID), d.rowsOf(t, c.ID)...))
 	})
 	t.Run("and there was something to see", func(t *testing.T) {

@@ -38,6 +38,7 @@ func openDoors(t *testing.T, args ...string) *doors {
 	watched := d.serverURLs // a test may start another
 	d.canaries = watch(t, d.URL, source{"log", d.log.String}, source{"metrics", func() string { return watched.metrics(t) }})
 	t.Cleanup(func() {
+		require.True(t, len(d.canaries.known) == 0 || strings.Contains(d.log.String(), `"msg":"request"`), "a log of what was sent")
 		for line := range strings.Lines(d.log.String()) {
 			require.NotContains(t, line, "@")
 			require.NotContains(t, line, "lumen_sk_")

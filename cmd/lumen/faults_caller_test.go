@@ -103,7 +103,7 @@ type caller struct {
 func newCaller(url string, key store.Secret, log *tally) *caller {
 	return &caller{
 		// Longer than the service takes in any case: what takes longer is a fault of its own.
-		http: &http.Client{Timeout: 40 * time.Second, Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 4}},
+		http: &http.Client{Timeout: 40 * time.Second, Transport: watching{&http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 4}}},
 		url:  url, key: key, log: log,
 	}
 }
@@ -259,7 +259,7 @@ func (c *caller) graphql(ctx context.Context, write bool, field, query string, v
 	status, known := statusOf[code]
 	o := wrong
 	switch {
-	case err != nil || !known:
+	case err != nil || !known || httpStatus != 200 && httpStatus != status:
 	case status == 200:
 		o = done
 	case status == 404:
@@ -273,7 +273,8 @@ func (c *caller) graphql(ctx context.Context, write bool, field, query string, v
 	return o, people
 }
 
-// readGraphQL reads a reply to an operation of one field: the code of its first error, or the customers in it.
+// readGraphQL reads a reply to an operation of one field: the code of its first error, or of one that no fault excuses, or the
+// customers in it.
 func readGraphQL(field string, body []byte) (code string, people []person, err error) {
 	type coded struct{ Code string }
 	var reply struct {
@@ -282,6 +283,11 @@ func readGraphQL(field string, body []byte) (code string, people []person, err e
 	}
 	if err := json.Unmarshal(body, &reply); err != nil {
 		return "", nil, err
+	}
+	for _, e := range reply.Errors {
+		if _, excused := statusOf[e.Extensions.Code]; !excused || e.Extensions.Code == "" {
+			return "error " + e.Extensions.Code, nil, nil
+		}
 	}
 	if len(reply.Errors) > 0 {
 		return reply.Errors[0].Extensions.Code, nil, nil

@@ -126,16 +126,15 @@ func (n *neighbourhood) perform(ctx context.Context, c *caller, in request, id s
 		return out, people
 	}
 	for _, p := range people {
-		out.people = append(out.people, n.being(p).who)
+		out.people = append(out.people, n.being(p))
 	}
-	slices.Sort(out.people)
+	inOrder(out.people)
 	return out, people
 }
 
 // being is what the model says of a customer.
 func (n *neighbourhood) being(p person) being {
-	var b being
-	_, _ = fmt.Sscanf(p.TaxID, "%d", &b.who)
+	b := being{who: whoIs(p)}
 	_, _ = fmt.Sscanf(p.Name, "%d", &b.value)
 	_, _ = fmt.Sscanf(strings.ToLower(p.Email), n.name+".%d@", &b.address)
 	if p.Name != p.UserID {
@@ -144,6 +143,11 @@ func (n *neighbourhood) being(p person) being {
 		n.complaints = append(n.complaints, fmt.Sprintf("half a write: %+v", p))
 	}
 	return b
+}
+
+func whoIs(p person) (who int) {
+	_, _ = fmt.Sscanf(p.TaxID, "%d", &who)
+	return who
 }
 
 // note adds an operation to the history. Nothing follows from a read of unknown outcome.
@@ -165,12 +169,8 @@ func (n *neighbourhood) note(call int64, in request, out response, people []pers
 	if in.action == toDelete && out.verdict == done && rand.IntN(4) > 0 {
 		delete(n.ids, in.who) // the others are asked for again
 	}
-	for i, p := range people {
-		who := out.being.who
-		if in.action == toList {
-			_, _ = fmt.Sscanf(people[i].TaxID, "%d", &who)
-		}
-		n.ids[who] = p.ID
+	for _, p := range people {
+		n.ids[whoIs(p)] = p.ID
 	}
 	n.history = append(n.history, at(call, returned, in, out))
 }
@@ -236,18 +236,29 @@ func TestFaultsHistoriesAreLinearizable(t *testing.T) {
 	toPostgres := newWire(t, db.Address())
 	s := startService(t, db.AppURLAt(toPostgres.Listen))
 	toService := newWire(t, strings.TrimPrefix(s.url, "http://"))
+	s.p.canaries.covers(t, toService.Listen)
 	log := &tally{}
 	wanted := rounds(2_000, 100_000)
 
 	var mu sync.Mutex
 	var sample []porcupine.Operation
 	operations, unknowns, histories, slowest := 0, 0, 0, time.Duration(0)
+	happened := map[action]int{} // by what they are, those that were done
 	check := func(n *neighbourhood) {
 		began := time.Now()
 		result := linearizable(n.history)
 		mu.Lock()
 		defer mu.Unlock()
-		operations, unknowns, histories, slowest = operations+len(n.history), unknowns+n.unknowns, histories+1, max(slowest, time.Since(began))
+		unknowns, histories, slowest = unknowns+n.unknowns, histories+1, max(slowest, time.Since(began))
+		for _, o := range n.history {
+			action := o.Input.(request).action
+			if action != toList {
+				operations++
+			}
+			if o.Output.(response).verdict == done {
+				happened[action]++
+			}
+		}
 		if result != porcupine.Ok || len(n.complaints) > 0 {
 			t.Errorf("%s is %v: %v\n%s", n.name, result, n.complaints, describe(n.history))
 			wanted = 0
@@ -274,11 +285,15 @@ func TestFaultsHistoriesAreLinearizable(t *testing.T) {
 	}
 	merchants.Wait()
 	cuts := stop()
-	t.Logf("%d operations in %d histories, %d writes of unknown outcome, %d cuts; slowest check %v; %s",
-		operations, histories, unknowns, cuts, slowest.Round(time.Millisecond), summary(log.between(time.Time{}, time.Time{})))
+	t.Logf("%d operations and lists besides, in %d histories; of creations, updates, deletions, gets and lists %v were done; %d writes of unknown outcome, %d cuts; slowest check %v; %s",
+		operations, histories, happened, unknowns, cuts, slowest.Round(time.Millisecond), summary(log.between(time.Time{}, time.Time{})))
 	require.Empty(t, log.complaints())
 	require.True(t, s.runs(), "the service ended")
 	require.Positive(t, unknowns, "nothing was cut")
+	require.Greater(t, cuts, histories/10)
+	for action := toCreate; action <= toList; action++ {
+		require.Greater(t, happened[action], wanted/20)
+	}
 
 	// The same with a lie in it: somebody read what nobody wrote.
 	lie := slices.Clone(sample)

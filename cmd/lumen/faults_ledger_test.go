@@ -111,8 +111,8 @@ func (w *writers) life(ctx context.Context, c *caller, r *record, turn int) {
 		r.retried = true
 		time.Sleep(20 * time.Millisecond) // as a client does that was told to come back
 	}
-	if r.created == taken && !r.retried {
-		w.complain("%s: nobody has that address, and it is said to be taken", r.email)
+	if r.created == missing || r.created == taken && !r.retried {
+		w.complain("%s: nobody has that address, and the create is %v", r.email, r.created)
 	}
 	if r.created != done || r.retried {
 		return
@@ -165,8 +165,8 @@ type stored struct {
 }
 
 // compare holds the rows to the ledger: what was acknowledged is there, the rest is there whole or not at all, nothing
-// twice.
-func (w *writers) compare(t testing.TB, db *storetest.Breakable, m storetest.Merchant) {
+// twice. It returns how many customers there are of which the outcome of a write is unknown.
+func (w *writers) compare(t testing.TB, db *storetest.Breakable, m storetest.Merchant) (uncertain int) {
 	t.Helper()
 	rows := readRows(t, db, m)
 	for email := range rows {
@@ -174,7 +174,6 @@ func (w *writers) compare(t testing.TB, db *storetest.Breakable, m storetest.Mer
 			w.complain("%s: nobody created it", email)
 		}
 	}
-	uncertain := 0
 	for _, email := range slices.Sorted(maps.Keys(w.records)) {
 		r := w.records[email]
 		if r.created == unknown || r.retried || r.tried != 0 || r.deleted == unknown {
@@ -187,6 +186,7 @@ func (w *writers) compare(t testing.TB, db *storetest.Breakable, m storetest.Mer
 	require.Empty(t, w.complaints)
 	t.Logf("%d customers, %d acknowledged writes, %d customers of unknown outcome: nothing lost, halved or doubled", len(w.records), w.writes, uncertain)
 	require.Positive(t, w.writes)
+	return uncertain
 }
 
 // fault is what is wrong with the rows of an address, "" when nothing is.
@@ -285,7 +285,7 @@ func TestFaultsNothingIsLostWhenTheServiceIsKilled(t *testing.T) {
 	w.stop()
 	t.Log(summary(log.between(time.Time{}, time.Time{})))
 	require.Empty(t, log.complaints())
-	w.compare(t, db, m)
+	require.Positive(t, w.compare(t, db, m), "writes under way when it was killed")
 }
 
 func TestFaultsNothingIsLostWhenPostgresIsKilled(t *testing.T) {
@@ -305,5 +305,5 @@ func TestFaultsNothingIsLostWhenPostgresIsKilled(t *testing.T) {
 	t.Log(summary(log.between(time.Time{}, time.Time{})))
 	require.Empty(t, log.complaints())
 	require.True(t, s.runs(), "the service ended")
-	w.compare(t, db, m)
+	require.Positive(t, w.compare(t, db, m), "writes under way when it was killed")
 }

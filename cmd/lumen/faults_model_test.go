@@ -41,9 +41,7 @@ func (w *world) held(address, by int) bool {
 }
 
 // sort makes equal worlds equal.
-func (w *world) sort() {
-	slices.SortFunc(w[:], func(a, b being) int { return cmp.Compare(b.who, a.who) })
-}
+func (w *world) sort() { inOrder(w[:]) }
 
 type action int
 
@@ -65,8 +63,8 @@ type request struct {
 // response is what it is told.
 type response struct {
 	verdict
-	being  being // of a get and an update
-	people []int // of a list, in order
+	being  being   // of a get and an update
+	people []being // of a list, in order
 }
 
 // step says whether a world could have answered so, and what it then is.
@@ -116,14 +114,18 @@ func (w *world) apply(in request, out response) bool {
 }
 
 // at lists who lives at an address, in order.
-func (w *world) at(address int) (people []int) {
+func (w *world) at(address int) (people []being) {
 	for _, b := range w {
 		if b.who != 0 && b.address == address {
-			people = append(people, b.who)
+			people = append(people, b)
 		}
 	}
-	slices.Sort(people)
+	inOrder(people)
 	return people
+}
+
+func inOrder(people []being) {
+	slices.SortFunc(people, func(a, b being) int { return cmp.Compare(b.who, a.who) })
 }
 
 var model = porcupine.Model{
@@ -170,7 +172,7 @@ func TestFaultsModelTellsRightFromWrong(t *testing.T) {
 
 	for name, history := range map[string][]porcupine.Operation{
 		"the second of an address is refused":          {one, at(2, 3, create(2, 1, false), refused(taken))},
-		"the flag lets it in":                          {one, at(2, 3, create(2, 1, true), ok(2, 1, 0)), at(4, 5, list(1), response{people: []int{1, 2}})},
+		"the flag lets it in":                          {one, at(2, 3, create(2, 1, true), ok(2, 1, 0)), at(4, 5, list(1), response{people: []being{{2, 1, 0}, {1, 1, 0}}})},
 		"a deletion frees the address":                 {one, at(2, 3, remove(1), response{}), at(4, 5, create(2, 1, false), ok(2, 1, 0))},
 		"so does a move":                               {one, at(2, 3, move(1, 2, 5), ok(1, 2, 5)), at(4, 5, create(2, 1, false), ok(2, 1, 0))},
 		"of two at once one is let in":                 {at(0, 9, create(1, 1, false), ok(1, 1, 0)), at(0, 9, create(2, 1, false), refused(taken))},
@@ -192,9 +194,10 @@ func TestFaultsModelTellsRightFromWrong(t *testing.T) {
 		"half a move":                           {one, at(2, 3, move(1, 2, 5), ok(1, 2, 5)), at(4, 5, get(1), ok(1, 1, 5))},
 		"a deleted customer who comes back":     {one, at(2, 3, remove(1), response{}), at(4, 5, get(1), ok(1, 1, 0))},
 		"two deletions of one customer":         {one, at(2, 9, remove(1), response{}), at(2, 9, remove(1), response{})},
-		"a list without somebody":               {one, at(2, 3, create(2, 1, true), ok(2, 1, 0)), at(4, 5, list(1), response{people: []int{1}})},
-		"an unknown create that comes and goes": {at(0, never, create(1, 1, false), refused(unknown)), at(1, 2, list(1), response{people: []int{1}}), at(3, 4, list(1), response{})},
-		"an unknown create that acts twice":     {at(0, never, create(1, 1, false), refused(unknown)), at(1, 2, list(1), response{people: []int{1}}), at(3, 4, remove(1), response{}), at(5, 6, list(1), response{people: []int{1}})},
+		"a list of what somebody was":           {one, at(2, 3, move(1, 0, 5), ok(1, 1, 5)), at(4, 5, list(1), response{people: []being{{1, 1, 0}}})},
+		"a list without somebody":               {one, at(2, 3, create(2, 1, true), ok(2, 1, 0)), at(4, 5, list(1), response{people: []being{{1, 1, 0}}})},
+		"an unknown create that comes and goes": {at(0, never, create(1, 1, false), refused(unknown)), at(1, 2, list(1), response{people: []being{{1, 1, 0}}}), at(3, 4, list(1), response{})},
+		"an unknown create that acts twice":     {at(0, never, create(1, 1, false), refused(unknown)), at(1, 2, list(1), response{people: []being{{1, 1, 0}}}), at(3, 4, remove(1), response{}), at(5, 6, list(1), response{people: []being{{1, 1, 0}}})},
 	} {
 		require.Equal(t, porcupine.Illegal, linearizable(history), name)
 	}

@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"lumen/store/storetest"
 )
 
@@ -17,7 +15,7 @@ func TestFaultsPostgresRestarts(t *testing.T) {
 	t.Parallel()
 	sc := newScene(t, storetest.BreakableOptions{})
 	sc.begin(t)
-	failed, slowest := 0, time.Duration(0)
+	slowest := time.Duration(0)
 	for round := range rounds(2, 20) {
 		sc.writers.awaitMore(t, 20)
 		mode := []string{"fast", "immediate"}[round%2]
@@ -29,22 +27,21 @@ func TestFaultsPostgresRestarts(t *testing.T) {
 		recovered := sc.awaitRecovery(t, 2*time.Second)
 		slowest = max(slowest, time.Since(back))
 		asBefore := time.Now()
+		time.Sleep(time.Second) // what the clients go on to see
 		sc.writers.awaitMore(t, 20)
+		requireOnly(t, "once it has recovered", sc.log.between(asBefore, time.Time{}), fine, append([]int{409}, fine...))
 		late := 0
-		for _, x := range sc.log.between(back, time.Time{}) {
-			if !x.write && x.verdict != done {
+		for _, x := range sc.log.between(back, asBefore) {
+			if x.status == 503 {
 				late++
-				if x.began.After(asBefore) {
-					failed++
-				}
 			}
 		}
-		t.Logf("%s, away for %v: not ready after %v; %s; %d reads failed that began after its return",
+		t.Logf("%s, away for %v: not ready after %v; %s; %d failed that began after its return",
 			mode, back.Sub(went).Round(time.Millisecond), red.Round(time.Millisecond), recovered, late)
 	}
 	all := sc.log.between(time.Time{}, time.Time{})
-	t.Logf("%s; %d reads failed once it had recovered; slowest recovery %v", summary(all), failed, slowest.Round(time.Millisecond))
-	requireOnly(t, "around a restart", all, []int{200, 503}, []int{200, 201, 503})
-	require.Zero(t, failed, "reads that failed after the recovery")
+	t.Logf("%s; slowest recovery %v", summary(all), slowest.Round(time.Millisecond))
+	requireOnly(t, "around a restart", all, either, either)
+	requireWithin(t, 3*time.Second, all)
 	sc.end(t)
 }

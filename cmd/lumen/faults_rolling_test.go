@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -82,7 +83,8 @@ func TestFaultsRollingRestartsGoUnnoticed(t *testing.T) {
 		startService(t, db.AppURL(), "LUMEN_SHUTDOWN_DELAY=1s"), startService(t, db.AppURL(), "LUMEN_SHUTDOWN_DELAY=1s"),
 	}
 	b, address := newBalancer(t, services...)
-	for i := range services {
+	for i, s := range services {
+		s.p.canaries.covers(t, strings.TrimPrefix(address, "http://"))
 		eventually(t, 5*time.Second, "ready", b.ready[i].Load)
 	}
 	tally := &tally{}

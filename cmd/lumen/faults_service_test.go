@@ -37,7 +37,9 @@ func eventually(t testing.TB, within time.Duration, what string, came func() boo
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	return time.Since(began)
+	took := time.Since(began)
+	require.LessOrEqual(t, took, within, "%s came late", what)
+	return took
 }
 
 // service is `lumen serve` as a process of its own, which a test ends and starts again at the same address.
@@ -45,6 +47,7 @@ type service struct {
 	url, private string
 	env          []string
 	p            *process
+	metrics      string // at the end
 }
 
 // startService starts the program on a database. The variables come on top of those that every test of faults needs.
@@ -56,6 +59,7 @@ func startService(t *testing.T, databaseURL string, env ...string) *service {
 		"LUMEN_DATABASE_URL=" + databaseURL, "LUMEN_ADDR=" + address, "LUMEN_PRIVATE_ADDR=" + private, "LUMEN_SHUTDOWN_DELAY=0s",
 	}, env...)
 	s.start(t)
+	s.p.canaries.alsoIn("metrics", func() string { return s.metrics })
 	return s
 }
 
@@ -68,7 +72,13 @@ func (s *service) start(t *testing.T) {
 	}, "serve", "--json")
 	s.p.ready(t)
 	p := s.p
-	t.Cleanup(func() { require.NotContains(t, p.stderr.String(), `"msg":"panic"`) })
+	t.Cleanup(func() {
+		require.NotContains(t, p.stderr.String(), `"msg":"panic"`)
+		if s.runs() {
+			_, s.metrics = probe(s.private + "/metrics")
+			require.Contains(t, s.metrics, "lumen_build_info")
+		}
+	})
 }
 
 func (s *service) signal(t *testing.T, signal syscall.Signal) {

@@ -31,25 +31,32 @@ const (
 // ending is what clients that ask all the time see of a service that is told to stop.
 type ending struct {
 	mu       sync.Mutex
+	told     time.Time // to stop; zero before
 	answered int
 	closing  int // answers that told the client to close its connection
 	faults   []string
 }
 
-// load asks until nothing listens any more: then no connection is made, or one is made that the service never took.
-func (e *ending) load(ctx context.Context, url string, m storetest.Merchant, path string) {
-	transport := &http.Transport{MaxIdleConnsPerHost: 1}
+// load asks until nothing listens any more: then no connection is made, or one is made that the service never took. What it
+// sends with a body, nobody sends a second time.
+func (e *ending) load(ctx context.Context, url string, m storetest.Merchant, body string) {
+	transport := watching{&http.Transport{MaxIdleConnsPerHost: 1}}
 	defer transport.CloseIdleConnections()
 	for {
 		reused, began := false, time.Now()
 		traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) { reused = info.Reused }})
-		request, err := http.NewRequestWithContext(traced, http.MethodGet, url+path, nil)
+		method := http.MethodGet
+		if body != "" {
+			method = http.MethodPost
+		}
+		request, err := http.NewRequestWithContext(traced, method, url, strings.NewReader(body))
 		if err != nil {
 			panic(err) // the test's own address
 		}
-		request.Header.Set("Authorization", "Bearer "+string(m.ReadKey))
+		request.Header.Set("Authorization", "Bearer "+string(m.WriteKey))
+		request.Header.Set("Content-Type", "application/json")
 		response, err := transport.RoundTrip(request)
-		if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) && !reused {
+		if (errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) && !reused) && e.isOver() {
 			return
 		}
 		if err == nil {
@@ -74,6 +81,13 @@ func (e *ending) load(ctx context.Context, url string, m storetest.Merchant, pat
 	}
 }
 
+// isOver reports whether the service need not listen any more.
+func (e *ending) isOver() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return !e.told.IsZero() && time.Since(e.told) >= stopDelay
+}
+
 // A service that is told to stop says so first, and goes on; no request that it took fails, and it ends in order.
 func TestFaultsStopUnderLoad(t *testing.T) {
 	t.Parallel()
@@ -88,7 +102,11 @@ func TestFaultsStopUnderLoad(t *testing.T) {
 		var clients sync.WaitGroup
 		e := &ending{}
 		for i := range 8 {
-			clients.Go(func() { e.load(context.WithoutCancel(t.Context()), s.url, m, "/api/customers/"+ids[i]) })
+			body := ""
+			if i%2 == 0 {
+				body = `{"name": "Under load"}`
+			}
+			clients.Go(func() { e.load(context.WithoutCancel(t.Context()), s.url+"/api/customers/"+ids[i], m, body) })
 		}
 		eventually(t, 20*time.Second, "answers", func() bool {
 			e.mu.Lock()
@@ -97,6 +115,9 @@ func TestFaultsStopUnderLoad(t *testing.T) {
 		})
 		s.awaitReadiness(t, 200, 5*time.Second)
 		told := time.Now()
+		e.mu.Lock()
+		e.told = told
+		e.mu.Unlock()
 		s.signal(t, syscall.SIGTERM)
 		red := s.awaitReadiness(t, 503, time.Second)
 		_, body := probe(s.url + "/readyz")
@@ -164,7 +185,7 @@ func readSlowly(t *testing.T, url string, m storetest.Merchant, first chan<- str
 		return -1
 	}
 	request.Header.Set("Authorization", "Bearer "+string(m.ReadKey))
-	response, err := (&http.Transport{DisableCompression: true}).RoundTrip(request)
+	response, err := watching{&http.Transport{DisableCompression: true}}.RoundTrip(request)
 	if err != nil {
 		return -1
 	}

@@ -121,6 +121,14 @@ func requireOnly(t *testing.T, when string, samples []exchanged, reads, writes [
 	}
 }
 
+// requireWithin holds exchanges to the time that an answer may take.
+func requireWithin(t *testing.T, bound time.Duration, samples []exchanged) {
+	t.Helper()
+	for _, x := range samples {
+		require.Less(t, x.end.Sub(x.began), bound, x.complaint)
+	}
+}
+
 // vitals are what /healthz and /readyz said, asked all the time.
 type vitals struct {
 	stopped chan struct{}

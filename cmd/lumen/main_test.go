@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"lumen/rest"
 	"lumen/rest/contract"
 	"lumen/store/storetest"
@@ -27,10 +29,22 @@ func TestMain(m *testing.M) {
 		broken++
 		fmt.Fprintf(os.Stderr, format+"\n", args...)
 	}
+	idle := []interface{ CloseIdleConnections() }{client.Transport.(*http.Transport), http.DefaultTransport.(*http.Transport)}
 	client.Transport = watching{document.Transport(client.Transport, report)}
 	http.DefaultTransport = watching{document.Transport(http.DefaultTransport, report)}
 
+	traces, stop := collectTraces()
 	code := storetest.Run(m)
+	stop()
+	for _, transport := range idle {
+		transport.CloseIdleConnections()
+	}
+	if err := goleak.Find(); err != nil && code == 0 {
+		report("%v", err)
+	}
+	for _, found := range traces.caught() {
+		report("%s", found)
+	}
 	if broken > 0 && code == 0 {
 		code = 1
 	}

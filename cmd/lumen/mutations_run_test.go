@@ -109,6 +109,9 @@ func TestMutations(t *testing.T) {
 			}
 			failed := newMutant(t, db.SuperuserURL(), replaced).run(t, mutation.fails)
 			require.NotEmpty(t, failed, "no test notices")
+			if strings.Contains(mutation.fails.run, "/") {
+				require.Contains(t, strings.Join(failed, " "), "/", "what came out is not what failed")
+			}
 			t.Logf("%s: %s", mutation.file, strings.Join(failed, ", "))
 		})
 	}

@@ -21,6 +21,9 @@ import (
 // builtIn is the folder of the built program, which TestMain removes.
 var builtIn string
 
+// raced are the flags of the race detector, when the tests run with it.
+var raced []string
+
 // buildOnce builds the program as a user would.
 var buildOnce = sync.OnceValues(func() (string, error) {
 	folder, err := os.MkdirTemp("", "lumen-program-")
@@ -32,7 +35,8 @@ var buildOnce = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(folder, "lumen")
-	out, err := exec.Command("go", "build", "-ldflags", "-w -X main.version=v1.2.3", "-o", path, ".").CombinedOutput()
+	build := append([]string{"build", "-ldflags", "-w -X main.version=v1.2.3", "-o", path}, raced...)
+	out, err := exec.Command("go", append(build, ".")...).CombinedOutput()
 	if err != nil {
 		return string(out), err
 	}
@@ -52,6 +56,8 @@ type process struct {
 	stdout *bufio.Reader
 	stderr *lockedBuffer
 	exited chan error
+
+	canaries *canaries // of what is sent to it, once it is ready
 }
 
 // lockedBuffer collects what a process writes while a test reads it.
@@ -125,7 +131,7 @@ func (p *process) ready(t *testing.T) ready {
 	require.NoError(t, err, "the program wrote: %s", p.stderr)
 	var r ready
 	require.NoError(t, json.Unmarshal(line, &r))
-	watch(t, r.URL, source{"log", p.stderr.String})
+	p.canaries = watch(t, r.URL, source{"log", p.stderr.String})
 	return r
 }
 

@@ -31,6 +31,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"go.uber.org/goleak"
 )
 
 // The environment that chooses the server, and how much is done with it.
@@ -45,8 +47,15 @@ const (
 // Long reports whether the tests run in their long form, which takes an hour where the short one takes a minute.
 func Long() bool { return os.Getenv(longVariable) != "" }
 
-// Main runs the tests, stops the server and exits. It is what TestMain calls.
-func Main(m *testing.M) { os.Exit(Run(m)) }
+// Main runs the tests, stops the server and exits. It is what TestMain calls. Goroutines that are left are a failure.
+func Main(m *testing.M) {
+	code := Run(m)
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
 
 // Run runs the tests, stops the server and returns the exit code. After it nothing of this package is left running, so
 // that a TestMain can look for leaked goroutines.

@@ -211,6 +211,7 @@ func TestOnlyWhatIsAllowedIsExported(t *testing.T) {
 	t.Parallel()
 	kept := tracetest.NewInMemoryExporter()
 	tracing := newTracing(exporter{InMemoryExporter: kept}, resource.Empty(), slog.New(slog.DiscardHandler))
+	defer tracing.Stop(t.Context())
 	_, span := tracing.provider.Tracer("").Start(t.Context(), "a span", trace.WithAttributes(codeKey.String("INTERNAL"), attribute.String("url.full", "canary")),
 		trace.WithLinks(trace.Link{Attributes: []attribute.KeyValue{attribute.String("x", "canary")}}))
 	span.RecordError(errors.New("canary"))
@@ -228,9 +229,11 @@ func TestOnlyWhatIsAllowedIsExported(t *testing.T) {
 // Whatever the collector does, requests are answered as they were, and the log is told once.
 func TestACollectorThatIsDownHoldsNothingUp(t *testing.T) {
 	t.Parallel()
+	over := make(chan struct{})
+	t.Cleanup(func() { close(over) })
 	for name, export := range map[string]func(context.Context) error{
 		"refuses":       func(context.Context) error { return errors.New("connection refused") },
-		"never answers": func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+		"never answers": func(context.Context) error { <-over; return errors.New("hung up") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
