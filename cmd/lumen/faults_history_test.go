@@ -238,7 +238,7 @@ func TestFaultsHistoriesAreLinearizable(t *testing.T) {
 	toService := newWire(t, strings.TrimPrefix(s.url, "http://"))
 	s.p.canaries.covers(t, toService.Listen)
 	log := &tally{}
-	wanted := rounds(2_000, 100_000)
+	wanted := rounds(500, 100_000)
 
 	var mu sync.Mutex
 	var sample []porcupine.Operation
