@@ -104,12 +104,12 @@ func (all *told) note(of *v1.ResourceSpans) {
 	}
 }
 
-// caught says which canaries are in a trace.
-func (all *told) caught() (found []string) {
+// caught says which of the canaries are in a trace.
+func (all *told) caught(of ...*canaries) (found []string) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	for text := range all.texts {
-		for _, c := range watched.all {
+		for _, c := range of {
 			for _, piece := range c.in(ownIDs.ReplaceAllString(text, "")) {
 				found = append(found, fmt.Sprintf("a trace holds %q, which a client sent: %s", piece, text))
 			}

@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 	if err := goleak.Find(); err != nil && code == 0 {
 		report("%v", err)
 	}
-	for _, found := range traces.caught() {
+	for _, found := range traces.caught(watched.all...) {
 		report("%s", found)
 	}
 	if broken > 0 && code == 0 {
