@@ -127,8 +127,10 @@ func TestNothingForeignComesOut(t *testing.T) {
 
 	recorded := d.canaries.record(b.WriteKey, b.ReadKey, secret, bound)
 	free := d.send(t, b.WriteKey, "POST", "/api/customers", `{"email":"`+a.only+`"}`)
+	ids := []string{a.twin, a.gone, a.marked, c.marked, "cust_" + a.canary + "_markedgone", a.ID, "cust_absent", "nonsense", b.marked, b.gone, sharedID}
 	for _, key := range []store.Secret{b.ReadKey, bound, b.WriteKey, secret} {
-		for _, id := range []string{a.twin, a.gone, a.marked, c.marked, "cust_" + a.canary + "_markedgone", a.ID, "cust_absent", "nonsense", b.marked, b.gone, sharedID} {
+		d.graphql(t, key, `query($ids:[ID!]!){nodes(ids:$ids){id ...on Customer`+allFields+`}}`, map[string]any{"ids": ids})
+		for _, id := range ids {
 			for _, call := range calls {
 				if !call.byID || call.write && id == b.marked {
 					continue
