@@ -10,9 +10,14 @@ import (
 	"github.com/Shopify/toxiproxy/v2"
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"lumen/store/storetest"
 )
+
+func init() {
+	others = append(others, goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2/toxics.(*ToxicStub).Run"))
+}
 
 // wire is a stretch of network that a test has in its hands.
 type wire struct {

@@ -14,6 +14,9 @@ import (
 	"lumen/store/storetest"
 )
 
+// others are goroutines that libraries of the tests leave.
+var others []goleak.Option
+
 // TestMain holds every exchange of the tests with the REST routes to the OpenAPI document, and has what they send noted; see
 // canaries.
 func TestMain(m *testing.M) {
@@ -39,7 +42,7 @@ func TestMain(m *testing.M) {
 	for _, transport := range idle {
 		transport.CloseIdleConnections()
 	}
-	if err := goleak.Find(); err != nil && code == 0 {
+	if err := goleak.Find(others...); err != nil && code == 0 {
 		report("%v", err)
 	}
 	for _, found := range traces.caught(watched.all...) {
