@@ -3,6 +3,7 @@
 package main
 
 import (
+	"math"
 	"strconv"
 	"testing"
 	"time"
@@ -11,8 +12,8 @@ import (
 )
 
 const (
-	quota       = 300                    // requests per second of each merchant, where there are quotas
-	quietRate   = 250                    // what the quiet merchant sends
+	quotaOf     = 8                      // a quota, where there are quotas, is the peak by this: machines differ
+	quietOf     = 10                     // what the quiet merchant sends is the peak by this
 	noisyTimes  = 10                     // how many times its quota the noisy one sends
 	mostSlower  = 2                      // how many times its p99 without the noise the quiet one's may be
 	withoutRate = 250 * time.Millisecond // what it may be where nobody has a quota
@@ -21,13 +22,17 @@ const (
 // One merchant makes as much noise as it can; another is to notice little of it.
 func TestNoisyNeighbour(t *testing.T) {
 	f := newField(t)
+	peak := f.peak(t)
+	quiet := peak / quietOf
 	t.Run("ten times the quota", func(t *testing.T) {
-		lumen := f.serve(t, "LUMEN_MERCHANT_RATE="+strconv.Itoa(quota))
+		quota := math.Round(peak / quotaOf)
+		t.Logf("of a peak of %.0f/s a quota is %.0f/s, and the quiet one sends %.0f/s", peak, quota, quiet)
+		lumen := f.serve(t, "LUMEN_MERCHANT_RATE="+strconv.Itoa(int(quota)))
 		apart(t, lumen)
 		q := requests{lumen, f.database}
 		noise := generate(t, lumen, 1024, q.alive)
 		loud := q.only(f.merchants[0]).mix()
-		idle, noisy := disturb(t, lumen, q.only(f.merchants[1]).mix(), q.only(f.merchants[2]).mix(), func(during time.Duration) outcome {
+		idle, noisy := disturb(t, lumen, quiet, q.only(f.merchants[1]).mix(), q.only(f.merchants[2]).mix(), func(during time.Duration) outcome {
 			return noise.offer(t.Context(), loud, noisyTimes*quota, during)
 		}, func(o outcome) {
 			bar(t, o.offered() >= 0.98*noisyTimes*quota, "the generator could not offer as much: %.0f", o.offered())
@@ -39,22 +44,33 @@ func TestNoisyNeighbour(t *testing.T) {
 		q := requests{lumen, f.database}
 		loud := q.only(f.large).searches()
 		noise := generate(t, lumen, 256, loud)
-		_, noisy := disturb(t, lumen, q.only(f.merchants[1]).mix(), q.only(f.merchants[2]).mix(), func(during time.Duration) outcome {
+		_, noisy := disturb(t, lumen, quiet, q.only(f.merchants[1]).mix(), q.only(f.merchants[2]).mix(), func(during time.Duration) outcome {
 			return noise.press(t.Context(), loud, 256, during)
 		}, func(outcome) {})
 		bar(t, noisy <= withoutRate, "the quiet one's p99 is %v", noisy)
 	})
 }
 
+// peak is what the server answers to clients of which each waits for its reply.
+func (f field) peak(t *testing.T) float64 {
+	t.Helper()
+	lumen := f.serve(t)
+	apart(t, lumen)
+	mix := requests{lumen, f.database}.mix()
+	o := generate(t, lumen, peakClients, mix).press(t.Context(), mix, peakClients, either(5*time.Second, time.Second/2))
+	require.NoError(t, o.failures())
+	return o.goodput(clientWaits)
+}
+
 // disturb measures the p99 of a quiet merchant, without errors, in turns without the noise and with it; the medians. The
 // server is warmed up with another's requests: the quiet one's quota is to be whole.
-func disturb(t *testing.T, lumen *server, warm, quiet prepare, noise func(time.Duration) outcome, check func(outcome)) (idle, noisy time.Duration) {
+func disturb(t *testing.T, lumen *server, perSecond float64, warm, quiet prepare, noise func(time.Duration) outcome, check func(outcome)) (idle, noisy time.Duration) {
 	t.Helper()
 	g := generate(t, lumen, 64, warm)
 	during := either(10*time.Second, time.Second)
 	settled := either(3*time.Second, 500*time.Millisecond) // a quota's burst has been used up
 	listen := func() time.Duration {
-		o := g.offer(t.Context(), quiet, quietRate, during)
+		o := g.offer(t.Context(), quiet, perSecond, during)
 		require.NoError(t, o.failures())
 		require.Zero(t, o.count(exchange.isRefused), "refused, who did nothing")
 		return o.p99()
