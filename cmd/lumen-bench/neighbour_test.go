@@ -22,7 +22,8 @@ const (
 // One merchant makes as much noise as it can; another is to notice little of it.
 func TestNoisyNeighbour(t *testing.T) {
 	f := newField(t)
-	peak := f.peak(t)
+	var peak float64
+	t.Run("peak", func(t *testing.T) { peak = f.peak(t) })
 	quiet := peak / quietOf
 	t.Run("ten times the quota", func(t *testing.T) {
 		quota := math.Round(peak / quotaOf)

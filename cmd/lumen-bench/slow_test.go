@@ -62,7 +62,7 @@ func TestSlowClients(t *testing.T) {
 	require.Eventually(t, func() bool {
 		held, err := slow.look()
 		return err == nil && held >= mostSlow
-	}, 4*time.Second, 50*time.Millisecond, "there should be a thousand")
+	}, 10*time.Second, 50*time.Millisecond, "there should be a thousand")
 	looked := len(slow.counts())
 	busy := p99(either(12, 3))
 	if held := slow.counts()[looked:]; long {

@@ -11,6 +11,10 @@ import (
 	"time"
 )
 
+// sendBuffer is how much of a reply the kernel is asked to take of one connection, in octets. Left to itself it takes megabytes:
+// of a list that nobody reads, all of which had to be fetched.
+const sendBuffer = 256 << 10
+
 // drainTime is how long Serve waits for requests under way when it stops.
 const drainTime = 20 * time.Second
 
@@ -29,6 +33,12 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, ser
 	server := newHTTPServer(closeAfterChunks(serving.Health.wrap(handler)), serving.Log)
 	var silent silence
 	server.ConnState = silent.observe
+	server.ConnContext = func(ctx context.Context, connection net.Conn) context.Context {
+		if tcp, ok := connection.(*net.TCPConn); ok {
+			_ = tcp.SetWriteBuffer(sendBuffer)
+		}
+		return ctx
+	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	select {

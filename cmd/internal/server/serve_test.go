@@ -190,3 +190,37 @@ func TestServePartsFromThoseItIsAnswering(t *testing.T) {
 		require.Equal(t, "close", request(t, handler, http.MethodGet, "/").Header().Get("Connection"), name)
 	}
 }
+
+// Who reads nothing is sent little that they don't read: each octet of a list had to be fetched.
+func TestServeSendsLittleToWhoDoesNotRead(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	took := make(chan int, 1)
+	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Second / 2))
+		sent, block := 0, make([]byte, 16<<10)
+		for {
+			n, err := w.Write(block)
+			if sent += n; err != nil {
+				took <- sent
+				return
+			}
+		}
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	log := slog.New(slog.DiscardHandler)
+	go func() {
+		served <- Serve(ctx, listener, handler, Serving{Health: NewHealth(func(context.Context) error { return nil }, log), Log: log})
+	}()
+	connection, err := net.Dial("tcp", listener.Addr().String())
+	require.NoError(t, err)
+	defer func() { _ = connection.Close() }()
+	require.NoError(t, connection.(*net.TCPConn).SetReadBuffer(4096))
+	_, err = io.WriteString(connection, "GET / HTTP/1.1\r\nHost: lumen\r\n\r\n")
+	require.NoError(t, err)
+	require.Less(t, <-took, 4*sendBuffer, "the kernel may double what it is asked for")
+	stop()
+	require.NoError(t, <-served)
+}
