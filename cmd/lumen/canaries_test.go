@@ -56,7 +56,7 @@ var watched struct {
 	all []*canaries
 }
 
-// at returns the canaries for what is sent to a host.
+// canariesAt returns the canaries for what is sent to a host.
 func canariesAt(host string) []*canaries {
 	watched.Lock()
 	defer watched.Unlock()

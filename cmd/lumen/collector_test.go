@@ -34,7 +34,7 @@ type collector struct {
 func openCollector(t *testing.T) *collector {
 	t.Helper()
 	c := &collector{resource: make(map[string]string)}
-	server := httptest.NewServer(receiving(func(r *http.Request, body []byte, of *v1.ResourceSpans) {
+	server := httptest.NewServer(receiving(t.Errorf, func(r *http.Request, body []byte, of *v1.ResourceSpans) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.received.Write(body)
@@ -53,13 +53,13 @@ func openCollector(t *testing.T) *collector {
 	return c
 }
 
-// receiving takes what is exported to it.
-func receiving(take func(r *http.Request, body []byte, of *v1.ResourceSpans)) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+// receiving takes what is exported to it, and reports what is no export.
+func receiving(report func(format string, args ...any), take func(r *http.Request, body []byte, of *v1.ResourceSpans)) http.Handler {
+	return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		var export coltrace.ExportTraceServiceRequest
 		if err := proto.Unmarshal(body, &export); err != nil || r.URL.Path != "/v1/traces" {
-			http.Error(w, "no export of traces", http.StatusBadRequest)
+			report("%s is sent what is no export of traces: %v", r.URL.Path, err)
 			return
 		}
 		for _, of := range export.ResourceSpans {
@@ -75,9 +75,9 @@ type told struct {
 }
 
 // collectTraces has all servers started afterwards send their traces there.
-func collectTraces() (all *told, stop func()) {
+func collectTraces(report func(format string, args ...any)) (all *told, stop func()) {
 	all = &told{texts: map[string]bool{}}
-	server := httptest.NewServer(receiving(func(_ *http.Request, _ []byte, of *v1.ResourceSpans) { all.note(of) }))
+	server := httptest.NewServer(receiving(report, func(_ *http.Request, _ []byte, of *v1.ResourceSpans) { all.note(of) }))
 	_ = os.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.URL)
 	return all, server.Close
 }

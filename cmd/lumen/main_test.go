@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 	client.Transport = watching{document.Transport(client.Transport, report)}
 	http.DefaultTransport = watching{document.Transport(http.DefaultTransport, report)}
 
-	traces, stop := collectTraces()
+	traces, stop := collectTraces(report)
 	code := storetest.Run(m)
 	stop()
 	for _, transport := range idle {
