@@ -15,6 +15,10 @@ import (
 // longer than that. It is counted from before the look-up was sent, by the monotonic clock.
 const credentialLifetime = 500 * time.Millisecond
 
+// renewal is how long before its end a credential is looked up again, for whoever comes meanwhile: those who come all the time
+// never wait for it.
+const renewal = 150 * time.Millisecond
+
 // maxCredentials bounds how many credentials are kept. Those used least recently make room.
 const maxCredentials = 10_000
 
@@ -24,7 +28,7 @@ type digest [sha256.Size]byte
 // credentialCache keeps the credentials that look-ups found. It keeps no refusals: junk neither fills it nor pushes
 // anybody out.
 type credentialCache struct {
-	kept    *lru.Cache[digest, keptCredential]
+	kept    *lru.Cache[digest, *keptCredential]
 	flights singleflight.Group
 
 	// lookUps is what look-ups run on. They are for all who wait for them, so they end with none of their requests and carry
@@ -37,14 +41,15 @@ type credentialCache struct {
 
 type keptCredential struct {
 	Credential
-	until time.Time
+	renew, until time.Time // until when it need not be looked up, and may not be used
+	renewed      atomic.Bool
 }
 
 // credentialLook asks the database for a credential, and says how long that is good for if nobody ends it.
 type credentialLook func(context.Context) (Credential, time.Duration, error)
 
 func newCredentialCache() *credentialCache {
-	kept, err := lru.New[digest, keptCredential](maxCredentials)
+	kept, err := lru.New[digest, *keptCredential](maxCredentials)
 	if err != nil {
 		panic(err) // the size is a constant
 	}
@@ -53,13 +58,16 @@ func newCredentialCache() *credentialCache {
 	return c
 }
 
-// get returns the credential that is kept for what was presented.
-func (c *credentialCache) get(presented digest) (Credential, bool) {
+// get returns the credential that is kept for what was presented. One of those who come shortly before its end is told that it
+// ages: it is to be looked up again.
+func (c *credentialCache) get(presented digest) (_ Credential, ages, ok bool) {
 	kept, ok := c.kept.Get(presented)
-	if !ok || !time.Now().Before(kept.until) {
-		return Credential{}, false
+	now := time.Now()
+	if !ok || !now.Before(kept.until) {
+		return Credential{}, false, false
 	}
-	return kept.Credential, true
+	c.hits.Add(1)
+	return kept.Credential, !now.Before(kept.renew) && kept.renewed.CompareAndSwap(false, true), true
 }
 
 // party is as whom what was presented is looked up: known when it was good not long ago.
@@ -70,27 +78,27 @@ func (c *credentialCache) party(presented digest) string {
 	return unknown
 }
 
+// renew looks up again what get said ages. Nobody waits for it.
+func (c *credentialCache) renew(ctx context.Context, presented digest, look credentialLook) {
+	c.fly(ctx, presented, look)
+}
+
 // lookUp returns what look finds and keeps it for as long as look says, at most for credentialLifetime. Those who present
 // the same meanwhile share one look, for which each waits until its own context ends: that is Unavailable.
 func (c *credentialCache) lookUp(ctx context.Context, presented digest, look credentialLook) (Credential, error) {
 	c.misses.Add(1)
 	ctx, cancel := patient(ctx)
 	defer cancel()
-	arrived, key := time.Now(), string(presented[:])
+	arrived := time.Now()
 	for ctx.Err() == nil {
-		flight := c.flights.DoChan(key, func() (any, error) {
-			// Who comes later must not be told what was so before: they look again.
-			defer time.AfterFunc(credentialLifetime, func() { c.flights.Forget(key) }).Stop()
-			return c.keep(trace.ContextWithSpan(c.lookUps, trace.SpanFromContext(ctx)), presented, look)
-		})
 		select {
 		case <-ctx.Done():
-		case result := <-flight:
+		case result := <-c.fly(ctx, presented, look):
 			if result.Err != nil {
 				return Credential{}, result.Err
 			}
 			// A timer may be late, and a token may expire while somebody waits.
-			if found := result.Val.(keptCredential); arrived.Before(found.until) {
+			if found := result.Val.(*keptCredential); arrived.Before(found.until) {
 				return found.Credential, nil
 			}
 		}
@@ -98,17 +106,34 @@ func (c *credentialCache) lookUp(ctx context.Context, presented digest, look cre
 	return Credential{}, unavailable(ctx.Err())
 }
 
-func (c *credentialCache) keep(ctx context.Context, presented digest, look credentialLook) (_ keptCredential, err error) {
+// fly joins the look that is under way for what was presented, or begins one.
+func (c *credentialCache) fly(ctx context.Context, presented digest, look credentialLook) <-chan singleflight.Result {
+	key, span := string(presented[:]), trace.SpanFromContext(ctx)
+	return c.flights.DoChan(key, func() (any, error) {
+		// Who comes later must not be told what was so before: they look again.
+		defer time.AfterFunc(credentialLifetime, func() { c.flights.Forget(key) }).Stop()
+		return c.keep(trace.ContextWithSpan(c.lookUps, span), presented, look)
+	})
+}
+
+func (c *credentialCache) keep(ctx context.Context, presented digest, look credentialLook) (_ *keptCredential, err error) {
 	defer recovered(&err)
 	started := time.Now()
-	if kept, ok := c.kept.Get(presented); ok && started.Before(kept.until) {
+	if kept, ok := c.kept.Get(presented); ok && started.Before(kept.renew) {
 		return kept, nil // by a look-up that ended after this one was found to be needed
 	}
 	credential, lifetime, err := look(ctx)
 	if err != nil {
-		return keptCredential{}, err
+		if AsError(err).Code == Unauthenticated { // it has ended
+			c.kept.Remove(presented)
+		}
+		return nil, err
 	}
-	found := keptCredential{credential, started.Add(min(lifetime, credentialLifetime))}
+	found := &keptCredential{Credential: credential, renew: started.Add(credentialLifetime - renewal), until: started.Add(credentialLifetime)}
+	if lifetime < credentialLifetime { // nothing comes of looking again
+		found.until = started.Add(lifetime)
+		found.renew = found.until
+	}
 	c.kept.Add(presented, found)
 	return found, nil
 }

@@ -46,7 +46,7 @@ func TestCredentialCache(t *testing.T) {
 				return credential, lifetime, nil
 			}
 		}
-		isKept = func(c *credentialCache) bool { _, ok := c.get(presented); return ok }
+		isKept = func(c *credentialCache) bool { _, _, ok := c.get(presented); return ok }
 	)
 
 	for name, c := range map[string]struct{ takes, lifetime, kept time.Duration }{
@@ -65,7 +65,7 @@ func TestCredentialCache(t *testing.T) {
 			require.Equal(t, c.kept > 0, isKept(cache))
 			if c.kept > 0 {
 				time.Sleep(c.kept - time.Since(start) - time.Nanosecond)
-				got, ok := cache.get(presented)
+				got, _, ok := cache.get(presented)
 				require.True(t, ok)
 				require.Equal(t, credential, got)
 				time.Sleep(time.Nanosecond)
@@ -77,6 +77,72 @@ func TestCredentialCache(t *testing.T) {
 			require.Equal(t, 2, count)
 		})
 	}
+
+	inBubble(t, "has one of those who come looked up again before the end, and nobody waits", func(t *testing.T, c *credentialCache) {
+		start, count := time.Now(), 0
+		at := func(instant time.Duration) { time.Sleep(instant - time.Since(start)) }
+		look := looks(&count, 100*time.Millisecond, credentialLifetime, nil)
+		ages := func() bool {
+			got, ages, ok := c.get(presented)
+			require.True(t, ok)
+			require.Equal(t, credential, got)
+			return ages
+		}
+		_, err := c.lookUp(t.Context(), presented, looks(new(int), 0, credentialLifetime, nil))
+		require.NoError(t, err)
+		at(350*time.Millisecond - time.Nanosecond)
+		require.False(t, ages())
+		at(350 * time.Millisecond)
+		require.True(t, ages())
+		require.False(t, ages(), "the others need not")
+		gone, leave := context.WithCancel(t.Context())
+		leave()
+		c.renew(gone, presented, look)
+		require.Equal(t, start.Add(350*time.Millisecond), time.Now())
+		at(500*time.Millisecond - time.Nanosecond)
+		require.False(t, ages())
+		require.Equal(t, 1, count)
+		at(700 * time.Millisecond) // 350 after the look began
+		require.True(t, ages())
+		at(850*time.Millisecond - time.Nanosecond)
+		require.True(t, isKept(c))
+		at(850 * time.Millisecond)
+		require.False(t, isKept(c))
+		require.Equal(t, 1, count)
+	})
+
+	inBubble(t, "ends a credential as soon as it is told, and keeps it to its end when nothing was told", func(t *testing.T, c *credentialCache) {
+		for _, told := range []struct {
+			err  error
+			kept bool
+		}{{errRefused, false}, {NewError(Unavailable), true}} {
+			c.kept.Purge()
+			count := 0
+			_, err := c.lookUp(t.Context(), presented, looks(&count, 0, credentialLifetime, nil))
+			require.NoError(t, err)
+			time.Sleep(400 * time.Millisecond)
+			c.renew(t.Context(), presented, looks(&count, 10*time.Millisecond, 0, told.err))
+			time.Sleep(10 * time.Millisecond)
+			synctest.Wait()
+			require.Equal(t, 2, count)
+			require.Equal(t, told.kept, isKept(c))
+			time.Sleep(90 * time.Millisecond)
+			require.False(t, isKept(c))
+		}
+	})
+
+	inBubble(t, "does not look again for a token that is about to expire", func(t *testing.T, c *credentialCache) {
+		_, err := c.lookUp(t.Context(), presented, looks(new(int), 0, 450*time.Millisecond, nil))
+		require.NoError(t, err)
+		for range 449 {
+			time.Sleep(time.Millisecond)
+			_, ages, ok := c.get(presented)
+			require.True(t, ok)
+			require.False(t, ages)
+		}
+		time.Sleep(time.Millisecond)
+		require.False(t, isKept(c))
+	})
 
 	inBubble(t, "looks once for all who ask at once, and for those who come just after", func(t *testing.T, c *credentialCache) {
 		count := 0
@@ -205,7 +271,7 @@ func TestCredentialCache(t *testing.T) {
 		count := 0
 		find := func(name string) {
 			presented, credential := presenting(name)
-			if _, ok := c.get(presented); ok {
+			if _, _, ok := c.get(presented); ok {
 				return
 			}
 			got, err := c.lookUp(t.Context(), presented, func(context.Context) (Credential, time.Duration, error) {

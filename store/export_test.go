@@ -1,7 +1,10 @@
 package store
 
 // CredentialLifetime is what tests hold the cache to.
-const CredentialLifetime = credentialLifetime
+const (
+	CredentialLifetime = credentialLifetime
+	Renewal            = renewal
+)
 
 // Forget empties the cache, as half a second would.
 func (a *Authenticator) Forget() { a.cache.kept.Purge() }

@@ -23,7 +23,7 @@ const (
 
 	// maxDelay is how long the wait may be expected to last, by the pace of the pool, for one who comes: a queue that many keep
 	// full serves nobody. It does not count where fewer wait for the pool than it has places, as they do when two parties are here.
-	maxDelay = 3 * time.Second / 4
+	maxDelay = time.Second / 2
 )
 
 // gate stands in front of a pool of connections and says who comes next, so that nobody waits in the pool itself. Of the
@@ -244,23 +244,21 @@ func (q *queue) take(ctx context.Context, w wait, served uint64) outcome {
 	}
 	q.length.Add(1)
 	defer q.length.Add(-1)
-	waiting, giveUp := context.WithCancel(ctx)
-	defer giveUp()
+	tooLong := make(chan struct{})
 	if !w.patient {
-		defer q.impatience(w, served, giveUp).Stop()
+		defer q.impatience(w, served, func() { close(tooLong) }).Stop()
 	}
 	select {
 	case q.places <- struct{}{}:
 		return taken
-	case <-waiting.Done():
-		if ctx.Err() != nil {
-			return left
-		}
+	case <-tooLong:
 		return late
+	case <-ctx.Done():
+		return left
 	}
 }
 
-// impatience calls giveUp when somebody has waited long enough. It runs until it is stopped; whoever waits keeps their place in
+// impatience calls giveUp, once, when somebody has waited long enough. It runs until it is stopped; whoever waits keeps their place in
 // the queue meanwhile.
 func (q *queue) impatience(w wait, seen uint64, giveUp func()) *time.Timer {
 	left, first := time.Until(w.since.Add(maxStay)), time.Until(w.since.Add(maxWait))

@@ -875,6 +875,9 @@ func declarationName(declaration ast.Decl) string {
 		}
 		switch receiver := d.Recv.List[0].Type.(type) {
 		case *ast.StarExpr:
+			if generic, ok := receiver.X.(*ast.IndexListExpr); ok {
+				receiver.X = generic.X
+			}
 			return "(*" + receiver.X.(*ast.Ident).Name + ")." + d.Name.Name
 		case *ast.Ident:
 			return "(" + receiver.Name + ")." + d.Name.Name

@@ -154,6 +154,8 @@ func (k *Keys) Revoke(ctx context.Context, id string) (Key, error) {
 // functions of the owner's look one up.
 type Authenticator struct {
 	lookUps    *lookUps
+	keys       *gatherer[digest, foundKey]
+	tokens     *gatherer[tokenOrigin, foundToken]
 	cache      *credentialCache
 	acceptDemo bool
 	audience   string // of access tokens
@@ -168,32 +170,61 @@ func (a *Authenticator) Authenticate(ctx context.Context, secret Secret) (Creden
 	}
 	// What was kept was presented byte for byte, so it has the form that the rest insists on.
 	presented := secret.digest()
-	if credential, ok := a.cache.get(presented); ok {
-		a.cache.hits.Add(1)
+	credential, ages, ok := a.cache.get(presented)
+	if ok && !ages {
 		return credential, nil
 	}
+	look, err := a.look(presented, secret)
+	switch {
+	case err != nil:
+		return Credential{}, err
+	case ok:
+		a.cache.renew(ctx, presented, look)
+		return credential, nil
+	default:
+		return a.cache.lookUp(ctx, presented, look)
+	}
+}
+
+// look returns how to look up a secret, Unauthenticated when its form tells that it is none.
+func (a *Authenticator) look(presented digest, secret Secret) (credentialLook, error) {
 	if !strings.HasPrefix(string(secret), secretPrefix) {
-		return a.authenticateToken(ctx, presented, string(secret))
+		return a.lookToken(presented, string(secret))
 	}
 	if !secretForm.MatchString(string(secret)) || secret.IsDemo() && !a.acceptDemo {
-		return Credential{}, NewError(Unauthenticated)
+		return nil, NewError(Unauthenticated)
 	}
-	return a.cache.lookUp(ctx, presented, func(ctx context.Context) (Credential, time.Duration, error) {
+	return func(ctx context.Context) (Credential, time.Duration, error) {
 		credential, err := a.lookUpKey(ctx, a.cache.party(presented), presented)
 		return credential, credentialLifetime, err
+	}, nil
+}
+
+// foundKey is what the database knows of a live key.
+type foundKey struct {
+	number
+	KeyID        string
+	Access       Access
+	MerchantID   string
+	MerchantName string
+	UsedLately   bool
+}
+
+func newKeyGatherer(l *lookUps) *gatherer[digest, foundKey] {
+	const statement = `SELECT q.number, a.key_id, a.access, a.merchant_id, a.merchant_name, a.used_lately
+		FROM unnest($1::bytea[]) WITH ORDINALITY AS q (digest, number), public.lumen_authenticate(q.digest) AS a`
+	return newGatherer[digest, foundKey](l, statement, func(presented []digest) []any {
+		digests := make([][]byte, len(presented))
+		for i := range presented {
+			digests[i] = presented[i][:]
+		}
+		return []any{digests}
 	})
 }
 
 func (a *Authenticator) lookUpKey(ctx context.Context, party string, presented digest) (Credential, error) {
-	var found []struct {
-		KeyID        string
-		Access       Access
-		MerchantID   string
-		MerchantName string
-		UsedLately   bool
-	}
-	const statement = `SELECT key_id, access, merchant_id, merchant_name, used_lately FROM public.lumen_authenticate($1)`
-	if err := a.lookUps.run(ctx, party, &found, statement, presented[:]); err != nil {
+	found, err := a.keys.ask(ctx, party, presented)
+	if err != nil {
 		return Credential{}, unavailable(err)
 	}
 	if len(found) != 1 {

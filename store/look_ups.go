@@ -33,13 +33,16 @@ func newLookUps(config *pgx.ConnConfig, connections int, losses *wall.Losses) *l
 
 // run asks, as this party, and scans what comes into into.
 func (l *lookUps) run(ctx context.Context, party string, into any, statement string, args ...any) error {
-	return l.admitted(ctx, party, statement, func(ctx context.Context) error {
-		err := l.scan(ctx, into, statement, args)
-		if l.losses.Note(err) {
-			err = l.scan(ctx, into, statement, args)
-		}
-		return err
-	})
+	return l.admitted(ctx, party, statement, func(ctx context.Context) error { return l.read(ctx, into, statement, args) })
+}
+
+// read asks, and once more where the connection was found to be dead.
+func (l *lookUps) read(ctx context.Context, into any, statement string, args []any) error {
+	err := l.scan(ctx, into, statement, args)
+	if l.losses.Note(err) {
+		err = l.scan(ctx, into, statement, args)
+	}
+	return err
 }
 
 func (l *lookUps) scan(ctx context.Context, into any, statement string, args []any) error {

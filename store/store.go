@@ -45,7 +45,7 @@ const DefaultMaxConnections = 16
 // DefaultMerchantConcurrency is how many statements of one merchant may run at once, in a pool that is large enough.
 const DefaultMerchantConcurrency = 64
 
-// authConnections is the size of the pool that looks up keys, which is at most one short statement a request.
+// authConnections is the size of the pool that looks up keys, a short statement for all that are asked for at once.
 const authConnections = 4
 
 // statementTimeout is how long the server lets a statement of the service run.
@@ -98,7 +98,10 @@ func Open(url string, options Options) (*Store, error) {
 	s := &Store{walled: bun.NewDB(walled, pgdialect.New()), config: config, pooled: options.TransactionPooler}
 	s.lookUps = newLookUps(config, authConnections, connector.Losses)
 	s.Customers = newCustomers(s.walled, newGate(options.MaxConnections, options.MerchantConcurrency))
-	s.Authenticator = &Authenticator{lookUps: s.lookUps, cache: newCredentialCache(), acceptDemo: options.AcceptDemoKeys, audience: options.audience()}
+	s.Authenticator = &Authenticator{
+		lookUps: s.lookUps, keys: newKeyGatherer(s.lookUps), tokens: newTokenGatherer(s.lookUps), cache: newCredentialCache(),
+		acceptDemo: options.AcceptDemoKeys, audience: options.audience(),
+	}
 	s.Tokens = &Tokens{lookUps: s.lookUps, secret: options.TokenSecret, audience: options.audience(), customers: s.Customers}
 	return s, nil
 }

@@ -270,38 +270,57 @@ func (s *signer) sign(c claims) (Token, error) {
 	return Token(text), err
 }
 
-// authenticateToken returns the credential of a token that is good now: signed by a key that verifies, for this service, not
-// expired, minted by an API key that is still live, of an enabled merchant. Anything else is Unauthenticated. What the
-// database knows of all that is asked in one look-up.
-func (a *Authenticator) authenticateToken(ctx context.Context, presented digest, text string) (Credential, error) {
+// lookToken returns how to look up a token that is good now: signed by a key that verifies, for this service, not expired, minted
+// by an API key that is still live, of an enabled merchant. Anything else is Unauthenticated. What the database knows of all
+// that is asked in one look-up.
+func (a *Authenticator) lookToken(presented digest, text string) (credentialLook, error) {
 	refused := NewError(Unauthenticated)
 	if !isCanonical(text) {
-		return Credential{}, refused
+		return nil, refused
 	}
 	token, err := jwt.ParseSigned(text, []jose.SignatureAlgorithm{jose.EdDSA})
 	if err != nil || len(token.Headers) != 1 || token.Headers[0].ExtraHeaders[jose.HeaderType] != tokenType {
-		return Credential{}, refused
+		return nil, refused
 	}
 	var said claims
 	if err := token.UnsafeClaimsWithoutVerification(&said); err != nil ||
 		!anyID.MatchString(token.Headers[0].KeyID) || !anyID.MatchString(said.MerchantID) || !anyID.MatchString(said.ClientID) {
-		return Credential{}, refused
+		return nil, refused
 	}
-	return a.cache.lookUp(ctx, presented, func(ctx context.Context) (Credential, time.Duration, error) {
+	return func(ctx context.Context) (Credential, time.Duration, error) {
 		return a.lookUpToken(ctx, a.cache.party(presented), token, said)
+	}, nil
+}
+
+// tokenOrigin is where a token says it comes from.
+type tokenOrigin struct{ signingKey, merchant, key string }
+
+// foundToken is what the database knows of that, when it is so.
+type foundToken struct {
+	number
+	PublicKey    []byte
+	MerchantName string
+	Now          time.Time
+}
+
+func newTokenGatherer(l *lookUps) *gatherer[tokenOrigin, foundToken] {
+	const statement = `SELECT q.number, a.public_key, a.merchant_name, a.now
+		FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS q (signing_key, merchant, key, number),
+			public.lumen_authenticate_token(q.signing_key, q.merchant, q.key) AS a`
+	return newGatherer[tokenOrigin, foundToken](l, statement, func(origins []tokenOrigin) []any {
+		signingKeys, merchants, keys := make([]string, len(origins)), make([]string, len(origins)), make([]string, len(origins))
+		for i, o := range origins {
+			signingKeys[i], merchants[i], keys[i] = o.signingKey, o.merchant, o.key
+		}
+		return []any{signingKeys, merchants, keys}
 	})
 }
 
 // lookUpToken returns the credential of a token that says this of itself, and how long it is until the token expires.
 func (a *Authenticator) lookUpToken(ctx context.Context, party string, token *jwt.JSONWebToken, said claims) (Credential, time.Duration, error) {
 	refused := NewError(Unauthenticated)
-	var found []struct {
-		PublicKey    []byte
-		MerchantName string
-		Now          time.Time
-	}
-	const statement = `SELECT public_key, merchant_name, now FROM public.lumen_authenticate_token($1, $2, $3)`
-	if err := a.lookUps.run(ctx, party, &found, statement, token.Headers[0].KeyID, said.MerchantID, said.ClientID); err != nil {
+	found, err := a.tokens.ask(ctx, party, tokenOrigin{token.Headers[0].KeyID, said.MerchantID, said.ClientID})
+	if err != nil {
 		return Credential{}, 0, unavailable(err)
 	}
 	if len(found) != 1 {

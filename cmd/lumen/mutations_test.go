@@ -94,8 +94,9 @@ var mutations = []mutation{
 
 	// What tells merchants apart besides.
 	{"a cursor is anybody's", "store/cursor.go", [][2]string{{"sum.Write([]byte(merchant))", "sum.Write([]byte(merchant[:0]))"}}, "", false, cursorTests, foreignHolds},
-	{"the cache gives one credential to everybody", "store/credential_cache.go", [][2]string{{"kept, ok := c.kept.Get(presented)\n\tif !ok || !time.Now()", "kept, ok := c.kept.Get(digest{})\n\tif !ok || !time.Now()"}, {"c.kept.Add(presented, found)", "c.kept.Add(digest{}, found)"}}, "", false, cacheTests, tests{}},
+	{"the cache gives one credential to everybody", "store/credential_cache.go", [][2]string{{"kept, ok := c.kept.Get(presented)\n\tnow :=", "kept, ok := c.kept.Get(digest{})\n\tnow :="}, {"c.kept.Add(presented, found)", "c.kept.Add(digest{}, found)"}}, "", false, cacheTests, tests{}},
 	{"everybody waits for one look-up", "store/credential_cache.go", [][2]string{{"string(presented[:])", "string(presented[:0])"}}, "", false, cacheTests, tests{}},
+	{"those who are looked up together are taken for each other", "store/gather.go", [][2]string{{"i := row.question() - 1", "i := len(all.questions) - row.question()"}}, "", false, tests{"./store", "^TestLookUpsAreGathered$"}, tests{}},
 	{"requests share their look-up of customers", "graph/lookup.go", [][2]string{{"context.WithValue(ctx, lookupKey{}, &lookup{customers: r.customers})", "context.WithValue(ctx, lookupKey{}, shared(r))"}},
 		"\nvar theOne lookup\n\nfunc shared(r *Resolver) *lookup { theOne.customers = r.customers; return &theOne }\n", false, foreignTests, tests{}},
 	{"every id of a merchant is one's own", "graph/lookup.go", [][2]string{{"else if id == self.ID {", "else if store.IsMerchantID(id) {"}}, "", false, actorTests, foreignHolds},
