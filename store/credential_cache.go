@@ -15,8 +15,8 @@ import (
 // longer than that. It is counted from before the look-up was sent, by the monotonic clock.
 const credentialLifetime = 500 * time.Millisecond
 
-// renewal is how long before its end a credential is looked up again, for whoever comes meanwhile: those who come all the time
-// never wait for it.
+// renewal is how long before its end a credential is looked up again, for whoever comes meanwhile: unless that takes longer,
+// those who come all the time do not wait for it.
 const renewal = 150 * time.Millisecond
 
 // maxCredentials bounds how many credentials are kept. Those used least recently make room.
@@ -41,7 +41,7 @@ type credentialCache struct {
 
 type keptCredential struct {
 	Credential
-	renew, until time.Time // until when it need not be looked up, and may not be used
+	renew, until time.Time // from when it is to be looked up again, and may no longer be used
 	renewed      atomic.Bool
 }
 
@@ -134,6 +134,8 @@ func (c *credentialCache) keep(ctx context.Context, presented digest, look crede
 		found.until = started.Add(lifetime)
 		found.renew = found.until
 	}
-	c.kept.Add(presented, found)
+	if kept, ok := c.kept.Peek(presented); !ok || kept.until.Before(found.until) { // what began later may have ended before
+		c.kept.Add(presented, found)
+	}
 	return found, nil
 }

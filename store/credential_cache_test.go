@@ -227,6 +227,21 @@ func TestCredentialCache(t *testing.T) {
 		require.False(t, isKept(c))
 	})
 
+	inBubble(t, "keeps what was looked up last", func(t *testing.T, c *credentialCache) {
+		var callers sync.WaitGroup
+		callers.Go(func() {
+			_, _ = c.lookUp(t.Context(), presented, looks(new(int), 900*time.Millisecond, credentialLifetime, nil))
+		})
+		time.Sleep(600 * time.Millisecond)
+		_, err := c.lookUp(t.Context(), presented, looks(new(int), 100*time.Millisecond, credentialLifetime, nil))
+		require.NoError(t, err)
+		callers.Wait()
+		time.Sleep(200*time.Millisecond - time.Nanosecond)
+		require.True(t, isKept(c))
+		time.Sleep(time.Nanosecond)
+		require.False(t, isKept(c))
+	})
+
 	inBubble(t, "lets nobody in with a token that expired before they came", func(t *testing.T, c *credentialCache) {
 		first, second := 0, 0
 		var callers sync.WaitGroup

@@ -1,6 +1,6 @@
 package store
 
-// CredentialLifetime is what tests hold the cache to.
+// What tests hold the cache to.
 const (
 	CredentialLifetime = credentialLifetime
 	Renewal            = renewal
@@ -11,3 +11,17 @@ func (a *Authenticator) Forget() { a.cache.kept.Purge() }
 
 // Kept returns how many credentials are kept.
 func (a *Authenticator) Kept() int { return a.cache.kept.Len() }
+
+// Asking returns how many callers wait for what they asked of the database.
+func (a *Authenticator) Asking() (n int) {
+	a.keys.mu.Lock()
+	defer a.keys.mu.Unlock()
+	a.tokens.mu.Lock()
+	defer a.tokens.mu.Unlock()
+	for _, asking := range []map[string]int{a.keys.asking, a.tokens.asking} {
+		for _, callers := range asking {
+			n += callers
+		}
+	}
+	return n
+}

@@ -16,6 +16,7 @@ type gatherer[Q any, A numbered] struct {
 
 	mu      sync.Mutex
 	waiting map[string]*gathered[Q, A] // by party
+	asking  map[string]int             // by party: callers that have no answer yet
 }
 
 // numbered is an answer that tells to which question, counted from 1.
@@ -34,37 +35,63 @@ type gathered[Q, A any] struct {
 	err       error
 }
 
-// maxGathered bounds how many questions one statement asks, so that none takes long.
-const maxGathered = 256
+const (
+	// maxGathered bounds how many questions one statement asks, so that none takes long.
+	maxGathered = 256
+	// maxAsking bounds how many callers of a party wait, as the gate counts statements.
+	maxAsking = 4 * maxGathered
+)
 
 func newGatherer[Q any, A numbered](l *lookUps, statement string, arguments func([]Q) []any) *gatherer[Q, A] {
-	return &gatherer[Q, A]{lookUps: l, statement: statement, arguments: arguments, waiting: make(map[string]*gathered[Q, A])}
+	return &gatherer[Q, A]{
+		lookUps: l, statement: statement, arguments: arguments, waiting: make(map[string]*gathered[Q, A]), asking: make(map[string]int),
+	}
 }
 
-// ask returns what there is to the question, for this party. The first of those who ask together runs their statement.
+// ask returns what there is to the question, for this party; Unavailable where that could not be asked. The first of those who
+// ask together runs their statement, under its own ctx: the others wait as it does, and are told what it is told.
 func (g *gatherer[Q, A]) ask(ctx context.Context, party string, question Q) ([]A, error) {
-	g.mu.Lock()
-	all, joins := g.waiting[party]
-	if !joins {
-		all = &gathered[Q, A]{done: make(chan struct{})}
-		g.waiting[party] = all
+	all, i := g.join(party, question)
+	if all == nil {
+		g.lookUps.gate.overloads.Add(1)
+		return nil, NewError(Unavailable)
 	}
-	i := len(all.questions)
-	all.questions = append(all.questions, question)
-	if len(all.questions) == maxGathered {
-		delete(g.waiting, party)
-	}
-	g.mu.Unlock()
-	if joins {
-		<-all.done
-	} else {
+	defer g.leave(party)
+	if i == 0 {
 		all.err = g.run(ctx, party, all)
 		close(all.done)
 	}
+	<-all.done
 	if all.err != nil {
 		return nil, all.err
 	}
 	return all.answers[i], nil
+}
+
+// join returns what the question is asked with, as which of them; nil when too many ask.
+func (g *gatherer[Q, A]) join(party string, question Q) (*gathered[Q, A], int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.asking[party] == maxAsking {
+		return nil, 0
+	}
+	g.asking[party]++
+	all := g.waiting[party]
+	if all == nil {
+		all = &gathered[Q, A]{done: make(chan struct{})}
+		g.waiting[party] = all
+	}
+	all.questions = append(all.questions, question)
+	if len(all.questions) == maxGathered {
+		delete(g.waiting, party)
+	}
+	return all, len(all.questions) - 1
+}
+
+func (g *gatherer[Q, A]) leave(party string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.asking[party]--
 }
 
 func (g *gatherer[Q, A]) run(ctx context.Context, party string, all *gathered[Q, A]) (err error) {
@@ -75,12 +102,15 @@ func (g *gatherer[Q, A]) run(ctx context.Context, party string, all *gathered[Q,
 		g.complete(party, all)
 		return g.lookUps.read(ctx, &rows, g.statement, g.arguments(all.questions))
 	})
+	if err != nil {
+		return unavailable(err)
+	}
 	all.answers = make([][]A, len(all.questions))
 	for _, row := range rows {
 		i := row.question() - 1
 		all.answers[i] = append(all.answers[i], row)
 	}
-	return err
+	return nil
 }
 
 // complete lets no more questions join.

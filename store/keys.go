@@ -212,7 +212,7 @@ type foundKey struct {
 
 func newKeyGatherer(l *lookUps) *gatherer[digest, foundKey] {
 	const statement = `SELECT q.number, a.key_id, a.access, a.merchant_id, a.merchant_name, a.used_lately
-		FROM unnest($1::bytea[]) WITH ORDINALITY AS q (digest, number), public.lumen_authenticate(q.digest) AS a`
+		FROM pg_catalog.unnest($1::bytea[]) WITH ORDINALITY AS q (digest, number), public.lumen_authenticate(q.digest) AS a`
 	return newGatherer[digest, foundKey](l, statement, func(presented []digest) []any {
 		digests := make([][]byte, len(presented))
 		for i := range presented {
@@ -225,7 +225,7 @@ func newKeyGatherer(l *lookUps) *gatherer[digest, foundKey] {
 func (a *Authenticator) lookUpKey(ctx context.Context, party string, presented digest) (Credential, error) {
 	found, err := a.keys.ask(ctx, party, presented)
 	if err != nil {
-		return Credential{}, unavailable(err)
+		return Credential{}, err
 	}
 	if len(found) != 1 {
 		return Credential{}, NewError(Unauthenticated)
@@ -233,7 +233,7 @@ func (a *Authenticator) lookUpKey(ctx context.Context, party string, presented d
 	key := found[0]
 	if !key.UsedLately {
 		// For the operator: a caller must not fail because it could not be taken, nor wait until it is on disk.
-		_ = a.lookUps.note(ctx, known, `SELECT public.lumen_key_used($1, $2), set_config('synchronous_commit', 'off', true)`, key.MerchantID, key.KeyID)
+		_ = a.lookUps.note(ctx, `SELECT public.lumen_key_used($1, $2), set_config('synchronous_commit', 'off', true)`, key.MerchantID, key.KeyID)
 	}
 	return Credential{KeyID: key.KeyID, Access: key.Access, Merchant: Merchant{ID: key.MerchantID, Name: key.MerchantName}}, nil
 }

@@ -19,9 +19,11 @@ type lookUps struct {
 }
 
 // Parties at the gate. What nobody is known to hold may be junk, of which there is no end: it leaves a connection to the rest.
+// Notes can wait.
 const (
 	known   = "known"
 	unknown = "unknown"
+	notes   = "notes"
 )
 
 func newLookUps(config *pgx.ConnConfig, connections int, losses *wall.Losses) *lookUps {
@@ -54,8 +56,8 @@ func (l *lookUps) scan(ctx context.Context, into any, statement string, args []a
 }
 
 // note tells the owner's functions something. It is not waited for until it is on disk.
-func (l *lookUps) note(ctx context.Context, party string, statement string, args ...any) error {
-	return l.admitted(ctx, party, statement, func(ctx context.Context) error {
+func (l *lookUps) note(ctx context.Context, statement string, args ...any) error {
+	return l.admitted(ctx, notes, statement, func(ctx context.Context) error {
 		_, err := l.db.DB.ExecContext(ctx, statement, args...)
 		return err
 	})

@@ -305,7 +305,7 @@ type foundToken struct {
 
 func newTokenGatherer(l *lookUps) *gatherer[tokenOrigin, foundToken] {
 	const statement = `SELECT q.number, a.public_key, a.merchant_name, a.now
-		FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS q (signing_key, merchant, key, number),
+		FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::text[])) WITH ORDINALITY AS q (signing_key, merchant, key, number),
 			public.lumen_authenticate_token(q.signing_key, q.merchant, q.key) AS a`
 	return newGatherer[tokenOrigin, foundToken](l, statement, func(origins []tokenOrigin) []any {
 		signingKeys, merchants, keys := make([]string, len(origins)), make([]string, len(origins)), make([]string, len(origins))
@@ -321,7 +321,7 @@ func (a *Authenticator) lookUpToken(ctx context.Context, party string, token *jw
 	refused := NewError(Unauthenticated)
 	found, err := a.tokens.ask(ctx, party, tokenOrigin{token.Headers[0].KeyID, said.MerchantID, said.ClientID})
 	if err != nil {
-		return Credential{}, 0, unavailable(err)
+		return Credential{}, 0, err
 	}
 	if len(found) != 1 {
 		return Credential{}, 0, refused
