@@ -170,6 +170,33 @@ func TestLookUpsAreGathered(t *testing.T) {
 	require.Equal(t, busy+3, w.executed, "two ask for the keys, and one for the tokens")
 }
 
+// However many credentials are in use, to renew them takes one statement in so many milliseconds.
+func TestRenewalsAreGathered(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	w, address := tap(t, db.AppURL())
+	tapped, err := store.Open(address, store.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = tapped.Close() })
+	var keys []store.Secret
+	for range 50 {
+		m := db.Merchant(t, "Acme")
+		keys = append(keys, m.ReadKey, m.WriteKey)
+	}
+	start := time.Now()
+	for time.Since(start) < 3*store.CredentialLifetime {
+		for _, key := range keys {
+			_, err := tapped.Authenticator.Authenticate(t.Context(), key)
+			require.NoError(t, err)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	notes, misses := len(keys), int(tapped.Stats().CredentialMisses)
+	require.LessOrEqual(t, w.executed, notes+misses+int(time.Since(start)/store.Gathering)+1)
+}
+
 func TestJunkIsNotKept(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)

@@ -70,12 +70,17 @@ func (c *credentialCache) get(presented digest) (_ Credential, ages, ok bool) {
 	return kept.Credential, !now.Before(kept.renew) && kept.renewed.CompareAndSwap(false, true), true
 }
 
-// party is as whom what was presented is looked up: known when it was good not long ago.
+// party is as whom what was presented is looked up: known when it was good not long ago, renewed when it is still.
 func (c *credentialCache) party(presented digest) string {
-	if c.kept.Contains(presented) {
+	kept, ok := c.kept.Peek(presented)
+	switch {
+	case !ok:
+		return unknown
+	case time.Now().Before(kept.until):
+		return renewed
+	default:
 		return known
 	}
-	return unknown
 }
 
 // renew looks up again what get said ages. Nobody waits for it.

@@ -4,6 +4,7 @@ package store
 const (
 	CredentialLifetime = credentialLifetime
 	Renewal            = renewal
+	Gathering          = gathering
 )
 
 // Forget empties the cache, as half a second would.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // gatherer asks the owner's functions one question for many callers. While a statement waits for its turn, the questions that
@@ -38,6 +39,8 @@ type gathered[Q, A any] struct {
 const (
 	// maxGathered bounds how many questions one statement asks, so that none takes long.
 	maxGathered = 256
+	// gathering is for how long those join each other for whom nobody waits.
+	gathering = 20 * time.Millisecond
 	// maxAsking bounds how many callers of a party wait, as the gate counts statements.
 	maxAsking = 4 * maxGathered
 )
@@ -97,6 +100,9 @@ func (g *gatherer[Q, A]) leave(party string) {
 func (g *gatherer[Q, A]) run(ctx context.Context, party string, all *gathered[Q, A]) (err error) {
 	defer recovered(&err)
 	defer g.complete(party, all) // whatever became of it
+	if party == renewed {
+		time.Sleep(gathering)
+	}
 	var rows []A
 	err = g.lookUps.admitted(ctx, party, g.statement, func(ctx context.Context) error {
 		g.complete(party, all)

@@ -19,10 +19,11 @@ type lookUps struct {
 }
 
 // Parties at the gate. What nobody is known to hold may be junk, of which there is no end: it leaves a connection to the rest.
-// Notes can wait.
+// For what is renewed nobody waits, nor for notes.
 const (
 	known   = "known"
 	unknown = "unknown"
+	renewed = "renewed"
 	notes   = "notes"
 )
 
