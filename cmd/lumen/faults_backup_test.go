@@ -55,7 +55,7 @@ func backupCommands(t *testing.T, db *storetest.Breakable) (dump, restore string
 	t.Helper()
 	readme, err := os.ReadFile("../../README.md")
 	require.NoError(t, err)
-	block := regexp.MustCompile("(?s)\\*\\*Backup\\.\\*\\*.*?```sh\n(.*?)```").FindStringSubmatch(string(readme))
+	block := regexp.MustCompile("(?s)\n### Backup\n.*?```sh\n(.*?)```").FindStringSubmatch(string(readme))
 	require.NotNil(t, block)
 	named := func(raw string) *url.URL {
 		u, err := url.Parse(raw)

@@ -27,7 +27,7 @@ var (
 	credentialRequests = desc("lumen_credential_cache_requests_total", "Credentials that clients presented, by whether they were kept from a moment before.", "result")
 	credentialEntries  = desc("lumen_credential_cache_entries", "Credentials that are kept.")
 
-	refusals = desc("lumen_refusals_total", "What limits refused: requests beyond the rate of a key or a merchant, statements beyond a merchant's concurrency, or in an overload.", "limit")
+	refusals = desc("lumen_refusals_total", "What limits refused: requests beyond the rate of a key or a merchant, statements beyond a merchant's concurrency, statements, look-ups and unread requests in an overload.", "limit")
 )
 
 // Describe implements prometheus.Collector.
