@@ -19,7 +19,7 @@ import (
 )
 
 // payload is text that would be SQL if somebody put it into a statement. Where it has a counterpart, one of the two is true
-// and the other false, and nothing else tells them apart.
+// and the other false, and nothing else tells them apart: not even their length, to which some places have a bound.
 type payload struct{ technique, text, counterpart string }
 
 // payloads are made as the tools of attackers make them: technique by technique, behind each way to end a literal, before
@@ -28,7 +28,7 @@ type payload struct{ technique, text, counterpart string }
 func payloads(address string) []payload {
 	host, port, _ := net.SplitHostPort(address)
 	techniques := []payload{
-		{"boolean", "AND 1=1", "AND 1=2"}, {"boolean", "OR 'a'='a'", "AND 'a'='b'"}, {"boolean", "OR 5>4", "OR 5>6 AND 1=0"},
+		{"boolean", "AND 1=1", "AND 1=2"}, {"boolean", "OR 'a'='a'", "OR 'a'='b'"}, {"boolean", "OR 5>4", "OR 5>6"},
 		{"error", "AND 1=CAST(version() AS int)", ""}, {"error", "OR 1/(SELECT 0)=1", ""}, {"error", "AND (SELECT 1 FROM nosuchtable)=1", ""}, {"error", "AND CAST((SELECT string_agg(id, ',') FROM customers) AS int)=1", ""},
 		{"union", "UNION SELECT NULL", ""}, {"union", "UNION ALL SELECT id FROM customers", ""}, {"union", "UNION ALL SELECT id, email, name, user_id FROM customers", ""}, {"union", "UNION SELECT rolname FROM pg_roles", ""},
 		{"stacked", "; UPDATE customers SET tax_id = 'pwned'", ""}, {"stacked", "; CREATE TABLE pwned ()", ""}, {"stacked", "; INSERT INTO merchants (id, name) VALUES ('pwned', 'pwned')", ""}, {"stacked", "; SELECT set_config('lumen.merchant_id', 'x', false)", ""},
@@ -288,6 +288,9 @@ func TestInjection(t *testing.T) {
 	attacks, places, requests := payloads(address), d.injectable(t, m.WriteKey, m.twin), 0
 	require.Greater(t, len(attacks), 500)
 	require.Greater(t, len(places), 100)
+	for _, p := range attacks {
+		require.True(t, p.counterpart == "" || len(p.counterpart) == len(p.text), p)
+	}
 	for j, place := range places {
 		techniques := map[string]bool{}
 		for i, p := range attacks {
