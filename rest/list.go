@@ -145,8 +145,8 @@ func appendCustomers(to []byte, customers []store.Customer) []byte {
 // batchTime is how long a client may take to receive one batch of a streamed list.
 const batchTime = 30 * time.Second
 
-// streamCustomers answers with the whole list, two batches in memory at a time. When a batch fails after the first byte
-// the connection is aborted: a client must never take half a list for the whole.
+// streamCustomers answers with the whole list, two batches in memory at a time. When a batch fails after the first byte,
+// or the credential has ended, the connection is aborted: a client must never take half a list for the whole.
 func (h *handler) streamCustomers(w http.ResponseWriter, r *http.Request, filter store.CustomerFilter) error {
 	connection := http.NewResponseController(w)
 	started := false
@@ -156,8 +156,11 @@ func (h *handler) streamCustomers(w http.ResponseWriter, r *http.Request, filter
 			return err
 		}
 		if err != nil {
-			h.note(r.Context(), "", store.AsError(err).Code)
-			h.Log.ErrorContext(r.Context(), "list aborted", "error", err)
+			code := store.AsError(err).Code
+			h.note(r.Context(), "", code)
+			if code != store.Unauthenticated { // a credential that ended is no fault of ours
+				h.Log.ErrorContext(r.Context(), "list aborted", "error", err)
+			}
 			panic(http.ErrAbortHandler)
 		}
 		if !started {

@@ -37,6 +37,22 @@ func CredentialFrom(ctx context.Context) (Credential, bool) {
 	return credential, ok
 }
 
+type recheckKey struct{}
+
+// WithRecheck returns a context in which work that goes on for long, such as a list that is being sent, asks again whether
+// its credential is still good: recheck returns nil while it is.
+func WithRecheck(ctx context.Context, recheck func(context.Context) error) context.Context {
+	return context.WithValue(ctx, recheckKey{}, recheck)
+}
+
+// recheck returns nil while the credential of ctx is good, or when nobody said how to ask.
+func recheck(ctx context.Context) error {
+	if ask, ok := ctx.Value(recheckKey{}).(func(context.Context) error); ok {
+		return ask(ctx)
+	}
+	return nil
+}
+
 // Operation is what a credential may be asked for.
 type Operation string
 

@@ -60,14 +60,14 @@ func newCredentialCache() *credentialCache {
 
 // get returns the credential that is kept for what was presented. One of those who come shortly before its end is told that it
 // ages: it is to be looked up again.
-func (c *credentialCache) get(presented digest) (_ Credential, ages, ok bool) {
+func (c *credentialCache) get(presented digest) (_ *keptCredential, ages, ok bool) {
 	kept, ok := c.kept.Get(presented)
 	now := time.Now()
 	if !ok || !now.Before(kept.until) {
-		return Credential{}, false, false
+		return nil, false, false
 	}
 	c.hits.Add(1)
-	return kept.Credential, !now.Before(kept.renew) && kept.renewed.CompareAndSwap(false, true), true
+	return kept, !now.Before(kept.renew) && kept.renewed.CompareAndSwap(false, true), true
 }
 
 // party is as whom what was presented is looked up: known when it was good not long ago, renewed when it is still.
@@ -90,7 +90,7 @@ func (c *credentialCache) renew(ctx context.Context, presented digest, look cred
 
 // lookUp returns what look finds and keeps it for as long as look says, at most for credentialLifetime. Those who present
 // the same meanwhile share one look, for which each waits until its own context ends: that is Unavailable.
-func (c *credentialCache) lookUp(ctx context.Context, presented digest, look credentialLook) (Credential, error) {
+func (c *credentialCache) lookUp(ctx context.Context, presented digest, look credentialLook) (*keptCredential, error) {
 	c.misses.Add(1)
 	ctx, cancel := patient(ctx)
 	defer cancel()
@@ -100,15 +100,15 @@ func (c *credentialCache) lookUp(ctx context.Context, presented digest, look cre
 		case <-ctx.Done():
 		case result := <-c.fly(ctx, presented, look):
 			if result.Err != nil {
-				return Credential{}, result.Err
+				return nil, result.Err
 			}
 			// A timer may be late, and a token may expire while somebody waits.
 			if found := result.Val.(*keptCredential); arrived.Before(found.until) {
-				return found.Credential, nil
+				return found, nil
 			}
 		}
 	}
-	return Credential{}, unavailable(ctx.Err())
+	return nil, unavailable(ctx.Err())
 }
 
 // fly joins the look that is under way for what was presented, or begins one.

@@ -61,13 +61,13 @@ func TestCredentialCache(t *testing.T) {
 			start, count := time.Now(), 0
 			got, err := cache.lookUp(t.Context(), presented, looks(&count, c.takes, c.lifetime, nil))
 			require.NoError(t, err)
-			require.Equal(t, credential, got)
+			require.Equal(t, credential, got.Credential)
 			require.Equal(t, c.kept > 0, isKept(cache))
 			if c.kept > 0 {
 				time.Sleep(c.kept - time.Since(start) - time.Nanosecond)
 				got, _, ok := cache.get(presented)
 				require.True(t, ok)
-				require.Equal(t, credential, got)
+				require.Equal(t, credential, got.Credential)
 				time.Sleep(time.Nanosecond)
 			}
 			require.False(t, isKept(cache), "after %v", time.Since(start))
@@ -85,7 +85,7 @@ func TestCredentialCache(t *testing.T) {
 		ages := func() bool {
 			got, ages, ok := c.get(presented)
 			require.True(t, ok)
-			require.Equal(t, credential, got)
+			require.Equal(t, credential, got.Credential)
 			return ages
 		}
 		_, err := c.lookUp(t.Context(), presented, looks(new(int), 0, credentialLifetime, nil))
@@ -150,7 +150,7 @@ func TestCredentialCache(t *testing.T) {
 		var callers sync.WaitGroup
 		for range 200 {
 			callers.Go(func() {
-				if got, err := c.lookUp(t.Context(), presented, look); err != nil || got != credential {
+				if got, err := c.lookUp(t.Context(), presented, look); err != nil || got.Credential != credential {
 					t.Error(got, err)
 				}
 			})
@@ -167,7 +167,7 @@ func TestCredentialCache(t *testing.T) {
 		leaves := func(ctx context.Context, want error) {
 			start := time.Now()
 			got, err := c.lookUp(ctx, presented, look)
-			if AsError(err).Code != Unavailable || !errors.Is(err, want) || got != (Credential{}) || time.Since(start) > 10*time.Millisecond {
+			if AsError(err).Code != Unavailable || !errors.Is(err, want) || got != nil || time.Since(start) > 10*time.Millisecond {
 				t.Error(got, err, time.Since(start))
 			}
 		}
@@ -179,7 +179,7 @@ func TestCredentialCache(t *testing.T) {
 		synctest.Wait()
 		callers.Go(func() { leaves(second, context.DeadlineExceeded) })
 		callers.Go(func() {
-			if got, err := c.lookUp(t.Context(), presented, look); err != nil || got != credential {
+			if got, err := c.lookUp(t.Context(), presented, look); err != nil || got.Credential != credential {
 				t.Error(got, err)
 			}
 		})
@@ -212,7 +212,7 @@ func TestCredentialCache(t *testing.T) {
 		for _, instant := range []time.Duration{0, 499 * time.Millisecond} {
 			callers.Go(func() {
 				at(instant)
-				if got, err := c.lookUp(t.Context(), presented, slow); err != nil || got != credential || time.Since(start) != 2*time.Second {
+				if got, err := c.lookUp(t.Context(), presented, slow); err != nil || got.Credential != credential || time.Since(start) != 2*time.Second {
 					t.Error(got, err, time.Since(start))
 				}
 			})
@@ -294,7 +294,7 @@ func TestCredentialCache(t *testing.T) {
 				return credential, credentialLifetime, nil
 			})
 			require.NoError(t, err)
-			require.Equal(t, credential, got)
+			require.Equal(t, credential, got.Credential)
 		}
 		for i := range 3 * maxCredentials {
 			find(fmt.Sprint(i))

@@ -165,24 +165,48 @@ type Authenticator struct {
 // merchant, or an access token that such a key minted. That it was so half a second ago is enough, except that no token
 // outlives its expiry. Anything else is Unauthenticated, indistinguishably; Unavailable when it could not be looked up.
 func (a *Authenticator) Authenticate(ctx context.Context, secret Secret) (Credential, error) {
+	found, err := a.authenticate(ctx, secret)
+	if err != nil {
+		return Credential{}, err
+	}
+	return found.Credential, nil
+}
+
+func (a *Authenticator) authenticate(ctx context.Context, secret Secret) (*keptCredential, error) {
 	if len(secret) > maxTokenLength {
-		return Credential{}, NewError(Unauthenticated)
+		return nil, NewError(Unauthenticated)
 	}
 	// What was kept was presented byte for byte, so it has the form that the rest insists on.
 	presented := secret.digest()
-	credential, ages, ok := a.cache.get(presented)
+	kept, ages, ok := a.cache.get(presented)
 	if ok && !ages {
-		return credential, nil
+		return kept, nil
 	}
 	look, err := a.look(presented, secret)
 	switch {
 	case err != nil:
-		return Credential{}, err
+		return nil, err
 	case ok:
 		a.cache.renew(ctx, presented, look)
-		return credential, nil
+		return kept, nil
 	default:
 		return a.cache.lookUp(ctx, presented, look)
+	}
+}
+
+// Recheck returns what asks again, as often as it is called, whether an authenticated secret is still good. It returns nil
+// also where that can't be asked, as long as the last good answer may still be used.
+func (a *Authenticator) Recheck(secret Secret) func(context.Context) error {
+	var until time.Time
+	return func(ctx context.Context) error {
+		found, err := a.authenticate(ctx, secret)
+		switch {
+		case err == nil:
+			until = found.until
+		case AsError(err).Code == Unavailable && time.Now().Before(until):
+			return nil
+		}
+		return err
 	}
 }
 

@@ -83,7 +83,9 @@ func (c *Customers) Count(ctx context.Context, filter CustomerFilter) (int, erro
 	if len(faults) > 0 {
 		return 0, Invalid(faults...)
 	}
-	q := c.scope.selecting(ctx, !filter.picks())
+	// Never prepared: a plan for any merchant would read the whole table for a small one, and its time would tell how many
+	// customers the others have (I1).
+	q := c.scope.selecting(ctx, false)
 	filter.where(q.ColumnExpr("count(*)"))
 	n := 0
 	if err := c.scope.read(ctx, q, func(row *wall.Row) { n = int(row.Int()) }); err != nil {
@@ -97,7 +99,7 @@ const batchSize = 500
 
 // All yields every customer that the filter leaves, newest first, in batches; while one is used the next is read. No
 // connection waits for whoever uses them. Customers that exist unchanged throughout appear exactly once. The first error
-// ends it.
+// ends it. Before each batch it asks again whether the credential is good: one that has ended is Unauthenticated.
 func (c *Customers) All(ctx context.Context, filter CustomerFilter) iter.Seq2[[]Customer, error] {
 	return func(yield func([]Customer, error) bool) {
 		r, err := PageQuery{Filter: filter}.resolve(ctx)
@@ -116,6 +118,9 @@ func (c *Customers) All(ctx context.Context, filter CustomerFilter) iter.Seq2[[]
 		read(ctx)
 		for ctx := continues(ctx); ; {
 			this := got
+			if this.err == nil {
+				this.err = recheck(ctx)
+			}
 			if this.err != nil {
 				yield(nil, failed("fetch customers", this.err))
 				return

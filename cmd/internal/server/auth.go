@@ -29,7 +29,7 @@ func Authenticate(authenticator *store.Authenticator) func(*http.Request) (conte
 			return nil, err
 		}
 		note(ctx, func(n *notes) { n.merchant = credential.Merchant.ID })
-		return store.WithCredential(ctx, credential), nil
+		return store.WithRecheck(store.WithCredential(ctx, credential), authenticator.Recheck(store.Secret(secret))), nil
 	}
 }
 
