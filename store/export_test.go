@@ -1,5 +1,11 @@
 package store
 
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+)
+
 // What tests hold the cache to.
 const (
 	CredentialLifetime = credentialLifetime
@@ -25,4 +31,27 @@ func (a *Authenticator) Asking() (n int) {
 		}
 	}
 	return n
+}
+
+// ExpectedObjects returns what expected.json should hold by the owner's database, in which nothing is but
+// what the migrations made. Where the file has several forms of an object, it keeps those.
+func (o *Owner) ExpectedObjects(ctx context.Context) ([]byte, error) {
+	const all = `ARRAY(SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace)`
+	found, err := describe(ctx, o.db, all)
+	if err != nil {
+		return nil, err
+	}
+	expected := make(map[string][]object, len(found))
+	for name, described := range found {
+		expected[name] = []object{described.object}
+		if forms := expectedObjects[name]; len(forms) > 1 {
+			expected[name] = append(expected[name], forms[1:]...)
+		}
+	}
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	err = encoder.Encode(expected)
+	return text.Bytes(), err
 }

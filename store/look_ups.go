@@ -5,15 +5,15 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/uptrace/bun"
 
+	"lumen/store/postgres"
 	"lumen/store/wall"
 )
 
 // lookUps is the way to what the plain role may ask outside of the wall: who presents a credential, and the keys that sign
 // tokens. All that is asked are functions of the owner's, which change nothing that anybody waits for.
 type lookUps struct {
-	db     *bun.DB
+	pool   *postgres.Pool
 	gate   *gate
 	losses *wall.Losses
 }
@@ -27,11 +27,11 @@ const (
 	notes   = "notes"
 )
 
-func newLookUps(config *pgx.ConnConfig, connections int, losses *wall.Losses) *lookUps {
-	db := openPlain(config, connections, stdlib.OptionShouldPing(func(_ context.Context, p stdlib.ShouldPingParams) bool {
+func newLookUps(config *pgx.ConnConfig, pooled *postgres.Pooled, connections int, losses *wall.Losses) *lookUps {
+	pool := postgres.Open(config, pooled, connections, stdlib.OptionShouldPing(func(_ context.Context, p stdlib.ShouldPingParams) bool {
 		return wall.ShouldPing(p.IdleDuration, losses)
 	}))
-	return &lookUps{db: db, gate: newGate(connections, DefaultMerchantConcurrency), losses: losses}
+	return &lookUps{pool: pool, gate: newGate(connections, DefaultMerchantConcurrency), losses: losses}
 }
 
 // run asks, as this party, and scans what comes into into.
@@ -41,26 +41,17 @@ func (l *lookUps) run(ctx context.Context, party string, into any, statement str
 
 // read asks, and once more where the connection was found to be dead.
 func (l *lookUps) read(ctx context.Context, into any, statement string, args []any) error {
-	err := l.scan(ctx, into, statement, args)
+	err := l.pool.Query(ctx, into, statement, args...)
 	if l.losses.Note(err) {
-		err = l.scan(ctx, into, statement, args)
+		err = l.pool.Query(ctx, into, statement, args...)
 	}
 	return err
-}
-
-func (l *lookUps) scan(ctx context.Context, into any, statement string, args []any) error {
-	rows, err := l.db.DB.QueryContext(ctx, statement, args...)
-	if err != nil {
-		return err
-	}
-	return l.db.ScanRows(ctx, rows, into)
 }
 
 // note tells the owner's functions something. It is not waited for until it is on disk.
 func (l *lookUps) note(ctx context.Context, statement string, args ...any) error {
 	return l.admitted(ctx, notes, statement, func(ctx context.Context) error {
-		_, err := l.db.DB.ExecContext(ctx, statement, args...)
-		return err
+		return l.pool.Exec(ctx, statement, args...)
 	})
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -11,6 +13,7 @@ import (
 	"github.com/uptrace/bun/migrate"
 
 	"lumen/store/migrations"
+	"lumen/store/postgres"
 )
 
 // Migration is one step of the schema.
@@ -28,12 +31,64 @@ const (
 )
 
 // MigrateUp applies the pending steps and returns them. It is safe when many start it at once: one works, the others
-// wait and find nothing to do. A step that fails is undone and not noted.
+// wait and find nothing to do. A step that fails is undone and not noted. It ends with the check of the catalogue
+// that the service makes, so an *UnsafeRoleError may come with the steps that were applied.
 func (o *Owner) MigrateUp(ctx context.Context) ([]Migration, error) {
 	if err := o.ensureAppRole(ctx); err != nil {
 		return nil, err
 	}
-	return o.migrating(ctx, func(m *migrate.Migrator) (*migrate.MigrationGroup, error) { return m.Migrate(ctx) })
+	applied, err := o.migrating(ctx, func(m *migrate.Migrator) (*migrate.MigrationGroup, error) { return m.Migrate(ctx) })
+	if err != nil {
+		return applied, err
+	}
+	_, newer, err := migrationStatus(ctx, o.pool)
+	if err != nil {
+		return applied, err
+	}
+	return applied, checkCatalogue(ctx, o.db, newer)
+}
+
+// Loss is what MigrateDown would undo, and how many merchants and customers would go with it, deleted customers included.
+type Loss struct {
+	Steps                []string
+	Merchants, Customers int64
+}
+
+// The steps that make the tables of merchants and of customers.
+const (
+	merchantsStep = "0001"
+	customersStep = "0002"
+)
+
+// CountLoss returns what MigrateDown would undo now. While it counts customers it keeps others from them: row-level
+// security binds the owner, too, so it is lifted in a transaction that is rolled back.
+func (o *Owner) CountLoss(ctx context.Context) (loss Loss, err error) {
+	err = o.pool.NewRaw("SELECT name FROM "+migrationsTable+" WHERE group_id = (SELECT max(group_id) FROM "+migrationsTable+") ORDER BY name").Scan(ctx, &loss.Steps)
+	if sqlState(err) == "42P01" { // undefined_table: nothing was ever migrated
+		return Loss{}, nil
+	}
+	if err != nil {
+		return Loss{}, fmt.Errorf("count what would be deleted: %w", err)
+	}
+	tx, err := o.pool.BeginTx(ctx, nil)
+	if err != nil {
+		return Loss{}, fmt.Errorf("count what would be deleted: %w", err)
+	}
+	defer func() { err = errors.Join(err, tx.Rollback()) }()
+	count := func(step, table string, into *int64) {
+		if err == nil && slices.Contains(loss.Steps, step) {
+			err = tx.NewRaw("SELECT count(*) FROM "+table).Scan(ctx, into)
+		}
+	}
+	if slices.Contains(loss.Steps, customersStep) {
+		_, err = tx.ExecContext(ctx, "SET LOCAL lock_timeout = '10s'; ALTER TABLE customers NO FORCE ROW LEVEL SECURITY")
+	}
+	count(customersStep, "customers", &loss.Customers)
+	count(merchantsStep, "merchants", &loss.Merchants)
+	if err != nil {
+		return Loss{}, fmt.Errorf("count what would be deleted: %w", err)
+	}
+	return loss, nil
 }
 
 // MigrateDown undoes the steps that the last MigrateUp applied, with all that their tables hold, and returns them.
@@ -75,23 +130,23 @@ func (o *Owner) migrating(ctx context.Context, work func(*migrate.Migrator) (*mi
 
 // Migrations returns all steps with when they were applied.
 func (o *Owner) Migrations(ctx context.Context) ([]Migration, error) {
-	return migrationStatus(ctx, o.db)
+	steps, _, err := migrationStatus(ctx, o.pool)
+	return steps, err
 }
 
 // CheckMigrations returns an error that says how many steps are pending, if any are, or what CheckRole says if the role
 // may not even ask. The first step is what lets lumen_app ask: a sound role that may not has all of them before it.
-func (s *Store) CheckMigrations(ctx context.Context) error { return checkMigrations(ctx, s.lookUps.db) }
+func (s *Store) CheckMigrations(ctx context.Context) error {
+	return checkMigrations(ctx, s.lookUps.pool)
+}
 
-func checkMigrations(ctx context.Context, db *bun.DB) error {
-	steps, err := migrationStatus(ctx, db)
+func checkMigrations(ctx context.Context, pool *postgres.Pool) error {
+	steps, _, err := migrationStatus(ctx, pool)
 	if sqlState(err) == "42501" {
-		if unsafe := checkRole(ctx, db); unsafe != nil {
+		if unsafe := checkLogin(ctx, pool); unsafe != nil {
 			return unsafe
 		}
-		var all *migrate.Migrations
-		if all, err = discover(); err == nil {
-			steps = asMigrations(all.Sorted())
-		}
+		steps, err = knownMigrations()
 	}
 	if err != nil {
 		return err
@@ -108,23 +163,42 @@ func checkMigrations(ctx context.Context, db *bun.DB) error {
 	return nil
 }
 
-func migrationStatus(ctx context.Context, db *bun.DB) ([]Migration, error) {
-	migrator, err := newMigrator(db)
+// migrationStatus returns the steps that this program knows, and whether the database has others: then its
+// schema is newer than this program.
+func migrationStatus(ctx context.Context, pool *postgres.Pool) (steps []Migration, newer bool, err error) {
+	if steps, err = knownMigrations(); err != nil {
+		return nil, false, err
+	}
+	var applied []struct {
+		Name       string
+		MigratedAt time.Time
+	}
+	err = pool.Query(ctx, &applied, "SELECT name, migrated_at FROM public."+migrationsTable+" ORDER BY name")
+	if sqlState(err) == "42P01" { // undefined_table: nothing was ever migrated
+		return steps, false, nil
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("read the migrations' status: %w", err)
+	}
+	for _, step := range applied {
+		known := slices.IndexFunc(steps, func(m Migration) bool { return strings.HasPrefix(m.Name, step.Name+"_") })
+		if known < 0 {
+			newer = true
+			continue
+		}
+		at := step.MigratedAt.UTC()
+		steps[known].AppliedAt = &at
+	}
+	return steps, newer, nil
+}
+
+// knownMigrations returns the steps that this program knows, none of them applied.
+func knownMigrations() ([]Migration, error) {
+	all, err := discover()
 	if err != nil {
 		return nil, err
 	}
-	steps, err := migrator.MigrationsWithStatus(ctx)
-	if sqlState(err) == "42P01" { // undefined_table: nothing was ever migrated
-		all, err := discover()
-		if err != nil {
-			return nil, err
-		}
-		return asMigrations(all.Sorted()), nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the migrations' status: %w", err)
-	}
-	return asMigrations(steps), nil
+	return asMigrations(all.Sorted()), nil
 }
 
 func asMigrations(steps migrate.MigrationSlice) []Migration {
@@ -167,8 +241,10 @@ func note(ctx context.Context, tx bun.IConn, step *migrate.Migration) error {
 		_, err := tx.ExecContext(ctx, "DELETE FROM "+migrationsTable+" WHERE id = ?", step.ID)
 		return err
 	}
-	_, err := tx.ExecContext(ctx, "INSERT INTO "+migrationsTable+" (name, group_id) VALUES (?, ?)", step.Name, step.GroupID)
-	return err
+	if _, err := tx.ExecContext(ctx, "INSERT INTO "+migrationsTable+" (name, group_id) VALUES (?, ?)", step.Name, step.GroupID); err != nil {
+		return err
+	}
+	return revokeStrangers(ctx, tx)
 }
 
 // sqlState returns the SQLSTATE of a Postgres error, "" for any other.

@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	"github.com/jackc/pgx/v5"
+
+	"lumen/store/postgres"
 )
 
 // The reasons for which a store is not ready.
@@ -31,15 +33,15 @@ func (e *NotReadyError) Unwrap() error { return e.cause }
 func (s *Store) Ready(ctx context.Context) error {
 	config := s.config.Copy()
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec // each statement is asked once: to prepare it is another round trip
-	db := openPlain(config, 1)
-	defer func() { _ = db.Close() }()
-	if err := checkMigrations(ctx, db); err != nil {
+	pool := postgres.Open(config, s.pooled, 1)
+	defer func() { _ = pool.Close() }()
+	if err := checkMigrations(ctx, pool); err != nil {
 		return notReady(NoMigrations, err)
 	}
-	if err := checkRole(ctx, db); err != nil {
+	if err := checkRole(ctx, pool); err != nil {
 		return notReady(NoRole, err)
 	}
-	if _, err := db.ExecContext(ctx, tryWriting); err != nil {
+	if err := pool.Exec(ctx, tryWriting); err != nil {
 		return notReady(NoDatabase, err)
 	}
 	return nil

@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"regexp"
 	"strings"
 
 	"github.com/uptrace/bun"
 
-	"lumen/store/migrations"
+	"lumen/store/postgres"
 )
 
 // appRole is the role without login that holds the service's privileges; the service's login is a member of it.
@@ -34,18 +32,29 @@ type roleFacts struct {
 	MayLookUp   bool
 	Excess      *string
 	Unwalled    *string
-	NoPolicy    *string
 }
 
 // CheckRole returns an *UnsafeRoleError unless the role that this store logs in as is a member of lumen_app and of
 // nothing with power: no superuser, no BYPASSRLS, owner of nothing, and unless row-level security, with its policies,
-// stands on every tenant table. It asks for session_user and for current_user, so that neither a SET ROLE nor a login that
-// could do one gets past. Other errors mean that it could not be asked.
-func (s *Store) CheckRole(ctx context.Context) error { return checkRole(ctx, s.lookUps.db) }
+// functions and privileges, is as the migrations made it. It asks for session_user and for current_user, so that
+// neither a SET ROLE nor a login that could do one gets past. Other errors mean that it could not be asked.
+func (s *Store) CheckRole(ctx context.Context) error { return checkRole(ctx, s.lookUps.pool) }
 
-func checkRole(ctx context.Context, db *bun.DB) error {
+func checkRole(ctx context.Context, pool *postgres.Pool) error {
+	if err := checkLogin(ctx, pool); err != nil {
+		return err
+	}
+	_, newer, err := migrationStatus(ctx, pool)
+	if err != nil {
+		return err
+	}
+	return pool.Use(ctx, func(db bun.IDB) error { return checkCatalogue(ctx, db, newer) })
+}
+
+// checkLogin returns an *UnsafeRoleError unless the role that is logged in is plain, and may do what it needs to.
+func checkLogin(ctx context.Context, pool *postgres.Pool) error {
 	var facts []roleFacts
-	if err := db.NewRaw(roleQuery).Scan(ctx, &facts); err != nil {
+	if err := pool.Query(ctx, &facts, roleQuery); err != nil {
 		return fmt.Errorf("check the role: %w", err)
 	}
 	for _, f := range facts {
@@ -87,8 +96,6 @@ func (f roleFacts) unsafe() error {
 	case f.Unwalled != nil:
 		return unsafe("ALTER TABLE "+*f.Unwalled+" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;",
 			"row-level security is not enabled and forced on table %s", *f.Unwalled)
-	case f.NoPolicy != nil:
-		return unsafe(policySQL(*f.NoPolicy), "policy %s on table customers is missing", *f.NoPolicy)
 	}
 	return nil
 }
@@ -138,24 +145,8 @@ SELECT me.rolname AS role, me.rolsuper AS superuser,
         WHERE has_table_privilege(me.oid, t.oid, p.name)
      ) AS x ORDER BY 1 LIMIT 1) AS excess,
     (SELECT t.relname FROM tenant AS t
-     WHERE NOT t.walled AND has_any_column_privilege(me.oid, t.oid, 'SELECT, INSERT, UPDATE') ORDER BY 1 LIMIT 1) AS unwalled,
-    (SELECT p.name FROM unnest('{customers_wall,customers_history,customers_bound}'::text[]) AS p (name)
-     WHERE NOT EXISTS (SELECT FROM pg_policy AS have JOIN tables AS t ON t.oid = have.polrelid WHERE t.relname = 'customers' AND have.polname = p.name)
-       AND to_regclass('public.customers') IS NOT NULL
-     ORDER BY 1 LIMIT 1) AS no_policy
+     WHERE NOT t.walled AND has_any_column_privilege(me.oid, t.oid, 'SELECT, INSERT, UPDATE') ORDER BY 1 LIMIT 1) AS unwalled
 FROM me`
-
-// policySQL returns the statement that made a policy, out of the migrations.
-func policySQL(name string) string {
-	statement := regexp.MustCompile(`(?s)CREATE POLICY ` + name + ` .*?;`)
-	files, _ := fs.Glob(migrations.Files, "*.up.sql")
-	for _, file := range files {
-		if text, err := fs.ReadFile(migrations.Files, file); err == nil && statement.Match(text) {
-			return strings.Join(strings.Fields(string(statement.Find(text))), " ")
-		}
-	}
-	panic("store: no migration makes the policy " + name)
-}
 
 func quoteIdent(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 

@@ -33,7 +33,7 @@ type Stats struct {
 func (s *Store) Stats() Stats {
 	cache, customers, credentials := s.Authenticator.cache, s.Customers.scope.gate, s.lookUps.gate
 	return Stats{
-		Customers: customers.stats(s.walled.Stats()), Credentials: credentials.stats(s.lookUps.db.Stats()),
+		Customers: customers.stats(s.walled.Stats()), Credentials: credentials.stats(s.lookUps.pool.Stats()),
 		Overloads: customers.overloads.Load() + credentials.overloads.Load() + credentials.crowded.Load(), Crowded: customers.crowded.Load(),
 		CredentialHits: cache.hits.Load(), CredentialMisses: cache.misses.Load(), CredentialsKept: cache.kept.Len(),
 	}

@@ -62,7 +62,8 @@ func statements(t *testing.T, db *storetest.Database) (c cost) {
 	var query string
 	var calls int
 	_, err = pgx.ForEachRow(rows, []any{&query, &calls}, func() error {
-		switch {
+		switch verb, _, _ := strings.Cut(query, " "); {
+		case verb == "BEGIN" || verb == "COMMIT" || verb == "SET": // behind a pooler; of one transaction
 		case strings.HasPrefix(query, "SELECT set_config("):
 			c.Preludes += calls
 			if strings.Contains(query, ", pg_advisory_xact_lock(") {
@@ -103,7 +104,7 @@ func TestAnOperationIsOneTransaction(t *testing.T) {
 	for way, connector := range map[string]func(*pgx.ConnConfig, wall.Scope) *wall.Connector{
 		"prepared": wall.NewConnector,
 		"as behind a pooler": func(config *pgx.ConnConfig, scope wall.Scope) *wall.Connector {
-			return wall.NewPooledConnector(config, scope, map[string]string{"lock_timeout": "2s"})
+			return wall.NewPooledConnector(config, scope, "BEGIN", map[string]string{"lock_timeout": "2s"})
 		},
 	} {
 		config, err := pgx.ParseConfig(db.AppURL())

@@ -14,6 +14,8 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/willabides/kongplete"
+
+	"lumen/store/postgres"
 )
 
 const description = `Lumen keeps the customers of many merchants, behind GraphQL and REST.
@@ -97,14 +99,13 @@ func (t terminal) fail(err error, code int) int {
 	if errors.As(err, &refused) && refused.Code == "42P01" { // undefined_table
 		text = "the database is not migrated; run: lumen migrate up"
 	}
-	var connect *pgconn.ConnectError
-	if errors.As(err, &connect) { // it tells of every attempt, a line each
-		lines := strings.Split(strings.TrimSpace(text), "\n")
+	var connect *postgres.ConnectError
+	if errors.As(err, &connect) {
 		advice := "check its URL and that it runs"
-		if strings.Contains(text, "unsupported startup parameter") { // PgBouncer's words
+		if connect.IsPooler() {
 			advice = "that is a pooler: serve needs LUMEN_DATABASE_POOLER=transaction, and other commands the URL of Postgres itself"
 		}
-		text = "can't reach the database: " + strings.TrimSpace(lines[len(lines)-1]) + "; " + advice
+		text = connect.Error() + "; " + advice
 	}
 	_, _ = fmt.Fprintf(t.err, "lumen: %s\n", text)
 	return code

@@ -57,6 +57,9 @@ func (c serveCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return fmt.Errorf("refusing to serve: %w", err)
 	}
+	if err := warn(ctx, s, log); err != nil {
+		return fmt.Errorf("refusing to serve: %w", err)
+	}
 	health := server.NewHealth(s.Ready, log)
 	listener, err := net.Listen("tcp", c.Addr)
 	if err != nil {
@@ -115,6 +118,17 @@ func check(ctx context.Context, s *store.Store) (mints bool, err error) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// warn logs what the operator should know of a database that is safe to serve from otherwise.
+func warn(ctx context.Context, s *store.Store, log *slog.Logger) error {
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	warnings, err := s.Warnings(ctx)
+	for _, w := range warnings {
+		log.WarnContext(ctx, w)
+	}
+	return err
 }
 
 // whyNoTokens tells what is missing for access tokens.

@@ -4,9 +4,17 @@
 // service may be running while a step is applied: what it does must suit the version before it and the one after.
 package migrations
 
-import "embed"
+import (
+	"embed"
+)
 
 // Files are the steps.
 //
 //go:embed *.sql
 var Files embed.FS
+
+// Expected describes, as JSON, Lumen's objects after the newest step, as far as tenant isolation depends on
+// them. A test in package store writes it from a fresh database.
+//
+//go:embed expected.json
+var Expected []byte

@@ -111,6 +111,10 @@ func (c *cluster) migrate(ctx context.Context, url string) error {
 		return err
 	}
 	_, err = owner.MigrateUp(ctx)
+	var unsafe *store.UnsafeRoleError
+	if errors.As(err, &unsafe) { // a test of package store says what differs, and needs a database to do so
+		err = nil
+	}
 	return errors.Join(err, owner.Close())
 }
 

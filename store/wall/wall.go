@@ -19,8 +19,9 @@
 // that was built for this call alone) runs unnamed. So neither fills the server with prepared statements. There are no
 // explicit transactions.
 //
-// Behind a pooler in transaction mode, where two statements of one connection may meet two of the server's, everything
-// runs unnamed, and the first statement makes all settings that would else be the connection's; see NewPooledConnector.
+// Behind a pooler in transaction mode two statements of one connection may meet two connections of the server. There
+// everything runs unnamed, between a BEGIN that states the isolation level and a COMMIT, and the first query makes the
+// settings that would otherwise be the connection's; see NewPooledConnector.
 package wall
 
 import (
@@ -68,7 +69,8 @@ type Connector struct {
 
 	config   *pgx.ConnConfig
 	scope    Scope
-	setScope string // the first statement of each pipeline
+	begin    string // what starts the transaction of each pipeline behind a pooler; "" without one
+	setScope string // the first query of each pipeline
 	unnamed  bool   // nothing is prepared
 }
 
@@ -90,6 +92,7 @@ func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 	opened := &conn{
 		pg:       pg,
 		scope:    c.scope,
+		begin:    c.begin,
 		setScope: c.setScope,
 		unnamed:  c.unnamed,
 		losses:   c.Losses,
@@ -132,6 +135,7 @@ func WithLock(ctx context.Context, key string) context.Context {
 type conn struct {
 	pg       *pgconn.PgConn
 	scope    Scope
+	begin    string
 	setScope string
 	unnamed  bool
 	losses   *Losses
@@ -197,6 +201,9 @@ func (c *conn) send(ctx context.Context, query string, args []any) (*pgconn.Pipe
 		return nil, nil, c.ended(err, false)
 	}
 
+	if c.begin != "" {
+		prelude = append([]statement{{sql: c.begin}}, prelude...)
+	}
 	pipeline := c.pg.StartPipeline(ctx)
 	for _, s := range prelude {
 		c.queue(pipeline, s)
@@ -205,6 +212,9 @@ func (c *conn) send(ctx context.Context, query string, args []any) (*pgconn.Pipe
 		pipeline.SendQueryStatement(description, values, formats, binary)
 	} else {
 		pipeline.SendQueryParams(query, values, nil, formats, binary)
+	}
+	if c.begin != "" {
+		c.queue(pipeline, statement{sql: "COMMIT"})
 	}
 	if err := pipeline.Sync(); err != nil {
 		return nil, nil, c.end(pipeline, err)
@@ -248,8 +258,14 @@ func next(pipeline *pgconn.Pipeline) (*pgconn.ResultReader, error) {
 // end reads the pipeline to its ReadyForQuery and returns the first error: err, else the commit's. A connection that
 // is not idle afterwards is never used again.
 func (c *conn) end(pipeline *pgconn.Pipeline, err error) error {
+	if err == nil && c.begin != "" {
+		err = c.commit(pipeline)
+	}
 	if closeErr := pipeline.Close(); err == nil {
 		err = closeErr
+	}
+	if c.begin != "" && c.pg.TxStatus() == 'E' {
+		c.rollBack()
 	}
 	c.usedAt = time.Now()
 	if c.pg.IsClosed() || c.pg.TxStatus() != 'I' || staleConnection(err) {

@@ -1,0 +1,276 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/uptrace/bun"
+
+	"lumen/store/migrations"
+)
+
+// object is what the catalogue says of a relation or a function of Lumen's, as far as tenant isolation
+// depends on it.
+type object struct {
+	Kind string `json:"kind"` // pg_class.relkind, or pg_proc.prokind
+
+	// Of relations: whether row-level security is "off", "enabled" or "forced"; the policies by name, each as
+	// the statement that makes it, with white space collapsed; the triggers, rules and children, each as the
+	// statement that takes it away.
+	Security string            `json:"security,omitempty"`
+	Policies map[string]string `json:"policies,omitempty"`
+	Attached []string          `json:"attached,omitempty"`
+
+	// Definition is that of a function, as pg_get_functiondef writes it.
+	Definition string `json:"definition,omitempty"`
+
+	// Grants are the privileges of lumen_app and lumen_janitor, as in "UPDATE (email) TO lumen_app".
+	Grants []string `json:"grants,omitempty"`
+}
+
+// expectedObjects are Lumen's objects after the newest migration, by name. Each may have several forms: a
+// distributed database has other policies than a single server.
+var expectedObjects = func() map[string][]object {
+	var expected map[string][]object
+	if err := json.Unmarshal(migrations.Expected, &expected); err != nil {
+		panic(err) // the file is embedded
+	}
+	return expected
+}()
+
+// checkCatalogue returns an *UnsafeRoleError unless what the wall is made of is as the migrations made it, and
+// nobody but the owner, lumen_app and lumen_janitor has a privilege. A schema that is newer than this program
+// is held to what holds on every version. It asks as whoever db is logged in as: everybody may read the catalogue.
+func checkCatalogue(ctx context.Context, db bun.IConn, newer bool) error {
+	if err := checkFindings(ctx, db, strangersQuery); err != nil {
+		return err
+	}
+	if newer {
+		return checkFindings(ctx, db, newerQuery)
+	}
+	found, err := describe(ctx, db, expectedRelations)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(expectedObjects)) {
+		have, ok := found[name]
+		if !ok {
+			return &UnsafeRoleError{
+				Fault: name + " is missing, though its migration is noted as applied",
+				Mend:  "restore it from a backup, or migrate a new database",
+			}
+		}
+		if err := have.differs(name, expectedObjects[name]); err != nil {
+			return err
+		}
+		delete(found, name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		if len(found[name].Grants) > 0 {
+			return &UnsafeRoleError{
+				Fault: "lumen_app has privileges on " + name + ", which no migration made",
+				Mend:  "REVOKE ALL ON " + found[name].spelled + " FROM lumen_app CASCADE;",
+			}
+		}
+	}
+	return nil
+}
+
+func checkFindings(ctx context.Context, db bun.IConn, query string) error {
+	found, err := queryCatalogue(ctx, db, query, expectedRelations)
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	return &UnsafeRoleError{Fault: found[0][0], Mend: found[0][1]}
+}
+
+// describedObject is an object as it is, with how statements name it.
+type describedObject struct {
+	object
+	spelled string
+}
+
+// describe returns Lumen's objects by name, these relations among them.
+func describe(ctx context.Context, db bun.IConn, relations string) (map[string]describedObject, error) {
+	rows, err := queryCatalogue(ctx, db, descriptionQuery, relations)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[string]describedObject, len(rows))
+	for _, row := range rows {
+		o := describedObject{spelled: row[1]}
+		if err := json.Unmarshal([]byte(row[2]), &o.object); err != nil {
+			return nil, fmt.Errorf("read the catalogue: %w", err)
+		}
+		found[row[0]] = o
+	}
+	return found, nil
+}
+
+// expectedRelations are the names of the relations among the expected objects, as an array literal.
+var expectedRelations = func() string {
+	var names []string
+	for name, forms := range expectedObjects {
+		if forms[0].Definition == "" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return "'{" + strings.Join(names, ",") + "}'"
+}()
+
+// queryCatalogue returns the rows of a catalogue query, whose columns are texts. relations are the names that it
+// knows, as an array literal.
+func queryCatalogue(ctx context.Context, db bun.IConn, query, relations string) (found [][]string, err error) {
+	rows, err := db.QueryContext(ctx, strings.ReplaceAll(query, "$1", relations))
+	if err != nil {
+		return nil, fmt.Errorf("read the catalogue: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	columns, err := rows.Columns()
+	if err != nil {
+		return nil, err
+	}
+	for rows.Next() {
+		row, into := make([]string, len(columns)), make([]any, len(columns))
+		for i := range row {
+			into[i] = &row[i]
+		}
+		if err := rows.Scan(into...); err != nil {
+			return nil, fmt.Errorf("read the catalogue: %w", err)
+		}
+		found = append(found, row)
+	}
+	return found, rows.Err()
+}
+
+// differs returns nil where the object has one of the forms, else what is wrong with it by the first of them.
+func (o describedObject) differs(name string, forms []object) error {
+	var first *UnsafeRoleError
+	for _, want := range forms {
+		differs := o.compare(name, want)
+		if differs == nil {
+			return nil
+		}
+		if first == nil {
+			first = differs
+		}
+	}
+	return first
+}
+
+// compare returns nil where the object is as wanted, else its first fault and the SQL that mends it.
+func (o describedObject) compare(name string, want object) *UnsafeRoleError {
+	unsafe := func(mend, fault string, args ...any) *UnsafeRoleError {
+		return &UnsafeRoleError{Fault: fmt.Sprintf(fault, args...), Mend: mend}
+	}
+	switch {
+	case o.Kind != want.Kind:
+		return unsafe("restore it from a backup, or migrate a new database", "%s is no longer of its kind", name)
+	case o.Security != want.Security && want.Security == "forced":
+		return unsafe("ALTER TABLE "+name+" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;",
+			"row-level security is not enabled and forced on table %s", name)
+	case o.Security != want.Security && want.Security == "enabled":
+		return unsafe("ALTER TABLE "+name+" ENABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;",
+			"row-level security on table %s is not enabled, or it is forced", name)
+	case o.Security != want.Security:
+		return unsafe("ALTER TABLE "+name+" DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;",
+			"row-level security is on for table %s", name)
+	case o.Definition != want.Definition:
+		return unsafe(strings.TrimSpace(want.Definition)+";", "function %s is not as its migration made it", name)
+	case !slices.Equal(o.Grants, want.Grants):
+		return unsafe(o.regrant(want.Grants), "the privileges on %s are not those that its migration granted", name)
+	case len(o.Attached) > 0:
+		return unsafe(strings.Join(o.Attached, "; ")+";", "table %s has a trigger, a rule, a child or a parent", name)
+	}
+	return o.comparePolicies(name, want.Policies)
+}
+
+func (o describedObject) comparePolicies(name string, want map[string]string) *UnsafeRoleError {
+	for _, policy := range slices.Sorted(maps.Keys(want)) {
+		have, ok := o.Policies[policy]
+		switch {
+		case !ok:
+			return &UnsafeRoleError{Fault: "policy " + policy + " on table " + name + " is missing", Mend: want[policy] + ";"}
+		case have != want[policy]:
+			return &UnsafeRoleError{
+				Fault: "policy " + policy + " on table " + name + " is not as its migration made it",
+				Mend:  "DROP POLICY " + policy + " ON " + name + "; " + want[policy] + ";",
+			}
+		}
+	}
+	for _, policy := range slices.Sorted(maps.Keys(o.Policies)) {
+		if _, ok := want[policy]; !ok {
+			return &UnsafeRoleError{
+				Fault: "table " + name + " has a policy " + quoteIdent(policy) + " that no migration made",
+				Mend:  "DROP POLICY " + quoteIdent(policy) + " ON " + name + ";",
+			}
+		}
+	}
+	return nil
+}
+
+// regrant returns the statements that leave an object with these privileges of lumen_app and lumen_janitor alone.
+func (o describedObject) regrant(grants []string) string {
+	roles := map[string]bool{appRole: true}
+	for _, grant := range slices.Concat(o.Grants, grants) {
+		_, role, _ := strings.Cut(strings.TrimSuffix(grant, " WITH GRANT OPTION"), " TO ")
+		roles[role] = true
+	}
+	var b strings.Builder
+	for _, role := range slices.Sorted(maps.Keys(roles)) {
+		b.WriteString("REVOKE ALL ON " + o.spelled + " FROM " + role + " CASCADE; ")
+	}
+	for _, grant := range grants {
+		privilege, role, _ := strings.Cut(grant, " TO ")
+		b.WriteString("GRANT " + privilege + " ON " + o.spelled + " TO " + role + "; ")
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// revokeStrangers takes from everybody but the owner, lumen_app and lumen_janitor what they have on Lumen's
+// objects: a database may have default privileges for roles of the platform that hosts it.
+func revokeStrangers(ctx context.Context, db bun.IConn) error {
+	found, err := queryCatalogue(ctx, db, strangersQuery, expectedRelations)
+	if err != nil {
+		return err
+	}
+	for _, finding := range found {
+		for statement := range strings.SplitSeq(finding[1], "; ") {
+			if !strings.HasPrefix(statement, "REVOKE ALL ON ") {
+				continue // a member of the owner, or another owner, is for the operator to judge
+			}
+			if _, err := db.ExecContext(ctx, statement); err != nil {
+				return fmt.Errorf("%s: %w", statement, err)
+			}
+		}
+	}
+	return nil
+}
+
+// Warnings returns what an operator should know of a database that is safe to serve from otherwise: which logins pass
+// row-level security and privileges by what they are, and that every role may make tables in Lumen's schema, as by
+// default up to Postgres 14, with the SQL that mends it.
+func (s *Store) Warnings(ctx context.Context) (warnings []string, err error) {
+	var past []struct{ Role, Why string }
+	var open []struct{ Open bool }
+	err = s.lookUps.pool.Query(ctx, &past, pastQuery)
+	if err == nil {
+		err = s.lookUps.pool.Query(ctx, &open, "SELECT has_schema_privilege('public', 'public', 'CREATE') AS open")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the catalogue: %w", err)
+	}
+	for _, p := range past {
+		warnings = append(warnings, "role "+quoteIdent(p.Role)+" is "+p.Why+": neither row-level security nor privileges bind it")
+	}
+	if open[0].Open {
+		warnings = append(warnings, "every role may make tables and functions in the schema public; mend it with: REVOKE CREATE ON SCHEMA public FROM PUBLIC;")
+	}
+	return warnings, nil
+}

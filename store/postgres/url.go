@@ -1,0 +1,109 @@
+// Package postgres is how Lumen connects to Postgres: connection strings, the settings of its sessions,
+// and pools of plain connections. It knows nothing of merchants.
+package postgres
+
+import (
+	"errors"
+	"regexp"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// connectTimeout bounds the time to connect where the connection string names no time.
+const connectTimeout = 5 * time.Second
+
+// ParseService reads the connection string of `lumen serve`. Its errors name what is wrong and never
+// repeat the text, which may hold a password.
+func ParseService(text string) (*pgx.ConnConfig, error) { return parse(text, serviceSettings) }
+
+// ParseOwner reads the connection string of the operator's commands, as ParseService does.
+func ParseOwner(text string) (*pgx.ConnConfig, error) { return parse(text, ownerSettings) }
+
+func parse(text string, more []setting) (*pgx.ConnConfig, error) {
+	text = strings.TrimSpace(text)
+	if err := check(text); err != nil {
+		return nil, err
+	}
+	config, err := pgx.ParseConfig(text)
+	if err != nil {
+		return nil, errors.New(faultOf(text))
+	}
+	if err := checkParsed(config); err != nil {
+		return nil, err
+	}
+	for _, list := range [][]setting{settings, more} {
+		for _, s := range list {
+			config.RuntimeParams[s.name] = s.value
+		}
+	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = connectTimeout
+	}
+	return config, nil
+}
+
+// looksLike ends an error with an example.
+const looksLike = "; it looks like postgres://user:password@host:5432/database"
+
+// keyword is the name of a parameter, in key=value text and in the query of a URL.
+var keyword = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
+
+// check refuses text in which pgx would take a part of the URL for the name of a parameter or for a part of
+// the database's name: both are sent to the server, which repeats them.
+func check(text string) error {
+	switch first, _, _ := strings.Cut(text, "="); {
+	case strings.ContainsFunc(text, unicode.IsControl):
+		return errors.New("not a connection string: it holds a line break or another control character")
+	case strings.ContainsAny(text[:min(1, len(text))], "\"'`"):
+		return errors.New("in quotes: take them away" + looksLike)
+	case isURL(text), keyword.MatchString(strings.TrimSpace(first)) && strings.Contains(text, "="):
+		return nil
+	}
+	return errors.New("neither a URL nor key=value text" + looksLike)
+}
+
+func isURL(text string) bool {
+	return strings.HasPrefix(text, "postgres://") || strings.HasPrefix(text, "postgresql://")
+}
+
+// faultOf names what is wrong with text that pgx refuses.
+func faultOf(text string) string {
+	authority, _, _ := strings.Cut(strings.TrimPrefix(text, "postgresql://"), "?")
+	authority, _, _ = strings.Cut(strings.TrimPrefix(authority, "postgres://"), "/")
+	switch {
+	case !isURL(text):
+		return "not key=value text: a value with a space has to be in single quotes"
+	case strings.ContainsAny(text, " \\"):
+		return "not a URL: a space has to be written %20, a backslash %5C"
+	case badEscape.MatchString(text):
+		return "not a URL: % in a user, a password or a name has to be written %25"
+	case strings.Count(authority, "@") != 1:
+		return "not a URL: in a user or a password @ has to be written %40, / has to be written %2F and : %3A"
+	}
+	return "not a Postgres connection URL" + looksLike
+}
+
+var badEscape = regexp.MustCompile(`%($|.$|[^0-9A-Fa-f]|.[^0-9A-Fa-f])`)
+
+// checkParsed refuses what pgx accepts and means something else by: a host with the tail of a password, and
+// a parameter whose name is the rest of a URL.
+func checkParsed(config *pgx.ConnConfig) error {
+	hosts := []string{config.Host}
+	for _, fallback := range config.Fallbacks {
+		hosts = append(hosts, fallback.Host)
+	}
+	for _, host := range hosts {
+		if strings.Contains(host, "@") {
+			return errors.New("not a URL: in a user or a password @ has to be written %40")
+		}
+	}
+	for name := range config.RuntimeParams {
+		if !keyword.MatchString(name) {
+			return errors.New("not a Postgres connection URL: the name of a parameter is malformed")
+		}
+	}
+	return nil
+}
