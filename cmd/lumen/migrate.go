@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"strings"
 
 	"golang.org/x/term"
 
@@ -36,26 +38,52 @@ func (c migrateUp) Run(ctx context.Context, t terminal) error {
 }
 
 type migrateDown struct {
-	Yes bool `help:"Do not ask whether to."`
+	Yes bool `help:"Do not ask for confirmation. Needed where standard input is no terminal."`
 	ownerFlags
 	jsonFlag
 }
 
 func (c migrateDown) Run(ctx context.Context, t terminal) error {
-	// A script has thought of it; somebody at a terminal may have mistyped "status".
-	if !c.Yes && term.IsTerminal(int(os.Stdin.Fd())) && !t.confirm(os.Stdin, "This deletes what the last 'up' added, with all customers, keys and merchants in it.") {
-		return errors.New("nothing was undone")
-	}
 	owner, err := c.open()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = owner.Close() }()
+	loss, err := owner.CountLoss(ctx)
+	if err != nil {
+		return err
+	}
+	if len(loss.Steps) > 0 && !c.Yes {
+		if err := t.confirmLoss(loss, os.Stdin, term.IsTerminal(int(os.Stdin.Fd()))); err != nil {
+			return err
+		}
+	}
 	undone, err := owner.MigrateDown(ctx)
 	if err != nil {
 		return err
 	}
 	return c.print(t, "Undone", undone)
+}
+
+// confirmLoss returns nil when a person at a terminal confirms that this much may go. Nobody else is asked: what a script
+// happens to have on its standard input confirms nothing.
+func (t terminal) confirmLoss(loss store.Loss, in io.Reader, isTerminal bool) error {
+	what := fmt.Sprintf("this undoes %s and deletes %s and %s, with all keys",
+		strings.Join(loss.Steps, ", "), plural(loss.Merchants, "merchant"), plural(loss.Customers, "customer"))
+	if !isTerminal {
+		return errors.New(what + "; run it with --yes, or at a terminal; nothing was undone")
+	}
+	if !t.confirm(in, "Careful: "+what+".") {
+		return errors.New("nothing was undone")
+	}
+	return nil
+}
+
+func plural(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 func (f jsonFlag) print(t terminal, what string, steps []store.Migration) error {

@@ -58,6 +58,7 @@ func (f *folder) discardCluster(ctx context.Context, notice noticeFunc) error {
 	if err := os.Rename(f.cluster(), filepath.Join(grave, clusterName)); err != nil {
 		return fmt.Errorf("discard the data: %w", err)
 	}
+	notice("deleted the database in %s, with all merchants, keys and customers", f.cluster())
 	return nil
 }
 
