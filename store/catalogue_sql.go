@@ -6,12 +6,13 @@ package store
 // Lumen's relations are those, those whose name begins with lumen_, and in the schema public whatever else
 // has a merchant_id, is granted to lumen_app, is a sequence of one of Lumen's tables or a view that reads
 // one. Its functions are those whose name begins with lumen_, and those that run with their owner's
-// privileges and belong to Lumen's owner. What an extension brings belongs to it.
+// privileges and belong to Lumen's owner, who is the one that most of the relations belong to. What an extension brings
+// belongs to it.
 const lumensObjects = `
 WITH owner AS (
-    SELECT c.relowner AS oid, r.rolname AS name
-    FROM pg_class AS c JOIN pg_roles AS r ON r.oid = c.relowner
-    WHERE c.oid = to_regclass('public.lumen_migrations')
+    SELECT r.oid, r.rolname AS name FROM pg_roles AS r
+    WHERE r.oid = (SELECT mode() WITHIN GROUP (ORDER BY c.relowner) FROM pg_class AS c
+        WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY($1))
 ),
 candidates AS (
     SELECT c.*, (c.relname = ANY($1) OR c.relname LIKE 'lumen\_%'
@@ -178,7 +179,7 @@ SELECT r.rolname AS role, CASE WHEN r.rolsuper THEN 'a superuser' WHEN r.rolbypa
     ELSE 'a member of ' || (SELECT min(p.rolname) FROM pg_roles AS p WHERE p.rolname = ANY('` + predefinedRoles + `') AND pg_has_role(r.oid, p.oid, 'MEMBER')) END AS why
 FROM pg_roles AS r
 WHERE r.rolcanlogin AND r.oid <> 10
-  AND r.oid <> ALL (SELECT relowner FROM pg_class WHERE oid = to_regclass('public.lumen_migrations'))
+  AND r.oid <> ALL (SELECT relowner FROM pg_class WHERE oid = to_regclass('public.customers'))
   AND (r.rolsuper OR r.rolbypassrls
        OR EXISTS (SELECT FROM pg_roles AS p WHERE p.rolname = ANY('` + predefinedRoles + `') AND pg_has_role(r.oid, p.oid, 'MEMBER')))
 ORDER BY 1`

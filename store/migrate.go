@@ -22,6 +22,8 @@ type Migration struct {
 	AppliedAt *time.Time `json:"appliedAt"`
 }
 
+func (m Migration) isApplied() bool { return m.AppliedAt != nil }
+
 const (
 	migrationsTable = "lumen_migrations"
 	// locksTable is one that Bun's migrator makes and Lumen never uses: a killed migrator would leave it locked.
@@ -142,8 +144,9 @@ func (s *Store) CheckMigrations(ctx context.Context) error {
 
 func checkMigrations(ctx context.Context, pool *postgres.Pool) error {
 	steps, _, err := migrationStatus(ctx, pool)
-	if sqlState(err) == "42501" {
-		if unsafe := checkLogin(ctx, pool); unsafe != nil {
+	if sqlState(err) == "42501" || err == nil && !slices.ContainsFunc(steps, Migration.isApplied) {
+		// Nothing was applied, or the role may not see what was.
+		if unsafe := checkUnseen(ctx, pool); unsafe != nil {
 			return unsafe
 		}
 		steps, err = knownMigrations()
@@ -153,7 +156,7 @@ func checkMigrations(ctx context.Context, pool *postgres.Pool) error {
 	}
 	pending := 0
 	for _, step := range steps {
-		if step.AppliedAt == nil {
+		if !step.isApplied() {
 			pending++
 		}
 	}
@@ -161,6 +164,18 @@ func checkMigrations(ctx context.Context, pool *postgres.Pool) error {
 		return fmt.Errorf("%d of %d migrations are pending; run: lumen migrate up", pending, len(steps))
 	}
 	return nil
+}
+
+// checkUnseen returns why a role sees no applied steps, nil where none were applied.
+func checkUnseen(ctx context.Context, pool *postgres.Pool) error {
+	var found []struct{ Migrated bool }
+	if err := pool.Query(ctx, &found, "SELECT to_regclass('public.merchants') IS NOT NULL AS migrated"); err != nil || !found[0].Migrated {
+		return err
+	}
+	if err := checkLogin(ctx, pool); err != nil {
+		return err
+	}
+	return pool.Use(ctx, func(db bun.IDB) error { return checkCatalogue(ctx, db, false) })
 }
 
 // migrationStatus returns the steps that this program knows, and whether the database has others: then its

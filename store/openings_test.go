@@ -1,0 +1,357 @@
+package store_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"lumen/store"
+	"lumen/store/embedded"
+	"lumen/store/storetest"
+)
+
+// opening is a way to open tenant isolation or to hold a privilege. In its statement OBJECT stands for each of the
+// objects, COLUMN for a column of it, LUMENS for their owner, ANON for a role that is no part of Lumen, OTHER for another.
+type opening struct {
+	name, sql string
+	objects   []string
+}
+
+var (
+	lumensTables    = []string{"customers", "api_keys", "merchants", "token_keys", "lumen_migrations", "lumen_migration_locks"}
+	securedTables   = lumensTables[:5]
+	lumensSequences = []string{"lumen_migrations_id_seq", "lumen_migration_locks_id_seq"}
+	lumensFunctions = []string{
+		"lumen_authenticate(bytea)", "lumen_key_used(text, text)", "lumen_token_signer(text, text)", "lumen_token_keys()",
+		"lumen_authenticate_token(text, text, text)",
+	}
+	lumensPolicies = []string{
+		"customers_wall ON customers", "customers_history ON customers", "customers_bound ON customers", "lumen_migrations_read ON lumen_migrations",
+	}
+)
+
+// columnOf is a column of each table.
+var columnOf = map[string]string{
+	"customers": "email", "api_keys": "digest", "merchants": "name", "token_keys": "private_key", "lumen_migrations": "name", "lumen_migration_locks": "table_name",
+}
+
+var openings = []opening{
+	// Privileges of other roles.
+	{"a table is granted", "GRANT SELECT ON OBJECT TO ANON", lumensTables},
+	{"a table is granted to everybody", "GRANT INSERT ON OBJECT TO PUBLIC", lumensTables},
+	{"a table can be emptied", "GRANT TRUNCATE ON OBJECT TO ANON", lumensTables},
+	{"a table is granted by whom it was granted to", "GRANT SELECT ON OBJECT TO ANON WITH GRANT OPTION; SET LOCAL ROLE ANON; GRANT SELECT ON OBJECT TO OTHER; RESET ROLE", lumensTables},
+	{"a column is granted", "GRANT SELECT (COLUMN) ON OBJECT TO ANON", lumensTables},
+	{"a column is granted to everybody", "GRANT UPDATE (COLUMN) ON OBJECT TO PUBLIC", lumensTables},
+	{"a sequence is granted", "GRANT USAGE ON SEQUENCE OBJECT TO ANON", lumensSequences},
+	{"a function is granted", "GRANT EXECUTE ON FUNCTION OBJECT TO ANON", lumensFunctions},
+	{"a function is granted to everybody", "GRANT EXECUTE ON FUNCTION OBJECT TO PUBLIC", lumensFunctions},
+	{"a view is granted", "CREATE VIEW everybody AS SELECT * FROM OBJECT; GRANT SELECT ON everybody TO ANON", lumensTables},
+	{"a view is granted to the service", "CREATE VIEW everybody AS SELECT * FROM OBJECT; GRANT SELECT ON everybody TO lumen_app", lumensTables},
+	{"a new function runs with the owner's privileges", "CREATE FUNCTION peek() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM public.OBJECT'; ALTER FUNCTION peek() OWNER TO LUMENS", lumensTables},
+	{"a namesake of a function is granted to the service", "CREATE FUNCTION lumen_authenticate(text) RETURNS text LANGUAGE sql AS 'SELECT $1'; REVOKE ALL ON FUNCTION lumen_authenticate(text) FROM PUBLIC; GRANT EXECUTE ON FUNCTION lumen_authenticate(text) TO lumen_app", []string{""}},
+	{"a table belongs to another role", "ALTER TABLE OBJECT OWNER TO ANON", lumensTables},
+	{"a function belongs to another role", "ALTER FUNCTION OBJECT OWNER TO ANON", lumensFunctions},
+	{"the owner has a member", "GRANT LUMENS TO ANON", []string{""}},
+
+	// Privileges of the service.
+	{"the service may read more", "GRANT SELECT ON OBJECT TO lumen_app", []string{"api_keys", "merchants", "token_keys", "lumen_migration_locks"}},
+	{"the service may grant what it may read", "GRANT SELECT ON OBJECT TO lumen_app WITH GRANT OPTION", []string{"customers", "lumen_migrations"}},
+	{"the service may change an id", "GRANT UPDATE (id) ON customers TO lumen_app", []string{""}},
+	{"the service may remove customers", "GRANT DELETE ON customers TO lumen_app", []string{""}},
+	{"the service may not write customers", "REVOKE INSERT ON customers FROM lumen_app", []string{""}},
+	{"the service may use a sequence", "GRANT USAGE ON SEQUENCE OBJECT TO lumen_app", lumensSequences},
+
+	// Row-level security.
+	{"it is disabled", "ALTER TABLE OBJECT DISABLE ROW LEVEL SECURITY", securedTables},
+	{"it is not forced", "ALTER TABLE customers NO FORCE ROW LEVEL SECURITY", []string{""}},
+	{"it is forced where the owner's functions need rows", "ALTER TABLE OBJECT FORCE ROW LEVEL SECURITY", securedTables[1:]},
+	{"a permissive policy for everybody is added", "CREATE POLICY more ON OBJECT USING (true)", lumensTables},
+	{"a permissive policy for the service is added", "CREATE POLICY more ON OBJECT FOR SELECT TO lumen_app USING (true)", lumensTables},
+	{"a policy for another role is added", "CREATE POLICY more ON OBJECT TO ANON USING (true)", lumensTables},
+	{"a policy lets everything be read", "ALTER POLICY OBJECT USING (true)", []string{"customers_wall ON customers", "customers_history ON customers", "customers_bound ON customers"}},
+	{"a policy lets everything be written", "ALTER POLICY customers_wall ON customers WITH CHECK (true)", []string{""}},
+	{"a policy is for another role", "ALTER POLICY OBJECT TO ANON", lumensPolicies},
+	{"a policy is for everybody", "ALTER POLICY OBJECT TO PUBLIC", lumensPolicies},
+	{"a policy is dropped", "DROP POLICY OBJECT", lumensPolicies},
+	{"a restrictive policy is permissive", "DROP POLICY customers_bound ON customers; CREATE POLICY customers_bound ON customers TO lumen_app USING (true)", []string{""}},
+	{"a policy is for reading alone", "DROP POLICY customers_bound ON customers; CREATE POLICY customers_bound ON customers AS RESTRICTIVE FOR SELECT TO lumen_app USING " +
+		"((CASE (SELECT COALESCE(current_setting('lumen.customer_id', true), '')) WHEN '' THEN true WHEN id THEN true END) IS NOT NULL)", []string{""}},
+
+	// Functions.
+	{"a function does something else", "CREATE OR REPLACE FUNCTION lumen_key_used(merchant text, key text) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'SELECT'", []string{""}},
+	{"a function runs as its caller", "ALTER FUNCTION OBJECT SECURITY INVOKER", lumensFunctions},
+	{"a function finds tables by the caller's path", "ALTER FUNCTION OBJECT RESET search_path", lumensFunctions},
+	{"a function has another setting", "ALTER FUNCTION OBJECT SET row_security = off", lumensFunctions},
+	{"a function has another volatility", "ALTER FUNCTION OBJECT IMMUTABLE", lumensFunctions},
+
+	// What else runs when a table is used, and what else is read with it.
+	{"a table has a trigger", "CREATE FUNCTION spy() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER spy BEFORE INSERT ON OBJECT FOR EACH ROW EXECUTE FUNCTION spy()", lumensTables},
+	{"a table has a rule", "CREATE RULE spy AS ON INSERT TO OBJECT DO ALSO NOTIFY spy", lumensTables},
+	{"a table has a child", "CREATE TABLE child () INHERITS (OBJECT)", lumensTables},
+	{"a table has a parent", "CREATE TABLE parent (); ALTER TABLE OBJECT INHERIT parent", lumensTables},
+}
+
+// cleanUp takes away what an opening leaves that opens nothing.
+const cleanUp = "DROP VIEW IF EXISTS everybody; DROP FUNCTION IF EXISTS peek(), lumen_authenticate(text); DROP TABLE IF EXISTS child; DROP TABLE IF EXISTS parent; DROP FUNCTION IF EXISTS spy()"
+
+// Each way to open tenant isolation, against each object, is refused by what serve asks at its start and by what /readyz
+// asks, and what they say mends it.
+func TestOpeningsAreRefused(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	words := strings.NewReplacer(
+		"ANON", roleOf(t, db.NewRole(t, "")), "OTHER", roleOf(t, db.NewRole(t, "")), "LUMENS", ownedByAnother(t, db))
+	s := db.Store(t)
+	require.NoError(t, s.CheckRole(t.Context()))
+	require.NoError(t, s.Ready(t.Context()))
+	cases := 0
+	for _, o := range openings {
+		for _, object := range o.objects {
+			cases++
+			t.Run(strings.TrimSpace(o.name+" "+object), func(t *testing.T) {
+				statement := words.Replace(strings.NewReplacer("OBJECT", object, "COLUMN", columnOf[object]).Replace(o.sql))
+				alter(t, db, statement)
+				require.Equal(t, store.NoRole, notReady(t, s))
+				var unsafe *store.UnsafeRoleError
+				for tries := 0; ; tries++ {
+					err := s.CheckRole(t.Context())
+					if err == nil {
+						require.Positive(t, tries, "it is not refused")
+						break
+					}
+					require.ErrorAs(t, err, &unsafe)
+					require.Less(t, tries, 5, "it is not mended: %v", unsafe)
+					alter(t, db, unsafe.Mend)
+				}
+				alter(t, db, cleanUp)
+				require.NoError(t, s.Ready(t.Context()))
+			})
+		}
+	}
+	t.Logf("%d openings of %d kinds", cases, len(openings))
+}
+
+// ownedByAnother gives all that is in the database's schema to a new role, and returns its name: a member of the role
+// that owns the tests' databases would open all of them.
+func ownedByAnother(t *testing.T, db *storetest.Database) string {
+	t.Helper()
+	owner := roleOf(t, db.NewRole(t, ""))
+	alter(t, db, fmt.Sprintf(`DO $$ DECLARE o text; BEGIN
+		FOR o IN SELECT 'TABLE ' || oid::regclass FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+			UNION ALL SELECT 'FUNCTION ' || oid::regprocedure FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND proname LIKE 'lumen%%'
+		LOOP EXECUTE 'ALTER ' || o || ' OWNER TO %s'; END LOOP; END $$`, owner))
+	return owner
+}
+
+// What is none of Lumen's business is not refused.
+func TestWhatOpensNothingIsNotRefused(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	s := db.Store(t)
+	second := roleOf(t, db.NewRole(t, "IN ROLE lumen_app"))
+	reader := roleOf(t, db.NewRole(t, "IN ROLE pg_read_all_data"))
+	superuser := roleOf(t, db.NewRole(t, "SUPERUSER"))
+	anon := roleOf(t, db.NewRole(t, ""))
+	for _, statement := range []string{
+		"GRANT SELECT ON customers TO " + superuser,
+		"GRANT SELECT ON customers TO pg_monitor",
+		"GRANT USAGE, CREATE ON SCHEMA public TO " + anon,
+		"GRANT USAGE ON TYPE customers TO " + anon,
+		"CREATE TABLE reports (at date); GRANT SELECT ON reports TO " + anon,
+		"CREATE VIEW dates AS SELECT at FROM reports; GRANT SELECT ON dates TO PUBLIC",
+		"CREATE FUNCTION today() RETURNS date LANGUAGE sql AS 'SELECT current_date'",
+		"CREATE EXTENSION pg_stat_statements",
+	} {
+		alter(t, db, statement)
+		require.NoError(t, s.CheckRole(t.Context()), statement)
+		require.NoError(t, s.Ready(t.Context()), statement)
+	}
+	require.NoError(t, checkRole(t, db.URLFor(second, passwordOf(t, db, second))))
+
+	warnings, err := s.Warnings(t.Context())
+	require.NoError(t, err)
+	all := strings.Join(warnings, "\n")
+	require.Contains(t, all, `role "`+reader+`" is a member of pg_read_all_data: neither`)
+	require.Contains(t, all, `role "`+superuser+`" is a superuser: neither`)
+	require.NotContains(t, all, anon)
+	require.NotContains(t, all, second)
+	require.NotContains(t, all, "schema public")
+	alter(t, db, "GRANT CREATE ON SCHEMA public TO PUBLIC") // as up to Postgres 14
+	warnings, err = s.Warnings(t.Context())
+	require.NoError(t, err)
+	require.Contains(t, strings.Join(warnings, "\n"), "mend it with: REVOKE CREATE ON SCHEMA public FROM PUBLIC;")
+}
+
+// passwordOf gives a role a password that is known.
+func passwordOf(t *testing.T, db *storetest.Database, role string) string {
+	t.Helper()
+	alter(t, db, "ALTER ROLE "+role+" PASSWORD 'known'")
+	return "known"
+}
+
+// Whatever default privileges a hosted platform gives its roles, the migrations leave them none.
+func TestMigrationsLeaveThirdRolesNothing(t *testing.T) {
+	t.Parallel()
+	db := storetest.Empty(t)
+	anon := roleOf(t, db.NewRole(t, "NOINHERIT"))
+	owner := roleOf(t, db.OwnerURL())
+	for _, role := range []string{anon, "PUBLIC", roleOf(t, db.AppURL())} {
+		for _, kind := range []string{"TABLES", "FUNCTIONS", "SEQUENCES"} {
+			alter(t, db, "ALTER DEFAULT PRIVILEGES FOR ROLE "+owner+" IN SCHEMA public GRANT ALL ON "+kind+" TO "+role)
+		}
+	}
+	_, err := db.Owner(t).MigrateUp(t.Context())
+	require.NoError(t, err)
+	s := db.Store(t)
+	require.NoError(t, s.CheckRole(t.Context()))
+	require.NoError(t, s.Ready(t.Context()))
+
+	login, err := pgx.Connect(t.Context(), db.URLFor(anon, passwordOf(t, db, anon)))
+	require.NoError(t, err)
+	defer func() { _ = login.Close(t.Context()) }()
+	for _, table := range lumensTables {
+		for _, statement := range []string{"SELECT FROM " + table, "DELETE FROM " + table, "TRUNCATE " + table, "INSERT INTO " + table + " DEFAULT VALUES"} {
+			_, err := login.Exec(t.Context(), statement)
+			require.ErrorContains(t, err, "42501", statement)
+		}
+	}
+	for _, call := range []string{"lumen_authenticate('')", "lumen_key_used('', '')", "lumen_token_signer('', '')", "lumen_token_keys()", "lumen_authenticate_token('', '', '')"} {
+		_, err := login.Exec(t.Context(), "SELECT * FROM "+call)
+		require.ErrorContains(t, err, "42501", call)
+	}
+
+	// One that comes later does not go unnoticed, and a new migration takes nothing away that it did not bring.
+	alter(t, db, "GRANT SELECT ON customers TO "+anon)
+	_, err = db.Owner(t).MigrateUp(t.Context())
+	require.ErrorContains(t, err, "REVOKE ALL ON TABLE customers FROM "+anon)
+}
+
+// The second line: a role that holds a privilege after all sees no key and no merchant.
+func TestThirdRolesSeeNoRows(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	db.Merchant(t, "Acme")
+	anon := roleOf(t, db.NewRole(t, ""))
+	alter(t, db, "GRANT ALL ON ALL TABLES IN SCHEMA public TO "+anon)
+	login, err := pgx.Connect(t.Context(), db.URLFor(anon, passwordOf(t, db, anon)))
+	require.NoError(t, err)
+	defer func() { _ = login.Close(t.Context()) }()
+	for _, table := range securedTables {
+		var n int
+		require.NoError(t, login.QueryRow(t.Context(), "SELECT count(*) FROM "+table).Scan(&n))
+		require.Zero(t, n, table)
+	}
+	_, err = login.Exec(t.Context(), "INSERT INTO api_keys (merchant_id, id, digest, access) SELECT 'merchant_1', 'key_1', sha256(''), 'write'")
+	require.ErrorContains(t, err, "42501")
+}
+
+// A program meets a schema that is newer than it knows, as in every rolling upgrade: it is ready throughout, unless the
+// newer schema opens tenant isolation.
+func TestNewerSchema(t *testing.T) {
+	t.Parallel()
+	// lumen_janitor belongs to a whole server, so this one is its own.
+	folder, err := os.MkdirTemp("", "lumen-newer-")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(folder)) })
+	require.NoError(t, os.Chmod(folder, 0o711)) // as root the server runs as another user
+	server, err := embedded.Start(t.Context(), embedded.Config{
+		DataDir: filepath.Join(folder, "data"), Notice: t.Logf, Parameters: map[string]string{"fsync": "off"},
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, server.Stop()) })
+	owner, err := store.OpenOwner(server.URL())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = owner.Close() })
+	_, err = owner.MigrateUp(t.Context())
+	require.NoError(t, err)
+	admin, err := pgx.Connect(t.Context(), server.URL())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = admin.Close(t.Context()) })
+	run := func(statements string) {
+		t.Helper()
+		_, err := admin.Exec(t.Context(), statements, pgx.QueryExecModeSimpleProtocol)
+		require.NoError(t, err)
+	}
+	require.NoError(t, owner.CreateLogin(t.Context(), "lumen_serve", "secret"))
+	config, err := pgx.ParseConfig(server.URL())
+	require.NoError(t, err)
+	s, err := store.Open(fmt.Sprintf("postgres://lumen_serve:secret@%s:%d/%s", config.Host, config.Port, config.Database), store.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+
+	stop, asked := make(chan struct{}), make(chan int)
+	go func() { // it asks while the migration runs
+		n := 0
+		defer func() { asked <- n }()
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if err := s.Ready(t.Context()); err != nil {
+				t.Errorf("not ready: %v", err)
+				return
+			}
+			n++
+		}
+	}()
+	run(`BEGIN;
+		CREATE ROLE lumen_janitor NOLOGIN;
+		CREATE TABLE changes (merchant_id text COLLATE "C" NOT NULL, sequence bigint NOT NULL, PRIMARY KEY (merchant_id, sequence));
+		ALTER TABLE changes ENABLE ROW LEVEL SECURITY; ALTER TABLE changes FORCE ROW LEVEL SECURITY;
+		CREATE POLICY changes_wall ON changes TO lumen_app USING (merchant_id = NULLIF(current_setting('lumen.merchant_id', true), ''));
+		CREATE POLICY changes_janitor ON changes TO lumen_janitor USING (true);
+		GRANT SELECT, INSERT ON changes TO lumen_app; GRANT SELECT, DELETE ON changes TO lumen_janitor;
+		ALTER POLICY customers_history ON customers USING (deleted_at IS NULL AND merchant_id IS NOT NULL);
+		CREATE POLICY customers_janitor ON customers FOR SELECT TO lumen_janitor USING (true);
+		GRANT SELECT ON customers TO lumen_janitor; GRANT UPDATE (created_at) ON customers TO lumen_app;
+		ALTER FUNCTION lumen_key_used(text, text) SET statement_timeout = '1s';
+		CREATE FUNCTION lumen_prune() RETURNS void LANGUAGE sql SECURITY DEFINER AS 'SELECT'; REVOKE ALL ON FUNCTION lumen_prune() FROM PUBLIC;
+		GRANT EXECUTE ON FUNCTION lumen_prune() TO lumen_app;
+		INSERT INTO lumen_migrations (name, group_id) VALUES ('9999', 2);
+		COMMIT`)
+	for range 5 {
+		require.NoError(t, s.Ready(t.Context()))
+	}
+	close(stop)
+	require.Positive(t, <-asked)
+	require.NoError(t, s.CheckMigrations(t.Context()))
+	require.NoError(t, s.CheckRole(t.Context()))
+	_, err = owner.MigrateUp(t.Context())
+	require.NoError(t, err, "an older program finds nothing to do")
+
+	run("CREATE ROLE anon LOGIN")
+	for opens, mends := range map[string]string{
+		"ALTER TABLE changes NO FORCE ROW LEVEL SECURITY":                                            "",
+		"ALTER TABLE customers DISABLE ROW LEVEL SECURITY":                                           "",
+		"CREATE POLICY more ON changes FOR SELECT TO lumen_app USING (true)":                         "",
+		"CREATE POLICY more ON customers FOR INSERT TO lumen_app WITH CHECK (true)":                  "",
+		"CREATE POLICY more ON customers USING (merchant_id = current_setting('lumen.merchant_id'))": "",
+		"CREATE POLICY more ON merchants TO anon USING (true)":                                       "",
+		"ALTER POLICY customers_wall ON customers USING (true) WITH CHECK (true)":                    "CREATE POLICY customers_wall ON customers TO lumen_app USING (merchant_id = NULLIF(current_setting('lumen.merchant_id', true), ''))",
+		"GRANT SELECT ON changes TO anon":                                                            "",
+		"GRANT EXECUTE ON FUNCTION lumen_prune() TO PUBLIC":                                          "",
+		"ALTER ROLE lumen_janitor LOGIN":                                                             "",
+		"GRANT lumen_janitor TO anon":                                                                "",
+		"GRANT " + config.User + " TO anon":                                                          "",
+	} {
+		run(opens)
+		var unsafe *store.UnsafeRoleError
+		require.ErrorAs(t, s.CheckRole(t.Context()), &unsafe, opens)
+		require.Equal(t, store.NoRole, notReady(t, s), opens)
+		run(unsafe.Mend)
+		if mends != "" {
+			run(mends)
+		}
+		require.NoError(t, s.CheckRole(t.Context()), "%s, mended by %s", opens, unsafe.Mend)
+	}
+	run("GRANT lumen_janitor TO CURRENT_USER") // the owner may be a member
+	require.NoError(t, s.Ready(t.Context()))
+}
