@@ -216,7 +216,7 @@ func TestPoolerThatNobodyNamed(t *testing.T) {
 		return s.CheckPooler(t.Context())
 	}
 	require.NoError(t, check(db.AppURL()))
-	require.ErrorContains(t, check(db.PgBouncer(t, 1)), "unsupported startup parameter")
+	require.ErrorContains(t, check(db.PgBouncer(t, 1)), "(08P01)")
 	ignoring := db.PgBouncer(t, 1, storetest.SwallowsSettings)
 	require.ErrorContains(t, check(ignoring), "LUMEN_DATABASE_POOLER=transaction")
 }

@@ -31,7 +31,13 @@ type doors struct {
 // email address, no key, no token and nothing that was sent in a field, nor may the metrics, and nothing may have panicked.
 func openDoors(t *testing.T, args ...string) *doors {
 	t.Helper()
-	d := &doors{Database: storetest.New(t), log: new(lockedBuffer), secret: store.NewTokenSecret()}
+	return openDoorsOn(t, storetest.New(t), args...)
+}
+
+// openDoorsOn is openDoors on a database that the test has prepared.
+func openDoorsOn(t *testing.T, database *storetest.Database, args ...string) *doors {
+	t.Helper()
+	d := &doors{Database: database, log: new(lockedBuffer), secret: store.NewTokenSecret()}
 	_, err := d.Owner(t).TokenKeys.Rotate(t.Context(), d.secret)
 	require.NoError(t, err)
 	d.serverURLs = d.serve(t, args...)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"strings"
 	"syscall"
 
@@ -84,13 +85,17 @@ func run(ctx context.Context, args []string, t terminal) (code int) {
 		if errors.As(err, &parseError) && parseError.Context.Command() == "" {
 			_ = parseError.Context.PrintUsage(false)
 		}
-		return t.fail(err, 2)
+		// Somebody may have put a connection string where none belongs.
+		return t.fail(errors.New(credentialURL.ReplaceAllString(err.Error(), "...")), 2)
 	}
 	if err := command.Run(); err != nil {
 		return t.fail(err, 1)
 	}
 	return 0
 }
+
+// credentialURL matches a URL that may hold a password.
+var credentialURL = regexp.MustCompile(`[A-Za-z]+://\S*@\S*`)
 
 // fail prints an error.
 func (t terminal) fail(err error, code int) int {

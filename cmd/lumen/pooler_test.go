@@ -64,10 +64,18 @@ func TestPoolerThatServeWasNotToldOf(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
 	line := refuses(t, "LUMEN_DATABASE_URL="+db.PgBouncer(t, 1))
-	require.Contains(t, line, "unsupported startup parameter")
+	require.Contains(t, line, "(08P01)")
 	require.Contains(t, line, "LUMEN_DATABASE_POOLER=transaction")
 	ignoring := db.PgBouncer(t, 1, storetest.SwallowsSettings)
 	line = refuses(t, "LUMEN_DATABASE_URL="+ignoring)
 	require.Contains(t, line, "lumen: refusing to serve: ")
 	require.Contains(t, line, "LUMEN_DATABASE_POOLER=transaction")
+}
+
+// Each setting that a database or a role may have, with PgBouncer in front of it.
+func TestPoolerHostileSettings(t *testing.T) {
+	t.Parallel()
+	behaveUnderHostileSettings(t, func(t *testing.T, db *storetest.Database, login string) []string {
+		return []string{"--database-pooler", "transaction", "--database-url", db.PgBouncerFor(t, login, 8)}
+	})
 }

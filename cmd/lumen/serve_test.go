@@ -3,11 +3,13 @@ package main
 import (
 	"errors"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -40,6 +42,10 @@ func TestServeRefusesAnUnsafeDatabase(t *testing.T) {
 		"the owner":           {url: func(_ *testing.T, db *storetest.Database) string { return db.OwnerURL() }, says: []string{"mend it with: CREATE ROLE lumen_serve"}},
 		"RLS off":             {alter: "ALTER TABLE customers DISABLE ROW LEVEL SECURITY", says: []string{"row-level security is not enabled and forced on table customers", "mend it with: ALTER TABLE customers ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"}},
 		"FORCE off":           {alter: "ALTER TABLE customers NO FORCE ROW LEVEL SECURITY", says: []string{"row-level security is not enabled and forced on table customers", "mend it with: ALTER TABLE customers"}},
+		"an open policy": {alter: "ALTER POLICY customers_wall ON customers USING (true)",
+			says: []string{"policy customers_wall on table customers is not as its migration made it", "mend it with: DROP POLICY customers_wall ON customers; CREATE POLICY"}},
+		"a third role": {alter: "GRANT REFERENCES ON api_keys TO PUBLIC",
+			says: []string{"role PUBLIC has privileges on api_keys", "mend it with: REVOKE ALL ON TABLE api_keys FROM PUBLIC CASCADE;"}},
 		"a pending migration": {alter: "DELETE FROM lumen_migrations WHERE name LIKE '0002%'", says: []string{"1 of 4 migrations are pending; run: lumen migrate up"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -60,6 +66,31 @@ func TestServeRefusesAnUnsafeDatabase(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What opens tenant isolation while the service runs turns /readyz red, and what closes it turns it green.
+func TestReadinessFollowsTheCatalogue(t *testing.T) {
+	t.Parallel()
+	d := openDoors(t)
+	becomes := func(status int) {
+		t.Helper()
+		require.Eventually(t, func() bool {
+			got, body := fetch(t, "GET", d.URL+"/readyz", "", "")
+			return got == status && (status == http.StatusOK || strings.Contains(body, `"reason":"role"`))
+		}, 10*time.Second, 50*time.Millisecond)
+	}
+	becomes(http.StatusOK)
+	for opens, closes := range map[string]string{
+		"ALTER POLICY customers_bound ON customers USING (true)": "DROP POLICY customers_bound ON customers; CREATE POLICY customers_bound ON customers AS RESTRICTIVE TO lumen_app " +
+			"USING ((CASE (SELECT COALESCE(current_setting('lumen.customer_id', true), '')) WHEN '' THEN true WHEN id THEN true END) IS NOT NULL)",
+		"GRANT EXECUTE ON FUNCTION lumen_token_keys() TO PUBLIC": "REVOKE EXECUTE ON FUNCTION lumen_token_keys() FROM PUBLIC",
+	} {
+		d.sql(t, opens)
+		becomes(http.StatusServiceUnavailable)
+		d.sql(t, closes)
+		becomes(http.StatusOK)
+	}
+	require.Contains(t, d.log.String(), "mend it with: REVOKE ALL ON FUNCTION lumen_token_keys() FROM PUBLIC CASCADE;")
 }
 
 func TestServeRefusesAnEmptyDatabase(t *testing.T) {

@@ -18,14 +18,21 @@ import (
 
 // SwallowsSettings is the line with which a PgBouncer takes the settings of a connection that it would refuse, and forgets
 // them.
-const SwallowsSettings = "ignore_startup_parameters = search_path, synchronous_commit, statement_timeout, lock_timeout, idle_in_transaction_session_timeout, plan_cache_mode"
+const SwallowsSettings = "ignore_startup_parameters = search_path, synchronous_commit, statement_timeout, lock_timeout, idle_in_transaction_session_timeout, plan_cache_mode, " +
+	"bytea_output, quote_all_identifiers, row_security, default_transaction_isolation"
 
 // PgBouncer starts a PgBouncer in front of the database, in transaction mode with so many connections to the server and
 // otherwise as it comes except for the lines in settings, and returns AppURL through it. It is stopped when t has ended.
 // Without the program the test fails.
 func (d *Database) PgBouncer(t testing.TB, connections int, settings ...string) string {
 	t.Helper()
-	server, err := url.Parse(d.AppURL())
+	return d.PgBouncerFor(t, d.AppURL(), connections, settings...)
+}
+
+// PgBouncerFor is PgBouncer for another login, by its URL.
+func (d *Database) PgBouncerFor(t testing.TB, login string, connections int, settings ...string) string {
+	t.Helper()
+	server, err := url.Parse(login)
 	if err != nil {
 		t.Fatal("storetest: the server's URL is none")
 	}

@@ -1,0 +1,132 @@
+package postgres_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"lumen/store/postgres"
+	"lumen/store/storetest"
+)
+
+// secret stands in every text, and in no error.
+const secret = "hunter2"
+
+func TestConnectionStringsThatAreRefused(t *testing.T) {
+	t.Setenv("PGHOST", "elsewhere.example")
+	t.Setenv("PGUSER", "somebody")
+	for text, fault := range map[string]string{
+		`"postgres://u:hunter2@host/db?sslmode=disable"`:        "in quotes",
+		`'postgres://u:hunter2@host/db?sslmode=disable'`:        "in quotes",
+		"`postgres://u:hunter2@host/db`":                        "in quotes",
+		` "postgres://u:hunter2@host/db" `:                      "in quotes",
+		"“postgres://u:hunter2@host/db?a=b”":                    "neither a URL nor key=value text",
+		"postgres://u:hunter2@host/db\n?sslmode=disable":        "a line break",
+		"postgres://u:hunter2@host/db\x00":                      "control character",
+		"postgres://u:hunter2\t@host/db":                        "control character",
+		"host=h password=hunter2\nport=1":                       "a line break",
+		"postgres://u:hun@ter2hunter2@host/db":                  "@ has to be written %40",
+		"postgres://u:hunter2@x@y@host:5432/db":                 "@ has to be written %40",
+		"postgres://u:p/hunter2@host/db":                        "/ has to be written %2F",
+		"postgres://u@x:hunter2@host/db":                        "@ has to be written %40",
+		"postgres://u:hunter2%@host/db":                         "% in a user",
+		"postgres://u:hunter2%zz@host/db":                       "% in a user",
+		"postgres://u:hunter2 x@host/db":                        "a space has to be written %20",
+		"mysql://u:hunter2@host/db?x=y":                         "neither a URL nor key=value text",
+		"Postgres://u:hunter2@host/db?x=y":                      "neither a URL nor key=value text",
+		"u:hunter2@host/db":                                     "neither a URL nor key=value text",
+		"u:hunter2@host/db?sslmode=disable":                     "neither a URL nor key=value text",
+		"psql postgres://u:hunter2@host/db?sslmode=disable":     "neither a URL nor key=value text",
+		"export X=postgres://u:hunter2@host/db":                 "neither a URL nor key=value text",
+		"hunter2":                                               "neither a URL nor key=value text",
+		"":                                                      "neither a URL nor key=value text",
+		"host=h password=hunter2 x":                             "a value with a space",
+		"host=h postgres://u:hunter2@h/db?a=b":                  "malformed",
+		"host=h 'postgres://u:hunter2@h/db'=x":                  "malformed",
+		"postgres://u:hunter2@host/db?postgres://hunter2@x/y=z": "malformed",
+		"postgres://u:hunter2@host:port/db":                     "not a Postgres connection URL",
+		"postgres://u:hunter2@host/db?sslmode=hunter2":          "not a Postgres connection URL",
+		"postgres://u:hunter2@host/db?connect_timeout=hunter2":  "not a Postgres connection URL",
+	} {
+		for name, parse := range parsers {
+			_, err := parse(text)
+			require.Error(t, err, "%s of %q", name, text)
+			require.Contains(t, err.Error(), fault, "%q", text)
+			require.NotContains(t, err.Error(), secret)
+			require.NotContains(t, err.Error(), "elsewhere.example")
+		}
+	}
+}
+
+// parsers read connection strings, and return the address that they lead to.
+var parsers = map[string]func(string) (string, error){
+	"ParseService": func(text string) (string, error) {
+		config, err := postgres.ParseService(text)
+		if err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("%s@%s:%d/%s", config.User, config.Host, config.Port, config.Database), nil
+	},
+	"ParseOwner": func(text string) (string, error) {
+		config, err := postgres.ParseOwner(text)
+		if err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("%s@%s:%d/%s", config.User, config.Host, config.Port, config.Database), nil
+	},
+}
+
+func TestConnectionStringsThatAreGood(t *testing.T) {
+	t.Setenv("PGHOST", "elsewhere.example")
+	t.Setenv("PGDATABASE", "other")
+	for text, want := range map[string]string{
+		"postgres://u:hunter2@host:6432/db":              "u@host:6432/db",
+		" \n postgres://u:hunter2@host:6432/db\r\n":      "u@host:6432/db",
+		"postgresql://u:hunter2@host/db?sslmode=disable": "u@host:5432/db",
+		"postgres://u:p%40%2F%3A%25hunter2@host/db":      "u@host:5432/db",
+		"postgres://u:hunter2@h1,h2:5433/db":             "u@h1:5432/db",
+		"postgres://u:hunter2@[::1]:5432/db":             "u@::1:5432/db",
+		"postgres://u@/db?host=/var/run/postgresql":      "u@/var/run/postgresql:5432/db",
+		"host=host user=u password='hunter 2' dbname=db": "u@host:5432/db",
+		"user=u": "u@elsewhere.example:5432/other",
+		"postgres://u:hunter2@host/db?options=-c%20work_mem%3D1MB": "u@host:5432/db",
+	} {
+		for name, parse := range parsers {
+			got, err := parse(text)
+			require.NoError(t, err, "%s of %q", name, text)
+			require.Equal(t, want, got, "%s of %q", name, text)
+		}
+	}
+}
+
+// What an error tells of a connection that could not be made: the host, the port, the database and Postgres's code.
+func TestConnectErrors(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	config, err := postgres.ParseService(db.AppURL())
+	require.NoError(t, err)
+	at := fmt.Sprintf("at %s:%d: ", config.Host, config.Port)
+	sound := fmt.Sprintf("postgres://USER:hunter2@%s:%d/DATABASE?sslmode=disable", config.Host, config.Port)
+	for text, want := range map[string]string{
+		strings.NewReplacer("USER", "hunter2user", "DATABASE", config.Database).Replace(sound):                                          `can't reach the database "` + config.Database + `" ` + at + `the server refuses the (password \(28P01\)|login \(28000\))`,
+		strings.NewReplacer("DATABASE", "nowhere", "USER:hunter2", config.User+":"+config.Password).Replace(sound):                      `can't reach the database "nowhere" ` + at + `the database does not exist \(3D000\)`,
+		strings.NewReplacer("DATABASE", config.Database, "USER:hunter2", config.User+":"+config.Password).Replace(sound) + "&hunter2=x": `can't reach the database "` + config.Database + `" ` + at + `the server does not know a parameter of the connection string \(42704\)`,
+		"postgres://u:hunter2@127.0.0.1:1/db?sslmode=disable":                                                                           `can't reach the database "db" at 127.0.0.1:1: connection refused`,
+		"postgres://u:hunter2@127.0.0.1:1,127.0.0.1:2/?sslmode=disable":                                                                 `can't reach the database at 127.0.0.1:1, 127.0.0.1:2: connection refused`,
+		"postgres://u:hunter2@nowhere.invalid/db":                                                                                       `can't reach the database "db" at nowhere.invalid:5432: the host is not found`,
+		"postgres://u:hunter2@/db?host=/nowhere":                                                                                        `can't reach the database "db" at /nowhere:5432: no such file or directory`,
+	} {
+		config, err := postgres.ParseService(text)
+		require.NoError(t, err)
+		pool := postgres.Open(config, nil, 1)
+		err = pool.Exec(t.Context(), "SELECT")
+		require.NoError(t, pool.Close())
+		var connect *postgres.ConnectError
+		require.ErrorAs(t, err, &connect, text)
+		require.Regexp(t, "^"+want+"$", err.Error())
+		require.NotContains(t, err.Error(), secret)
+		require.False(t, connect.IsPooler())
+	}
+}
