@@ -250,36 +250,3 @@ func TestSlowBodiesAreServed(t *testing.T) {
 		})
 	}
 }
-
-// Where a proxy and the server may differ about the end of a request, such as where it has a length and chunks, what is hidden
-// behind it must not become a request of its own.
-func TestSmuggledRequests(t *testing.T) {
-	t.Parallel()
-	d := openDoors(t)
-	m := d.Merchant(t, "Smuggled")
-	target := d.create(t, m, `{"email":"target@x.io"}`)
-	before := d.storedRows(t, m)
-	hidden := "DELETE /api/customers/" + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer " + string(m.WriteKey) + "\r\n\r\n"
-	head := "POST /api/customers/" + target + " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + string(m.ReadKey) + "\r\nContent-Type: application/json\r\n"
-	for name, request := range map[string]string{
-		"a length over chunks":             head + fmt.Sprintf("Content-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n%s", len(hidden)+5, hidden),
-		"chunks over a short length":       head + fmt.Sprintf("Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(hidden), hidden),
-		"an encoding behind a space":       head + "Content-Length: 5\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n" + hidden,
-		"an encoding behind a tab":         head + "Content-Length: 5\r\nTransfer-Encoding:\tchunked\r\n\r\n0\r\n\r\n" + hidden,
-		"an encoding on a folded line":     head + "Content-Length: 5\r\nTransfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n" + hidden,
-		"two encodings":                    head + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n" + hidden,
-		"two lengths":                      head + fmt.Sprintf("Content-Length: 5\r\nContent-Length: %d\r\n\r\n0\r\n\r\n%s", len(hidden)+5, hidden),
-		"a chunk's extension with a break": head + "Transfer-Encoding: chunked\r\n\r\n5;\n" + "x\r\nabcde\r\n0\r\n\r\n" + hidden,
-		"a chunk whose end is missing":     head + "Transfer-Encoding: chunked\r\n\r\n2\r\n{}" + "0\r\n\r\n" + hidden,
-	} {
-		statuses, all := d.raw(t, request, false)
-		require.Len(t, statuses, 1, "%s: %q", name, all)
-		require.Contains(t, []int{400, 403, 501}, statuses[0], name)
-		require.Equal(t, before, d.storedRows(t, m), name)
-	}
-	for _, line := range []string{"GET /healthz", "GET /readyz", "OPTIONS *"} { // ahead of both doors
-		statuses, all := d.raw(t, line+fmt.Sprintf(" HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n%s", len(hidden)+5, hidden), false)
-		require.Len(t, statuses, 1, "%s: %q", line, all)
-		require.Equal(t, before, d.storedRows(t, m), line)
-	}
-}

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
-	"time"
 )
 
 // NewPrivate returns what a server answers to its operator alone, on a listener of its own: metrics at /metrics, Go's
@@ -28,10 +27,8 @@ func NewPrivate(metrics *Metrics, health *Health, log *slog.Logger) http.Handler
 // ServePrivate answers on the listener, without a limit on how long a reply may take, as profiles take what they are told,
 // until stop is called; replies under way are then cut off.
 func ServePrivate(listener net.Listener, handler http.Handler, log *slog.Logger) (stop func()) {
-	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}
+	server := newHTTPServer(handler, log)
+	server.WriteTimeout = 0
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			log.ErrorContext(context.Background(), "the private listener ended", "error", err)

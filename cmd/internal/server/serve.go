@@ -30,7 +30,7 @@ type Serving struct {
 // Serve answers on the listener until ctx is done. Then it is not ready any more, goes on for the delay, stops listening,
 // and lets the requests under way finish.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler, serving Serving) error {
-	server := newHTTPServer(closeAfterChunks(serving.Health.wrap(handler)), serving.Log)
+	server := newHTTPServer(serving.Health.wrap(handler), serving.Log)
 	var silent silence
 	server.ConnState = silent.observe
 	server.ConnContext = func(ctx context.Context, connection net.Conn) context.Context {
@@ -87,9 +87,10 @@ func (s *silence) wait(most time.Duration) {
 	}
 }
 
+// newHTTPServer returns the server of either listener, the public or the private one.
 func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler:           handler,
+		Handler:           closeAfterAmbiguousFraming(handler),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      30 * time.Second,
