@@ -80,6 +80,7 @@ func TestMetricsCountWhatWasAsked(t *testing.T) {
 		`lumen_pool_max_connections{pool="credentials"} 4`,
 		`lumen_pool_connections{pool="customers",state="used"} 0`,
 		`lumen_refusals_total{limit="key"} 0`,
+		`lumen_refusals_total{limit="customer"} 0`,
 	} {
 		require.Contains(t, shown, "\n"+line+"\n")
 	}
@@ -107,7 +108,8 @@ var closedSets = map[string][]string{
 		string(store.PayloadTooLarge), string(store.UnsupportedType), string(store.RateLimited), string(store.Internal), string(store.Unavailable),
 		"GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED", "LIMIT_EXCEEDED", "DOCUMENT_NOT_TRUSTED",
 	},
-	"pool": {"customers", "credentials"}, "state": {"used", "idle"}, "result": {"hit", "miss"}, "limit": {"key", "merchant", "concurrency", "overload"},
+	"pool": {"customers", "credentials"}, "state": {"used", "idle"}, "result": {"hit", "miss"},
+	"limit": {"customer", "key", "merchant", "concurrency", "overload"},
 }
 
 // closed requires that all labels are from closed sets, and returns how many series there are.

@@ -114,8 +114,10 @@ func TestServeReportsAllFaultsOfItsConfigurationAtOnce(t *testing.T) {
 	for _, rate := range []string{"-1", "many", "NaN", "Inf", "0.0001", "1000001", "1e400"} {
 		require.Equal(t, "lumen: LUMEN_KEY_RATE is not a rate; it is requests per second, from 0.001 to 1000000, or 0 for no limit; "+
 			"LUMEN_MERCHANT_RATE is not a rate; it is requests per second, from 0.001 to 1000000, or 0 for no limit; "+
+			"LUMEN_CUSTOMER_RATE is not a rate; it is requests per second, from 0.001 to 1000000, or 0 for no limit; "+
 			"LUMEN_RATE_BURST is not a number of seconds from 0 to 3600; LUMEN_LOG_FORMAT is neither json nor text\n",
-			refuses(t, "LUMEN_KEY_RATE="+rate, "LUMEN_MERCHANT_RATE="+rate, "LUMEN_RATE_BURST=-"+rate+"0", "LUMEN_DATABASE_URL=postgres://localhost/db", "LUMEN_LOG_FORMAT=xml"))
+			refuses(t, "LUMEN_KEY_RATE="+rate, "LUMEN_MERCHANT_RATE="+rate, "LUMEN_CUSTOMER_RATE="+rate,
+				"LUMEN_RATE_BURST=-"+rate+"0", "LUMEN_DATABASE_URL=postgres://localhost/db", "LUMEN_LOG_FORMAT=xml"))
 	}
 	require.Equal(t, "lumen: LUMEN_DATABASE_URL is not set; set it to a URL like postgres://lumen_serve:password@host:5432/lumen; "+
 		"LUMEN_PRIVATE_ADDR is not an address; it looks like 127.0.0.1:9090; OTEL_EXPORTER_OTLP_ENDPOINT is not a URL; it looks like http://collector:4318\n",
@@ -135,7 +137,8 @@ func TestServeReportsAllFaultsOfItsConfigurationAtOnce(t *testing.T) {
 	}
 	require.Contains(t, refuses(t, "LUMEN_TRUSTED_DOCUMENTS="+manifest+".not"), "LUMEN_TRUSTED_DOCUMENTS: ")
 	require.Equal(t, "lumen: LUMEN_DATABASE_URL is not set; set it to a URL like postgres://lumen_serve:password@host:5432/lumen\n",
-		refuses(t, "LUMEN_TRUSTED_DOCUMENTS=", "LUMEN_CORS_ORIGINS=", "LUMEN_GRAPHQL_FIELD_COSTS=", "LUMEN_KEY_RATE=", "LUMEN_MERCHANT_RATE=", "LUMEN_RATE_BURST="), "what is set to nothing is not set")
+		refuses(t, "LUMEN_TRUSTED_DOCUMENTS=", "LUMEN_CORS_ORIGINS=", "LUMEN_GRAPHQL_FIELD_COSTS=", "LUMEN_KEY_RATE=",
+			"LUMEN_MERCHANT_RATE=", "LUMEN_CUSTOMER_RATE=", "LUMEN_RATE_BURST="), "an empty variable counts as unset")
 }
 
 // What the operator sets of the GraphQL door is what its clients meet.

@@ -27,7 +27,9 @@ var (
 	credentialRequests = desc("lumen_credential_cache_requests_total", "Credentials that clients presented, by whether they were kept from a moment before.", "result")
 	credentialEntries  = desc("lumen_credential_cache_entries", "Credentials that are kept.")
 
-	refusals = desc("lumen_refusals_total", "What limits refused: requests beyond the rate of a key or a merchant, statements beyond a merchant's concurrency, statements, look-ups and unread requests in an overload.", "limit")
+	refusals = desc("lumen_refusals_total",
+		"What limits refused: requests beyond the rate of a customer, a key or a merchant, statements beyond a merchant's "+
+			"concurrency, statements, look-ups and unread requests in an overload.", "limit")
 )
 
 // Describe implements prometheus.Collector.
@@ -55,8 +57,9 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	show(credentialRequests, prometheus.CounterValue, float64(now.CredentialHits), "hit")
 	show(credentialRequests, prometheus.CounterValue, float64(now.CredentialMisses), "miss")
 	show(credentialEntries, prometheus.GaugeValue, float64(now.CredentialsKept))
-	key, merchant := c.limiter.Refused()
-	for limit, n := range map[string]uint64{"key": key, "merchant": merchant, "concurrency": now.Crowded, "overload": now.Overloads} {
+	show(refusals, prometheus.CounterValue, float64(now.Crowded), "concurrency")
+	show(refusals, prometheus.CounterValue, float64(now.Overloads), "overload")
+	for limit, n := range c.limiter.Refused() {
 		show(refusals, prometheus.CounterValue, float64(n), limit)
 	}
 }

@@ -16,52 +16,95 @@ import (
 	"lumen/store"
 )
 
-// Rates are how much is admitted. They hold for this process: a second one admits as much again.
+// Rates are how much is admitted. They hold for this process: a second one admits as much again. 0 is no limit.
 type Rates struct {
-	// Key is how many requests a second one API key may send, with the access tokens that it made; Merchant how many all
-	// keys of one merchant together. 0 is no limit.
-	Key, Merchant float64
+	// Key is how many requests a second one API key may send, with the access tokens that it made.
+	Key float64
+	// Merchant is how many requests a second all keys of one merchant may send together.
+	Merchant float64
+	// Customer is how many requests a second all access tokens may send that are bound to one customer.
+	Customer float64
 	// Burst is how many seconds' worth may come at once, rounded to whole requests and never less than one.
 	Burst float64
 }
 
-// Limiter admits as many requests as Rates says. Each key and each merchant has a bucket of tokens, from which every request
-// with a good credential takes one, and a GraphQL operation one for each thousand of its cost. A request that one of its
-// two buckets has too little for takes nothing from either.
-//
-// An access token draws on the bucket of the key that made it. With one of its own, whoever may make tokens could have as
-// many buckets as they like.
+// kind is a kind of rate limit: all that differs between customers, keys and merchants.
+type kind struct {
+	name string // as lumen_refusals_total calls it
+	rate func(Rates) float64
+	// holder returns whose bucket a credential draws on, within its merchant; false when it draws on none of this kind.
+	holder func(store.Credential) (id string, ok bool)
+	// forBound kinds are told in the headers of replies to customer-bound tokens alone, the others in those of all other
+	// replies. A bound token must not learn from the bucket of a key or a merchant what traffic other customers cause.
+	forBound bool
+}
+
+var kinds = []kind{
+	{
+		name: "customer", rate: func(r Rates) float64 { return r.Customer }, forBound: true,
+		// Not by key: a merchant may mint a customer's tokens with several, and they all act for the one customer.
+		holder: func(c store.Credential) (string, bool) { return c.CustomerID, isBound(c) },
+	},
+	{
+		name: "key", rate: func(r Rates) float64 { return r.Key },
+		// A token draws on the bucket of the key that made it. If it had one of its own, a client that may make tokens
+		// could have any number of buckets.
+		holder: func(c store.Credential) (string, bool) { return c.KeyID, true },
+	},
+	{
+		name: "merchant", rate: func(r Rates) float64 { return r.Merchant },
+		holder: func(store.Credential) (string, bool) { return "", true },
+	},
+}
+
+func isBound(c store.Credential) bool { return c.CustomerID != "" }
+
+// Limiter admits as many requests as Rates says. Each bound customer, each key and each merchant has a bucket of
+// tokens. Every request with a good credential takes one token from each bucket that it draws on, and a GraphQL
+// operation one for each thousand of its cost. A request that one of its buckets has too little for takes nothing from
+// any.
 type Limiter struct {
 	// One lock for all: what is under it takes less than a microsecond.
-	mu            sync.Mutex
-	key, merchant *buckets // nil where nothing limits
+	mu      sync.Mutex
+	buckets []*buckets // of each kind that has a rate
 }
 
 // NewLimiter returns a Limiter, or nil when the rates limit nothing.
 func NewLimiter(rates Rates) *Limiter {
-	if rates.Key == 0 && rates.Merchant == 0 {
+	l := new(Limiter)
+	for _, k := range kinds {
+		if perSecond := k.rate(rates); perSecond != 0 {
+			l.buckets = append(l.buckets, newBuckets(k, perSecond, rates.Burst))
+		}
+	}
+	if len(l.buckets) == 0 {
 		return nil
 	}
-	return &Limiter{key: newBuckets(rates.Key, rates.Burst), merchant: newBuckets(rates.Merchant, rates.Burst)}
+	return l
 }
 
-// Refused returns how many requests were refused so far, by whose limit. One that both refused counts for both. On no
-// Limiter there are none.
-func (l *Limiter) Refused() (key, merchant uint64) {
-	if l != nil && l.key != nil {
-		key = l.key.refused.Load()
+// Refused returns how many requests were refused so far, by the kind of limit: customer, key, merchant. A request that
+// several refused counts for each of them. On no Limiter there are none.
+func (l *Limiter) Refused() map[string]uint64 {
+	refused := make(map[string]uint64, len(kinds))
+	for _, k := range kinds {
+		refused[k.name] = 0
 	}
-	if l != nil && l.merchant != nil {
-		merchant = l.merchant.refused.Load()
+	if l != nil {
+		for _, b := range l.buckets {
+			refused[b.kind.name] = b.refused.Load()
+		}
 	}
-	return key, merchant
+	return refused
 }
 
 // costPerToken is how much of a GraphQL operation's cost one token pays for.
 const costPerToken = 1000
 
 // limit returns an authenticate that charges each request one token, or refuses it with RateLimited.
-func (l *Limiter) limit(authenticate func(*http.Request) (context.Context, error)) func(*http.Request) (context.Context, error) {
+func (l *Limiter) limit(
+	authenticate func(*http.Request) (context.Context, error),
+) func(*http.Request) (context.Context, error) {
 	return func(r *http.Request) (context.Context, error) {
 		ctx, err := authenticate(r)
 		if err != nil {
@@ -71,8 +114,8 @@ func (l *Limiter) limit(authenticate func(*http.Request) (context.Context, error
 	}
 }
 
-// chargeCost charges a GraphQL operation for what it costs, or refuses it with RateLimited. The token of its request is part
-// of that, and gone either way: the document was read. An operation that is dearer than a full bucket takes a full one.
+// chargeCost charges a GraphQL operation for its cost, or refuses it with RateLimited. The token of its request is part
+// of the charge, and gone either way: the document was read. An operation dearer than a full bucket takes a full one.
 func (l *Limiter) chargeCost(ctx context.Context, cost int) error {
 	if cost <= costPerToken {
 		return nil
@@ -80,49 +123,57 @@ func (l *Limiter) chargeCost(ctx context.Context, cost int) error {
 	return l.charge(ctx, (cost-1)/costPerToken+1, 1)
 }
 
-// charge takes from both buckets of the credential what the request needs, less what it paid already, or from none. It tells
-// in the reply's headers what is left in the tighter one.
+// charge takes from all buckets of the credential what the request needs, less what it paid already, or from none. The
+// reply's headers tell what is left in the tightest bucket that its caller may know of. There is none for a bound token
+// where customers have no buckets: its reply tells nothing.
 func (l *Limiter) charge(ctx context.Context, need, paid int) error {
 	tightest, refused := l.take(ctx, need, paid)
-	note(ctx, func(n *notes) {
-		n.header.Set("RateLimit-Limit", strconv.Itoa(tightest.limit))
-		n.header.Set("RateLimit-Remaining", strconv.Itoa(tightest.remaining))
-		n.header.Set("RateLimit-Reset", strconv.Itoa(tightest.reset))
-	})
+	if tightest.limit > 0 {
+		note(ctx, func(n *notes) {
+			n.header.Set("RateLimit-Limit", strconv.Itoa(tightest.limit))
+			n.header.Set("RateLimit-Remaining", strconv.Itoa(tightest.remaining))
+			n.header.Set("RateLimit-Reset", strconv.Itoa(tightest.reset))
+		})
+	}
 	if !refused {
 		return nil
 	}
 	err := store.NewError(store.RateLimited)
+	// 0, which stands for a second, when no bucket refused but those that the caller must not know of.
 	err.RetryAfter = tightest.wait
 	return err
 }
 
+// take draws on the buckets of the context's credential, on all or none. It returns the tightest of those that the
+// caller may know of, and the zero level where there is none.
 func (l *Limiter) take(ctx context.Context, need, paid int) (tightest level, refused bool) {
 	credential, _ := store.CredentialFrom(ctx)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	var drawn []*draw
-	if l.key != nil {
-		drawn = append(drawn, l.key.draw(holder{credential.Merchant.ID, credential.KeyID}, need))
+	var draws []*draw
+	for _, b := range l.buckets {
+		if id, ok := b.kind.holder(credential); ok {
+			draws = append(draws, b.draw(holder{credential.Merchant.ID, id}, need))
+		}
 	}
-	if l.merchant != nil {
-		drawn = append(drawn, l.merchant.draw(holder{credential.Merchant.ID, ""}, need))
-	}
-	for _, d := range drawn {
+	for _, d := range draws {
 		if d.wait(now, d.need-paid) > 0 {
 			d.from.refused.Add(1)
 			refused = true
 		}
 	}
-	for i, d := range drawn {
+	for _, d := range draws {
 		var wait time.Duration
 		if refused {
-			wait = d.wait(now, d.need) // who comes again pays for the request again
+			wait = d.wait(now, d.need) // a client that comes again pays for the request again
 		} else {
 			d.bucket.AllowN(now, d.need-paid)
 		}
-		if level := d.level(now, wait); i == 0 || level.tighter(tightest) {
+		if d.from.kind.forBound != isBound(credential) {
+			continue
+		}
+		if level := d.level(now, wait); tightest.limit == 0 || level.tighter(tightest) {
 			tightest = level
 		}
 	}
@@ -132,32 +183,31 @@ func (l *Limiter) take(ctx context.Context, need, paid int) (tightest level, ref
 // maxBuckets bounds how many buckets are kept of each kind: some 30 MB of memory.
 const maxBuckets = 100_000
 
-// holder is whose a bucket is: an API key's or, without one, a merchant's.
-type holder struct{ merchant, key string }
+// holder is whose a bucket is: the id of a customer or an API key, or "" for the merchant itself.
+type holder struct{ merchant, id string }
 
-// buckets are all of one kind. Only good credentials have one, so what is random neither fills them nor pushes anybody out.
+// buckets are all buckets of one kind. Only good credentials have one, so random credentials neither fill them nor push
+// anybody out.
 type buckets struct {
+	kind    kind
 	rate    rate.Limit
 	size    int
 	kept    *simplelru.LRU[holder, *rate.Limiter]
 	refused atomic.Uint64
 }
 
-// newBuckets returns nil for a rate of 0.
-func newBuckets(perSecond, burst float64) *buckets {
-	if perSecond == 0 {
-		return nil
-	}
+func newBuckets(k kind, perSecond, burst float64) *buckets {
 	kept, err := simplelru.NewLRU[holder, *rate.Limiter](maxBuckets, nil)
 	if err != nil {
 		panic(err) // the size is a constant
 	}
-	return &buckets{rate: rate.Limit(perSecond), size: max(1, int(math.Round(perSecond*burst))), kept: kept}
+	size := max(1, int(math.Round(perSecond*burst)))
+	return &buckets{kind: k, rate: rate.Limit(perSecond), size: size, kept: kept}
 }
 
-// of returns the bucket of a holder. When there are too many, a newcomer takes over the one that was used least recently,
-// with what is in it: as a rule that is full again, as a new one would be, and where it is not, nobody gets a full bucket
-// by being forgotten.
+// of returns the bucket of a holder. When there are too many, a newcomer takes over the one that was used least
+// recently, with what is in it: as a rule that is full again, as a new one would be. Where it is not, nobody gets a
+// full bucket by being forgotten.
 func (b *buckets) of(who holder) *rate.Limiter {
 	bucket, ok := b.kept.Get(who)
 	if ok {
@@ -199,10 +249,13 @@ func (d *draw) level(now time.Time, wait time.Duration) level {
 	perSecond, size := float64(d.from.rate), float64(d.from.size)
 	tokens := d.bucket.TokensAt(now)
 	full := time.Duration((size - tokens) / perSecond * float64(time.Second))
-	return level{limit: d.from.size, remaining: int(tokens), reset: int((full + time.Second - 1) / time.Second), wait: wait}
+	reset := int((full + time.Second - 1) / time.Second)
+	return level{limit: d.from.size, remaining: int(tokens), reset: reset, wait: wait}
 }
 
 // tighter reports whether a caller has to mind this one rather than the other.
 func (l level) tighter(than level) bool {
-	return cmp.Or(cmp.Compare(l.wait, than.wait), cmp.Compare(than.remaining, l.remaining), cmp.Compare(l.reset, than.reset)) > 0
+	return cmp.Or(
+		cmp.Compare(l.wait, than.wait), cmp.Compare(than.remaining, l.remaining), cmp.Compare(l.reset, than.reset),
+	) > 0
 }

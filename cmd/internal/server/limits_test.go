@@ -1,10 +1,9 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -16,12 +15,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"lumen/rest"
 	"lumen/store"
 )
 
-// caller is whom a request of the tests comes from.
-type caller struct{ merchant, key, token string }
+// caller is the credential that a request of the tests comes with; customer is the one that it is bound to.
+type caller struct{ merchant, key, token, customer string }
 
 // told is what a request came to: the three numbers of its headers, and how long to wait where it was refused.
 type told struct {
@@ -43,25 +41,34 @@ func (l *Limiter) send(t testing.TB, who caller, cost int) told {
 		var refused *store.Error
 		require.ErrorAs(t, err, &refused)
 		require.Equal(t, store.RateLimited, refused.Code)
-		require.Positive(t, refused.RetryAfter)
-		got.wait = refused.RetryAfter
+		require.True(t, refused.RetryAfter > 0 || who.customer != "")
+		got.wait = cmp.Or(refused.RetryAfter, time.Second)
 	}
 	return got
 }
 
 func as(who caller) func(*http.Request) (context.Context, error) {
 	return func(r *http.Request) (context.Context, error) {
-		return store.WithCredential(r.Context(), store.Credential{KeyID: who.key, TokenID: who.token, Merchant: store.Merchant{ID: who.merchant}}), nil
+		return store.WithCredential(r.Context(), store.Credential{
+			KeyID: who.key, TokenID: who.token, CustomerID: who.customer, Merchant: store.Merchant{ID: who.merchant},
+		}), nil
 	}
 }
 
 func TestLimiterIsExact(t *testing.T) {
 	t.Parallel()
-	for name, rates := range map[string]Rates{"of a key": {Key: 2, Burst: 2.5}, "of a merchant": {Merchant: 2, Burst: 2.5}, "of both": {Key: 2, Merchant: 2, Burst: 2.5}} {
+	for name, rates := range map[string]Rates{
+		"of a key": {Key: 2}, "of a merchant": {Merchant: 2}, "of a customer": {Customer: 2},
+		"of a key and a merchant": {Key: 2, Merchant: 2}, "of all": {Key: 2, Merchant: 2, Customer: 2},
+	} {
+		rates.Burst = 2.5
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				l, a := NewLimiter(rates), caller{"m", "a", ""}
+				l, a := NewLimiter(rates), caller{merchant: "m", key: "a"}
+				if rates.Customer > 0 {
+					a.customer = "c"
+				}
 				for _, rate := range []string{"5 4 1", "5 3 1", "5 2 2", "5 1 2", "5 0 3"} {
 					require.Equal(t, told{rate, 0}, l.send(t, a, 0))
 				}
@@ -93,7 +100,7 @@ func TestLimiterIsExactAtEveryRate(t *testing.T) {
 		{0.29, 100, 29}, {333.3, 0.1, 33}, {12_345.678, 0.01, 123}, {1e6, 0.001, 1000},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			l, a := NewLimiter(Rates{Key: c.perSecond, Burst: c.burst}), caller{"m", "a", ""}
+			l, a := NewLimiter(Rates{Key: c.perSecond, Burst: c.burst}), caller{merchant: "m", key: "a"}
 			for i := range c.size {
 				got := l.send(t, a, 0)
 				require.Zero(t, got.wait, "%v: %d", c, i)
@@ -118,7 +125,7 @@ func TestLimitsOfKeysAndMerchants(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := NewLimiter(Rates{Key: 2, Merchant: 3, Burst: 1})
-		a, b, other := caller{"m", "a", ""}, caller{"m", "b", ""}, caller{"n", "a", ""}
+		a, b, other := caller{merchant: "m", key: "a"}, caller{merchant: "m", key: "b"}, caller{merchant: "n", key: "a"}
 		require.Equal(t, told{"2 1 1", 0}, l.send(t, a, 0))
 		require.Equal(t, told{"2 0 1", 0}, l.send(t, a, 0))
 		for range 5 {
@@ -146,13 +153,14 @@ func TestTokensDrawOnTheirKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := NewLimiter(Rates{Key: 1, Burst: 3})
 		for i, token := range []string{"", "t1", "t2"} {
-			require.Equal(t, told{fmt.Sprintf("3 %d %d", 2-i, i+1), 0}, l.send(t, caller{"m", "a", token}, 0))
+			left := told{fmt.Sprintf("3 %d %d", 2-i, i+1), 0}
+			require.Equal(t, left, l.send(t, caller{merchant: "m", key: "a", token: token}, 0))
 		}
 		for i := range 1000 {
-			require.Equal(t, time.Second, l.send(t, caller{"m", "a", fmt.Sprint(i)}, 0).wait)
+			require.Equal(t, time.Second, l.send(t, caller{merchant: "m", key: "a", token: fmt.Sprint(i)}, 0).wait)
 		}
-		require.Zero(t, l.send(t, caller{"m", "b", "t1"}, 0).wait)
-		require.Equal(t, 2, l.key.kept.Len())
+		require.Zero(t, l.send(t, caller{merchant: "m", key: "b", token: "t1"}, 0).wait)
+		require.Equal(t, 2, l.of(t, "key").kept.Len())
 	})
 }
 
@@ -166,11 +174,12 @@ func TestOperationsAreChargedByCost(t *testing.T) {
 		{10_001, "10 0 5"}, {25_000, "10 0 5"}, {1 << 40, "10 0 5"}, // dearer than a full bucket: all of it
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			require.Equal(t, told{c.want, 0}, NewLimiter(Rates{Key: 2, Burst: 5}).send(t, caller{"m", "a", ""}, c.cost), c)
+			l := NewLimiter(Rates{Key: 2, Burst: 5})
+			require.Equal(t, told{c.want, 0}, l.send(t, caller{merchant: "m", key: "a"}, c.cost), c)
 		})
 	}
 	synctest.Test(t, func(t *testing.T) {
-		l, a := NewLimiter(Rates{Key: 2, Merchant: 4, Burst: 5}), caller{"m", "a", ""}
+		l, a := NewLimiter(Rates{Key: 2, Merchant: 4, Burst: 5}), caller{merchant: "m", key: "a"}
 		require.Equal(t, told{"10 2 4", 0}, l.send(t, a, 8000))
 		// The request is paid for, the operation is not: 1 of 10 is left, and 5 are needed.
 		require.Equal(t, told{"10 1 5", 2 * time.Second}, l.send(t, a, 4001))
@@ -184,10 +193,93 @@ func TestOperationsAreChargedByCost(t *testing.T) {
 		require.Equal(t, told{"10 0 5", time.Second / 2}, l.send(t, a, 1<<40), "refused as a request")
 		time.Sleep(time.Hour)
 		require.Equal(t, told{"10 0 5", 0}, l.send(t, a, 15_000))
-		require.Equal(t, told{"20 4 4", 0}, l.send(t, caller{"m", "b", ""}, 1))
+		require.Equal(t, told{"20 4 4", 0}, l.send(t, caller{merchant: "m", key: "b"}, 1))
 		time.Sleep(time.Hour)
 		require.Equal(t, told{"10 3 4", 0}, l.send(t, a, 7000))
-		require.Equal(t, told{"20 12 2", 750 * time.Millisecond}, l.send(t, caller{"m", "b", ""}, 15_000), "the merchant's limit refuses, with more left than the key's")
+		require.Equal(t, told{"20 12 2", 750 * time.Millisecond}, l.send(t, caller{merchant: "m", key: "b"}, 15_000),
+			"the merchant's limit refuses, with more left than the key's")
+	})
+}
+
+// A bound token is told what its own customer has left, whatever others send. All tokens of a customer share a bucket.
+func TestBoundCustomersAreToldOfThemselvesAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLimiter(Rates{Customer: 1, Key: 5, Merchant: 10, Burst: 2})
+		a, again := caller{"m", "k", "t1", "a"}, caller{"m", "k2", "t2", "a"}
+		b, elsewhere := caller{"m", "k", "t3", "b"}, caller{"n", "k", "t4", "a"}
+		require.Equal(t, told{"2 1 1", 0}, l.send(t, a, 0))
+		require.Equal(t, told{"2 0 2", 0}, l.send(t, again, 0), "whichever key minted the token")
+		for range 5 {
+			require.Equal(t, told{"2 0 2", time.Second}, l.send(t, a, 0))
+		}
+		require.Equal(t, told{"2 1 1", 0}, l.send(t, b, 0))
+		require.Equal(t, told{"2 1 1", 0}, l.send(t, elsewhere, 0), "the same id at another merchant")
+		backend := caller{merchant: "m", key: "k"}
+		require.Equal(t, told{"10 7 1", 0}, l.send(t, backend, 0), "all three were charged, and no refusal was")
+
+		for range 7 {
+			require.Zero(t, l.send(t, backend, 0).wait)
+		}
+		for range 2 {
+			require.Equal(t, told{"10 0 2", time.Second / 5}, l.send(t, backend, 0))
+			require.Equal(t, told{"2 1 1", time.Second}, l.send(t, b, 0), "the key refuses, and shows nothing of itself")
+		}
+		for range 8 {
+			require.Zero(t, l.send(t, caller{merchant: "m", key: "k2"}, 0).wait)
+		}
+		b.key = "k3"
+		require.Equal(t, told{"2 1 1", 0}, l.send(t, caller{"m", "k3", "t5", "c"}, 0), "the merchant's last one")
+		require.Equal(t, told{"2 1 1", time.Second}, l.send(t, b, 0), "the merchant refuses, and shows nothing of itself")
+		require.Equal(t, map[string]uint64{"customer": 5, "key": 4, "merchant": 1}, l.Refused())
+		time.Sleep(time.Second)
+		require.Equal(t, told{"2 0 2", 0}, l.send(t, a, 0))
+	})
+}
+
+func TestOperationsOfBoundCustomers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, a := NewLimiter(Rates{Customer: 1, Key: 4, Burst: 5}), caller{"m", "k", "t", "a"}
+		require.Equal(t, told{"5 2 3", 0}, l.send(t, a, 3000))
+		require.Equal(t, told{"5 1 4", 4 * time.Second}, l.send(t, a, 5000), "the request is paid for")
+		require.Equal(t, told{"20 15 2", 0}, l.send(t, caller{merchant: "m", key: "k"}, 0), "nothing else was taken")
+		require.Equal(t, told{"5 0 5", 0}, l.send(t, caller{"m", "k", "t", "b"}, 9000), "all of a full bucket")
+		// The key has 6 left and refuses the operation, not its request.
+		require.Equal(t, told{"5 4 1", time.Second}, l.send(t, caller{"m", "k", "t", "c"}, 8000))
+	})
+}
+
+// Where customers have no buckets, a bound token is refused as any other, but told nothing.
+func TestBoundCustomersWithoutBuckets(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, bound := NewLimiter(Rates{Key: 0.01, Burst: 100}), caller{"m", "k", "t", "a"}
+		require.Equal(t, told{"  ", 0}, l.send(t, bound, 0))
+		require.Equal(t, told{"  ", time.Second}, l.send(t, bound, 0))
+		require.Equal(t, told{"1 0 100", 100 * time.Second}, l.send(t, caller{merchant: "m", key: "k"}, 0))
+		require.Equal(t, map[string]uint64{"customer": 0, "key": 2, "merchant": 0}, l.Refused())
+	})
+}
+
+// A customer at ten times its rate is served at its rate. The other customers of its key and the backend are served.
+func TestOneCustomerLeavesOthersServed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, served := NewLimiter(Rates{Customer: 1, Key: 10, Burst: 1}), 0
+		for tick := range 600 {
+			time.Sleep(100 * time.Millisecond)
+			if l.send(t, caller{"m", "k", "t1", "greedy"}, 0).wait == 0 {
+				served++
+			}
+			if tick%10 == 0 {
+				require.Equal(t, told{"1 0 1", 0}, l.send(t, caller{"m", "k", "t2", "modest"}, 0))
+			}
+			if tick%10 < 8 {
+				require.Zero(t, l.send(t, caller{merchant: "m", key: "k"}, 0).wait, tick)
+			}
+		}
+		require.Equal(t, 60, served)
 	})
 }
 
@@ -200,7 +292,7 @@ func TestLimiterUnderConcurrency(t *testing.T) {
 		var wait sync.WaitGroup
 		for i := range 400 {
 			wait.Go(func() {
-				if l.send(t, caller{"m", fmt.Sprint(i % 4), ""}, 0).wait == 0 {
+				if l.send(t, caller{merchant: "m", key: fmt.Sprint(i % 4)}, 0).wait == 0 {
 					admitted[i%4].Add(1)
 				}
 			})
@@ -220,7 +312,7 @@ func TestBucketsAreBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := NewLimiter(Rates{Key: 1, Burst: 3})
-		first := caller{"m", "first", ""}
+		first := caller{merchant: "m", key: "first"}
 		for range 3 {
 			require.Zero(t, l.send(t, first, 0).wait)
 		}
@@ -230,12 +322,13 @@ func TestBucketsAreBounded(t *testing.T) {
 			_, err := others(r)
 			require.NoError(t, err)
 		}
-		require.Equal(t, maxBuckets, l.key.kept.Len())
-		require.Equal(t, told{"3 0 3", time.Second}, l.send(t, caller{"m", "newcomer", ""}, 0))
+		require.Equal(t, maxBuckets, l.of(t, "key").kept.Len())
+		require.Equal(t, told{"3 0 3", time.Second}, l.send(t, caller{merchant: "m", key: "newcomer"}, 0))
 		require.Equal(t, told{"3 1 2", 0}, l.send(t, first, 0))
-		require.Equal(t, maxBuckets, l.key.kept.Len())
+		require.Equal(t, maxBuckets, l.of(t, "key").kept.Len())
 		time.Sleep(3 * time.Second)
-		require.Equal(t, told{"3 2 1", 0}, l.send(t, caller{"m", "another", ""}, 0), "who was not seen for as long as a bucket takes to fill loses nothing")
+		require.Equal(t, told{"3 2 1", 0}, l.send(t, caller{merchant: "m", key: "another"}, 0),
+			"who was not seen for as long as a bucket takes to fill loses nothing")
 	})
 }
 
@@ -250,7 +343,7 @@ func TestRefusedCredentialsAreNotCharged(t *testing.T) {
 		require.Equal(t, store.Unauthenticated, store.AsError(err).Code)
 	}
 	require.Empty(t, header)
-	require.Zero(t, l.key.kept.Len()+l.merchant.kept.Len())
+	require.Zero(t, l.of(t, "key").kept.Len()+l.of(t, "merchant").kept.Len())
 	requireRefused(t, l, 0, 0)
 }
 
@@ -261,61 +354,19 @@ func TestNoRatesNoLimiter(t *testing.T) {
 	requireRefused(t, nil, 0, 0)
 }
 
-// blank is a connection without one.
-type blank struct{ header http.Header }
-
-func (b blank) Header() http.Header         { return b.header }
-func (b blank) WriteHeader(int)             {}
-func (b blank) Write(p []byte) (int, error) { return len(p), nil }
-
-// What a refusal costs, which is what a flood gets: the limiter alone, and all of the REST door but the connection and the
-// look-up of the credential, with and without the line in the log.
-func BenchmarkRefusals(b *testing.B) {
-	who := caller{"merchant_01h455vb4pex5vsknk084sn02q", "key_01h455vb4pex5vsknk084sn02q", ""}
-	drained := func() *Limiter {
-		l := NewLimiter(Rates{Key: 0.001, Merchant: 1e6, Burst: 2})
-		l.send(b, who, 0)
-		return l
-	}
-	b.Run("limiter", func(b *testing.B) {
-		l, r := drained(), httptest.NewRequest(http.MethodGet, "/", nil)
-		limited := l.limit(as(who))
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := limited(r); err == nil {
-				b.Fatal("admitted")
-			}
+// of returns the buckets of one kind.
+func (l *Limiter) of(t testing.TB, kind string) *buckets {
+	t.Helper()
+	for _, b := range l.buckets {
+		if b.kind.name == kind {
+			return b
 		}
-	})
-	b.Run("limiter, admitting", func(b *testing.B) {
-		l, r := NewLimiter(Rates{Key: 1e6, Merchant: 1e6, Burst: 3600}), httptest.NewRequest(http.MethodGet, "/", nil)
-		limited := l.limit(as(who))
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := limited(r); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	for name, handler := range map[string]slog.Handler{"door": slog.NewJSONHandler(io.Discard, nil), "door, no log": slog.DiscardHandler} {
-		b.Run(name, func(b *testing.B) {
-			log := slog.New(WithRequestID(handler))
-			door := observe(log, nil, survive(log, neverCached(rest.NewHandler(nil, nil, drained().limit(as(who)), rest.Options{Log: log}))))
-			r, w := httptest.NewRequest(http.MethodGet, "/api/customers/cust_1", nil), blank{make(http.Header)}
-			b.ReportAllocs()
-			for b.Loop() {
-				clear(w.header)
-				door.ServeHTTP(w, r)
-				if w.header.Get("Retry-After") == "" {
-					b.Fatal("admitted")
-				}
-			}
-		})
 	}
+	require.Fail(t, "no buckets", kind)
+	return nil
 }
 
 func requireRefused(t *testing.T, l *Limiter, key, merchant uint64) {
 	t.Helper()
-	ofKey, ofMerchant := l.Refused()
-	require.Equal(t, [2]uint64{key, merchant}, [2]uint64{ofKey, ofMerchant})
+	require.Equal(t, map[string]uint64{"customer": 0, "key": key, "merchant": merchant}, l.Refused())
 }

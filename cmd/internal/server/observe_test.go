@@ -166,12 +166,15 @@ func TestPanicsAndCutRepliesAreCounted(t *testing.T) {
 
 func TestRefusalsAreCountedByLimit(t *testing.T) {
 	t.Parallel()
-	limiter := NewLimiter(Rates{Key: 1, Merchant: 1})
-	limiter.key.refused.Add(3)
-	limiter.merchant.refused.Add(2)
+	limiter := NewLimiter(Rates{Customer: 1, Key: 1, Merchant: 1})
+	limiter.of(t, "customer").refused.Add(5)
+	limiter.of(t, "key").refused.Add(3)
+	limiter.of(t, "merchant").refused.Add(2)
 	metrics := NewMetrics("v1.2.3", "c0ffee", func() store.Stats { return store.Stats{Crowded: 1, Overloads: 4} }, limiter)
 	shown := scrape(t, NewPrivate(metrics, healthy, slog.New(slog.DiscardHandler)))
-	for _, line := range []string{`{limit="key"} 3`, `{limit="merchant"} 2`, `{limit="concurrency"} 1`, `{limit="overload"} 4`} {
+	for _, line := range []string{
+		`{limit="customer"} 5`, `{limit="key"} 3`, `{limit="merchant"} 2`, `{limit="concurrency"} 1`, `{limit="overload"} 4`,
+	} {
 		require.Contains(t, shown, "\nlumen_refusals_total"+line+"\n")
 	}
 }

@@ -1,0 +1,67 @@
+package server
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"lumen/rest"
+)
+
+// blank is a connection without one.
+type blank struct{ header http.Header }
+
+func (b blank) Header() http.Header         { return b.header }
+func (b blank) WriteHeader(int)             {}
+func (b blank) Write(p []byte) (int, error) { return len(p), nil }
+
+// What a refusal costs, which is what a flood gets: the limiter alone, and all of the REST door but the connection and
+// the look-up of the credential, with and without the line in the log.
+func BenchmarkRefusals(b *testing.B) {
+	who := caller{merchant: "merchant_01h455vb4pex5vsknk084sn02q", key: "key_01h455vb4pex5vsknk084sn02q"}
+	drained := func() *Limiter {
+		l := NewLimiter(Rates{Key: 0.001, Merchant: 1e6, Burst: 2})
+		l.send(b, who, 0)
+		return l
+	}
+	b.Run("limiter", func(b *testing.B) {
+		l, r := drained(), httptest.NewRequest(http.MethodGet, "/", nil)
+		limited := l.limit(as(who))
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := limited(r); err == nil {
+				b.Fatal("admitted")
+			}
+		}
+	})
+	b.Run("limiter, admitting", func(b *testing.B) {
+		l, r := NewLimiter(Rates{Key: 1e6, Merchant: 1e6, Burst: 3600}), httptest.NewRequest(http.MethodGet, "/", nil)
+		limited := l.limit(as(who))
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := limited(r); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	for name, handler := range map[string]slog.Handler{
+		"door": slog.NewJSONHandler(io.Discard, nil), "door, no log": slog.DiscardHandler,
+	} {
+		b.Run(name, func(b *testing.B) {
+			log := slog.New(WithRequestID(handler))
+			api := rest.NewHandler(nil, nil, drained().limit(as(who)), rest.Options{Log: log})
+			door := observe(log, nil, survive(log, neverCached(api)))
+			r, w := httptest.NewRequest(http.MethodGet, "/api/customers/cust_1", nil), blank{make(http.Header)}
+			b.ReportAllocs()
+			for b.Loop() {
+				clear(w.header)
+				door.ServeHTTP(w, r)
+				if w.header.Get("Retry-After") == "" {
+					b.Fatal("admitted")
+				}
+			}
+		})
+	}
+}
