@@ -105,6 +105,39 @@ func TestARequestsLineInTheLog(t *testing.T) {
 	require.Equal(t, "other", send("JANE")["method"], "a method can be any word")
 }
 
+// A reply that shared caches may keep carries no id, however it begins; its line in the log does. After a panic it is
+// private.
+func TestPublicRepliesCarryNoRequestID(t *testing.T) {
+	t.Parallel()
+	const public, private, id = "public, max-age=300", "no-store", "from-a-proxy"
+	for begins, begin := range map[string]func(http.ResponseWriter){
+		"with a status": func(w http.ResponseWriter) { w.WriteHeader(http.StatusNotModified) },
+		"with a write":  func(w http.ResponseWriter) { _, _ = io.WriteString(w, "kept") },
+		"with nothing":  func(http.ResponseWriter) {},
+		"with a panic":  func(http.ResponseWriter) { panic("a bug") },
+	} {
+		for _, cache := range []string{public, private, "no-cache", ""} {
+			var text bytes.Buffer
+			log := slog.New(WithRequestID(slog.NewJSONHandler(&text, nil)))
+			handler := observe(log, nil, survive(log, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Cache-Control", cache)
+				begin(w)
+			})))
+			w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/docs", nil)
+			r.Header.Set("X-Request-Id", id)
+			handler.ServeHTTP(w, r)
+			given := w.Result().Header
+			if begins == "with a panic" {
+				require.Equal(t, private, given.Get("Cache-Control"))
+			}
+			require.Equal(t, given.Get("Cache-Control") != public, given.Get("X-Request-Id") == id, "%s, %s", begins, cache)
+			require.Equal(t, given.Get("Cache-Control") == public, given["X-Request-Id"] == nil, "%s, %s", begins, cache)
+			require.Contains(t, text.String(), `"msg":"request"`)
+			require.Contains(t, text.String(), `"requestId":"`+id+`"`)
+		}
+	}
+}
+
 // A flood of refusals is counted, not told line by line; what is served has its line all the same.
 func TestAFloodOfRefusalsLeavesTheLogReadable(t *testing.T) {
 	t.Parallel()

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -14,7 +15,8 @@ import (
 	"lumen/store"
 )
 
-// requestIDHeader carries the request's id in both directions: a well-formed one that a proxy gave is kept.
+// requestIDHeader carries the request's id in both directions: a well-formed one that a proxy gave is kept. Replies
+// that shared caches may keep do not carry it.
 const requestIDHeader = "X-Request-Id"
 
 var requestIDForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
@@ -142,7 +144,9 @@ func observe(log *slog.Logger, metrics *Metrics, next http.Handler) http.Handler
 			}
 			log.LogAttrs(ctx, slog.LevelInfo, "request", attributes...)
 		}()
-		next.ServeHTTP(&statusWriter{ResponseWriter: w, notes: n}, r.WithContext(ctx))
+		reply := &statusWriter{ResponseWriter: w, notes: n}
+		next.ServeHTTP(reply, r.WithContext(ctx))
+		reply.begin() // if next wrote nothing
 		n.aborted = false
 	})
 }
@@ -173,15 +177,34 @@ func methodOf(r *http.Request) string {
 	return "other"
 }
 
-// statusWriter remembers the status for the log.
+// statusWriter remembers the status for the log, and takes the request's id out of replies that shared caches may keep.
 type statusWriter struct {
 	http.ResponseWriter
 	notes *notes
+	begun bool
 }
 
+// begin completes the header when the reply begins, as only then Cache-Control is known. A shared cache hands out the
+// header of the request that filled it with every reply, and a client that reports the id would report a stranger's
+// request. Of what Lumen puts into a header, nothing else that varies by request comes with a public reply.
+func (w *statusWriter) begin() {
+	if !w.begun && strings.Contains(w.Header().Get("Cache-Control"), "public") {
+		w.Header().Del(requestIDHeader)
+	}
+	w.begun = true
+}
+
+// WriteHeader implements http.ResponseWriter.
 func (w *statusWriter) WriteHeader(status int) {
+	w.begin()
 	w.notes.status = status
 	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (w *statusWriter) Write(body []byte) (int, error) {
+	w.begin()
+	return w.ResponseWriter.Write(body)
 }
 
 // Unwrap lets http.ResponseController through.

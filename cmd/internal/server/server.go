@@ -161,6 +161,7 @@ func survive(log *slog.Logger, next http.Handler) http.Handler {
 			}
 			log.ErrorContext(r.Context(), "panic", "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
 			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Cache-Control", "no-store") // whatever was set for the reply that failed
 			w.WriteHeader(http.StatusInternalServerError)
 			_, _ = fmt.Fprintf(w, `{"error":%q}`, store.NewError(store.Internal).Message)
 		}()
