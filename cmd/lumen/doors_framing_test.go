@@ -68,6 +68,8 @@ var framings = []framing{
 	{"a length in the body of DELETE", "DELETE TARGET HTTP/1.1", sized, "HIDDEN", oneFraming},
 	{"a length in the body of OPTIONS", "OPTIONS TARGET HTTP/1.1", sized, "HIDDEN", oneFraming},
 	{"a length in the body of TRACE", "TRACE TARGET HTTP/1.1", sized, "HIDDEN", oneFraming},
+	{"a length in the body of CONNECT", "CONNECT TARGET HTTP/1.1", sized, "HIDDEN", closes},
+	{"a length in the body of CONNECT to a host", "CONNECT other:443 HTTP/1.1", sized, "HIDDEN", closes},
 	{"a length in the body of an unknown method", "BREW TARGET HTTP/1.1", sized, "HIDDEN", oneFraming},
 	{"an absolute target", "METHOD http://xTARGET HTTP/1.1", sized, "HIDDEN", oneFraming},
 	{"an absolute target of another host", "METHOD https://other:8443TARGET HTTP/1.1", sized, "HIDDEN", oneFraming},

@@ -19,8 +19,9 @@ func TestAmbiguousFramingEndsTheConnection(t *testing.T) {
 	const field = "\r\nHost: x\r\nConnection: keep-alive\r\n"
 	log := slog.New(slog.DiscardHandler)
 	for line, replies := range map[string]int{
-		"GET / HTTP/1.1" + field: 2, "GET / HTTP/1.0" + field: 1, "GET / HTTP/1.2" + field: 1, "OPTIONS * HTTP/1.0" + field: 1,
-		"PRI * HTTP/2.0" + field: 1, "POST / HTTP/1.1" + field + "Transfer-Encoding: chunked\r\n\r\n0\r\n": 1,
+		"GET / HTTP/1.1" + field: 2, "GET / HTTP/1.0" + field: 1, "GET / HTTP/1.2" + field: 1,
+		"OPTIONS * HTTP/1.0" + field: 1, "PRI * HTTP/2.0" + field: 1, "CONNECT x:1 HTTP/1.1" + field: 1,
+		"POST / HTTP/1.1" + field + "Transfer-Encoding: chunked\r\n\r\n0\r\n": 1,
 	} {
 		for _, listens := range []func(net.Listener, http.Handler){
 			func(listener net.Listener, handler http.Handler) {
