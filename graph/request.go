@@ -79,7 +79,8 @@ func parse(body []byte) (*request, error) {
 const maxExactFloat = 1 << 53
 
 // numbers reads whole numbers as int64 and others as float64, so that a number is never taken for a string, as a
-// json.Number would be.
+// json.Number would be. A number too large for float64 becomes an infinity: it is valid JSON, and every
+// type of the schema refuses it.
 var numbers = json.WithUnmarshalers(json.UnmarshalFromFunc(func(decoder *jsontext.Decoder, value *any) error {
 	if decoder.PeekKind() != '0' {
 		return errors.ErrUnsupported
@@ -93,10 +94,7 @@ var numbers = json.WithUnmarshalers(json.UnmarshalFromFunc(func(decoder *jsontex
 		*value = n
 		return nil
 	}
-	f, err := strconv.ParseFloat(text, 64)
-	if err != nil {
-		return err
-	}
+	f, _ := strconv.ParseFloat(text, 64) // The syntax is JSON's: a number out of range is the only error.
 	if f == math.Trunc(f) && math.Abs(f) <= maxExactFloat {
 		*value = int64(f)
 		return nil

@@ -77,8 +77,7 @@ func same(t *testing.T, said, read any) {
 			require.NoError(t, err)
 			require.InDelta(t, f, float64(read), math.Abs(f)*1e-15)
 		case float64:
-			f, err := said.Float64()
-			require.NoError(t, err)
+			f, _ := said.Float64() // an infinity when the number is too large
 			require.Equal(t, f, read)
 		default:
 			require.Failf(t, "no number", "%s became %T", said, read)
