@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 
+	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"lumen/graph/generated"
@@ -213,7 +214,7 @@ func (c *costing) listLength(f *ast.Field) float64 {
 	if argument == nil {
 		return listLength
 	}
-	n := len(elements(argument))
+	n := len(graphql.CoerceList(argument))
 	if n > c.maxIDs {
 		c.tooMany = f
 	}

@@ -31,8 +31,7 @@ type documents struct {
 type document struct {
 	text       string // that it was parsed from
 	tree       *ast.QueryDocument
-	conditions map[string]bool // the variables that @skip and @include read
-
+	uses       variableUses
 	rootFields map[*ast.OperationDefinition]string // see Outcome.Operation
 }
 
@@ -89,22 +88,30 @@ func (d *documents) parse(text string) (*document, gqlerror.List) {
 		errcode.Set(fault, errcode.ValidationFailed)
 		return nil, gqlerror.List{fault}
 	}
+	return d.validate(text, tree)
+}
+
+// validate returns the document of a tree that is within the limits. It is ready to be executed when
+// it has no faults.
+func (d *documents) validate(text string, tree *ast.QueryDocument) (*document, gqlerror.List) {
+	prepared := &document{text: text, tree: tree, rootFields: make(map[*ast.OperationDefinition]string)}
 	faults := validator.ValidateWithRules(d.schema, tree, withoutSuggestions())
 	for _, fault := range faults {
 		errcode.Set(fault, errcode.ValidationFailed)
 	}
+	if len(faults) > 0 {
+		return prepared, faults
+	}
+	prepared.uses, faults = checkLiterals(d.schema, tree)
 	for _, operation := range tree.Operations {
 		undefer(operation.SelectionSet)
 	}
 	for _, fragment := range tree.Fragments {
 		undefer(fragment.SelectionSet)
 	}
-	prepared := &document{text, tree, size.conditions, make(map[*ast.OperationDefinition]string)}
-	if len(faults) == 0 {
-		known := make(rootFields)
-		for _, operation := range tree.Operations {
-			prepared.rootFields[operation] = known.of(operation.SelectionSet)
-		}
+	known := make(rootFields)
+	for _, operation := range tree.Operations {
+		prepared.rootFields[operation] = known.of(operation.SelectionSet)
 	}
 	return prepared, faults
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"lumen/graph/model"
-	"lumen/graph/scalar"
 	"lumen/store"
 )
 
@@ -83,11 +82,11 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 	known := store.AsError(err)
 	fails(ctx, known.Code)
 	shown := &gqlerror.Error{Message: known.Message, Path: graphql.GetPath(ctx), Extensions: map[string]any{"code": known.Code}}
-	if library != nil && len(library.Path) > len(shown.Path) { // it knows the argument
-		shown.Path = library.Path
+	if library != nil && len(shown.Path) == 0 { // The request is refused: the library knows where the fault is.
+		shown.Path, shown.Locations = shortened(library.Path), library.Locations
 	}
 	if len(known.Faults) > 0 {
-		shown.Extensions["details"] = details(known.Faults, shown.Path)
+		shown.Extensions["details"] = details(known.Faults)
 	}
 	if known.Code == store.Internal || known.Code == store.Unavailable {
 		shown.Extensions["requestId"] = p.requestID(ctx)
@@ -109,12 +108,9 @@ func schemaField(ctx context.Context) string {
 	return ""
 }
 
-func details(faults []store.Fault, path ast.Path) []map[string]any {
+func details(faults []store.Fault) []map[string]any {
 	list := make([]map[string]any, len(faults))
 	for i, f := range faults {
-		if f.Field == scalar.DateTime && len(path) > 0 {
-			f = store.NewFault(fmt.Sprint(path[len(path)-1]), f.Reason)
-		}
 		list[i] = map[string]any{"field": f.Field, "code": f.Reason, "message": f.Message}
 	}
 	return list
@@ -168,10 +164,14 @@ func wording(message string) string {
 }
 
 // shortened returns a path of the library's. That of a fault in a variable goes no further than the variable: beyond it
-// are keys that the client sent, which can be anything.
+// are keys that the client sent, which can be anything. A long name of a variable is cut, as in wording.
 func shortened(path ast.Path) ast.Path {
-	if len(path) > 2 && path[0] == ast.PathName("variable") {
-		return path[:2]
+	if len(path) < 2 || path[0] != ast.PathName("variable") {
+		return path
 	}
-	return path
+	name, isName := path[1].(ast.PathName)
+	if isName && len(name) > maxName {
+		return ast.Path{path[0], name[:maxName] + "..."}
+	}
+	return path[:2]
 }

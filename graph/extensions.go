@@ -2,7 +2,6 @@ package graph
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
@@ -28,29 +27,6 @@ func (noIntrospection) MutateOperationContext(_ context.Context, operation *grap
 	for _, field := range graphql.CollectFields(operation, operation.Operation.SelectionSet, []string{"Query"}) {
 		if field.Name == "__schema" || field.Name == "__type" {
 			return refusal(errcode.ValidationFailed, "introspection is not enabled")
-		}
-	}
-	return nil
-}
-
-// noNullConditions refuses operations in which a variable that @skip or @include reads is null. A default lets such a
-// variable stand where null may not; gqlgen panics when it meets one, if need be after a mutation was committed.
-type noNullConditions struct{}
-
-var _ graphql.OperationContextMutator = noNullConditions{}
-
-// ExtensionName implements graphql.HandlerExtension.
-func (noNullConditions) ExtensionName() string { return "NoNullConditions" }
-
-// Validate implements graphql.HandlerExtension.
-func (noNullConditions) Validate(graphql.ExecutableSchema) error { return nil }
-
-// MutateOperationContext implements graphql.OperationContextMutator.
-func (noNullConditions) MutateOperationContext(ctx context.Context, operation *graphql.OperationContext) *gqlerror.Error {
-	for _, variable := range operation.Operation.VariableDefinitions {
-		value, said := operation.Variables[variable.Variable]
-		if said && value == nil && ctx.Value(documentKey{}).(*document).conditions[variable.Variable] {
-			return refusal(errcode.ValidationFailed, fmt.Sprintf("variable %q must not be null", variable.Variable))
 		}
 	}
 	return nil

@@ -63,29 +63,12 @@ func idsIn(operation *graphql.OperationContext) map[string]bool {
 		case "customer", "node":
 			add(arguments["id"])
 		case "nodes":
-			for _, id := range elements(arguments["ids"]) {
+			for _, id := range graphql.CoerceList(arguments["ids"]) {
 				add(id)
 			}
 		}
 	}
 	return ids
-}
-
-// elements returns what is in the value of a list argument, for which a single value may stand. The library's own
-// reading of variables makes such a one a []string.
-func elements(list any) []any {
-	switch list := list.(type) {
-	case []any:
-		return list
-	case []string:
-		all := make([]any, len(list))
-		for i := range list {
-			all[i] = list[i]
-		}
-		return all
-	default:
-		return []any{list}
-	}
 }
 
 // nodes returns the objects with these ids, nil in the place of each that is not there or not the merchant's.

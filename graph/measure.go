@@ -32,7 +32,6 @@ func (s shape) plus(other shape) shape {
 type measured struct {
 	definitions []shape             // of each operation and each fragment
 	unknown     *ast.FragmentSpread // a spread of a fragment that is not there; nil for none
-	conditions  map[string]bool     // the variables that @skip and @include read
 
 	fragments map[string]*ast.FragmentDefinition
 	known     map[string]shape // by the name of the fragment
@@ -41,8 +40,7 @@ type measured struct {
 // measure looks at each part of a document once, however often fragments spread it.
 func measure(document *ast.QueryDocument) *measured {
 	m := &measured{
-		conditions: make(map[string]bool), known: make(map[string]shape),
-		fragments: make(map[string]*ast.FragmentDefinition, len(document.Fragments)),
+		known: make(map[string]shape), fragments: make(map[string]*ast.FragmentDefinition, len(document.Fragments)),
 	}
 	for _, fragment := range document.Fragments {
 		m.fragments[fragment.Name] = fragment
@@ -128,9 +126,6 @@ func (m *measured) directives(list ast.DirectiveList) shape {
 	for _, directive := range list {
 		for _, argument := range directive.Arguments {
 			size.valueDepth = max(size.valueDepth, valueDepth(argument.Value))
-			if argument.Value.Kind == ast.Variable && (directive.Name == "skip" || directive.Name == "include") {
-				m.conditions[argument.Value.Raw] = true
-			}
 		}
 	}
 	return size

@@ -55,7 +55,7 @@ func newServer(customers *store.Customers, tokens *store.Tokens, authenticate Au
 	server.SetQueryCache(handover{})
 	server.SetErrorPresenter(errors.present)
 	server.SetRecoverFunc(errors.recovered)
-	server.Use(noNullConditions{}) // before anything collects fields
+	server.Use(coerceVariables{schema.Schema()}) // before anything reads a variable
 	if options.Introspection {
 		server.Use(extension.Introspection{})
 	} else {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
+	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"lumen/store"
@@ -21,6 +22,37 @@ func wrongType(expected string) error {
 	err := gqlerror.Errorf("expected a value of type %s", expected)
 	errcode.Set(err, errcode.ValidationFailed)
 	return err
+}
+
+// coercions holds the Unmarshal functions of the schema's scalars by the names of the scalars.
+var coercions = map[string]func(any) error{
+	"String":   coercion(UnmarshalString),
+	"ID":       coercion(UnmarshalID),
+	"Boolean":  coercion(UnmarshalBoolean),
+	"Int":      coercion(UnmarshalInt),
+	"DateTime": coercion(UnmarshalDateTime),
+}
+
+func coercion[T any](unmarshal func(any) (T, error)) func(any) error {
+	return func(value any) error {
+		_, err := unmarshal(value)
+		return err
+	}
+}
+
+// Coerce returns nil when an enum or a scalar of the schema accepts a value, else an error such as the
+// scalar's Unmarshal function returns. It refuses every value of a scalar that coercions lacks.
+func Coerce(inputType *ast.Definition, value any) error {
+	coerce, known := coercions[inputType.Name]
+	text, isText := value.(string)
+	switch {
+	case known:
+		return coerce(value)
+	case isText && inputType.EnumValues.ForName(text) != nil:
+		return nil
+	default:
+		return wrongType(inputType.Name)
+	}
 }
 
 // MarshalString writes a String.
