@@ -57,7 +57,7 @@ func (d *documents) find(request *request) (*document, DocumentSource, gqlerror.
 		return kept, KeptDocument, nil
 	}
 	parsed, refused := d.parse(*request.query)
-	if len(refused) == 0 {
+	if len(refused) == 0 && !holdsString(parsed.text) {
 		d.kept.add(parsed)
 	}
 	return parsed, ParsedDocument, refused

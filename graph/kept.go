@@ -6,8 +6,8 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// How many documents are kept as they were parsed, and how much memory they may take, in octets. Documents are the same
-// for all merchants: what belongs to one is in the variables, unless a client writes it into the text.
+// How many documents are kept as they were parsed, and how much memory they may take, in octets. All
+// merchants share them, so only documents without strings are kept: see holdsString.
 const (
 	keptDocuments = 1000
 	keptMemory    = 16 << 20

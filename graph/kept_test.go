@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"strings"
@@ -104,4 +105,39 @@ func TestDocumentsKeptAreBounded(t *testing.T) {
 		d.kept.documents.Purge()
 		require.Zero(t, d.kept.memory, "what goes is taken off")
 	})
+}
+
+// A document with a string is parsed for each request, so that its time tells nobody who has sent it
+// before. A trusted document never is.
+func TestDocumentsWithStringsAreNotKept(t *testing.T) {
+	t.Parallel()
+	const trustedText = `{customer(id:"cust_1"){id}}`
+	trusted, err := Trust(map[string]string{"one": trustedText}, trusting, false)
+	require.NoError(t, err)
+	var outcome Outcome
+	door := newDoor(t, func(o *Options) {
+		o.Trusted, o.Note = trusted, func(_ context.Context, told Outcome) { outcome = told }
+	})
+	source := func(body string) DocumentSource {
+		require.Empty(t, decode(t, ask(door, body)).Errors, body)
+		return outcome.Document
+	}
+	for _, query := range []string{
+		trustedText, `{customer(id:"""cust_1"""){id}}`, `{nodes(ids:["cust_1"]){id}}`, `{nodes(ids:""){id}}`,
+		`{customers(filter:{email:"a@b.io"}){nodes{id}}}`, `query($x:ID="cust_1"){customer(id:$x){id}}`,
+		`{merchant{...@defer(label:"x"){id}}}`, `{...F} fragment F on Query{customer(id:"cust_1"){id}}`,
+		`"description" query Q{merchant{id}}`, "{merchant{id}} # \"comment\"",
+	} {
+		require.Equal(t, ParsedDocument, source(bodyOf(t, query, ``)), query)
+		require.Equal(t, ParsedDocument, source(bodyOf(t, query, ``)), query)
+	}
+	for query, variables := range map[string]string{
+		`query($x:ID!){customer(id:$x){id}}`: `{"x":"cust_1"}`,
+		`{customers(first:5,filter:{includeDeleted:true},sort:{field:NAME,direction:ASC}){nodes{id}}} # comment`: ``,
+	} {
+		require.Equal(t, ParsedDocument, source(bodyOf(t, query, variables)), query)
+		require.Equal(t, KeptDocument, source(bodyOf(t, query, variables)), query)
+	}
+	require.Equal(t, TrustedDocument, source(`{"documentId":"one"}`))
+	require.Equal(t, TrustedDocument, source(`{"documentId":"one"}`))
 }

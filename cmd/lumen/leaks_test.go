@@ -26,7 +26,7 @@ var leaks = []leak{
 	{2, "refusals that differ for what is another's and what is not there", []string{"cmd/lumen TestActors", "cmd/lumen TestTokenActors", "cmd/lumen TestBadIDs"}},
 	{3, "the time that a refusal takes", []string{"cmd/lumen TestForeignTakesAsLongAsAbsent", "store TestMerchantsDoNotWaitForEachOther"}},
 	{4, "look-ups that several requests share", []string{"cmd/lumen TestMerchantsInterleaved", "cmd/lumen TestMerchantsInterleavedTenThousandTimes", "cmd/lumen TestLookupsAreOneStatement"}},
-	{5, "caches that know no merchant", []string{"store TestCredentialsAreNotMixedUp", "store TestJunkIsNotKept", "cmd/lumen TestRepliesAreKeptNowhere", "cmd/lumen TestMerchantsInterleaved"}},
+	{5, "caches that know no merchant", []string{"store TestCredentialsAreNotMixedUp", "store TestJunkIsNotKept", "cmd/lumen TestRepliesAreKeptNowhere", "cmd/lumen TestMerchantsInterleaved", "cmd/lumen TestDocumentCacheTiming", "graph TestDocumentsWithStringsAreNotKept"}},
 	{6, "settings that stay on a connection", []string{"store/wall TestNothingIsLeft", "store/wall TestNoMerchant", "store/wall TestMerchantsTakeTurnsOnOneConnection", "store/wall TestMerchantsTakeAHundredThousandTurns", "store/wall TestPoolerNothingIsLeft"}},
 	{7, "ways round row-level security", []string{"store TestCatalogue", "store TestPlainRole", "store TestCheckRole", "cmd/lumen TestServeRefusesAnUnsafeDatabase"}},
 	{8, "rules of uniqueness that reach over merchants", []string{"cmd/lumen TestTheSameForEveryMerchant", "store TestMerchantsWithTheSameKeyIDs", "store TestCatalogue"}},
