@@ -179,7 +179,7 @@ SELECT r.rolname AS role, CASE WHEN r.rolsuper THEN 'a superuser' WHEN r.rolbypa
     ELSE 'a member of ' || (SELECT min(p.rolname) FROM pg_roles AS p WHERE p.rolname = ANY('` + predefinedRoles + `') AND pg_has_role(r.oid, p.oid, 'MEMBER')) END AS why
 FROM pg_roles AS r
 WHERE r.rolcanlogin AND r.oid <> 10
-  AND r.oid <> ALL (SELECT relowner FROM pg_class WHERE oid = to_regclass('public.customers'))
+  AND r.oid <> ALL (SELECT relowner FROM pg_class WHERE oid = to_regclass('public.lumen_migrations'))
   AND (r.rolsuper OR r.rolbypassrls
        OR EXISTS (SELECT FROM pg_roles AS p WHERE p.rolname = ANY('` + predefinedRoles + `') AND pg_has_role(r.oid, p.oid, 'MEMBER')))
 ORDER BY 1`

@@ -86,7 +86,9 @@ func TestListsEndWithTheirCredential(t *testing.T) {
 			}, 5*time.Second, 10*time.Millisecond)
 		})
 	}
-	t.Cleanup(func() { require.NotContains(t, d.log.String(), "list aborted", "a credential that ended is no error of the server") })
+	t.Cleanup(func() {
+		require.NotContains(t, d.log.String(), "list aborted", "a credential that ended is no error of the server")
+	})
 }
 
 // A credential that can't be asked for any more counts as ended when its last good answer is too old.

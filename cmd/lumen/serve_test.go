@@ -36,12 +36,12 @@ func TestServeRefusesAnUnsafeDatabase(t *testing.T) {
 		alter string
 		says  []string
 	}{
-		"a superuser":         {url: func(t *testing.T, db *storetest.Database) string { return db.NewRole(t, "SUPERUSER") }, says: []string{"is a superuser", "mend it with: CREATE ROLE lumen_serve"}},
-		"BYPASSRLS":           {url: func(t *testing.T, db *storetest.Database) string { return db.NewRole(t, "BYPASSRLS IN ROLE lumen_app") }, says: []string{"has BYPASSRLS", "mend it with: ALTER ROLE", "NOBYPASSRLS"}},
-		"no member":           {url: func(t *testing.T, db *storetest.Database) string { return db.NewRole(t, "") }, says: []string{"mend it with"}},
-		"the owner":           {url: func(_ *testing.T, db *storetest.Database) string { return db.OwnerURL() }, says: []string{"mend it with: CREATE ROLE lumen_serve"}},
-		"RLS off":             {alter: "ALTER TABLE customers DISABLE ROW LEVEL SECURITY", says: []string{"row-level security is not enabled and forced on table customers", "mend it with: ALTER TABLE customers ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"}},
-		"FORCE off":           {alter: "ALTER TABLE customers NO FORCE ROW LEVEL SECURITY", says: []string{"row-level security is not enabled and forced on table customers", "mend it with: ALTER TABLE customers"}},
+		"a superuser": {url: func(t *testing.T, db *storetest.Database) string { return db.NewRole(t, "SUPERUSER") }, says: []string{"is a superuser", "mend it with: CREATE ROLE lumen_serve"}},
+		"BYPASSRLS":   {url: func(t *testing.T, db *storetest.Database) string { return db.NewRole(t, "BYPASSRLS IN ROLE lumen_app") }, says: []string{"has BYPASSRLS", "mend it with: ALTER ROLE", "NOBYPASSRLS"}},
+		"no member":   {url: func(t *testing.T, db *storetest.Database) string { return db.NewRole(t, "") }, says: []string{"mend it with"}},
+		"the owner":   {url: func(_ *testing.T, db *storetest.Database) string { return db.OwnerURL() }, says: []string{"mend it with: CREATE ROLE lumen_serve"}},
+		"RLS off":     {alter: "ALTER TABLE customers DISABLE ROW LEVEL SECURITY", says: []string{"row-level security is not enabled and forced on table customers", "mend it with: ALTER TABLE customers ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"}},
+		"FORCE off":   {alter: "ALTER TABLE customers NO FORCE ROW LEVEL SECURITY", says: []string{"row-level security is not enabled and forced on table customers", "mend it with: ALTER TABLE customers"}},
 		"an open policy": {alter: "ALTER POLICY customers_wall ON customers USING (true)",
 			says: []string{"policy customers_wall on table customers is not as its migration made it", "mend it with: DROP POLICY customers_wall ON customers; CREATE POLICY"}},
 		"a third role": {alter: "GRANT REFERENCES ON api_keys TO PUBLIC",
