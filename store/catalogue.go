@@ -47,7 +47,7 @@ var expectedObjects = func() map[string][]object {
 // nobody but the owner, lumen_app and lumen_janitor has a privilege. A schema that is newer than this program
 // is held to what holds on every version. It asks as whoever db is logged in as: everybody may read the catalogue.
 func checkCatalogue(ctx context.Context, db bun.IConn, newer bool) error {
-	if err := checkFindings(ctx, db, strangersQuery); err != nil {
+	if err := checkFindings(ctx, db, thirdRolesQuery); err != nil {
 		return err
 	}
 	if newer {
@@ -233,10 +233,10 @@ func (o describedObject) regrant(grants []string) string {
 	return strings.TrimSpace(b.String())
 }
 
-// revokeStrangers takes from everybody but the owner, lumen_app and lumen_janitor what they have on Lumen's
+// revokeThirdRoles takes from everybody but the owner, lumen_app and lumen_janitor what they have on Lumen's
 // objects: a database may have default privileges for roles of the platform that hosts it.
-func revokeStrangers(ctx context.Context, db bun.IConn) error {
-	found, err := queryCatalogue(ctx, db, strangersQuery, expectedRelations)
+func revokeThirdRoles(ctx context.Context, db bun.IConn) error {
+	found, err := queryCatalogue(ctx, db, thirdRolesQuery, expectedRelations)
 	if err != nil {
 		return err
 	}
@@ -259,7 +259,7 @@ func revokeStrangers(ctx context.Context, db bun.IConn) error {
 func (s *Store) Warnings(ctx context.Context) (warnings []string, err error) {
 	var past []struct{ Role, Why string }
 	var open []struct{ Open bool }
-	err = s.lookUps.pool.Query(ctx, &past, pastQuery)
+	err = s.lookUps.pool.Query(ctx, &past, unboundRolesQuery)
 	if err == nil {
 		err = s.lookUps.pool.Query(ctx, &open, "SELECT has_schema_privilege('public', 'public', 'CREATE') AS open")
 	}

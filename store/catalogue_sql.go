@@ -57,13 +57,13 @@ privileges AS (
 ),
 `
 
-// strangersQuery yields who but the owner, lumen_app and lumen_janitor has privileges on Lumen's objects,
+// thirdRolesQuery yields who but the owner, lumen_app and lumen_janitor has privileges on Lumen's objects,
 // which of them do not belong to its owner, and who may act as the owner: a fault a row, and what mends it.
 //
 // Not counted are superusers and the predefined pg_* roles, which need no privilege, and members of the
 // owner who may only administer the membership. Before Postgres 16 every member may act as the owner.
-const strangersQuery = lumensObjects + `
-strangers AS (
+const thirdRolesQuery = lumensObjects + `
+third_roles AS (
     SELECT p.*, COALESCE(quote_ident(r.rolname), 'PUBLIC') AS who, quote_ident(g.rolname) AS via
     FROM privileges AS p
     LEFT JOIN pg_roles AS r ON r.oid = p.grantee
@@ -81,7 +81,7 @@ SELECT fault, mend FROM (
     SELECT 1 AS rank, 'role ' || who || ' has privileges on ' || string_agg(DISTINCT name, ', ' ORDER BY name) AS fault,
         string_agg(DISTINCT CASE WHEN via IS NULL THEN 'REVOKE ALL ON ' || spelled || ' FROM ' || who || ' CASCADE;'
             ELSE 'REVOKE GRANT OPTION FOR ALL ON ' || spelled || ' FROM ' || via || ' CASCADE;' END, ' ') AS mend
-    FROM strangers GROUP BY who
+    FROM third_roles GROUP BY who
     UNION ALL
     SELECT 2, o.name || ' does not belong to ' || quote_ident(owner.name), 'ALTER ' || o.spelled || ' OWNER TO ' || quote_ident(owner.name) || ';'
     FROM owner, (SELECT name, spelled, owner FROM relations WHERE kind <> 'S' UNION ALL SELECT name, spelled, owner FROM functions) AS o
@@ -172,9 +172,9 @@ SELECT fault, mend FROM (
 ) AS found
 ORDER BY fault`
 
-// pastQuery yields the logins that row-level security or privileges do not bind, by what they are. The
+// unboundRolesQuery yields the logins that row-level security or privileges do not bind, by what they are. The
 // superuser that the cluster was made with is always there.
-const pastQuery = `
+const unboundRolesQuery = `
 SELECT r.rolname AS role, CASE WHEN r.rolsuper THEN 'a superuser' WHEN r.rolbypassrls THEN 'a role with BYPASSRLS'
     ELSE 'a member of ' || (SELECT min(p.rolname) FROM pg_roles AS p WHERE p.rolname = ANY('` + predefinedRoles + `') AND pg_has_role(r.oid, p.oid, 'MEMBER')) END AS why
 FROM pg_roles AS r

@@ -259,7 +259,7 @@ func note(ctx context.Context, tx bun.IConn, step *migrate.Migration) error {
 	if _, err := tx.ExecContext(ctx, "INSERT INTO "+migrationsTable+" (name, group_id) VALUES (?, ?)", step.Name, step.GroupID); err != nil {
 		return err
 	}
-	return revokeStrangers(ctx, tx)
+	return revokeThirdRoles(ctx, tx)
 }
 
 // sqlState returns the SQLSTATE of a Postgres error, "" for any other.

@@ -14,7 +14,8 @@ import (
 // appRole is the role without login that holds the service's privileges; the service's login is a member of it.
 const appRole = "lumen_app"
 
-// UnsafeRoleError says why the service must not run with the role it logged in as, and the SQL that mends it.
+// UnsafeRoleError says why the service must not run: with the role it logged in as, or on a catalogue that does not
+// keep merchants apart. Mend is the SQL that mends it.
 type UnsafeRoleError struct{ Fault, Mend string }
 
 func (e *UnsafeRoleError) Error() string { return e.Fault + "; mend it with: " + e.Mend }

@@ -7,9 +7,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -77,9 +79,9 @@ func (f *fetcher) fetch(ctx context.Context, major int) (string, error) {
 		}
 	}
 
-	url := fmt.Sprintf("%s/io/zonky/test/postgres/embedded-postgres-binaries-%s/%s/%s.jar", f.repository, platform(), edition, name)
-	f.notice("no fitting Postgres on this machine: fetching %s, once", url)
-	jar, err := f.download(ctx, url, cache)
+	address := fmt.Sprintf("%s/io/zonky/test/postgres/embedded-postgres-binaries-%s/%s/%s.jar", f.repository, platform(), edition, name)
+	f.notice("no fitting Postgres on this machine: fetching %s, once", redacted(address))
+	jar, err := f.download(ctx, address, cache)
 	if err != nil {
 		return "", err
 	}
@@ -91,10 +93,10 @@ func (f *fetcher) fetch(ctx context.Context, major int) (string, error) {
 	}
 	defer os.RemoveAll(work)
 	if err := unpackJar(jar, work); err != nil {
-		return "", fmt.Errorf("unpack %s: %w", url, err)
+		return "", fmt.Errorf("unpack %s: %w", redacted(address), err)
 	}
 	if !complete(filepath.Join(work, "bin")) {
-		return "", fmt.Errorf("unpack %s: %w", url, errNoServer)
+		return "", fmt.Errorf("unpack %s: %w", redacted(address), errNoServer)
 	}
 	if err := os.Rename(work, place); err != nil {
 		return "", err
@@ -152,20 +154,20 @@ func platform() string {
 	return runtime.GOOS + "-" + arch
 }
 
-// download saves the file at url in dir. The checksum published beside it must be there and must agree.
-func (f *fetcher) download(ctx context.Context, url, dir string) (_ string, err error) {
-	published, err := get(ctx, url+".sha256")
+// download saves the file at address in dir. The checksum published beside it must be there and must agree.
+func (f *fetcher) download(ctx context.Context, address, dir string) (_ string, err error) {
+	published, err := get(ctx, address+".sha256")
 	if err != nil {
 		return "", err
 	}
 	defer published.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(published.Body, 1<<10))
 	if err != nil {
-		return "", fmt.Errorf("fetch %s.sha256: %w", url, err)
+		return "", fmt.Errorf("fetch %s.sha256: %w", redacted(address), err)
 	}
 	want, _, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
 
-	response, err := get(ctx, url)
+	response, err := get(ctx, address)
 	if err != nil {
 		return "", err
 	}
@@ -185,19 +187,28 @@ func (f *fetcher) download(ctx context.Context, url, dir string) (_ string, err 
 		progressbar.OptionSetVisibility(term.IsTerminal(int(os.Stderr.Fd()))), progressbar.OptionClearOnFinish())
 	sum := sha256.New()
 	if _, err := io.Copy(io.MultiWriter(file, sum, bar), response.Body); err != nil {
-		return "", fmt.Errorf("fetch %s: %w", url, err)
+		return "", fmt.Errorf("fetch %s: %w", redacted(address), err)
 	}
 	_ = bar.Finish()
 	if got := hex.EncodeToString(sum.Sum(nil)); !strings.EqualFold(got, want) {
-		return "", fmt.Errorf("fetch %s: its checksum is %s, published is %q", url, got, want)
+		return "", fmt.Errorf("fetch %s: its checksum is %s, published is %q", redacted(address), got, want)
 	}
 	return file.Name(), nil
 }
 
-func get(ctx context.Context, url string) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+// redacted returns an address as it may be shown: that of a repository may hold a password.
+func redacted(address string) string {
+	parsed, err := url.Parse(address)
 	if err != nil {
-		return nil, err
+		return "the repository"
+	}
+	return parsed.Redacted()
+}
+
+func get(ctx context.Context, address string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil { // whose text repeats the address
+		return nil, errors.New("the repository's address is not a URL")
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
@@ -205,7 +216,7 @@ func get(ctx context.Context, url string) (*http.Response, error) {
 	}
 	if response.StatusCode != http.StatusOK {
 		response.Body.Close()
-		return nil, fmt.Errorf("fetch %s: %s", url, response.Status)
+		return nil, fmt.Errorf("fetch %s: %s", redacted(address), response.Status)
 	}
 	return response, nil
 }

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -124,6 +125,19 @@ func TestFetch(t *testing.T) {
 		require.NoError(t, err)
 		_, err = f.fetch(t.Context(), 99)
 		require.ErrorContains(t, err, "there is no download of Postgres 99")
+	})
+
+	t.Run("shows no password of a repository's", func(t *testing.T) {
+		t.Parallel()
+		var shown strings.Builder
+		f, _ := repository(t, editions[newest], nil, "")
+		f.notice = func(format string, args ...any) { fmt.Fprintf(&shown, format, args...) }
+		for _, address := range []string{"://user:hunter2@", "://user:hunter2%zz@", "://user:hunter2@nowhere.invalid:port/"} {
+			f.repository = strings.Replace(f.repository, "://", address, 1)
+			_, err := f.fetch(t.Context(), 0)
+			require.Error(t, err)
+			require.NotContains(t, shown.String()+err.Error(), "hunter2")
+		}
 	})
 
 	jar := jarOf(t, archived...)
