@@ -14,8 +14,7 @@ import (
 	"lumen/store/migrations"
 )
 
-// object is what the catalogue says of a relation or a function of Lumen's, as far as tenant isolation
-// depends on it.
+// object describes a relation or a function of Lumen's, as far as tenant isolation depends on it.
 type object struct {
 	Kind string `json:"kind"` // pg_class.relkind, or pg_proc.prokind
 
@@ -43,9 +42,9 @@ var expectedObjects = func() map[string][]object {
 	return expected
 }()
 
-// checkCatalogue returns an *UnsafeRoleError unless what the wall is made of is as the migrations made it, and
-// nobody but the owner, lumen_app and lumen_janitor has a privilege. A schema that is newer than this program
-// is held to what holds on every version. It asks as whoever db is logged in as: everybody may read the catalogue.
+// checkCatalogue returns an *UnsafeRoleError unless row-level security, functions and privileges are as the
+// migrations made them, and no role but the owner, lumen_app and lumen_janitor has a privilege. A schema that is
+// newer than this program has to keep the rules that hold for every version. Any login may read the catalogue.
 func checkCatalogue(ctx context.Context, db bun.IConn, newer bool) error {
 	if err := checkFindings(ctx, db, thirdRolesQuery); err != nil {
 		return err
@@ -233,8 +232,8 @@ func (o describedObject) regrant(grants []string) string {
 	return strings.TrimSpace(b.String())
 }
 
-// revokeThirdRoles takes from everybody but the owner, lumen_app and lumen_janitor what they have on Lumen's
-// objects: a database may have default privileges for roles of the platform that hosts it.
+// revokeThirdRoles revokes all privileges on Lumen's objects from all roles but the owner, lumen_app and
+// lumen_janitor: a database may have default privileges for roles of the platform that hosts it.
 func revokeThirdRoles(ctx context.Context, db bun.IConn) error {
 	found, err := queryCatalogue(ctx, db, thirdRolesQuery, expectedRelations)
 	if err != nil {
@@ -253,9 +252,9 @@ func revokeThirdRoles(ctx context.Context, db bun.IConn) error {
 	return nil
 }
 
-// Warnings returns what an operator should know of a database that is safe to serve from otherwise: which logins pass
-// row-level security and privileges by what they are, and that every role may make tables in Lumen's schema, as by
-// default up to Postgres 14, with the SQL that mends it.
+// Warnings returns texts for the operator of a database that is safe otherwise. They name the logins that neither
+// row-level security nor privileges bind, and say when every role may create tables in Lumen's schema, as by default
+// up to Postgres 14.
 func (s *Store) Warnings(ctx context.Context) (warnings []string, err error) {
 	var past []struct{ Role, Why string }
 	var open []struct{ Open bool }

@@ -57,8 +57,9 @@ privileges AS (
 ),
 `
 
-// thirdRolesQuery yields who but the owner, lumen_app and lumen_janitor has privileges on Lumen's objects,
-// which of them do not belong to its owner, and who may act as the owner: a fault a row, and what mends it.
+// thirdRolesQuery yields the roles besides the owner, lumen_app and lumen_janitor that have privileges on Lumen's
+// objects, the objects that belong to another owner, and the roles that may act as the owner: a row for each fault,
+// with the SQL that mends it.
 //
 // Not counted are superusers and the predefined pg_* roles, which need no privilege, and members of the
 // owner who may only administer the membership. Before Postgres 16 every member may act as the owner.
@@ -140,8 +141,8 @@ SELECT f.name, f.spelled, jsonb_build_object(
 FROM functions AS f
 ORDER BY 1`
 
-// newerQuery yields what must not be on a schema that is newer than this program, whose expected description
-// it does not know: a fault a row, and what mends it. A tenant table has a merchant_id, and lumen_app has a
+// newerQuery yields the faults of a schema that is newer than this program, whose description it does not know: a
+// row for each, with the SQL that mends it. A tenant table has a merchant_id, and lumen_app has a
 // privilege on it.
 const newerQuery = lumensObjects + `
 tenants AS (
@@ -172,8 +173,8 @@ SELECT fault, mend FROM (
 ) AS found
 ORDER BY fault`
 
-// unboundRolesQuery yields the logins that row-level security or privileges do not bind, by what they are. The
-// superuser that the cluster was made with is always there.
+// unboundRolesQuery yields the logins that neither row-level security nor privileges bind. It leaves out the superuser that
+// the cluster was made with, whom every cluster has.
 const unboundRolesQuery = `
 SELECT r.rolname AS role, CASE WHEN r.rolsuper THEN 'a superuser' WHEN r.rolbypassrls THEN 'a role with BYPASSRLS'
     ELSE 'a member of ' || (SELECT min(p.rolname) FROM pg_roles AS p WHERE p.rolname = ANY('` + predefinedRoles + `') AND pg_has_role(r.oid, p.oid, 'MEMBER')) END AS why

@@ -39,8 +39,8 @@ func CredentialFrom(ctx context.Context) (Credential, bool) {
 
 type recheckKey struct{}
 
-// WithRecheck returns a context in which work that goes on for long, such as a list that is being sent, asks again whether
-// its credential is still good: recheck returns nil while it is.
+// WithRecheck returns a context in which long work, such as sending a list, asks again whether its credential is still
+// good. recheck returns nil while it is.
 func WithRecheck(ctx context.Context, recheck func(context.Context) error) context.Context {
 	return context.WithValue(ctx, recheckKey{}, recheck)
 }

@@ -194,8 +194,8 @@ func (a *Authenticator) authenticate(ctx context.Context, secret Secret) (*keptC
 	}
 }
 
-// Recheck returns what asks again, as often as it is called, whether an authenticated secret is still good. It returns nil
-// also where that can't be asked, as long as the last good answer may still be used.
+// Recheck returns a function that asks whether an authenticated secret is still good. The function returns nil while it
+// is. Where the database can't be asked, it returns nil as long as the last good answer may still be used.
 func (a *Authenticator) Recheck(secret Secret) func(context.Context) error {
 	var until time.Time
 	return func(ctx context.Context) error {

@@ -50,7 +50,8 @@ func (o *Owner) MigrateUp(ctx context.Context) ([]Migration, error) {
 	return applied, checkCatalogue(ctx, o.db, newer)
 }
 
-// Loss is what MigrateDown would undo, and how many merchants and customers would go with it, deleted customers included.
+// Loss lists the steps that MigrateDown would undo, and counts the merchants and customers that would go with them,
+// deleted customers included.
 type Loss struct {
 	Steps                []string
 	Merchants, Customers int64
@@ -62,7 +63,7 @@ const (
 	customersStep = "0002"
 )
 
-// CountLoss returns what MigrateDown would undo now. While it counts customers it keeps others from them: row-level
+// CountLoss returns the loss that MigrateDown would cause now. While it counts customers, it locks their table: row-level
 // security binds the owner, too, so it is lifted in a transaction that is rolled back.
 func (o *Owner) CountLoss(ctx context.Context) (loss Loss, err error) {
 	err = o.pool.NewRaw("SELECT name FROM "+migrationsTable+" WHERE group_id = (SELECT max(group_id) FROM "+migrationsTable+") ORDER BY name").Scan(ctx, &loss.Steps)

@@ -286,10 +286,10 @@ func TestMigratorThatIsKilledBeforeItsNote(t *testing.T) {
 	require.Equal(t, fingerprint(t, storetest.New(t).SuperuserURL()), fingerprint(t, db.SuperuserURL()))
 }
 
-// A server of their own, because lumen_app belongs to a whole server and these tests need one without it.
-func TestMigrateWithoutAppRole(t *testing.T) {
-	t.Parallel()
-	folder, err := os.MkdirTemp("", "lumen-migrate-")
+// ownServer starts a Postgres for one test: roles belong to a whole server.
+func ownServer(t *testing.T) *embedded.Server {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "lumen-server-")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(folder)) })
 	require.NoError(t, os.Chmod(folder, 0o711)) // as root the server runs as another user
@@ -301,6 +301,13 @@ func TestMigrateWithoutAppRole(t *testing.T) {
 		require.NoError(t, server.Stop())
 		require.NoError(t, os.RemoveAll(server.DataDir()))
 	})
+	return server
+}
+
+// A server of their own, because lumen_app belongs to a whole server and these tests need one without it.
+func TestMigrateWithoutAppRole(t *testing.T) {
+	t.Parallel()
+	server := ownServer(t)
 	admin, err := pgx.Connect(t.Context(), server.URL())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = admin.Close(context.WithoutCancel(t.Context())) })

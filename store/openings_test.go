@@ -2,8 +2,6 @@ package store_test
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -11,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lumen/store"
-	"lumen/store/embedded"
 	"lumen/store/storetest"
 )
 
@@ -90,18 +87,17 @@ var openings = []opening{
 	{"a function has another setting", "ALTER FUNCTION OBJECT SET row_security = off", lumensFunctions},
 	{"a function has another volatility", "ALTER FUNCTION OBJECT IMMUTABLE", lumensFunctions},
 
-	// What else runs when a table is used, and what else is read with it.
+	// Triggers and rules run with a statement; children and parents are read and written with a table.
 	{"a table has a trigger", "CREATE FUNCTION spy() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER spy BEFORE INSERT ON OBJECT FOR EACH ROW EXECUTE FUNCTION spy()", lumensTables},
 	{"a table has a rule", "CREATE RULE spy AS ON INSERT TO OBJECT DO ALSO NOTIFY spy", lumensTables},
 	{"a table has a child", "CREATE TABLE child () INHERITS (OBJECT)", lumensTables},
 	{"a table has a parent", "CREATE TABLE parent (); ALTER TABLE OBJECT INHERIT parent", lumensTables},
 }
 
-// cleanUp takes away what an opening leaves that opens nothing.
+// cleanUp drops what an opening leaves behind that opens nothing.
 const cleanUp = "DROP VIEW IF EXISTS everybody; DROP FUNCTION IF EXISTS peek(), lumen_authenticate(text); DROP TABLE IF EXISTS child; DROP TABLE IF EXISTS parent; DROP FUNCTION IF EXISTS spy()"
 
-// Each way to open tenant isolation, against each object, is refused by what serve asks at its start and by what /readyz
-// asks, and what they say mends it.
+// serve and /readyz refuse each way to open tenant isolation, against each object, and the SQL that they print mends it.
 func TestOpeningsAreRefused(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
@@ -149,7 +145,7 @@ func ownedByAnother(t *testing.T, db *storetest.Database) string {
 	return owner
 }
 
-// What is none of Lumen's business is not refused.
+// A privilege or an object that is none of Lumen's business is not refused.
 func TestWhatOpensNothingIsNotRefused(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
@@ -203,7 +199,7 @@ func passwordOf(t *testing.T, db *storetest.Database, role string) string {
 	return "known"
 }
 
-// Whatever default privileges a hosted platform gives its roles, the migrations leave them none.
+// The migrations leave other roles nothing of the default privileges that a hosted platform gives them.
 func TestMigrationsLeaveThirdRolesNothing(t *testing.T) {
 	t.Parallel()
 	db := storetest.Empty(t)
@@ -234,7 +230,7 @@ func TestMigrationsLeaveThirdRolesNothing(t *testing.T) {
 		require.ErrorContains(t, err, "42501", call)
 	}
 
-	// One that comes later does not go unnoticed, and a new migration takes nothing away that it did not bring.
+	// migrate up reports a privilege that is granted later, and leaves it to the operator.
 	alter(t, db, "GRANT SELECT ON customers TO "+anon)
 	_, err = db.Owner(t).MigrateUp(t.Context())
 	require.ErrorContains(t, err, "REVOKE ALL ON TABLE customers FROM "+anon)
@@ -263,16 +259,7 @@ func TestThirdRolesSeeNoRows(t *testing.T) {
 // newer schema opens tenant isolation.
 func TestNewerSchema(t *testing.T) {
 	t.Parallel()
-	// lumen_janitor belongs to a whole server, so this one is its own.
-	folder, err := os.MkdirTemp("", "lumen-newer-")
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(folder)) })
-	require.NoError(t, os.Chmod(folder, 0o711)) // as root the server runs as another user
-	server, err := embedded.Start(t.Context(), embedded.Config{
-		DataDir: filepath.Join(folder, "data"), Notice: t.Logf, Parameters: map[string]string{"fsync": "off"},
-	})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, server.Stop()) })
+	server := ownServer(t) // lumen_janitor belongs to a whole server
 	owner, err := store.OpenOwner(server.URL())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = owner.Close() })

@@ -15,7 +15,7 @@ import (
 	"lumen/store/storetest"
 )
 
-// What a merchant can infer about others from how long replies take.
+// These tests measure what a merchant can infer about others from the time that replies take.
 
 // stopwatch measures requests. It has a client of its own: the notes that the tests' client takes of
 // what is sent would be part of the times.

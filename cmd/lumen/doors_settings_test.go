@@ -16,8 +16,8 @@ import (
 	"lumen/store/storetest"
 )
 
-// hostileSettings are what a database or a role may say of its sessions, to Lumen's surprise. Each changes what a statement
-// means, how a reply is written, or what a session may see.
+// hostileSettings are defaults that a database or a role may have. Each changes what a statement means, how a value is written, or
+// what a session may see.
 var hostileSettings = map[string]string{
 	"default_transaction_isolation":       "'repeatable read'",
 	"default_transaction_deferrable":      "on",
@@ -42,7 +42,7 @@ var hostileSettings = map[string]string{
 	"xmloption":                           "'document'",
 }
 
-// Without a pooler, and as behind one.
+// The service keeps its rules under hostile defaults: without a pooler, and in the mode for a pooler.
 func TestHostileSettings(t *testing.T) {
 	t.Parallel()
 	for _, pooler := range []string{"none", "transaction"} {
@@ -115,7 +115,7 @@ func setAll(t *testing.T, db *storetest.Database, login, where string, settings 
 	}
 }
 
-// simultaneously runs so many requests at the same time and returns their statuses.
+// simultaneously runs n requests at the same time and returns their statuses.
 func simultaneously(n int, request func(i int) int) []int {
 	statuses := make([]int, n)
 	var start, done sync.WaitGroup

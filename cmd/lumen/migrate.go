@@ -65,8 +65,8 @@ func (c migrateDown) Run(ctx context.Context, t terminal) error {
 	return c.print(t, "Undone", undone)
 }
 
-// confirmLoss returns nil when a person at a terminal confirms that this much may go. Nobody else is asked: what a script
-// happens to have on its standard input confirms nothing.
+// confirmLoss returns nil when a person at a terminal confirms the loss. It asks nobody else: the standard input of a script
+// confirms nothing.
 func (t terminal) confirmLoss(loss store.Loss, in io.Reader, isTerminal bool) error {
 	what := fmt.Sprintf("this undoes %s and deletes %s and %s, with all keys",
 		strings.Join(loss.Steps, ", "), plural(loss.Merchants, "merchant"), plural(loss.Customers, "customer"))

@@ -12,7 +12,7 @@ import (
 	"lumen/store/storetest"
 )
 
-// What a script happens to have on its standard input confirms nothing.
+// The standard input of a script confirms nothing.
 func TestMigrateDownAsksAPerson(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)

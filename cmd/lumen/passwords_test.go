@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Whatever is wrong with a connection string, no command prints its password, though PGHOST and its like name a server that
-// answers: there pgx would take the string's rest for a parameter, which the server would repeat.
+// No command prints the password of a malformed connection string. PGHOST and the others name a server: pgx would send it the rest
+// of some strings as the name of a parameter, and the server would repeat that.
 func TestNoPasswordIsPrinted(t *testing.T) {
 	t.Parallel()
 	const password = "hunter2"
@@ -40,7 +40,7 @@ func TestNoPasswordIsPrinted(t *testing.T) {
 			})
 		}
 	}
-	// One who names the URL where it does not belong is not repeated either.
+	// Nor does it print a URL that stands where none belongs.
 	for _, args := range [][]string{
 		{"serve", "postgres://u:hunter2@127.0.0.1:1/db"}, {"migrate", "up", "postgresql://u:hunter2@127.0.0.1:1/db?x=y"},
 		{"serve", "--databse-url=postgres://u:hunter2@127.0.0.1:1/db"}, {"serve", "--playground=postgres://u:hunter2@127.0.0.1:1/db"},

@@ -68,7 +68,7 @@ func TestServeRefusesAnUnsafeDatabase(t *testing.T) {
 	}
 }
 
-// What opens tenant isolation while the service runs turns /readyz red, and what closes it turns it green.
+// A change that opens tenant isolation while the service runs turns /readyz red. A change that closes it turns /readyz green.
 func TestReadinessFollowsTheCatalogue(t *testing.T) {
 	t.Parallel()
 	d := openDoors(t)

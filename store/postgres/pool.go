@@ -12,8 +12,8 @@ import (
 	"github.com/uptrace/bun/dialect/pgdialect"
 )
 
-// ConnectionLife is how long a connection is used. What it holds on the server ends with it, and in time
-// all connections are where the URL leads to now.
+// ConnectionLife is the longest time that a connection is used. Then the memory that it holds on the server is
+// freed, and the next connection goes where the URL leads now.
 const ConnectionLife = 30 * time.Minute
 
 // Pool is a pool of plain connections: they name no merchant, so row-level security shows them no rows.
