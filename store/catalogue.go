@@ -85,7 +85,11 @@ func checkFindings(ctx context.Context, db bun.IConn, query string) error {
 	if err != nil || len(found) == 0 {
 		return err
 	}
-	return &UnsafeRoleError{Fault: found[0][0], Mend: found[0][1]}
+	var faults, mends []string
+	for _, finding := range found {
+		faults, mends = append(faults, finding[0]), append(mends, finding[1])
+	}
+	return &UnsafeRoleError{Fault: strings.Join(faults, "; "), Mend: strings.Join(mends, " ")}
 }
 
 // describedObject is an object as it is, with how statements name it.

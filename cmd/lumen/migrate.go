@@ -31,10 +31,10 @@ func (c migrateUp) Run(ctx context.Context, t terminal) error {
 	}
 	defer func() { _ = owner.Close() }()
 	applied, err := owner.MigrateUp(ctx)
-	if err != nil {
+	if err != nil && len(applied) == 0 {
 		return err
 	}
-	return c.print(t, "Applied", applied)
+	return errors.Join(c.print(t, "Applied", applied), err)
 }
 
 type migrateDown struct {
