@@ -61,7 +61,7 @@ func checkCatalogue(ctx context.Context, db bun.IConn, newer bool) error {
 		if !ok {
 			return &UnsafeRoleError{
 				Fault: name + " is missing, though its migration is noted as applied",
-				Mend:  "restore it from a backup, or migrate a new database",
+				Mend:  lostMend,
 			}
 		}
 		if err := have.differs(name, expectedObjects[name]); err != nil {
@@ -79,6 +79,9 @@ func checkCatalogue(ctx context.Context, db bun.IConn, newer bool) error {
 	}
 	return nil
 }
+
+// lostMend is said of an object that no statement makes again, as its rows are lost.
+const lostMend = "a restored backup, or a new database that lumen migrate up has prepared"
 
 func checkFindings(ctx context.Context, db bun.IConn, query string) error {
 	found, err := queryCatalogue(ctx, db, query, expectedRelations)
@@ -174,7 +177,7 @@ func (o describedObject) compare(name string, want object) *UnsafeRoleError {
 	}
 	switch {
 	case o.Kind != want.Kind:
-		return unsafe("restore it from a backup, or migrate a new database", "%s is no longer of its kind", name)
+		return unsafe(lostMend, "%s is no longer of its kind", name)
 	case o.Security != want.Security && want.Security == "forced":
 		return unsafe("ALTER TABLE "+name+" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;",
 			"row-level security is not enabled and forced on table %s", name)
