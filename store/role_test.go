@@ -91,7 +91,8 @@ func TestCheckRole(t *testing.T) {
 		"what a migration made gone": {change: "DROP POLICY customers_bound ON customers; DROP FUNCTION lumen_authenticate_token(text, text, text), lumen_token_signer(text, text), lumen_token_keys(); DROP TABLE token_keys",
 			fault: "function lumen_authenticate_token(text, text, text) is missing, though its migration is noted as applied",
 			mend:  "DELETE FROM lumen_migrations WHERE name LIKE '0003%'; and then: lumen migrate up", byHand: true},
-		"a new table without a wall": {change: `CREATE TABLE more (merchant_id text); GRANT SELECT ON more TO lumen_app`,
+		"a new table without a wall": {change: `CREATE TABLE more (merchant_id text); GRANT SELECT ON more TO lumen_app;
+			DO $$ BEGIN EXECUTE format('ALTER TABLE more OWNER TO %I', (SELECT tableowner FROM pg_tables WHERE tablename = 'customers')); END $$`,
 			fault: "row-level security is not enabled and forced on table more", mend: "ALTER TABLE more ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; REVOKE ALL ON TABLE more FROM lumen_app CASCADE;"},
 	}
 	// Privileges too many, to whomever they were granted.
