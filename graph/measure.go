@@ -136,7 +136,7 @@ func (m *measured) directives(list ast.DirectiveList) shape {
 // holdsString reports whether a document may hold a string: a client can write a merchant's data into
 // one, such as a customer's email address. If such documents were kept, a reply without the time for
 // parsing would tell other merchants that somebody has sent the same data. Every string begins with a
-// quote. A quote in a comment counts as well, because a comment can hold data, too.
+// quote, so the test is for a quote alone: one in a comment counts as well.
 func holdsString(text string) bool { return strings.Contains(text, `"`) }
 
 // valueDepth is how deep the lists and objects of a value nest.

@@ -72,8 +72,8 @@ func checkCatalogue(ctx context.Context, db bun.IConn, newer bool) error {
 	for _, name := range slices.Sorted(maps.Keys(found)) {
 		if len(found[name].Grants) > 0 {
 			return &UnsafeRoleError{
-				Fault: "lumen_app has privileges on " + name + ", which no migration made",
-				Mend:  "REVOKE ALL ON " + found[name].spelled + " FROM lumen_app CASCADE;",
+				Fault: "lumen_app or lumen_janitor has privileges on " + name + ", which no migration made",
+				Mend:  found[name].regrant(nil),
 			}
 		}
 	}
@@ -127,7 +127,7 @@ var expectedRelations = func() string {
 		}
 	}
 	slices.Sort(names)
-	return "'{" + strings.Join(names, ",") + "}'"
+	return "'{" + strings.Join(names, ",") + "}'" // no name needs quotes
 }()
 
 // queryCatalogue returns the rows of a catalogue query, whose columns are texts. relations are the names that it
@@ -179,13 +179,13 @@ func (o describedObject) compare(name string, want object) *UnsafeRoleError {
 	case o.Kind != want.Kind:
 		return unsafe(lostMend, "%s is no longer of its kind", name)
 	case o.Security != want.Security && want.Security == "forced":
-		return unsafe("ALTER TABLE "+name+" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;",
+		return unsafe("ALTER "+o.spelled+" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;",
 			"row-level security is not enabled and forced on table %s", name)
 	case o.Security != want.Security && want.Security == "enabled":
-		return unsafe("ALTER TABLE "+name+" ENABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;",
+		return unsafe("ALTER "+o.spelled+" ENABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;",
 			"row-level security on table %s is not enabled, or it is forced", name)
 	case o.Security != want.Security:
-		return unsafe("ALTER TABLE "+name+" DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;",
+		return unsafe("ALTER "+o.spelled+" DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;",
 			"row-level security is on for table %s", name)
 	case o.Definition != want.Definition:
 		return unsafe(strings.TrimSpace(want.Definition)+";", "function %s is not as its migration made it", name)
@@ -206,7 +206,7 @@ func (o describedObject) comparePolicies(name string, want map[string]string) *U
 		case have != want[policy]:
 			return &UnsafeRoleError{
 				Fault: "policy " + policy + " on table " + name + " is not as its migration made it",
-				Mend:  "DROP POLICY " + policy + " ON " + name + "; " + want[policy] + ";",
+				Mend:  "DROP POLICY " + policy + " ON public." + name + "; " + want[policy] + ";",
 			}
 		}
 	}
@@ -214,7 +214,7 @@ func (o describedObject) comparePolicies(name string, want map[string]string) *U
 		if _, ok := want[policy]; !ok {
 			return &UnsafeRoleError{
 				Fault: "table " + name + " has a policy " + quoteIdent(policy) + " that no migration made",
-				Mend:  "DROP POLICY " + quoteIdent(policy) + " ON " + name + ";",
+				Mend:  "DROP POLICY " + quoteIdent(policy) + " ON public." + name + ";",
 			}
 		}
 	}
@@ -223,7 +223,7 @@ func (o describedObject) comparePolicies(name string, want map[string]string) *U
 
 // regrant returns the statements that leave an object with these privileges of lumen_app and lumen_janitor alone.
 func (o describedObject) regrant(grants []string) string {
-	roles := map[string]bool{appRole: true}
+	roles := make(map[string]bool)
 	for _, grant := range slices.Concat(o.Grants, grants) {
 		_, role, _ := strings.Cut(strings.TrimSuffix(grant, " WITH GRANT OPTION"), " TO ")
 		roles[role] = true
@@ -239,44 +239,42 @@ func (o describedObject) regrant(grants []string) string {
 	return strings.TrimSpace(b.String())
 }
 
-// revokeThirdRoles revokes all privileges on Lumen's objects from all roles but the owner, lumen_app and
+// revokeThirdRoles revokes the privileges on Lumen's own objects from all roles but the owner, lumen_app and
 // lumen_janitor: a database may have default privileges for roles of the platform that hosts it.
-func revokeThirdRoles(ctx context.Context, db bun.IConn) error {
-	found, err := queryCatalogue(ctx, db, thirdRolesQuery, expectedRelations)
+func revokeThirdRoles(ctx context.Context, tx bun.IConn) error {
+	if _, err := tx.ExecContext(ctx, trustedPath); err != nil {
+		return err
+	}
+	found, err := queryCatalogue(ctx, tx, revocationsQuery, expectedRelations)
 	if err != nil {
 		return err
 	}
-	for _, finding := range found {
-		for statement := range strings.SplitSeq(finding[1], "; ") {
-			if !strings.HasPrefix(statement, "REVOKE ALL ON ") {
-				continue // a member of the owner, or another owner, is for the operator to judge
-			}
-			if _, err := db.ExecContext(ctx, statement); err != nil {
-				return fmt.Errorf("%s: %w", statement, err)
-			}
+	for _, row := range found {
+		statement := "REVOKE ALL ON " + row[0] + " FROM " + row[1] + " CASCADE"
+		if _, err := tx.ExecContext(ctx, statement); err != nil {
+			return fmt.Errorf("%s: %w", statement, err)
 		}
 	}
 	return nil
 }
 
-// Warnings returns texts for the operator of a database that is safe otherwise. They name the logins that neither
-// row-level security nor privileges bind, and say when every role may create tables in Lumen's schema, as by default
-// up to Postgres 14.
+// trustedPath is for what an owner's transaction asks of the catalogue: other roles may be able to create functions and
+// operators in the schema public, which would run with the owner's privileges.
+const trustedPath = "SET LOCAL search_path = pg_catalog, pg_temp"
+
+// Warnings returns texts for the operator of a database that is safe otherwise: the logins that pass row-level security
+// or privileges, and the roles that may create objects in Lumen's schema, as by default every role may up to Postgres 14.
 func (s *Store) Warnings(ctx context.Context) (warnings []string, err error) {
-	var past []struct{ Role, Why string }
-	var open []struct{ Open bool }
-	err = s.lookUps.pool.Query(ctx, &past, unboundRolesQuery)
-	if err == nil {
-		err = s.lookUps.pool.Query(ctx, &open, "SELECT has_schema_privilege('public', 'public', 'CREATE') AS open")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the catalogue: %w", err)
-	}
-	for _, p := range past {
-		warnings = append(warnings, "role "+quoteIdent(p.Role)+" is "+p.Why+": neither row-level security nor privileges bind it")
-	}
-	if open[0].Open {
-		warnings = append(warnings, "every role may make tables and functions in the schema public; mend it with: REVOKE CREATE ON SCHEMA public FROM PUBLIC;")
-	}
-	return warnings, nil
+	err = s.lookUps.pool.Use(ctx, func(db bun.IDB) error {
+		found, err := queryCatalogue(ctx, db, unboundRolesQuery, expectedRelations)
+		for _, finding := range found {
+			text := finding[0]
+			if finding[1] != "" {
+				text += "; mend it with: " + finding[1]
+			}
+			warnings = append(warnings, text)
+		}
+		return err
+	})
+	return warnings, err
 }

@@ -12,7 +12,7 @@ import (
 
 // Customer is a customer of one merchant. Times are UTC with millisecond precision.
 type Customer struct {
-	bun.BaseModel `bun:"table:customers,alias:c"`
+	bun.BaseModel `bun:"table:public.customers,alias:c"`
 
 	ID                  string     `bun:"id,pk"`
 	Email               string     `bun:"email"`

@@ -180,6 +180,9 @@ func isOutage(err error) bool {
 		return true
 	}
 	if errors.As(err, &pgErr) {
+		if pgErr.Code == "0A000" && pgErr.Routine == "call_bool_check_hook" { // a standby refuses BEGIN READ WRITE
+			return true
+		}
 		switch pgErr.Code {
 		case "25006", // read_only_sql_transaction
 			"25P03", "25P04", // idle_in_transaction_session_timeout, transaction_timeout

@@ -36,7 +36,7 @@ func (a *Authenticator) Asking() (n int) {
 // ExpectedObjects returns what expected.json should hold by the owner's database, in which nothing is but
 // what the migrations made. Where the file has several forms of an object, it keeps those.
 func (o *Owner) ExpectedObjects(ctx context.Context) ([]byte, error) {
-	const all = `ARRAY(SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace)`
+	const all = `ARRAY(SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r')`
 	found, err := describe(ctx, o.db, all)
 	if err != nil {
 		return nil, err

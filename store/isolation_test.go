@@ -662,7 +662,7 @@ func TestBindingIsolation(t *testing.T) {
 	require.Equal(t, outcome{Customers: "merchant_2/" + own, Wrote: own}, want["Update, one's own customer"])
 	require.Equal(t, outcome{Code: store.NotFound}, want["Get, another customer"])
 	require.Equal(t, outcome{Count: 1}, want["Count, no filter"])
-	tables := regexp.MustCompile(`(FROM|UPDATE|JOIN) "?customers"?|^INSERT`)
+	tables := regexp.MustCompile(`(FROM|UPDATE|JOIN) ("public"\.|public\.)?"?customers"?|^INSERT`)
 	for text := range both.forgetter.masked {
 		named := 0
 		for p := range both.forgetter.predicates {
@@ -782,8 +782,8 @@ func requireEveryMentionIsKnown(t *testing.T, i *isolated) {
 	for p := range i.forgetter.predicates {
 		named[p.text]++
 	}
-	tables := regexp.MustCompile(`(FROM|UPDATE|JOIN|INTO) "?customers"?`)
-	selected := regexp.MustCompile(`"c"\."merchant_id"|RETURNING .*|^INSERT INTO "?customers"? \([^)]*\)( SELECT "merchant_id")?`)
+	tables := regexp.MustCompile(`(FROM|UPDATE|JOIN|INTO) ("public"\.|public\.)?"?customers"?`)
+	selected := regexp.MustCompile(`"c"\."merchant_id"|RETURNING .*|^INSERT INTO "public"\."customers" \([^)]*\)( SELECT "merchant_id")?`)
 	for text := range i.forgetter.masked {
 		require.Equal(t, len(tables.FindAllString(text, -1)), named[text], "one predicate for each mention of the table: %s", text)
 		rest := selected.ReplaceAllString(text, "")
@@ -840,7 +840,7 @@ func storeMentions(t *testing.T) mentions {
 	files, err := filepath.Glob("*.go")
 	require.NoError(t, err)
 	table := regexp.MustCompile(`\bcustomers\b`)
-	sqlWords := regexp.MustCompile(`^"customers"$|^.bun:"table:customers|FROM|UPDATE|INSERT|DELETE|customers AS`)
+	sqlWords := regexp.MustCompile(`^"(public\.)?customers"$|^.bun:"table:public.customers|FROM|UPDATE|INSERT|DELETE|customers AS`)
 	for _, file := range files {
 		if strings.HasSuffix(file, "_test.go") {
 			continue

@@ -106,7 +106,7 @@ func (k *Keys) Create(ctx context.Context, want NewKey) (Key, error) {
 	insert := k.db.NewInsert().Model(&key).ExcludeColumn("created_at", "revoked_at", "last_used_at").
 		Value("digest", "?", digest[:]).Returning(keyColumns)
 	if want.Expires != nil { // Bun disregards the value of a column that is excluded
-		insert = insert.Value("expires_at", "date_trunc('milliseconds', clock_timestamp() + ? * interval '1 millisecond')", want.Expires.Milliseconds())
+		insert = insert.Value("expires_at", "date_trunc('milliseconds', clock_timestamp() + ?::float8 * interval '1 millisecond')", want.Expires.Milliseconds())
 	}
 	switch _, err := insert.Exec(ctx); {
 	case violates(err, "api_keys_merchant_id_fkey"):

@@ -47,7 +47,15 @@ func (o *Owner) MigrateUp(ctx context.Context) ([]Migration, error) {
 	if err != nil {
 		return applied, err
 	}
-	return applied, checkCatalogue(ctx, o.db, newer)
+	tx, err := o.db.BeginTx(ctx, nil)
+	if err != nil {
+		return applied, fmt.Errorf("read the catalogue: %w", err)
+	}
+	defer func() { _ = tx.Rollback() }() // it only reads
+	if _, err := tx.ExecContext(ctx, trustedPath); err != nil {
+		return applied, fmt.Errorf("read the catalogue: %w", err)
+	}
+	return applied, checkCatalogue(ctx, tx, newer)
 }
 
 // Loss lists the steps that MigrateDown would undo, and counts the merchants and customers that would go with them,
@@ -57,11 +65,33 @@ type Loss struct {
 	Merchants, Customers int64
 }
 
-// The steps that make the tables of merchants and of customers.
+// The steps that make tables with rows to lose.
 const (
 	merchantsStep = "0001"
 	customersStep = "0002"
+	tokenKeysStep = "0003"
 )
+
+// Tables names what would be deleted, in words.
+func (l Loss) Tables() (lost []string) {
+	plural := func(n int64, noun string) string {
+		if n == 1 {
+			return "1 " + noun
+		}
+		return fmt.Sprintf("%d %ss", n, noun)
+	}
+	for _, step := range l.Steps {
+		switch step {
+		case merchantsStep:
+			lost = append(lost, plural(l.Merchants, "merchant"), "all API keys")
+		case customersStep:
+			lost = append(lost, plural(l.Customers, "customer"))
+		case tokenKeysStep:
+			lost = append(lost, "the keys that sign access tokens")
+		}
+	}
+	return lost
+}
 
 // CountLoss returns the loss that MigrateDown would cause now. While it counts customers, it locks their table: row-level
 // security binds the owner, too, so it is lifted in a transaction that is rolled back.
@@ -84,7 +114,7 @@ func (o *Owner) CountLoss(ctx context.Context) (loss Loss, err error) {
 		}
 	}
 	if slices.Contains(loss.Steps, customersStep) {
-		_, err = tx.ExecContext(ctx, "SET LOCAL lock_timeout = '10s'; ALTER TABLE customers NO FORCE ROW LEVEL SECURITY")
+		_, err = tx.ExecContext(ctx, "SET LOCAL lock_timeout = '2s'; ALTER TABLE customers NO FORCE ROW LEVEL SECURITY")
 	}
 	count(customersStep, "customers", &loss.Customers)
 	count(merchantsStep, "merchants", &loss.Merchants)

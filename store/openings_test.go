@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -50,6 +51,11 @@ var openings = []opening{
 	{"a function is granted to everybody", "GRANT EXECUTE ON FUNCTION OBJECT TO PUBLIC", lumensFunctions},
 	{"a view is granted", "CREATE VIEW everybody AS SELECT * FROM OBJECT; GRANT SELECT ON everybody TO ANON", lumensTables},
 	{"a view is granted to the service", "CREATE VIEW everybody AS SELECT * FROM OBJECT; GRANT SELECT ON everybody TO lumen_app", lumensTables},
+	{"a view in another schema is granted", "CREATE SCHEMA other; CREATE VIEW other.everybody AS SELECT * FROM OBJECT; GRANT USAGE ON SCHEMA other TO ANON; GRANT SELECT ON other.everybody TO ANON", lumensTables},
+	{"a copy of a table is granted", "CREATE MATERIALIZED VIEW copy AS SELECT * FROM OBJECT; GRANT SELECT ON copy TO PUBLIC", lumensTables},
+	{"a view on a view is granted", "CREATE VIEW everybody AS SELECT * FROM OBJECT; CREATE SCHEMA other; CREATE VIEW other.again AS SELECT * FROM everybody; GRANT SELECT ON other.again TO ANON", lumensTables},
+	{"a function in another schema runs with the owner's privileges", "CREATE SCHEMA other; CREATE FUNCTION other.peek() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM public.OBJECT'; ALTER FUNCTION other.peek() OWNER TO LUMENS", lumensTables},
+	{"a function runs with a superuser's privileges", "CREATE FUNCTION peek() RETURNS bigint LANGUAGE sql SECURITY DEFINER BEGIN ATOMIC SELECT count(*) FROM public.OBJECT; END", lumensTables},
 	{"a new function runs with the owner's privileges", "CREATE FUNCTION peek() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM public.OBJECT'; ALTER FUNCTION peek() OWNER TO LUMENS", lumensTables},
 	{"a namesake of a function is granted to the service", "CREATE FUNCTION lumen_authenticate(text) RETURNS text LANGUAGE sql AS 'SELECT $1'; REVOKE ALL ON FUNCTION lumen_authenticate(text) FROM PUBLIC; GRANT EXECUTE ON FUNCTION lumen_authenticate(text) TO lumen_app", []string{""}},
 	{"a table belongs to another role", "ALTER TABLE OBJECT OWNER TO ANON", lumensTables},
@@ -95,7 +101,7 @@ var openings = []opening{
 }
 
 // cleanUp drops what an opening leaves behind that opens nothing.
-const cleanUp = "DROP VIEW IF EXISTS everybody; DROP FUNCTION IF EXISTS peek(), lumen_authenticate(text); DROP TABLE IF EXISTS child; DROP TABLE IF EXISTS parent; DROP FUNCTION IF EXISTS spy()"
+const cleanUp = "DROP MATERIALIZED VIEW IF EXISTS copy; DROP SCHEMA IF EXISTS other CASCADE; DROP VIEW IF EXISTS everybody; DROP FUNCTION IF EXISTS peek(), lumen_authenticate(text); DROP TABLE IF EXISTS child; DROP TABLE IF EXISTS parent; DROP FUNCTION IF EXISTS spy()"
 
 // serve and /readyz refuse each way to open tenant isolation, against each object, and the SQL that they print mends it.
 func TestOpeningsAreRefused(t *testing.T) {
@@ -164,6 +170,9 @@ func TestWhatOpensNothingIsNotRefused(t *testing.T) {
 		"CREATE TABLE reports (at date); GRANT SELECT ON reports TO " + anon,
 		"CREATE VIEW dates AS SELECT at FROM reports; GRANT SELECT ON dates TO PUBLIC",
 		"CREATE FUNCTION today() RETURNS date LANGUAGE sql AS 'SELECT current_date'",
+		"CREATE FUNCTION handle_new_user() RETURNS text LANGUAGE sql SECURITY DEFINER AS 'SELECT current_user::text'; ALTER FUNCTION handle_new_user() OWNER TO " + owner,
+		"CREATE TABLE invoices (merchant_id int); ALTER TABLE invoices OWNER TO " + owner + "; GRANT ALL ON invoices TO " + anon,
+		"CREATE TABLE orders (merchant_id text); ALTER TABLE orders OWNER TO " + anon + "; GRANT ALL ON orders TO " + reader,
 		"CREATE EXTENSION pg_stat_statements",
 	}
 	var version int
@@ -181,15 +190,16 @@ func TestWhatOpensNothingIsNotRefused(t *testing.T) {
 	warnings, err := s.Warnings(t.Context())
 	require.NoError(t, err)
 	all := strings.Join(warnings, "\n")
-	require.Contains(t, all, `role "`+reader+`" is a member of pg_read_all_data: neither`)
-	require.Contains(t, all, `role "`+superuser+`" is a superuser: neither`)
-	require.NotContains(t, all, anon)
+	require.Contains(t, all, "role "+reader+" is a member of a predefined role that reads or writes without privileges\n")
+	require.Contains(t, all, "role "+superuser+" is or may become a superuser, whom nothing in the database binds\n")
+	require.Contains(t, all, "role pg_monitor has privileges on customers; mend it with: REVOKE ALL ON TABLE public.customers FROM pg_monitor;")
+	require.Contains(t, all, "role "+anon+" may create tables and functions in the schema public; mend it with: REVOKE CREATE ON SCHEMA public FROM "+anon+";")
 	require.NotContains(t, all, second)
-	require.NotContains(t, all, "schema public")
+	require.NotContains(t, all, "every role")
 	alter(t, db, "GRANT CREATE ON SCHEMA public TO PUBLIC") // as up to Postgres 14
 	warnings, err = s.Warnings(t.Context())
 	require.NoError(t, err)
-	require.Contains(t, strings.Join(warnings, "\n"), "mend it with: REVOKE CREATE ON SCHEMA public FROM PUBLIC;")
+	require.Contains(t, strings.Join(warnings, "\n"), "every role may create tables and functions in the schema public; mend it with: REVOKE CREATE ON SCHEMA public FROM PUBLIC;")
 }
 
 // passwordOf gives a role a password that is known.
@@ -233,7 +243,7 @@ func TestMigrationsLeaveThirdRolesNothing(t *testing.T) {
 	// migrate up reports a privilege that is granted later, and leaves it to the operator.
 	alter(t, db, "GRANT SELECT ON customers TO "+anon)
 	_, err = db.Owner(t).MigrateUp(t.Context())
-	require.ErrorContains(t, err, "REVOKE ALL ON TABLE customers FROM "+anon)
+	require.ErrorContains(t, err, "REVOKE ALL ON TABLE public.customers FROM "+anon)
 }
 
 // The second line: a role that holds a privilege after all sees no key and no merchant.
@@ -349,4 +359,55 @@ func TestNewerSchema(t *testing.T) {
 	}
 	run("GRANT lumen_janitor TO CURRENT_USER") // the owner may be a member
 	require.NoError(t, s.Ready(t.Context()))
+}
+
+// A role that may create objects in the schema public, as every role may up to Postgres 14, gets no code to run: neither in
+// the middle of a merchant's statement nor in a migration.
+func TestRolesThatMayCreateObjectsGetNoCodeToRun(t *testing.T) {
+	t.Parallel()
+	db := storetest.Empty(t)
+	anon := roleOf(t, db.NewRole(t, ""))
+	alter(t, db, "GRANT CREATE, USAGE ON SCHEMA public TO "+anon)
+	login, err := pgx.Connect(t.Context(), db.URLFor(anon, passwordOf(t, db, anon)))
+	require.NoError(t, err)
+	defer func() { _ = login.Close(t.Context()) }()
+	plant := func(statements ...string) {
+		t.Helper()
+		for _, statement := range statements {
+			_, err := login.Exec(t.Context(), statement)
+			require.NoError(t, err, statement)
+		}
+	}
+	plant(
+		"CREATE TABLE caught (by text)", "GRANT ALL ON caught TO PUBLIC",
+		// What it does with the privileges of whoever calls it.
+		"CREATE FUNCTION catch(by text) RETURNS void LANGUAGE plpgsql AS 'BEGIN INSERT INTO public.caught VALUES (by); END'",
+		// Each fits an expression of Lumen's better than Postgres's own does, where the schema is searched.
+		"CREATE FUNCTION hashtextextended(text, integer) RETURNS bigint LANGUAGE sql AS $$ SELECT public.catch('hashtextextended'); SELECT 1::bigint $$",
+		"CREATE FUNCTION alike(name, name) RETURNS boolean LANGUAGE sql AS $$ SELECT public.catch('alike'); SELECT true $$",
+		"CREATE OPERATOR ~~ (LEFTARG = name, RIGHTARG = name, FUNCTION = alike)",
+		"CREATE FUNCTION times(integer, interval) RETURNS interval LANGUAGE sql AS $$ SELECT public.catch('times'); SELECT '1 s'::interval $$",
+		"CREATE OPERATOR * (LEFTARG = integer, RIGHTARG = interval, FUNCTION = times)",
+		// Its name is a statement, for a program that would run what it prints.
+		`CREATE TABLE "lumen_; REVOKE ALL ON merchants FROM `+anon+`;GRANT lumen_app TO `+anon+`--" ()`,
+	)
+	_, _ = db.Owner(t).MigrateUp(t.Context()) // it refuses the table in the end
+	var member bool
+	require.NoError(t, db.Superuser().QueryRow(t.Context(), "SELECT pg_has_role($1, 'lumen_app', 'MEMBER')", anon).Scan(&member))
+	require.False(t, member)
+
+	m := db.Merchant(t, "Acme")
+	expires := time.Hour
+	_, err = db.Owner(t).Keys.Create(t.Context(), store.NewKey{MerchantID: m.ID, Access: store.ReadAccess, Secret: store.NewSecret(), Expires: &expires})
+	require.NoError(t, err)
+	s, ctx := db.Store(t), db.Context(t, m)
+	require.Error(t, s.Ready(t.Context()))
+	created, err := s.Customers.Create(ctx, store.CustomerInput{Email: store.Set("a@x.io")})
+	require.NoError(t, err)
+	_, err = s.Customers.Update(ctx, created.ID, store.CustomerInput{Email: store.Set("b@x.io"), Name: store.Set("B")})
+	require.NoError(t, err)
+	search := "b@x"
+	_, err = s.Customers.List(ctx, store.PageQuery{Filter: store.CustomerFilter{Search: &search}})
+	require.NoError(t, err)
+	require.Empty(t, queryLines(t, db.SuperuserURL(), "SELECT by FROM caught"))
 }

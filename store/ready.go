@@ -61,7 +61,7 @@ func notReady(reason string, err error) error {
 // tryWriting needs no table: it writes a record to the log, which is flushed when it commits, and sorts more than fits into
 // the least memory there is, which takes room on the disk. A disk without room refuses the first new row that comes.
 const tryWriting = `DO $$ BEGIN
-	IF pg_is_in_recovery() OR current_setting('transaction_read_only')::bool THEN
+	IF pg_is_in_recovery() OR current_setting('transaction_read_only')::bool OR current_setting('default_transaction_read_only')::bool THEN
 		RAISE read_only_sql_transaction;
 	END IF;
 	PERFORM pg_logical_emit_message(true, 'lumen', 'ready');

@@ -2,12 +2,16 @@ package store_test
 
 import (
 	"context"
+	"net/url"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"lumen/store"
+	"lumen/store/embedded"
 	"lumen/store/storetest"
 )
 
@@ -29,6 +33,10 @@ func TestReady(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.Close() })
 	require.NoError(t, s.Ready(t.Context()))
+	pooled, err := store.Open(db.AppURL(), store.Options{TransactionPooler: true})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = pooled.Close() })
+	require.NoError(t, pooled.Ready(t.Context()))
 
 	for name, c := range map[string]struct{ breaks, mends, reason string }{
 		"a pending migration": {
@@ -58,9 +66,11 @@ func TestReady(t *testing.T) {
 		_, err := superuser.Exec(t.Context(), c.breaks)
 		require.NoError(t, err, name)
 		require.Equal(t, c.reason, notReady(t, s), name)
+		require.Equal(t, c.reason, notReady(t, pooled), name)
 		_, err = superuser.Exec(t.Context(), "SET default_transaction_read_only = off; "+c.mends)
 		require.NoError(t, err, name)
 		require.Empty(t, notReady(t, s), name)
+		require.Empty(t, notReady(t, pooled), name)
 	}
 }
 
@@ -98,4 +108,53 @@ func TestReadyWithoutADatabase(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.Error(t, s.Ready(ended))
+}
+
+// A standby takes no writes. Behind a pooler it also refuses the BEGIN of each transaction. Either is an outage.
+func TestReadyOnAStandby(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	require.NoError(t, os.Chmod(filepath.Dir(folder), 0o711)) // as root the server runs as another user
+	require.NoError(t, os.Chmod(folder, 0o711))
+	config := embedded.Config{DataDir: filepath.Join(folder, "data"), Notice: t.Logf, Parameters: map[string]string{"fsync": "off"}}
+	primary, err := embedded.Start(t.Context(), config)
+	require.NoError(t, err)
+	owner, err := store.OpenOwner(primary.URL())
+	require.NoError(t, err)
+	_, err = owner.MigrateUp(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, owner.CreateLogin(t.Context(), "lumen_serve", "secret"))
+	merchant, err := owner.Merchants.Create(t.Context(), "Acme")
+	require.NoError(t, err)
+	secret := store.NewSecret()
+	_, err = owner.Keys.Create(t.Context(), store.NewKey{MerchantID: merchant.ID, Access: store.ReadAccess, Secret: secret})
+	require.NoError(t, err)
+	require.NoError(t, owner.Close())
+	require.NoError(t, primary.Stop())
+	signals, err := filepath.Glob(filepath.Join(primary.DataDir(), "*", "PG_VERSION"))
+	require.NoError(t, err)
+	require.Len(t, signals, 1)
+	require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(signals[0]), "standby.signal"), nil, 0o644))
+
+	standby, err := embedded.Start(t.Context(), config)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, standby.Stop()) })
+	at, err := url.Parse(standby.URL())
+	require.NoError(t, err)
+	at.User = url.UserPassword("lumen_serve", "secret")
+	for _, pooled := range []bool{false, true} {
+		s, err := store.Open(at.String(), store.Options{TransactionPooler: pooled})
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = s.Close() })
+		require.Equal(t, store.NoDatabase, notReady(t, s))
+		credential, err := s.Authenticator.Authenticate(t.Context(), secret)
+		if pooled {
+			require.Equal(t, store.Unavailable, store.AsError(err).Code)
+			continue
+		}
+		require.NoError(t, err)
+		n, err := s.Customers.Count(store.WithCredential(t.Context(), credential), store.CustomerFilter{})
+		require.NoError(t, err, "without a pooler a standby is read from")
+		require.Zero(t, n)
+	}
 }

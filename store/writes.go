@@ -112,7 +112,7 @@ func buildCreate(db *bun.DB) *bun.InsertQuery {
 		row = row.ColumnExpr(everything.param(column)+" AS ?", bun.Ident(column))
 		into = append(into, column)
 	}
-	return db.NewInsert().Table("customers").TableExpr("(?) AS fresh", row).Column(into...)
+	return db.NewInsert().Table("public.customers").TableExpr("(?) AS fresh", row).Column(into...)
 }
 
 // update is an update of one set of fields. One statement for all sets would write every column and compare every value,
@@ -164,7 +164,7 @@ func buildUpdate(db *bun.DB, says written) *bun.UpdateQuery {
 
 // holders finds the live rows of the merchant that hold the new address.
 func (w written) holders(db *bun.DB) *bun.SelectQuery {
-	return db.NewSelect().TableExpr("customers AS holder").ColumnExpr("1").
+	return db.NewSelect().TableExpr("public.customers AS holder").ColumnExpr("1").
 		Where("holder.merchant_id = $1").
 		Where(bound("holder.id")).
 		Where("holder.email_key = " + w.param(emailKeyColumn)).

@@ -8,7 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -85,8 +85,7 @@ func run(ctx context.Context, args []string, t terminal) (code int) {
 		if errors.As(err, &parseError) && parseError.Context.Command() == "" {
 			_ = parseError.Context.PrintUsage(false)
 		}
-		// Somebody may have put a connection string where none belongs.
-		return t.fail(errors.New(credentialURL.ReplaceAllString(err.Error(), "...")), 2)
+		return t.fail(errors.New(withoutSecrets(err.Error(), args)), 2)
 	}
 	if err := command.Run(); err != nil {
 		return t.fail(err, 1)
@@ -94,8 +93,22 @@ func run(ctx context.Context, args []string, t terminal) (code int) {
 	return 0
 }
 
-// credentialURL matches a URL that may hold a password.
-var credentialURL = regexp.MustCompile(`[A-Za-z]+://\S*@\S*`)
+// withoutSecrets returns a text about the command line without the arguments that may be connection strings: somebody may
+// have put one where none belongs.
+func withoutSecrets(text string, args []string) string {
+	for _, arg := range args {
+		if flag, value, ok := strings.Cut(arg, "="); ok && strings.HasPrefix(flag, "--") {
+			arg = value
+		}
+		if !strings.ContainsAny(arg, "=@") {
+			continue
+		}
+		for _, form := range []string{arg, strings.Trim(strconv.Quote(arg), `"`)} {
+			text = strings.ReplaceAll(text, form, "...")
+		}
+	}
+	return text
+}
 
 // fail prints an error.
 func (t terminal) fail(err error, code int) int {

@@ -49,12 +49,12 @@ func (c migrateDown) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	defer func() { _ = owner.Close() }()
-	loss, err := owner.CountLoss(ctx)
-	if err != nil {
-		return err
-	}
-	if len(loss.Steps) > 0 && !c.Yes {
-		if err := t.confirmLoss(loss, os.Stdin, term.IsTerminal(int(os.Stdin.Fd()))); err != nil {
+	if !c.Yes {
+		loss, err := owner.CountLoss(ctx)
+		if err == nil && len(loss.Steps) > 0 {
+			err = t.confirmLoss(loss, os.Stdin, term.IsTerminal(int(os.Stdin.Fd())))
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -68,8 +68,10 @@ func (c migrateDown) Run(ctx context.Context, t terminal) error {
 // confirmLoss returns nil when a person at a terminal confirms the loss. It asks nobody else: the standard input of a script
 // confirms nothing.
 func (t terminal) confirmLoss(loss store.Loss, in io.Reader, isTerminal bool) error {
-	what := fmt.Sprintf("this undoes %s and deletes %s and %s, with all keys",
-		strings.Join(loss.Steps, ", "), plural(loss.Merchants, "merchant"), plural(loss.Customers, "customer"))
+	what := "this undoes " + strings.Join(loss.Steps, ", ")
+	if lost := loss.Tables(); len(lost) > 0 {
+		what += " and deletes " + strings.Join(lost, ", ")
+	}
 	if !isTerminal {
 		return errors.New(what + "; run it with --yes, or at a terminal; nothing was undone")
 	}
@@ -77,13 +79,6 @@ func (t terminal) confirmLoss(loss store.Loss, in io.Reader, isTerminal bool) er
 		return errors.New("nothing was undone")
 	}
 	return nil
-}
-
-func plural(n int64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 func (f jsonFlag) print(t terminal, what string, steps []store.Migration) error {

@@ -53,7 +53,8 @@ func TestMigrateDownAsksAPerson(t *testing.T) {
 			var exit *exec.ExitError
 			require.ErrorAs(t, err, &exit)
 			require.Equal(t, 1, exit.ExitCode())
-			require.Equal(t, "lumen: this undoes 0001, 0002, 0003, 0004 and deletes 2 merchants and 4 customers, with all keys; "+
+			require.Equal(t, "lumen: this undoes 0001, 0002, 0003, 0004 and deletes 2 merchants, all API keys, 4 customers, "+
+				"the keys that sign access tokens; "+
 				"run it with --yes, or at a terminal; nothing was undone\n", out)
 		}
 	}
@@ -76,7 +77,7 @@ func TestAPersonAtATerminalConfirms(t *testing.T) {
 		var shown bytes.Buffer
 		err := terminal{err: &shown}.confirmLoss(loss, strings.NewReader(input), true)
 		require.Equal(t, confirms, err == nil, "%q", input)
-		require.Equal(t, "Careful: this undoes 0001, 0002 and deletes 1 merchant and 0 customers, with all keys.\nType yes to go on: ", shown.String())
+		require.Equal(t, "Careful: this undoes 0001, 0002 and deletes 1 merchant, all API keys, 0 customers.\nType yes to go on: ", shown.String())
 	}
 }
 
@@ -90,6 +91,7 @@ func TestMigrateDownNamesNothingThatStays(t *testing.T) {
 	loss, err := db.Owner(t).CountLoss(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, store.Loss{Steps: []string{"0004"}}, loss)
+	require.Empty(t, loss.Tables())
 	loss, err = storetest.Empty(t).Owner(t).CountLoss(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, loss.Steps)

@@ -44,6 +44,7 @@ func TestNoPasswordIsPrinted(t *testing.T) {
 	for _, args := range [][]string{
 		{"serve", "postgres://u:hunter2@127.0.0.1:1/db"}, {"migrate", "up", "postgresql://u:hunter2@127.0.0.1:1/db?x=y"},
 		{"serve", "--databse-url=postgres://u:hunter2@127.0.0.1:1/db"}, {"serve", "--playground=postgres://u:hunter2@127.0.0.1:1/db"},
+		{"serve", "host=h password=hunter2"}, {"serve", "postgres://u:hun hunter2@h/db"}, {"migrate", "--playground", "postgres://u:\"hunter2@h/db"},
 	} {
 		cmd := exec.Command(built(t), args...)
 		cmd.Env = environment()

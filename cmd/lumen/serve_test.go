@@ -43,9 +43,9 @@ func TestServeRefusesAnUnsafeDatabase(t *testing.T) {
 		"RLS off":     {alter: "ALTER TABLE customers DISABLE ROW LEVEL SECURITY", says: []string{"row-level security is not enabled and forced on table customers", "mend it with: ALTER TABLE customers ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"}},
 		"FORCE off":   {alter: "ALTER TABLE customers NO FORCE ROW LEVEL SECURITY", says: []string{"row-level security is not enabled and forced on table customers", "mend it with: ALTER TABLE customers"}},
 		"an open policy": {alter: "ALTER POLICY customers_wall ON customers USING (true)",
-			says: []string{"policy customers_wall on table customers is not as its migration made it", "mend it with: DROP POLICY customers_wall ON customers; CREATE POLICY"}},
+			says: []string{"policy customers_wall on table customers is not as its migration made it", "mend it with: DROP POLICY customers_wall ON public.customers; CREATE POLICY"}},
 		"a third role": {alter: "GRANT REFERENCES ON api_keys TO PUBLIC",
-			says: []string{"role PUBLIC has privileges on api_keys", "mend it with: REVOKE ALL ON TABLE api_keys FROM PUBLIC CASCADE;"}},
+			says: []string{"role PUBLIC has privileges on api_keys", "mend it with: REVOKE ALL ON TABLE public.api_keys FROM PUBLIC CASCADE;"}},
 		"a pending migration": {alter: "DELETE FROM lumen_migrations WHERE name LIKE '0002%'", says: []string{"1 of 4 migrations are pending; run: lumen migrate up"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -90,7 +90,7 @@ func TestReadinessFollowsTheCatalogue(t *testing.T) {
 		d.sql(t, closes)
 		becomes(http.StatusOK)
 	}
-	require.Contains(t, d.log.String(), "mend it with: REVOKE ALL ON FUNCTION lumen_token_keys() FROM PUBLIC CASCADE;")
+	require.Contains(t, d.log.String(), "mend it with: REVOKE ALL ON FUNCTION public.lumen_token_keys() FROM PUBLIC CASCADE;")
 }
 
 func TestServeRefusesAnEmptyDatabase(t *testing.T) {

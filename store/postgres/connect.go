@@ -58,7 +58,7 @@ func (e *ConnectError) IsPooler() bool {
 
 // reasons are why a server refuses a connection, by Postgres's code.
 var reasons = map[string]string{
-	"28000": "the server refuses the login",
+	"28000": "the server refuses the login, by its pg_hba.conf or for lack of TLS",
 	"28P01": "the server refuses the password",
 	"3D000": "the database does not exist",
 	"42501": "the login may not connect to the database",
@@ -89,6 +89,8 @@ func (e *ConnectError) reason() string {
 		return "the server's certificate can't be verified"
 	case errors.As(e.cause, &number):
 		return number.Error()
+	case strings.Contains(e.cause.Error(), "refused TLS"): // pgx has no value for it
+		return "the server has no TLS, and the connection string demands it"
 	}
 	return "the connection failed"
 }

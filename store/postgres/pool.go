@@ -84,15 +84,19 @@ func (p *Pool) use(ctx context.Context, work func(bun.IDB, querier) error) (err 
 	if err != nil {
 		return err
 	}
-	defer func() { _ = conn.Close() }()
+	defer func() {
+		if err != nil {
+			ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
+			defer cancel()
+			_, _ = conn.Conn.ExecContext(ending, "ROLLBACK") // a connection on which it fails is not used again
+		}
+		_ = conn.Close()
+	}()
 	// Without arguments pgx sends all statements of the text at once.
 	if _, err := conn.Conn.ExecContext(ctx, p.begin); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
 	if err := work(conn, conn.Conn); err != nil {
-		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
-		defer cancel()
-		_, _ = conn.Conn.ExecContext(ending, "ROLLBACK") // a connection on which it fails is not used again
 		return err
 	}
 	_, err = conn.Conn.ExecContext(ctx, "COMMIT")

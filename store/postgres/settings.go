@@ -32,8 +32,9 @@ const (
 
 // settings hold for every connection: of the service, of both its pools, and of the operator's commands.
 //
-// default_transaction_read_only is left alone. It is the switch with which operators and hosted platforms
-// stop writes, and each write it stops fails loudly.
+// default_transaction_read_only is not set for a connection. It is the switch with which operators and hosted
+// platforms stop writes, and each write that it stops fails loudly. Behind a pooler BEGIN overrules it. Then
+// /readyz alone says what the switch is for.
 var settings = []setting{
 	// For the operator, who looks for Lumen's sessions.
 	{"application_name", "lumen", tracked},
@@ -46,8 +47,6 @@ var settings = []setting{
 	{"timezone", "UTC", tracked},
 	// Digests and keys that are read as text must be in hexadecimal.
 	{"bytea_output", "hex", untracked},
-	// A name without a schema must mean Lumen's table.
-	{"search_path", "public", untracked},
 	// The catalogue must spell names as the expected description does.
 	{"quote_all_identifiers", "off", untracked},
 	// I1: off turns every read of a protected table into an error.
@@ -59,9 +58,13 @@ var settings = []setting{
 	{"synchronous_commit", "on", untracked},
 }
 
-// serviceSettings hold for the connections of `lumen serve`: its statements are short, and one that is not
-// is worth less than the connection it holds.
+// serviceSettings hold for the connections of `lumen serve`. Its statements are short, and one that is not is worth less
+// than the connection it holds.
 var serviceSettings = []setting{
+	// I1: a name without a schema must mean Postgres's own function or operator. A role that may create objects in the
+	// schema public could add one that fits an expression better, and would run code in the middle of a merchant's
+	// statement. The service's statements name the schema of Lumen's objects.
+	{"search_path", "pg_catalog, pg_temp", untracked},
 	{"statement_timeout", StatementTimeout, untracked},
 	{"lock_timeout", "2s", untracked},
 	{"idle_in_transaction_session_timeout", "10s", untracked},
@@ -72,6 +75,8 @@ var serviceSettings = []setting{
 // ownerSettings hold for the operator's commands: a migration takes as long as it takes, and waits for
 // other migrators.
 var ownerSettings = []setting{
+	// A name without a schema must mean Lumen's table, never a temporary one.
+	{"search_path", "public, pg_temp", untracked},
 	{"statement_timeout", "0", untracked},
 	{"lock_timeout", "0", untracked},
 	{"idle_in_transaction_session_timeout", "0", untracked},
@@ -111,12 +116,11 @@ func BehindPooler(config *pgx.ConnConfig) Pooled {
 	return p
 }
 
-// text is the start of a transaction as one text of several statements.
+// text is the start of a transaction as one text of two statements.
 func (p Pooled) text() string {
-	var b strings.Builder
-	b.WriteString(p.Begin)
+	var calls []string
 	for _, name := range slices.Sorted(maps.Keys(p.Local)) {
-		b.WriteString("; SET LOCAL " + name + " = '" + strings.ReplaceAll(p.Local[name], "'", "''") + "'")
+		calls = append(calls, "set_config('"+name+"', '"+p.Local[name]+"', true)") // no value has a quote
 	}
-	return b.String()
+	return p.Begin + "; SELECT " + strings.Join(calls, ", ")
 }

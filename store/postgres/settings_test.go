@@ -25,7 +25,6 @@ var everywhere = map[string][2]string{
 	"datestyle":                     {"ISO, MDY", "German, DMY"},
 	"timezone":                      {"UTC", "Asia/Kolkata"},
 	"bytea_output":                  {"hex", "escape"},
-	"search_path":                   {"public", "nowhere"},
 	"quote_all_identifiers":         {"off", "on"},
 	"row_security":                  {"on", "off"},
 	"transaction_isolation":         {"read committed", "serializable"},
@@ -36,9 +35,11 @@ var everywhere = map[string][2]string{
 var (
 	ofTheService = map[string][2]string{
 		"statement_timeout": {"5s", "3s"}, "lock_timeout": {"2s", "3s"}, "idle_in_transaction_session_timeout": {"10s", "3s"},
+		"search_path": {"pg_catalog, pg_temp", "nowhere"},
 	}
 	ofTheOwner = map[string][2]string{
 		"statement_timeout": {"0", "3s"}, "lock_timeout": {"0", "3s"}, "idle_in_transaction_session_timeout": {"0", "3s"},
+		"search_path": {"public, pg_temp", "nowhere"},
 	}
 )
 

@@ -4,6 +4,7 @@ package postgres
 
 import (
 	"errors"
+	"io/fs"
 	"regexp"
 	"strings"
 	"time"
@@ -28,7 +29,11 @@ func parse(text string, more []setting) (*pgx.ConnConfig, error) {
 		return nil, err
 	}
 	config, err := pgx.ParseConfig(text)
-	if err != nil {
+	var file *fs.PathError
+	switch {
+	case errors.As(err, &file):
+		return nil, errors.New("naming a file that can't be read: sslrootcert, sslcert, sslkey, passfile or servicefile")
+	case err != nil:
 		return nil, errors.New(faultOf(text))
 	}
 	if err := checkParsed(config); err != nil {
@@ -54,15 +59,30 @@ var keyword = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
 // check refuses text in which pgx would take a part of the URL for the name of a parameter or for a part of
 // the database's name: both are sent to the server, which repeats them.
 func check(text string) error {
+	_, afterHost := splitAuthority(text)
 	switch first, _, _ := strings.Cut(text, "="); {
 	case strings.ContainsFunc(text, unicode.IsControl):
 		return errors.New("not a connection string: it holds a line break or another control character")
 	case strings.ContainsAny(text[:min(1, len(text))], "\"'`"):
 		return errors.New("in quotes: take them away" + looksLike)
+	case isURL(text) && strings.Contains(afterHost, "@"):
+		return errors.New(reservedFault)
 	case isURL(text), keyword.MatchString(strings.TrimSpace(first)) && strings.Contains(text, "="):
 		return nil
 	}
 	return errors.New("neither a URL nor key=value text" + looksLike)
+}
+
+// reservedFault is what is wrong with a URL that does not end its password where it should.
+const reservedFault = "not a URL: in a user or a password @ has to be written %40, / %2F, ? %3F, # %23 and : %3A"
+
+// splitAuthority returns a URL's user, password, host and port, and what follows them.
+func splitAuthority(text string) (authority, rest string) {
+	_, text, _ = strings.Cut(text, "://")
+	if i := strings.IndexAny(text, "/?#"); i >= 0 {
+		return text[:i], text[i:]
+	}
+	return text, ""
 }
 
 func isURL(text string) bool {
@@ -71,8 +91,7 @@ func isURL(text string) bool {
 
 // faultOf names what is wrong with text that pgx refuses.
 func faultOf(text string) string {
-	authority, _, _ := strings.Cut(strings.TrimPrefix(text, "postgresql://"), "?")
-	authority, _, _ = strings.Cut(strings.TrimPrefix(authority, "postgres://"), "/")
+	authority, _ := splitAuthority(text)
 	switch {
 	case !isURL(text):
 		return "not key=value text: a value with a space has to be in single quotes"
@@ -81,7 +100,7 @@ func faultOf(text string) string {
 	case badEscape.MatchString(text):
 		return "not a URL: % in a user, a password or a name has to be written %25"
 	case strings.Count(authority, "@") != 1:
-		return "not a URL: in a user or a password @ has to be written %40, / has to be written %2F and : %3A"
+		return reservedFault
 	}
 	return "not a Postgres connection URL" + looksLike
 }
@@ -97,7 +116,7 @@ func checkParsed(config *pgx.ConnConfig) error {
 	}
 	for _, host := range hosts {
 		if strings.Contains(host, "@") {
-			return errors.New("not a URL: in a user or a password @ has to be written %40")
+			return errors.New(reservedFault)
 		}
 	}
 	for name := range config.RuntimeParams {

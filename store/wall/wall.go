@@ -49,9 +49,9 @@ var (
 
 const (
 	setScope = `SELECT set_config('lumen.merchant_id', $1, true), set_config('lumen.customer_id', $2, true)`
-	takeLock = `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`
+	takeLock = `SELECT pg_advisory_xact_lock(hashtextextended($1::text, 0::bigint))`
 	// Both at once, which spares a write a statement.
-	setScopeAndLock = setScope + `, pg_advisory_xact_lock(hashtextextended($3, 0))`
+	setScopeAndLock = setScope + `, pg_advisory_xact_lock(hashtextextended($3::text, 0::bigint))`
 
 	// maxPrepared bounds the statements kept per connection, those of the prelude aside. The store has four that are fixed,
 	// one for each set of fields that somebody updates, and one for each list without a filter. The one used least recently

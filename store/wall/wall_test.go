@@ -843,7 +843,7 @@ func forgets(t *testing.T, read reader) {
 		conn, err := p.Conn(t.Context())
 		require.NoError(t, err)
 		defer func() { require.NoError(t, conn.Close()) }()
-		results, err := p.newest.Load().Exec(t.Context(), "SELECT statement, name FROM pg_prepared_statements WHERE statement LIKE '%::text%'").ReadAll()
+		results, err := p.newest.Load().Exec(t.Context(), "SELECT statement, name FROM pg_prepared_statements WHERE statement LIKE 'SELECT $1::text%'").ReadAll()
 		require.NoError(t, err)
 		names := make(map[string]string)
 		for _, row := range results[0].Rows {
