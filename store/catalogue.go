@@ -12,6 +12,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"lumen/store/migrations"
+	"lumen/store/postgres"
 )
 
 // object describes a relation or a function of Lumen's, as far as tenant isolation depends on it.
@@ -41,6 +42,23 @@ var expectedObjects = func() map[string][]object {
 	}
 	return expected
 }()
+
+// checkSchema calls check with whether the schema is newer than this program. The catalogue shows a migration as soon as
+// it is committed, so where check finds a fault, a newer program may have migrated since: then it checks once more.
+func checkSchema(ctx context.Context, pool *postgres.Pool, check func(newer bool) error) error {
+	_, newer, err := migrationStatus(ctx, pool)
+	if err != nil {
+		return err
+	}
+	found := check(newer)
+	if found == nil || newer {
+		return found
+	}
+	if _, newer, err = migrationStatus(ctx, pool); err != nil || !newer {
+		return found
+	}
+	return check(newer)
+}
 
 // checkCatalogue returns an *UnsafeRoleError unless row-level security, functions and privileges are as the
 // migrations made them, and no role but the owner, lumen_app and lumen_janitor has a privilege. A schema that is

@@ -43,19 +43,14 @@ func (o *Owner) MigrateUp(ctx context.Context) ([]Migration, error) {
 	if err != nil {
 		return applied, err
 	}
-	_, newer, err := migrationStatus(ctx, o.pool)
-	if err != nil {
-		return applied, err
-	}
-	tx, err := o.db.BeginTx(ctx, nil)
-	if err != nil {
-		return applied, fmt.Errorf("read the catalogue: %w", err)
-	}
-	defer func() { _ = tx.Rollback() }() // it only reads
-	if _, err := tx.ExecContext(ctx, trustedPath); err != nil {
-		return applied, fmt.Errorf("read the catalogue: %w", err)
-	}
-	return applied, checkCatalogue(ctx, tx, newer)
+	return applied, checkSchema(ctx, o.pool, func(newer bool) error {
+		return o.db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+			if _, err := tx.ExecContext(ctx, trustedPath); err != nil {
+				return fmt.Errorf("read the catalogue: %w", err)
+			}
+			return checkCatalogue(ctx, tx, newer)
+		})
+	})
 }
 
 // Loss lists the steps that MigrateDown would undo, and counts the merchants and customers that would go with them,

@@ -45,11 +45,9 @@ func checkRole(ctx context.Context, pool *postgres.Pool) error {
 	if err := checkLogin(ctx, pool); err != nil {
 		return err
 	}
-	_, newer, err := migrationStatus(ctx, pool)
-	if err != nil {
-		return err
-	}
-	return pool.Use(ctx, func(db bun.IDB) error { return checkCatalogue(ctx, db, newer) })
+	return checkSchema(ctx, pool, func(newer bool) error {
+		return pool.Use(ctx, func(db bun.IDB) error { return checkCatalogue(ctx, db, newer) })
+	})
 }
 
 // checkLogin returns an *UnsafeRoleError unless the role that is logged in is plain, and may do what it needs to.

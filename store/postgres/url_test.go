@@ -51,7 +51,7 @@ func TestConnectionStringsThatAreRefused(t *testing.T) {
 		"host=h password=hunter2 x":                                                 "a value with a space",
 		"host=h postgres://u:hunter2@h/db?a=b":                                      "malformed",
 		"host=h 'postgres://u:hunter2@h/db'=x":                                      "malformed",
-		"postgres://u:hunter2@host/db?postgres://hunter2/y=z":                     "malformed",
+		"postgres://u:hunter2@host/db?postgres://hunter2/y=z":                       "malformed",
 		"postgres://u:hunter2@host:port/db":                                         "not a Postgres connection URL",
 		"postgres://u:hunter2@host/db?sslmode=hunter2":                              "not a Postgres connection URL",
 		"postgres://u:hunter2@host/db?connect_timeout=hunter2":                      "not a Postgres connection URL",
