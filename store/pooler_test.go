@@ -174,7 +174,7 @@ func TestPoolerStoreKeepsItsSettings(t *testing.T) {
 		defer func() { require.NoError(t, s.Close()) }()
 		created, err := s.Customers.Create(ctx, emailOf(fmt.Sprintf("%v@example.com", pooled)))
 		require.NoError(t, err)
-		require.Equal(t, "on 5s 2s public UTC", *created.TaxID)
+		require.Equal(t, "on 5s 2s pg_catalog, pg_temp UTC", *created.TaxID)
 		_, err = s.Authenticator.Authenticate(t.Context(), m.WriteKey)
 		require.NoError(t, err)
 	}
