@@ -70,17 +70,14 @@ func checkCatalogue(ctx context.Context, db bun.IConn, newer bool) error {
 	if newer {
 		return checkFindings(ctx, db, newerQuery)
 	}
-	found, err := describe(ctx, db, expectedRelations)
+	found, err := describe(ctx, db, expectedNames)
 	if err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(expectedObjects)) {
 		have, ok := found[name]
 		if !ok {
-			return &UnsafeRoleError{
-				Fault: name + " is missing, though its migration is noted as applied",
-				Mend:  lostMend,
-			}
+			return missing(name)
 		}
 		if err := have.differs(name, expectedObjects[name]); err != nil {
 			return err
@@ -98,11 +95,21 @@ func checkCatalogue(ctx context.Context, db bun.IConn, newer bool) error {
 	return nil
 }
 
+// missing is the fault of an expected object that is not there. A function can be made again.
+func missing(name string) *UnsafeRoleError {
+	e := &UnsafeRoleError{Fault: name + " is missing, though its migration is noted as applied", Mend: lostMend}
+	if want := expectedObjects[name][0]; want.Definition != "" {
+		made := describedObject{spelled: "FUNCTION public." + name}
+		e.Mend = strings.TrimSpace(want.Definition) + "; REVOKE ALL ON " + made.spelled + " FROM PUBLIC; " + made.regrant(want.Grants)
+	}
+	return e
+}
+
 // lostMend is said of an object that no statement makes again, as its rows are lost.
 const lostMend = "a restored backup, or a new database that lumen migrate up has prepared"
 
 func checkFindings(ctx context.Context, db bun.IConn, query string) error {
-	found, err := queryCatalogue(ctx, db, query, expectedRelations)
+	found, err := queryCatalogue(ctx, db, query, expectedNames)
 	if err != nil || len(found) == 0 {
 		return err
 	}
@@ -119,9 +126,9 @@ type describedObject struct {
 	spelled string
 }
 
-// describe returns Lumen's objects by name, these relations among them.
-func describe(ctx context.Context, db bun.IConn, relations string) (map[string]describedObject, error) {
-	rows, err := queryCatalogue(ctx, db, descriptionQuery, relations)
+// describe returns Lumen's objects by name, those with these names among them.
+func describe(ctx context.Context, db bun.IConn, known knownNames) (map[string]describedObject, error) {
+	rows, err := queryCatalogue(ctx, db, descriptionQuery, known)
 	if err != nil {
 		return nil, err
 	}
@@ -136,22 +143,26 @@ func describe(ctx context.Context, db bun.IConn, relations string) (map[string]d
 	return found, nil
 }
 
-// expectedRelations are the names of the relations among the expected objects, as an array literal.
-var expectedRelations = func() string {
-	var names []string
+// knownNames are the names of relations and of functions, as arrays in SQL.
+type knownNames struct{ relations, functions string }
+
+// expectedNames are those of the expected objects. No name holds a quote.
+var expectedNames = func() knownNames {
+	var relations, functions []string
 	for name, forms := range expectedObjects {
 		if forms[0].Definition == "" {
-			names = append(names, name)
+			relations = append(relations, "'"+name+"'")
+		} else {
+			functions = append(functions, "'"+name+"'")
 		}
 	}
-	slices.Sort(names)
-	return "'{" + strings.Join(names, ",") + "}'" // no name needs quotes
+	array := func(names []string) string { return "ARRAY[" + strings.Join(names, ",") + "]" }
+	return knownNames{array(relations), array(functions)}
 }()
 
-// queryCatalogue returns the rows of a catalogue query, whose columns are texts. relations are the names that it
-// knows, as an array literal.
-func queryCatalogue(ctx context.Context, db bun.IConn, query, relations string) (found [][]string, err error) {
-	rows, err := db.QueryContext(ctx, strings.ReplaceAll(query, "$1", relations))
+// queryCatalogue returns the rows of a catalogue query, whose columns are texts.
+func queryCatalogue(ctx context.Context, db bun.IConn, query string, known knownNames) (found [][]string, err error) {
+	rows, err := db.QueryContext(ctx, strings.NewReplacer("$1", known.relations, "$2", known.functions).Replace(query))
 	if err != nil {
 		return nil, fmt.Errorf("read the catalogue: %w", err)
 	}
@@ -202,9 +213,6 @@ func (o describedObject) compare(name string, want object) *UnsafeRoleError {
 	case o.Security != want.Security && want.Security == "enabled":
 		return unsafe("ALTER "+o.spelled+" ENABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;",
 			"row-level security on table %s is not enabled, or it is forced", name)
-	case o.Security != want.Security:
-		return unsafe("ALTER "+o.spelled+" DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;",
-			"row-level security is on for table %s", name)
 	case o.Definition != want.Definition:
 		return unsafe(strings.TrimSpace(want.Definition)+";", "function %s is not as its migration made it", name)
 	case !slices.Equal(o.Grants, want.Grants):
@@ -263,7 +271,7 @@ func revokeThirdRoles(ctx context.Context, tx bun.IConn) error {
 	if _, err := tx.ExecContext(ctx, trustedPath); err != nil {
 		return err
 	}
-	found, err := queryCatalogue(ctx, tx, revocationsQuery, expectedRelations)
+	found, err := queryCatalogue(ctx, tx, revocationsQuery, expectedNames)
 	if err != nil {
 		return err
 	}
@@ -284,7 +292,7 @@ const trustedPath = "SET LOCAL search_path = pg_catalog, pg_temp"
 // or privileges, and the roles that may create objects in Lumen's schema, as by default every role may up to Postgres 14.
 func (s *Store) Warnings(ctx context.Context) (warnings []string, err error) {
 	err = s.lookUps.pool.Use(ctx, func(db bun.IDB) error {
-		found, err := queryCatalogue(ctx, db, unboundRolesQuery, expectedRelations)
+		found, err := queryCatalogue(ctx, db, unboundRolesQuery, expectedNames)
 		for _, finding := range found {
 			text := finding[0]
 			if finding[1] != "" {

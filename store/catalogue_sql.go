@@ -1,14 +1,13 @@
 package store
 
-// The catalogue queries read what row-level security and privileges are made of. $1 are the names of the
-// relations that the expected description knows, as an array.
+// The catalogue queries read what row-level security and privileges are made of. $1 and $2 are the names of the
+// relations and of the functions that the expected description knows, as arrays.
 //
-// Lumen's relations are those, and in the schema public those whose name begins with lumen_ and those that are
-// granted to lumen_app; the sequences of all of these; and, in any schema, the views that read one. Lumen's
-// functions are those in the schema public whose name begins with lumen_ and those that are granted to
-// lumen_app; and, in any schema, those that run with the privileges of Lumen's owner or of a superuser and read
-// one of Lumen's tables. Lumen's owner is the one that most of its relations belong to. An object of an
-// extension is none of Lumen's.
+// Lumen's objects are those, and in the schema public those of Lumen's owner whose name begins with lumen_ and those
+// that are granted to lumen_app; the sequences of all of these; and, in any schema, the views that read one of the
+// tables, the tables with a rule that does, and the functions that name one and run with the privileges of Lumen's
+// owner, of a superuser or of a role with BYPASSRLS. Lumen's owner is the one that most of its relations belong to.
+// A trigger's function can't be called, and an object of an extension is none of Lumen's.
 const lumensObjects = `
 WITH RECURSIVE known (name) AS (SELECT unnest($1::text[])),
 owner AS (
@@ -21,7 +20,7 @@ of_extensions AS (SELECT classid, objid FROM pg_depend WHERE deptype = 'e'),
 tables AS (
     SELECT c.oid FROM pg_class AS c
     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'f', 'v', 'm', 'S')
-      AND (c.relname::text IN (SELECT name FROM known) OR c.relname::text LIKE 'lumen\_%'
+      AND (c.relname::text IN (SELECT name FROM known) OR c.relname::text LIKE 'lumen\_%' AND c.relowner IN (SELECT oid FROM owner)
            OR EXISTS (SELECT FROM aclexplode(c.relacl) AS x WHERE x.grantee IN (SELECT oid FROM app)))
       AND ('pg_class'::regclass, c.oid) NOT IN (SELECT classid, objid FROM of_extensions)
 ),
@@ -30,31 +29,35 @@ readers (oid) AS (
     UNION SELECT w.ev_class FROM readers AS t
         JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = t.oid AND d.classid = 'pg_rewrite'::regclass
         JOIN pg_rewrite AS w ON w.oid = d.objid
-        JOIN pg_class AS v ON v.oid = w.ev_class AND v.relkind IN ('v', 'm')
 ),
 relations AS (
     SELECT c.oid, CASE n.nspname WHEN 'public' THEN '' ELSE n.nspname || '.' END || c.relname AS name, c.relkind AS kind,
         c.relowner AS owner, c.relacl AS acl, c.relrowsecurity, c.relforcerowsecurity,
         CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS spelled,
-        n.nspname = 'public' AND (c.relname::text IN (SELECT name FROM known) OR c.relname::text LIKE 'lumen\_%') AS own
+        n.nspname = 'public' AND c.relname::text IN (SELECT name FROM known) AS own
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE c.oid IN (SELECT oid FROM readers)
        OR c.relkind = 'S' AND EXISTS (SELECT FROM pg_depend AS d JOIN tables AS t ON t.oid = d.refobjid
             WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass)
 ),
-functions AS (
-    SELECT p.oid, CASE n.nspname WHEN 'public' THEN '' ELSE n.nspname || '.' END || p.proname || '(' || oidvectortypes(p.proargtypes) || ')' AS name,
-        p.prokind AS kind, p.proowner AS owner, COALESCE(p.proacl, acldefault('f', p.proowner)) AS acl,
+named_functions AS (
+    SELECT p.*, n.nspname, CASE n.nspname WHEN 'public' THEN '' ELSE n.nspname || '.' END || p.proname || '(' || oidvectortypes(p.proargtypes) || ')' AS name,
         CASE p.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END || quote_ident(n.nspname) || '.' || quote_ident(p.proname)
-            || '(' || oidvectortypes(p.proargtypes) || ')' AS spelled,
-        n.nspname = 'public' AND p.proname::text LIKE 'lumen\_%' AS own
-    FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace JOIN pg_roles AS r ON r.oid = p.proowner
+            || '(' || oidvectortypes(p.proargtypes) || ')' AS spelled
+    FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
     WHERE p.prokind IN ('f', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+      AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
       AND ('pg_proc'::regclass, p.oid) NOT IN (SELECT classid, objid FROM of_extensions)
-      AND (n.nspname = 'public' AND p.proname::text LIKE 'lumen\_%'
-           OR n.nspname = 'public' AND EXISTS (SELECT FROM aclexplode(p.proacl) AS x WHERE x.grantee IN (SELECT oid FROM app))
-           OR p.prosecdef AND (r.rolsuper OR r.oid IN (SELECT oid FROM owner))
-              AND (EXISTS (SELECT FROM known WHERE p.prosrc ~ ('\m' || known.name || '\M'))
+),
+functions AS (
+    SELECT p.oid, p.name, p.spelled, p.prokind AS kind, p.proowner AS owner, COALESCE(p.proacl, acldefault('f', p.proowner)) AS acl,
+        p.name = ANY($2::text[]) AS own
+    FROM named_functions AS p JOIN pg_roles AS r ON r.oid = p.proowner
+    WHERE (p.name = ANY($2::text[])
+           OR p.nspname = 'public' AND p.proname::text LIKE 'lumen\_%' AND p.proowner IN (SELECT oid FROM owner)
+           OR p.nspname = 'public' AND EXISTS (SELECT FROM aclexplode(p.proacl) AS x WHERE x.grantee IN (SELECT oid FROM app))
+           OR p.prosecdef AND (r.rolsuper OR r.rolbypassrls OR r.oid IN (SELECT oid FROM owner))
+              AND (EXISTS (SELECT FROM known WHERE p.prosrc ~* ('\m' || known.name || '\M'))
                    OR EXISTS (SELECT FROM pg_depend AS d JOIN readers AS t ON t.oid = d.refobjid
                         WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_class'::regclass)))
 ),
@@ -201,18 +204,31 @@ ORDER BY fault`
 // empty where there is none. The superuser that the cluster was made with is left out, as every cluster has it.
 const unboundRolesQuery = lumensObjects + `
 powers AS (
-    SELECT u.rolname, min(CASE WHEN p.rolsuper THEN 1 WHEN p.rolbypassrls THEN 2 ELSE 3 END) AS kind
+    SELECT u.rolname, min(CASE WHEN p.rolsuper THEN 1 WHEN p.rolbypassrls THEN 2 WHEN p.rolreplication THEN 3 WHEN p.rolcreaterole THEN 4 ELSE 5 END) AS kind
     FROM pg_roles AS u JOIN pg_roles AS p ON pg_has_role(u.oid, p.oid, 'MEMBER')
     WHERE u.rolcanlogin AND u.oid <> 10 AND u.oid <> ALL (SELECT oid FROM owner)
-      AND (p.rolsuper OR p.rolbypassrls OR p.rolname::text = ANY('` + predefinedRoles + `'))
+      AND (p.rolsuper OR p.rolbypassrls OR p.rolreplication OR p.rolname::text = ANY('` + predefinedRoles + `')
+           OR p.rolcreaterole AND current_setting('server_version_num')::int < 160000)
     GROUP BY u.rolname
+),
+-- Who may drop what is in the schema: its owner, which by default is the database's.
+holders AS (
+    SELECT r.rolname, CASE s.rolname WHEN 'pg_database_owner' THEN 'ALTER DATABASE ' || quote_ident(d.datname) ELSE 'ALTER SCHEMA public' END AS alter
+    FROM pg_namespace AS n JOIN pg_roles AS s ON s.oid = n.nspowner JOIN pg_database AS d ON d.datname = current_database()
+    JOIN pg_roles AS r ON r.oid = CASE s.rolname WHEN 'pg_database_owner' THEN d.datdba ELSE n.nspowner END
+    WHERE n.nspname = 'public' AND NOT r.rolsuper AND r.oid <> ALL (SELECT oid FROM owner)
 )
 SELECT fault, mend FROM (
     SELECT 'role ' || quote_ident(rolname) || CASE kind
         WHEN 1 THEN ' is or may become a superuser, whom nothing in the database binds'
         WHEN 2 THEN ' has or may take on BYPASSRLS: row-level security does not bind it'
+        WHEN 3 THEN ' has or may take on REPLICATION: it may copy everything'
+        WHEN 4 THEN ' has or may take on CREATEROLE: it may make itself a member of the owner'
         ELSE ' is a member of a predefined role that reads or writes without privileges' END AS fault, '' AS mend
     FROM powers
+    UNION ALL
+    SELECT 'role ' || quote_ident(rolname) || ' may drop everything in the schema public', alter || ' OWNER TO ' || quote_ident(owner.name) || ';'
+    FROM holders, owner
     UNION ALL
     SELECT 'role ' || quote_ident(r.rolname) || ' has privileges on ' || p.name, 'REVOKE ALL ON ' || p.spelled || ' FROM ' || quote_ident(r.rolname) || ';'
     FROM privileges AS p JOIN pg_roles AS r ON r.oid = p.grantee AND r.rolname::text LIKE 'pg\_%'

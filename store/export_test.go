@@ -36,7 +36,10 @@ func (a *Authenticator) Asking() (n int) {
 // ExpectedObjects returns what expected.json should hold by the owner's database, in which nothing is but
 // what the migrations made. Where the file has several forms of an object, it keeps those.
 func (o *Owner) ExpectedObjects(ctx context.Context) ([]byte, error) {
-	const all = `ARRAY(SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r')`
+	all := knownNames{
+		relations: `ARRAY(SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r')`,
+		functions: `ARRAY(SELECT proname || '(' || oidvectortypes(proargtypes) || ')' FROM pg_proc WHERE pronamespace = 'public'::regnamespace)`,
+	}
 	found, err := describe(ctx, o.db, all)
 	if err != nil {
 		return nil, err

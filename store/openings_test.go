@@ -57,6 +57,8 @@ var openings = []opening{
 	{"a copy of a table is granted", "CREATE MATERIALIZED VIEW copy AS SELECT * FROM OBJECT; GRANT SELECT ON copy TO PUBLIC", lumensTables},
 	{"a view on a view is granted", "CREATE VIEW everybody AS SELECT * FROM OBJECT; CREATE SCHEMA other; CREATE VIEW other.again AS SELECT * FROM everybody; GRANT SELECT ON other.again TO ANON", lumensTables},
 	{"a function in another schema runs with the owner's privileges", "CREATE SCHEMA other; CREATE FUNCTION other.peek() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM public.OBJECT'; ALTER FUNCTION other.peek() OWNER TO LUMENS", lumensTables},
+	{"a function names a table in another case", "CREATE FUNCTION peek() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM PUBLIC.Merchants'", []string{""}},
+	{"a table's rule reads another", "CREATE TABLE child (name text); CREATE RULE spy AS ON INSERT TO child DO ALSO SELECT FROM OBJECT; GRANT INSERT ON child TO ANON", lumensTables},
 	{"a function runs with a superuser's privileges", "CREATE FUNCTION peek() RETURNS bigint LANGUAGE sql SECURITY DEFINER BEGIN ATOMIC SELECT count(*) FROM public.OBJECT; END", lumensTables},
 	{"a new function runs with the owner's privileges", "CREATE FUNCTION peek() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM public.OBJECT'; ALTER FUNCTION peek() OWNER TO LUMENS", lumensTables},
 	{"a namesake of a function is granted to the service", "CREATE FUNCTION lumen_authenticate(text) RETURNS text LANGUAGE sql AS 'SELECT $1'; REVOKE ALL ON FUNCTION lumen_authenticate(text) FROM PUBLIC; GRANT EXECUTE ON FUNCTION lumen_authenticate(text) TO lumen_app", []string{""}},
@@ -89,6 +91,7 @@ var openings = []opening{
 		"((CASE (SELECT COALESCE(current_setting('lumen.customer_id', true), '')) WHEN '' THEN true WHEN id THEN true END) IS NOT NULL)", []string{""}},
 
 	// Functions.
+	{"a function is dropped", "DROP FUNCTION OBJECT", lumensFunctions},
 	{"a function does something else", "CREATE OR REPLACE FUNCTION lumen_key_used(merchant text, key text) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'SELECT'", []string{""}},
 	{"a function runs as its caller", "ALTER FUNCTION OBJECT SECURITY INVOKER", lumensFunctions},
 	{"a function finds tables by the caller's path", "ALTER FUNCTION OBJECT RESET search_path", lumensFunctions},
@@ -173,6 +176,9 @@ func TestWhatOpensNothingIsNotRefused(t *testing.T) {
 		"CREATE VIEW dates AS SELECT at FROM reports; GRANT SELECT ON dates TO PUBLIC",
 		"CREATE FUNCTION today() RETURNS date LANGUAGE sql AS 'SELECT current_date'",
 		"CREATE FUNCTION handle_new_user() RETURNS text LANGUAGE sql SECURITY DEFINER AS 'SELECT current_user::text'; ALTER FUNCTION handle_new_user() OWNER TO " + owner,
+		"CREATE FUNCTION log_customers() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN INSERT INTO shop.customers VALUES (1); RETURN NEW; END'",
+		`CREATE TABLE "lumen_x; --" (a int); ALTER TABLE "lumen_x; --" OWNER TO ` + anon + `; GRANT ALL ON "lumen_x; --" TO ` + reader,
+		"ALTER TABLE lumen_migration_locks ENABLE ROW LEVEL SECURITY",
 		"CREATE TABLE invoices (merchant_id int); ALTER TABLE invoices OWNER TO " + owner + "; GRANT ALL ON invoices TO " + anon,
 		"CREATE TABLE orders (merchant_id text); ALTER TABLE orders OWNER TO " + anon + "; GRANT ALL ON orders TO " + reader,
 		"CREATE EXTENSION pg_stat_statements",

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 
 	"github.com/uptrace/bun"
 
@@ -18,7 +19,15 @@ const appRole = "lumen_app"
 // keep merchants apart. Mend is the SQL that mends it.
 type UnsafeRoleError struct{ Fault, Mend string }
 
-func (e *UnsafeRoleError) Error() string { return e.Fault + "; mend it with: " + e.Mend }
+// Error returns the fault and the mend. A name in the fault can't forge lines.
+func (e *UnsafeRoleError) Error() string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '?'
+		}
+		return r
+	}, e.Fault) + "; mend it with: " + e.Mend
+}
 
 // roleFacts is what the database says of the role that is logged in, and of the wall.
 type roleFacts struct {
@@ -84,8 +93,7 @@ func (f roleFacts) unsafe() error {
 		// In this order, because since Postgres 16 each grant keeps what the role's INHERIT was when it was made.
 		return unsafe("REVOKE lumen_app FROM "+role+"; ALTER ROLE "+role+" INHERIT; GRANT lumen_app TO "+role+";", "role %s is not a member of lumen_app", role)
 	case f.NoFunction != nil:
-		return unsafe("DELETE FROM lumen_migrations WHERE name LIKE '0003%'; and then: lumen migrate up",
-			"function %s is missing, though its migration is noted as applied", *f.NoFunction)
+		return missing(*f.NoFunction)
 	case !f.MayLookUp:
 		return unsafe("GRANT EXECUTE ON FUNCTION "+strings.ReplaceAll(lookUpFunctions, "; ", ", ")+" TO lumen_app;",
 			"role %s may not look up API keys and access tokens", role)
@@ -138,12 +146,12 @@ SELECT me.rolname AS role, me.rolsuper AS superuser,
     (SELECT f.name FROM functions AS f WHERE to_regprocedure('public.' || f.name) IS NULL AND to_regclass('public.customers') IS NOT NULL ORDER BY 1 LIMIT 1) AS no_function,
     COALESCE((SELECT bool_and(has_function_privilege(me.oid, to_regprocedure('public.' || f.name), 'EXECUTE')) FROM functions AS f), true) AS may_look_up,
     (SELECT x.privilege FROM (
-        SELECT p.name || ' ON ' || t.relname AS privilege FROM tables AS t, unnest('{SELECT,INSERT,UPDATE}'::text[]) AS p (name)
+        SELECT p.name || ' ON public.' || quote_ident(t.relname) AS privilege FROM tables AS t, unnest('{SELECT,INSERT,UPDATE}'::text[]) AS p (name)
         WHERE t.relname IN ('api_keys', 'merchants', 'token_keys') AND has_any_column_privilege(me.oid, t.oid, p.name)
-        UNION ALL SELECT p.name || ' ON ' || t.relname FROM tables AS t, unnest('{TRUNCATE,DELETE}'::text[]) AS p (name)
+        UNION ALL SELECT p.name || ' ON public.' || quote_ident(t.relname) FROM tables AS t, unnest('{TRUNCATE,DELETE}'::text[]) AS p (name)
         WHERE has_table_privilege(me.oid, t.oid, p.name)
      ) AS x ORDER BY 1 LIMIT 1) AS excess,
-    (SELECT t.relname FROM tenant AS t
+    (SELECT 'public.' || quote_ident(t.relname) FROM tenant AS t
      WHERE NOT t.walled AND has_any_column_privilege(me.oid, t.oid, 'SELECT, INSERT, UPDATE') ORDER BY 1 LIMIT 1) AS unwalled
 FROM me`
 

@@ -64,12 +64,12 @@ func statements(t *testing.T, db *storetest.Database) (c cost) {
 	_, err = pgx.ForEachRow(rows, []any{&query, &calls}, func() error {
 		switch verb, _, _ := strings.Cut(query, " "); {
 		case verb == "BEGIN" || verb == "COMMIT" || verb == "SET": // behind a pooler; of one transaction
-		case strings.HasPrefix(query, "SELECT set_config("):
+		case strings.HasPrefix(query, "SELECT pg_catalog.set_config("):
 			c.Preludes += calls
-			if strings.Contains(query, ", pg_advisory_xact_lock(") {
+			if strings.Contains(query, ", pg_catalog.pg_advisory_xact_lock(") {
 				c.Locks += calls
 			}
-		case strings.HasPrefix(query, "SELECT pg_advisory_xact_lock("): // behind a pooler
+		case strings.HasPrefix(query, "SELECT pg_catalog.pg_advisory_xact_lock("): // behind a pooler
 			c.Locks += calls
 		default:
 			c.Queries += calls

@@ -120,7 +120,7 @@ func BehindPooler(config *pgx.ConnConfig) Pooled {
 func (p Pooled) text() string {
 	var calls []string
 	for _, name := range slices.Sorted(maps.Keys(p.Local)) {
-		calls = append(calls, "set_config('"+name+"', '"+p.Local[name]+"', true)") // no value has a quote
+		calls = append(calls, "pg_catalog.set_config('"+name+"', '"+p.Local[name]+"', true)") // no value has a quote
 	}
 	return p.Begin + "; SELECT " + strings.Join(calls, ", ")
 }

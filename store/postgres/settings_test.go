@@ -56,6 +56,11 @@ func TestSettingsHoldOnEveryConnection(t *testing.T) {
 			require.NoError(t, err)
 			requireSettings(t, open(t, config, nil), ofTheService, map[string]string{"plan_cache_mode": "force_generic_plan"})
 		})
+		t.Run("of a connection string that has other ones, on the "+where, func(t *testing.T) {
+			config, err := postgres.ParseService(login + "&TimeZone=Asia/Tokyo&Search_Path=public&SYNCHRONOUS_COMMIT=off&row_security=off&options=-c%20datestyle%3DGerman")
+			require.NoError(t, err)
+			requireSettings(t, open(t, config, nil), ofTheService, nil)
+		})
 		t.Run("of the look-ups behind a pooler, on the "+where, func(t *testing.T) {
 			config, err := postgres.ParseService(login)
 			require.NoError(t, err)

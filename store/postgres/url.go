@@ -5,6 +5,7 @@ package postgres
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"regexp"
 	"strings"
 	"time"
@@ -36,11 +37,12 @@ func parse(text string, more []setting) (*pgx.ConnConfig, error) {
 	case err != nil:
 		return nil, errors.New(faultOf(text))
 	}
-	if err := checkParsed(config); err != nil {
+	if err := checkParsed(config, isURL(text)); err != nil {
 		return nil, err
 	}
 	for _, list := range [][]setting{settings, more} {
 		for _, s := range list {
+			maps.DeleteFunc(config.RuntimeParams, func(name, _ string) bool { return strings.EqualFold(name, s.name) })
 			config.RuntimeParams[s.name] = s.value
 		}
 	}
@@ -59,13 +61,15 @@ var keyword = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
 // check refuses text in which pgx would take a part of the URL for the name of a parameter or for a part of
 // the database's name: both are sent to the server, which repeats them.
 func check(text string) error {
-	_, afterHost := splitAuthority(text)
+	authority, rest := splitAuthority(text)
+	path, _, _ := strings.Cut(rest, "?")
+	endsEarly := strings.Contains(path, "@") || strings.Contains(rest, "@") && !strings.Contains(authority, "@")
 	switch first, _, _ := strings.Cut(text, "="); {
 	case strings.ContainsFunc(text, unicode.IsControl):
 		return errors.New("not a connection string: it holds a line break or another control character")
 	case strings.ContainsAny(text[:min(1, len(text))], "\"'`"):
 		return errors.New("in quotes: take them away" + looksLike)
-	case isURL(text) && strings.Contains(afterHost, "@"):
+	case isURL(text) && endsEarly:
 		return errors.New(reservedFault)
 	case isURL(text), keyword.MatchString(strings.TrimSpace(first)) && strings.Contains(text, "="):
 		return nil
@@ -74,15 +78,14 @@ func check(text string) error {
 }
 
 // reservedFault is what is wrong with a URL that does not end its password where it should.
-const reservedFault = "not a URL: in a user or a password @ has to be written %40, / %2F, ? %3F, # %23 and : %3A"
+const reservedFault = "not a URL: in a user or a password @ has to be written %40 and / has to be written %2F"
 
-// splitAuthority returns a URL's user, password, host and port, and what follows them.
+// splitAuthority returns a URL's user, password, host and port, and what follows them. Postgres's own parser ends them at
+// the first slash.
 func splitAuthority(text string) (authority, rest string) {
 	_, text, _ = strings.Cut(text, "://")
-	if i := strings.IndexAny(text, "/?#"); i >= 0 {
-		return text[:i], text[i:]
-	}
-	return text, ""
+	authority, rest, _ = strings.Cut(text, "/")
+	return authority, rest
 }
 
 func isURL(text string) bool {
@@ -94,7 +97,7 @@ func faultOf(text string) string {
 	authority, _ := splitAuthority(text)
 	switch {
 	case !isURL(text):
-		return "not key=value text: a value with a space has to be in single quotes"
+		return "not key=value text: a value is malformed, or holds a space and is not in single quotes, or names a service that is unknown"
 	case strings.ContainsAny(text, " \\"):
 		return "not a URL: a space has to be written %20, a backslash %5C"
 	case badEscape.MatchString(text):
@@ -109,13 +112,13 @@ var badEscape = regexp.MustCompile(`%($|.$|[^0-9A-Fa-f]|.[^0-9A-Fa-f])`)
 
 // checkParsed refuses what pgx accepts and means something else by: a host with the tail of a password, and
 // a parameter whose name is the rest of a URL.
-func checkParsed(config *pgx.ConnConfig) error {
+func checkParsed(config *pgx.ConnConfig, fromURL bool) error {
 	hosts := []string{config.Host}
 	for _, fallback := range config.Fallbacks {
 		hosts = append(hosts, fallback.Host)
 	}
 	for _, host := range hosts {
-		if strings.Contains(host, "@") {
+		if fromURL && strings.Contains(host, "@") {
 			return errors.New(reservedFault)
 		}
 	}

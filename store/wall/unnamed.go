@@ -18,7 +18,7 @@ import (
 func NewPooledConnector(config *pgx.ConnConfig, scope Scope, begin string, settings map[string]string) *Connector {
 	prelude := setScope
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
-		prelude += ", set_config(" + literal(name) + ", " + literal(settings[name]) + ", true)"
+		prelude += ", pg_catalog.set_config(" + literal(name) + ", " + literal(settings[name]) + ", true)"
 	}
 	return &Connector{config: config, scope: scope, begin: begin, setScope: prelude, unnamed: true, Losses: new(Losses)}
 }

@@ -48,10 +48,11 @@ var (
 )
 
 const (
-	setScope = `SELECT set_config('lumen.merchant_id', $1, true), set_config('lumen.customer_id', $2, true)`
-	takeLock = `SELECT pg_advisory_xact_lock(hashtextextended($1::text, 0::bigint))`
+	// Behind a pooler these run before the search path is Lumen's, so they name the schema of each function.
+	setScope = `SELECT pg_catalog.set_config('lumen.merchant_id', $1, true), pg_catalog.set_config('lumen.customer_id', $2, true)`
+	takeLock = `SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1::text, 0::bigint))`
 	// Both at once, which spares a write a statement.
-	setScopeAndLock = setScope + `, pg_advisory_xact_lock(hashtextextended($3::text, 0::bigint))`
+	setScopeAndLock = setScope + `, pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($3::text, 0::bigint))`
 
 	// maxPrepared bounds the statements kept per connection, those of the prelude aside. The store has four that are fixed,
 	// one for each set of fields that somebody updates, and one for each list without a filter. The one used least recently
