@@ -120,8 +120,8 @@ SELECT fault, mend FROM (
 ) AS found
 ORDER BY rank, fault`
 
-// revocationsQuery yields what a migration revokes: privileges of third roles on objects of Lumen's own that belong to
-// whoever migrates. The columns are an object and a role, as statements spell them.
+// revocationsQuery yields the privileges that a migration revokes: those of third roles on the expected objects that the
+// migrating role owns. The columns are an object and a role, as statements spell them.
 const revocationsQuery = lumensObjects + `
 own AS (SELECT DISTINCT spelled, who FROM third_roles WHERE own AND via IS NULL AND pg_has_role(owner, 'USAGE'))
 SELECT spelled, who FROM own ORDER BY spelled, who`

@@ -408,7 +408,7 @@ func TestRolesThatMayCreateObjectsGetNoCodeToRun(t *testing.T) {
 	}
 	plant(
 		"CREATE TABLE caught (by text)", "GRANT ALL ON caught TO PUBLIC",
-		// What it does with the privileges of whoever calls it.
+		// It runs with the privileges of its caller, and records that it ran.
 		"CREATE FUNCTION catch(by text) RETURNS void LANGUAGE plpgsql AS 'BEGIN INSERT INTO public.caught VALUES (by); END'",
 		// Each fits an expression of Lumen's better than Postgres's own does, where the schema is searched.
 		"CREATE FUNCTION hashtextextended(text, integer) RETURNS bigint LANGUAGE sql AS $$ SELECT public.catch('hashtextextended'); SELECT 1::bigint $$",

@@ -16,8 +16,8 @@ import (
 	"lumen/store/storetest"
 )
 
-// hostileSettings are defaults that a database or a role may have. Each changes what a statement means, how a value is written, or
-// what a session may see.
+// hostileSettings are defaults that a database or a role may have. Each changes the meaning of a statement, the form of a
+// value, or the rows that a session sees.
 var hostileSettings = map[string]string{
 	"default_transaction_isolation":       "'repeatable read'",
 	"default_transaction_deferrable":      "on",

@@ -22,8 +22,8 @@ type Pool struct {
 	begin string // what each use begins with; "" where settings last as long as the connection
 }
 
-// Open returns a pool of at most so many connections. Behind a pooler, pooled is what BehindPooler returned
-// for config; else it is nil.
+// Open returns a pool with at most this number of connections. Behind a pooler, pooled is the result of BehindPooler
+// for config. Otherwise it is nil.
 func Open(config *pgx.ConnConfig, pooled *Pooled, connections int, options ...stdlib.OptionOpenDB) *Pool {
 	db := sql.OpenDB(Connector(stdlib.GetConnector(*config, options...), config))
 	Bound(db, connections)
@@ -34,7 +34,7 @@ func Open(config *pgx.ConnConfig, pooled *Pooled, connections int, options ...st
 	return p
 }
 
-// Bound bounds a pool to so many connections and their life.
+// Bound limits the number of a pool's connections and their life.
 func Bound(db *sql.DB, connections int) {
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
