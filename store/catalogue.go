@@ -201,24 +201,21 @@ func (o describedObject) differs(name string, forms []object) error {
 
 // compare returns nil where the object is as wanted, else its first fault and the SQL that mends it.
 func (o describedObject) compare(name string, want object) *UnsafeRoleError {
-	unsafe := func(mend, fault string, args ...any) *UnsafeRoleError {
-		return &UnsafeRoleError{Fault: fmt.Sprintf(fault, args...), Mend: mend}
-	}
 	switch {
 	case o.Kind != want.Kind:
-		return unsafe(lostMend, "%s is no longer of its kind", name)
+		return unsafeRole(lostMend, "%s is no longer of its kind", name)
 	case o.Security != want.Security && want.Security == "forced":
-		return unsafe("ALTER "+o.spelled+" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;",
+		return unsafeRole("ALTER "+o.spelled+" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;",
 			"row-level security is not enabled and forced on table %s", name)
 	case o.Security != want.Security && want.Security == "enabled":
-		return unsafe("ALTER "+o.spelled+" ENABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;",
+		return unsafeRole("ALTER "+o.spelled+" ENABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;",
 			"row-level security on table %s is not enabled, or it is forced", name)
 	case o.Definition != want.Definition:
-		return unsafe(strings.TrimSpace(want.Definition)+";", "function %s is not as its migration made it", name)
+		return unsafeRole(strings.TrimSpace(want.Definition)+";", "function %s is not as its migration made it", name)
 	case !slices.Equal(o.Grants, want.Grants):
-		return unsafe(o.regrant(want.Grants), "the privileges on %s are not those that its migration granted", name)
+		return unsafeRole(o.regrant(want.Grants), "the privileges on %s are not those that its migration granted", name)
 	case len(o.Attached) > 0:
-		return unsafe(strings.Join(o.Attached, "; ")+";", "table %s has a trigger, a rule, a child or a parent", name)
+		return unsafeRole(strings.Join(o.Attached, "; ")+";", "table %s has a trigger, a rule, a child or a parent", name)
 	}
 	return o.comparePolicies(name, want.Policies)
 }

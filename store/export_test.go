@@ -40,7 +40,7 @@ func (o *Owner) ExpectedObjects(ctx context.Context) ([]byte, error) {
 		relations: `ARRAY(SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r')`,
 		functions: `ARRAY(SELECT proname || '(' || oidvectortypes(proargtypes) || ')' FROM pg_proc WHERE pronamespace = 'public'::regnamespace)`,
 	}
-	found, err := describe(ctx, o.db, all)
+	found, err := describe(ctx, o.pool, all)
 	if err != nil {
 		return nil, err
 	}

@@ -44,7 +44,7 @@ func (o *Owner) MigrateUp(ctx context.Context) ([]Migration, error) {
 		return applied, err
 	}
 	return applied, checkSchema(ctx, o.pool, func(newer bool) error {
-		return o.db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		return o.pool.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 			if _, err := tx.ExecContext(ctx, trustedPath); err != nil {
 				return fmt.Errorf("read the catalogue: %w", err)
 			}
@@ -129,7 +129,7 @@ func (o *Owner) MigrateDown(ctx context.Context) ([]Migration, error) {
 }
 
 func (o *Owner) migrating(ctx context.Context, work func(*migrate.Migrator) (*migrate.MigrationGroup, error)) (_ []Migration, err error) {
-	lock, err := o.db.Conn(ctx)
+	lock, err := o.pool.Conn(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("migrate: %w", err)
 	}
@@ -142,7 +142,7 @@ func (o *Owner) migrating(ctx context.Context, work func(*migrate.Migrator) (*mi
 		return nil, fmt.Errorf("migrate: wait for other migrators: %w", err)
 	}
 
-	migrator, err := newMigrator(o.db)
+	migrator, err := newMigrator(o.pool.DB)
 	if err != nil {
 		return nil, err
 	}

@@ -29,6 +29,11 @@ func (e *UnsafeRoleError) Error() string {
 	}, e.Fault) + "; mend it with: " + e.Mend
 }
 
+// unsafeRole returns the error of a fault, which is a format with its arguments.
+func unsafeRole(mend, fault string, args ...any) *UnsafeRoleError {
+	return &UnsafeRoleError{Fault: fmt.Sprintf(fault, args...), Mend: mend}
+}
+
 // roleFacts is what the database says of the role that is logged in, and of the wall.
 type roleFacts struct {
 	Role        string
@@ -75,33 +80,30 @@ func checkLogin(ctx context.Context, pool *postgres.Pool) error {
 
 func (f roleFacts) unsafe() error {
 	role := quoteIdent(f.Role)
-	unsafe := func(mend, fault string, args ...any) error {
-		return &UnsafeRoleError{Fault: fmt.Sprintf(fault, args...), Mend: mend}
-	}
 	plainLogin := "CREATE ROLE lumen_serve LOGIN PASSWORD '...' IN ROLE lumen_app; and name it in LUMEN_DATABASE_URL"
 	switch {
 	case f.Superuser:
-		return unsafe(plainLogin, "role %s is a superuser, whom row-level security does not bind", role)
+		return unsafeRole(plainLogin, "role %s is a superuser, whom row-level security does not bind", role)
 	case f.PowerfulVia != nil:
-		return unsafe("REVOKE "+quoteIdent(*f.PowerfulVia)+" FROM "+role+";",
+		return unsafeRole("REVOKE "+quoteIdent(*f.PowerfulVia)+" FROM "+role+";",
 			"role %s is a member of %s, which has power past row-level security", role, quoteIdent(*f.PowerfulVia))
 	case f.Owned != nil:
-		return unsafe(plainLogin, "role %s owns %s, or is a member of the role that does", role, *f.Owned)
+		return unsafeRole(plainLogin, "role %s owns %s, or is a member of the role that does", role, *f.Owned)
 	case f.Attribute != nil:
-		return unsafe("ALTER ROLE "+role+" NO"+*f.Attribute+";", "role %s has %s", role, *f.Attribute)
+		return unsafeRole("ALTER ROLE "+role+" NO"+*f.Attribute+";", "role %s has %s", role, *f.Attribute)
 	case !f.Member || !f.MayUse:
 		// In this order, because since Postgres 16 each grant keeps what the role's INHERIT was when it was made.
-		return unsafe("REVOKE lumen_app FROM "+role+"; ALTER ROLE "+role+" INHERIT; GRANT lumen_app TO "+role+";", "role %s is not a member of lumen_app", role)
+		return unsafeRole("REVOKE lumen_app FROM "+role+"; ALTER ROLE "+role+" INHERIT; GRANT lumen_app TO "+role+";", "role %s is not a member of lumen_app", role)
 	case f.NoFunction != nil:
 		return missing(*f.NoFunction)
 	case !f.MayLookUp:
-		return unsafe("GRANT EXECUTE ON FUNCTION "+strings.ReplaceAll(lookUpFunctions, "; ", ", ")+" TO lumen_app;",
+		return unsafeRole("GRANT EXECUTE ON FUNCTION "+strings.ReplaceAll(lookUpFunctions, "; ", ", ")+" TO lumen_app;",
 			"role %s may not look up API keys and access tokens", role)
 	case f.Excess != nil:
-		return unsafe("REVOKE "+*f.Excess+" FROM PUBLIC, "+role+", lumen_app;",
+		return unsafeRole("REVOKE "+*f.Excess+" FROM PUBLIC, "+role+", lumen_app;",
 			"role %s has the privilege %s", role, *f.Excess)
 	case f.Unwalled != nil:
-		return unsafe("ALTER TABLE "+*f.Unwalled+" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;",
+		return unsafeRole("ALTER TABLE "+*f.Unwalled+" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;",
 			"row-level security is not enabled and forced on table %s", *f.Unwalled)
 	}
 	return nil
@@ -161,13 +163,13 @@ func quoteIdent(name string) string { return `"` + strings.ReplaceAll(name, `"`,
 // database, may be making it at the same time.
 func (o *Owner) ensureAppRole(ctx context.Context) error {
 	var exists bool
-	if err := o.db.NewRaw("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = ?)", appRole).Scan(ctx, &exists); err != nil {
+	if err := o.pool.NewRaw("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = ?)", appRole).Scan(ctx, &exists); err != nil {
 		return fmt.Errorf("look for role %s: %w", appRole, err)
 	}
 	if exists {
 		return nil
 	}
-	_, err := o.db.ExecContext(ctx, `DO $$ BEGIN CREATE ROLE lumen_app NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$`)
+	_, err := o.pool.ExecContext(ctx, `DO $$ BEGIN CREATE ROLE lumen_app NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$`)
 	if sqlState(err) == "42501" {
 		return errors.New("this owner may not create roles; have a superuser or a role with CREATEROLE run these two lines, then migrate again:\n" +
 			"  CREATE ROLE lumen_app NOLOGIN;\n" +

@@ -134,7 +134,6 @@ type Owner struct {
 	TokenKeys *TokenKeys
 
 	pool *postgres.Pool
-	db   *bun.DB // of the pool
 }
 
 // OpenOwner returns an Owner on the database at url.
@@ -145,8 +144,8 @@ func OpenOwner(url string) (*Owner, error) {
 	}
 	pool := postgres.Open(config, nil, authConnections)
 	db := pool.DB
-	return &Owner{Merchants: &Merchants{db}, Keys: &Keys{db}, TokenKeys: &TokenKeys{db}, pool: pool, db: db}, nil
+	return &Owner{Merchants: &Merchants{db}, Keys: &Keys{db}, TokenKeys: &TokenKeys{db}, pool: pool}, nil
 }
 
 // Close ends all connections.
-func (o *Owner) Close() error { return o.db.Close() }
+func (o *Owner) Close() error { return o.pool.Close() }
