@@ -8,6 +8,8 @@ import (
 	"unicode"
 
 	"github.com/stretchr/testify/require"
+
+	"lumen/store/address"
 	"pgregory.net/rapid"
 )
 
@@ -45,7 +47,7 @@ func TestCursorOfTheLongestKeyIsAccepted(t *testing.T) {
 	t.Parallel()
 	longest := ""
 	for r := range unicode.MaxRune + 1 {
-		if folded := fold(string(r)); len(folded) > len(longest) {
+		if folded := address.Fold(string(r)); len(folded) > len(longest) {
 			longest = folded
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"lumen/store/address"
 	"lumen/store/wall"
 )
 
@@ -32,7 +33,7 @@ type Customer struct {
 	// EmailShared is true when the write that gave the customer its present address carried the dangerous flag.
 	EmailShared bool `bun:"email_shared"`
 
-	// EmailKey and NameKey are what lists sort by; see fold.go.
+	// EmailKey and NameKey are what lists sort by; see package address.
 	EmailKey string  `bun:"email_key"`
 	NameKey  *string `bun:"name_key"`
 }
@@ -176,5 +177,5 @@ func (in CustomerInput) lockAddress(ctx context.Context) context.Context {
 		return ctx
 	}
 	merchant, _ := scopeFrom(ctx)
-	return wall.WithLock(ctx, merchant+" "+mustEmailKey(*email))
+	return wall.WithLock(ctx, merchant+" "+address.MustKey(*email))
 }

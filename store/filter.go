@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/uptrace/bun"
+
+	"lumen/store/address"
 )
 
 // CustomerFilter narrows a list; what is set combines with AND. Deleted customers are left out unless asked for.
@@ -61,7 +63,7 @@ func (f CustomerFilter) normalize() (CustomerFilter, []Fault) {
 	exact("userId", &f.UserID)
 	exact("billingCountry", &f.BillingCountry)
 	if f.Email != nil && len(faults) == 0 {
-		key := mustEmailKey(*f.Email)
+		key := address.MustKey(*f.Email)
 		f.Email = &key
 	}
 	if f.Search != nil {
@@ -74,7 +76,7 @@ func (f CustomerFilter) normalize() (CustomerFilter, []Fault) {
 		case strings.ContainsFunc(text, field{}.forbids):
 			faults = append(faults, NewFault("search", ForbiddenCharacter))
 		}
-		text = fold(text)
+		text = address.Fold(text)
 		f.Search = &text
 	}
 	for _, r := range f.ranges() {

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"lumen/store/address"
 )
 
 // CustomerInput is what a caller says of a customer, on create and on update alike. Empty text means null.
@@ -118,7 +120,7 @@ func (f field) normalize(value string) (string, []Fault) {
 	if strings.ContainsFunc(value, f.forbids) {
 		faults = append(faults, NewFault(f.name, ForbiddenCharacter))
 	}
-	if f.max > 0 && utf8.RuneCountInString(value) > f.max || f.name == "email" && len(value) > maxEmailOctets {
+	if f.max > 0 && utf8.RuneCountInString(value) > f.max || f.name == "email" && len(value) > address.MaxOctets {
 		faults = append(faults, NewFault(f.name, TooLong))
 	}
 	if f.check != nil && len(faults) == 0 {
@@ -135,54 +137,8 @@ func (f field) forbids(r rune) bool {
 	return unicode.Is(unicode.Cc, r) || f.noFormat && unicode.Is(unicode.Cf, r)
 }
 
-// maxEmailOctets is the longest path of RFC 5321 without its brackets.
-const maxEmailOctets = 254
-
-// atext are the ASCII characters of a dot-atom besides letters and digits (RFC 5322, 3.2.3).
-const atext = "!#$%&'*+-/=?^_`{|}~"
-
-// checkEmail accepts a dot-atom local part, in which UTF-8 is allowed (RFC 6531), and a domain of at least two labels.
-// The address is stored as it was sent. Its key has the form, too: a Greek question mark is a semicolon once composed.
-func checkEmail(email string) (string, bool) {
-	if !isAddress(email) {
-		return "", false
-	}
-	key, err := emailKey(email)
-	return email, err == nil && len(key) <= maxEmailKeyOctets && isAddress(key)
-}
-
-func isAddress(text string) bool {
-	at := strings.LastIndexByte(text, '@')
-	if at < 0 || strings.ContainsFunc(text, unicode.IsSpace) {
-		return false
-	}
-	local, domain := strings.Split(text[:at], "."), strings.Split(text[at+1:], ".")
-	return !slices.ContainsFunc(local, isNoAtom) && !slices.ContainsFunc(domain, isNoLabel) && len(domain) >= 2
-}
-
-func isNoAtom(text string) bool {
-	return text == "" || strings.ContainsFunc(text, func(r rune) bool {
-		return r < utf8.RuneSelf && !isLetterOrDigit(r) && !strings.ContainsRune(atext, r)
-	})
-}
-
-// otherDots separate labels like the ASCII dot does (RFC 3490, 3.1). A label can't hold them, and nobody means them.
-const otherDots = "\u3002\uFF0E\uFF61"
-
-// isNoLabel refuses all but letters, digits and inner hyphens in ASCII, and controls and white space beyond.
-func isNoLabel(text string) bool {
-	return text == "" || strings.ContainsAny(text, otherDots) || text[0] == '-' || text[len(text)-1] == '-' || strings.ContainsFunc(text, func(r rune) bool {
-		return r < utf8.RuneSelf && !isLetterOrDigit(r) && r != '-' || unicode.IsControl(r) || unicode.IsSpace(r)
-	})
-}
-
-// maxEmailKeyOctets keeps the longest key well inside what a btree entry holds (2,704 bytes with the ids beside it).
-// Folding lengthens text at most threefold.
-const maxEmailKeyOctets = 1024
-
-func isLetterOrDigit(r rune) bool {
-	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
-}
+// checkEmail accepts an address, which is stored as it was sent.
+func checkEmail(email string) (string, bool) { return email, address.IsValid(email) }
 
 // checkCountry accepts an officially assigned ISO 3166-1 alpha-2 code in any case.
 func checkCountry(code string) (string, bool) {

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/uptrace/bun"
+
+	"lumen/store/address"
 )
 
 // written are the parameters of a write from $4 on, by name: the columns of the fields that the caller says, what is
@@ -72,14 +74,14 @@ func (w written) values(in CustomerInput) []any {
 		case isLine:
 			values[i] = ""
 			if text := in.column(line); text != nil {
-				values[i] = fold(*text)
+				values[i] = address.Fold(*text)
 			}
 		case name == flagParameter:
 			values[i] = in.DangerouslyAllowSameEmailForDifferentCustomers
 		case name == nameKeyColumn:
 			values[i] = nullable(nameKey(in.Name.Ptr()))
 		case name == emailKeyColumn:
-			values[i] = mustEmailKey(*in.Email.Ptr()) // who says the email says one
+			values[i] = address.MustKey(*in.Email.Ptr()) // who says the email says one
 		default:
 			values[i] = nullable(in.column(name))
 		}
@@ -196,15 +198,6 @@ func nameKey(name *string) *string {
 	if name == nil {
 		return nil
 	}
-	key := strings.ReplaceAll(fold(*name), lastName, "\U0010FFFE")
+	key := strings.ReplaceAll(address.Fold(*name), lastName, "\U0010FFFE")
 	return &key
-}
-
-// mustEmailKey is emailKey for an address that normalize has accepted.
-func mustEmailKey(email string) string {
-	key, err := emailKey(email)
-	if err != nil {
-		panic("store: a normalized input holds an address without a key")
-	}
-	return key
 }

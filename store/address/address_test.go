@@ -1,4 +1,4 @@
-package store
+package address
 
 import (
 	"encoding/json"
@@ -29,14 +29,13 @@ func TestEmailKeysAreGolden(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.Why, func(t *testing.T) {
 			t.Parallel()
-			stored, ok := checkEmail(c.Email)
+			ok := IsValid(c.Email)
 			require.Equal(t, c.Key != nil, ok)
 			if !ok {
 				return
 			}
-			require.Equal(t, c.Email, stored)
-			require.Equal(t, *c.Key, mustEmailKey(c.Email))
-			require.Equal(t, *c.Key, mustEmailKey(*c.Key))
+			require.Equal(t, *c.Key, MustKey(c.Email))
+			require.Equal(t, *c.Key, MustKey(*c.Key))
 		})
 	}
 }
@@ -48,15 +47,15 @@ func TestFoldOfEveryCharacter(t *testing.T) {
 		if r >= 0xD800 && r <= 0xDFFF {
 			continue
 		}
-		folded := fold(string(r))
-		if fold(folded) != folded {
+		folded := Fold(string(r))
+		if Fold(folded) != folded {
 			t.Errorf("%U: fold is not idempotent", r)
 		}
-		if fold(norm.NFD.String(string(r))) != folded {
+		if Fold(norm.NFD.String(string(r))) != folded {
 			t.Errorf("%U: the decomposed form folds differently", r)
 		}
 		for variant := unicode.SimpleFold(r); variant != r; variant = unicode.SimpleFold(variant) {
-			if fold(string(variant)) != folded {
+			if Fold(string(variant)) != folded {
 				t.Errorf("%U and %U fold differently", r, variant)
 			}
 		}
@@ -67,11 +66,11 @@ func TestFoldProperties(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.StringOf(character()).Draw(t, "text")
-		folded := fold(text)
-		require.Equal(t, folded, fold(folded), "idempotent")
-		require.Equal(t, folded, fold(norm.NFC.String(text)), "NFC")
-		require.Equal(t, folded, fold(norm.NFD.String(text)), "NFD")
-		require.Equal(t, folded, fold(otherCase(t, text)), "letter case")
+		folded := Fold(text)
+		require.Equal(t, folded, Fold(folded), "idempotent")
+		require.Equal(t, folded, Fold(norm.NFC.String(text)), "NFC")
+		require.Equal(t, folded, Fold(norm.NFD.String(text)), "NFD")
+		require.Equal(t, folded, Fold(otherCase(t, text)), "letter case")
 	})
 }
 
@@ -79,10 +78,10 @@ func TestEmailKeyProperties(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		email := address().Draw(t, "email")
-		key := mustEmailKey(email)
+		key := MustKey(email)
 		same := func(what, variant string) {
 			t.Helper()
-			other, err := emailKey(variant)
+			other, err := Key(variant)
 			require.NoError(t, err, "%s: %+q", what, variant)
 			require.Equal(t, key, other, "%s: %+q", what, variant)
 		}
@@ -103,7 +102,7 @@ func TestEmailKeyProperties(t *testing.T) {
 			}
 			same("domain in another case", local+"@"+strings.Join(labels, "."))
 			for i, label := range labels {
-				if encoded := encode(label); !isASCII(label) && !isNoLabel(label) && len(encoded) <= 63 {
+				if encoded := encode(label); !isASCII(label) && !isInvalidLabel(label) && len(encoded) <= 63 {
 					labels[i] = encoded
 				}
 			}
@@ -112,9 +111,8 @@ func TestEmailKeyProperties(t *testing.T) {
 
 		_, domain, _ = strings.Cut(key, "@")
 		require.True(t, isASCII(domain), "the domain of %q", key)
-		require.LessOrEqual(t, len(key), 3*maxEmailOctets+len("xn--")*128)
-		_, ok := checkEmail(key)
-		require.True(t, ok, "a key is an address itself: %+q", key)
+		require.LessOrEqual(t, len(key), 3*MaxOctets+len("xn--")*128)
+		require.True(t, IsValid(key), "a key is an address itself: %+q", key)
 	})
 }
 
@@ -127,7 +125,7 @@ func TestEmailKeyKeepsApart(t *testing.T) {
 	}
 	seen := make(map[string]string)
 	for _, email := range addresses {
-		key := mustEmailKey(email)
+		key := MustKey(email)
 		require.NotContains(t, seen, key, email)
 		seen[key] = email
 	}
@@ -170,8 +168,7 @@ func address() *rapid.Generator[string] {
 		}
 		return strings.Join(atoms, ".") + "@" + strings.Join(labels, ".")
 	}).Filter(func(email string) bool {
-		_, ok := checkEmail(email)
-		return ok && len(email) <= maxEmailOctets
+		return IsValid(email) && len(email) <= MaxOctets
 	})
 }
 

@@ -1,4 +1,4 @@
-package store
+package address
 
 import (
 	"errors"
@@ -10,9 +10,9 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// fold maps texts that differ only in letter case or in their Unicode composition to one text: NFC, full case
-// folding, NFC. It is computed here and stored, because what lower() does in Postgres depends on a locale.
-func fold(text string) string {
+// Fold maps texts that differ only in letter case or in their Unicode composition to one text: NFC,
+// full case folding, NFC. The result is stored, because lower() in Postgres depends on a locale.
+func Fold(text string) string {
 	return norm.NFC.String(strings.Map(foldCherokee, cases.Fold().String(norm.NFC.String(text))))
 }
 
@@ -27,9 +27,9 @@ func foldCherokee(r rune) rune {
 
 var errNotAnAddress = errors.New("not an email address")
 
-// emailKey returns what two addresses have in common when they are the same to Lumen: the folded local part, and the
-// folded domain in its ASCII form. It is idempotent: the key of a key is that key.
-func emailKey(email string) (string, error) {
+// Key returns the text that equal addresses share: the folded local part, and the folded domain in
+// its ASCII form. It is idempotent: the key of a key is that key.
+func Key(email string) (string, error) {
 	at := strings.LastIndexByte(email, '@')
 	if at < 0 {
 		return "", errNotAnAddress
@@ -42,7 +42,7 @@ func emailKey(email string) (string, error) {
 		}
 		labels[i] = key
 	}
-	return fold(email[:at]) + "@" + strings.Join(labels, "."), nil
+	return Fold(email[:at]) + "@" + strings.Join(labels, "."), nil
 }
 
 // labelKey returns the key of one label of a domain. A label that claims to be encoded and is not, or that encodes
@@ -50,12 +50,12 @@ func emailKey(email string) (string, error) {
 func labelKey(label string) (string, error) {
 	if isEncoded(label) {
 		decoded, err := idna.Punycode.ToUnicode(strings.ToLower(label))
-		if err != nil || isASCII(decoded) || isNoLabel(decoded) {
+		if err != nil || isASCII(decoded) || isInvalidLabel(decoded) {
 			return "", errNotAnAddress
 		}
 		label = decoded
 	}
-	folded := fold(label)
+	folded := Fold(label)
 	encoded, err := idna.Punycode.ToASCII(folded)
 	if err != nil || len(encoded) > 63 || isASCII(folded) && isEncoded(folded) {
 		return "", errNotAnAddress
