@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lumen/store/address"
+
 	"pgregory.net/rapid"
 )
 

@@ -8,6 +8,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"lumen/store/address"
+	"lumen/store/postgres"
 	"lumen/store/wall"
 )
 
@@ -109,7 +110,7 @@ func (c *Customers) Create(ctx context.Context, in CustomerInput) (*Customer, er
 	}
 	created, err := c.scope.write(in.lockAddress(ctx), c.statements.create, append([]any{id}, everything.values(in)...)...)
 	switch {
-	case violates(err, uniqueEmail), err == nil && created == nil:
+	case postgres.Violates(err, uniqueEmail), err == nil && created == nil:
 		return nil, NewError(EmailTaken)
 	case err != nil:
 		return nil, failed("create customer", err)
@@ -136,7 +137,7 @@ func (c *Customers) Update(ctx context.Context, id string, in CustomerInput) (*C
 	}
 	update := c.updating(in)
 	updated, err := c.scope.write(in.lockAddress(ctx), update.text, append([]any{id}, update.says.values(in)...)...)
-	taken := violates(err, uniqueEmail)
+	taken := postgres.Violates(err, uniqueEmail)
 	if err != nil && !taken {
 		return nil, failed("update customer", err)
 	}

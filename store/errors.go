@@ -1,17 +1,11 @@
 package store
 
 import (
-	"context"
-	"database/sql"
 	"errors"
 	"fmt"
-	"io"
-	"net"
+	"lumen/store/postgres"
 	"runtime/debug"
-	"strings"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Code names an outcome on which a caller may act. The codes are part of the contract of both doors.
@@ -148,7 +142,7 @@ func failed(operation string, err error) error {
 	switch {
 	case errors.As(err, &known):
 		return known
-	case isOutage(err):
+	case postgres.IsOutage(err):
 		return unavailable(err)
 	default:
 		return &Error{Code: Internal, Message: "Failed to " + operation, cause: err}
@@ -169,41 +163,4 @@ func unavailable(cause error) *Error {
 		return known
 	}
 	return &Error{Code: Unavailable, Message: texts[Unavailable], cause: cause}
-}
-
-// isOutage reports that the database could not answer now and may later: no connection, for whatever reason it was refused,
-// shutting down, out of resources, read-only, a lock or a time that ran out.
-func isOutage(err error) bool {
-	var connectErr *pgconn.ConnectError
-	var pgErr *pgconn.PgError
-	if errors.As(err, &connectErr) {
-		return true
-	}
-	if errors.As(err, &pgErr) {
-		if pgErr.Code == "0A000" && pgErr.Routine == "call_bool_check_hook" { // a standby refuses BEGIN READ WRITE
-			return true
-		}
-		switch pgErr.Code {
-		case "25006", // read_only_sql_transaction
-			"25P03", "25P04", // idle_in_transaction_session_timeout, transaction_timeout
-			"40001", "40P01", // serialization_failure, deadlock_detected
-			"55P03", // lock_not_available
-			"57014", // query_canceled, by statement_timeout
-			"57P01", "57P02", "57P03", "57P05",
-			"58030": // io_error
-			return true
-		}
-		return strings.HasPrefix(pgErr.Code, "08") || strings.HasPrefix(pgErr.Code, "53")
-	}
-	var netErr net.Error
-	return errors.As(err, &netErr) ||
-		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
-		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
-		errors.Is(err, sql.ErrConnDone) || pgconn.SafeToRetry(err)
-}
-
-// violates reports that err is a breach of the named constraint or unique index. Never of its message text.
-func violates(err error, constraint string) bool {
-	var pgErr *pgconn.PgError
-	return errors.As(err, &pgErr) && strings.HasPrefix(pgErr.Code, "23") && pgErr.ConstraintName == constraint
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"lumen/store/postgres"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -153,7 +154,7 @@ func (g *gate) isSlow(p *party) bool {
 
 // leave ends what enter began; err is how the statement ended.
 func (g *gate) leave(p *party, err error) {
-	if err == nil || !isOutage(err) {
+	if err == nil || !postgres.IsOutage(err) {
 		g.pool.served.Add(1)
 		p.served.Add(1)
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/base32"
 	"fmt"
 	"log/slog"
+	"lumen/store/postgres"
 	"regexp"
 	"strings"
 	"time"
@@ -109,7 +110,7 @@ func (k *Keys) Create(ctx context.Context, want NewKey) (Key, error) {
 		insert = insert.Value("expires_at", "date_trunc('milliseconds', clock_timestamp() + ?::float8 * interval '1 millisecond')", want.Expires.Milliseconds())
 	}
 	switch _, err := insert.Exec(ctx); {
-	case violates(err, "api_keys_merchant_id_fkey"):
+	case postgres.Violates(err, "api_keys_merchant_id_fkey"):
 		return Key{}, fmt.Errorf("there is no merchant %q", want.MerchantID)
 	case err != nil:
 		return Key{}, fmt.Errorf("create key: %w", err)

@@ -2,12 +2,12 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"lumen/store/postgres"
-	"lumen/store/wall"
 )
 
 // lookUps is the way to what the plain role may ask outside of the wall: who presents a credential, and the keys that sign
@@ -15,7 +15,7 @@ import (
 type lookUps struct {
 	pool   *postgres.Pool
 	gate   *gate
-	losses *wall.Losses
+	losses *postgres.Losses
 }
 
 // Parties at the gate. What nobody is known to hold may be junk, of which there is no end: it leaves a connection to the rest.
@@ -27,9 +27,9 @@ const (
 	notes   = "notes"
 )
 
-func newLookUps(config *pgx.ConnConfig, pooled *postgres.Pooled, connections int, losses *wall.Losses) *lookUps {
+func newLookUps(config *pgx.ConnConfig, pooled *postgres.Pooled, connections int, losses *postgres.Losses) *lookUps {
 	pool := postgres.Open(config, pooled, connections, stdlib.OptionShouldPing(func(_ context.Context, p stdlib.ShouldPingParams) bool {
-		return wall.ShouldPing(p.IdleDuration, losses)
+		return losses.IsDoubtful(time.Now().Add(-p.IdleDuration))
 	}))
 	return &lookUps{pool: pool, gate: newGate(connections, DefaultMerchantConcurrency), losses: losses}
 }
@@ -42,7 +42,7 @@ func (l *lookUps) run(ctx context.Context, party string, into any, statement str
 // read asks, and once more where the connection was found to be dead.
 func (l *lookUps) read(ctx context.Context, into any, statement string, args []any) error {
 	err := l.pool.Query(ctx, into, statement, args...)
-	if l.losses.Note(err) {
+	if l.losses.Observe(err) {
 		err = l.pool.Query(ctx, into, statement, args...)
 	}
 	return err

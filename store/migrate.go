@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/migrate"
 
@@ -92,7 +91,7 @@ func (l Loss) Tables() (lost []string) {
 // security binds the owner, too, so it is lifted in a transaction that is rolled back.
 func (o *Owner) CountLoss(ctx context.Context) (loss Loss, err error) {
 	err = o.pool.NewRaw("SELECT name FROM "+migrationsTable+" WHERE group_id = (SELECT max(group_id) FROM "+migrationsTable+") ORDER BY name").Scan(ctx, &loss.Steps)
-	if sqlState(err) == "42P01" { // undefined_table: nothing was ever migrated
+	if postgres.SQLState(err) == "42P01" { // undefined_table: nothing was ever migrated
 		return Loss{}, nil
 	}
 	if err != nil {
@@ -170,7 +169,7 @@ func (s *Store) CheckMigrations(ctx context.Context) error {
 
 func checkMigrations(ctx context.Context, pool *postgres.Pool) error {
 	steps, _, err := migrationStatus(ctx, pool)
-	if sqlState(err) == "42501" || err == nil && !slices.ContainsFunc(steps, Migration.isApplied) {
+	if postgres.SQLState(err) == "42501" || err == nil && !slices.ContainsFunc(steps, Migration.isApplied) {
 		// Nothing was applied, or the role may not see what was.
 		if unsafe := checkUnseen(ctx, pool); unsafe != nil {
 			return unsafe
@@ -215,7 +214,7 @@ func migrationStatus(ctx context.Context, pool *postgres.Pool) (steps []Migratio
 		MigratedAt time.Time
 	}
 	err = pool.Query(ctx, &applied, "SELECT name, migrated_at FROM public."+migrationsTable+" ORDER BY name")
-	if sqlState(err) == "42P01" { // undefined_table: nothing was ever migrated
+	if postgres.SQLState(err) == "42P01" { // undefined_table: nothing was ever migrated
 		return steps, false, nil
 	}
 	if err != nil {
@@ -286,13 +285,4 @@ func note(ctx context.Context, tx bun.IConn, step *migrate.Migration) error {
 		return err
 	}
 	return revokeThirdRoles(ctx, tx)
-}
-
-// sqlState returns the SQLSTATE of a Postgres error, "" for any other.
-func sqlState(err error) string {
-	var pgErr *pgconn.PgError
-	if errors.As(err, &pgErr) {
-		return pgErr.Code
-	}
-	return ""
 }

@@ -50,7 +50,7 @@ func (s *Store) Ready(ctx context.Context) error {
 func notReady(reason string, err error) error {
 	var unsafe *UnsafeRoleError
 	switch {
-	case isOutage(err):
+	case postgres.IsOutage(err):
 		reason = NoDatabase
 	case errors.As(err, &unsafe):
 		reason = NoRole

@@ -170,7 +170,7 @@ func (o *Owner) ensureAppRole(ctx context.Context) error {
 		return nil
 	}
 	_, err := o.pool.ExecContext(ctx, `DO $$ BEGIN CREATE ROLE lumen_app NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$`)
-	if sqlState(err) == "42501" {
+	if postgres.SQLState(err) == "42501" {
 		return errors.New("this owner may not create roles; have a superuser or a role with CREATEROLE run these two lines, then migrate again:\n" +
 			"  CREATE ROLE lumen_app NOLOGIN;\n" +
 			"  CREATE ROLE lumen_serve LOGIN PASSWORD '...' IN ROLE lumen_app;")

@@ -9,6 +9,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"lumen/store/postgres"
 )
 
 // NewPooledConnector is NewConnector for a database behind a pooler in transaction mode, which may give each
@@ -20,7 +22,7 @@ func NewPooledConnector(config *pgx.ConnConfig, scope Scope, begin string, setti
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		prelude += ", pg_catalog.set_config(" + literal(name) + ", " + literal(settings[name]) + ", true)"
 	}
-	return &Connector{config: config, scope: scope, begin: begin, setScope: prelude, unnamed: true, Losses: new(Losses)}
+	return &Connector{config: config, scope: scope, begin: begin, setScope: prelude, unnamed: true, Losses: new(postgres.Losses)}
 }
 
 func literal(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }

@@ -36,6 +36,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
+
+	"lumen/store/postgres"
 )
 
 // ErrNoMerchant is returned for every statement whose context names no merchant. Nothing was sent to Postgres.
@@ -58,15 +60,12 @@ const (
 	// one for each set of fields that somebody updates, and one for each list without a filter. The one used least recently
 	// makes room.
 	maxPrepared = 64
-
-	// idleBeforePing is how long a pooled connection may lie before it is tried with a round trip of its own.
-	idleBeforePing = time.Second
 )
 
 // Connector opens connections that refuse to work without a merchant. It implements driver.Connector.
 type Connector struct {
-	// Losses are those of its connections, to be shared with whoever else talks to the same server.
-	Losses *Losses
+	// Losses are shared with the other pools of connections to the same server.
+	Losses *postgres.Losses
 
 	config   *pgx.ConnConfig
 	scope    Scope
@@ -81,7 +80,7 @@ type Scope func(context.Context) (merchant, customer string)
 
 // NewConnector returns a Connector to the database of config, whose statements work in the scope.
 func NewConnector(config *pgx.ConnConfig, scope Scope) *Connector {
-	return &Connector{config: config, scope: scope, setScope: setScope, Losses: new(Losses)}
+	return &Connector{config: config, scope: scope, setScope: setScope, Losses: new(postgres.Losses)}
 }
 
 // Connect implements driver.Connector.
@@ -139,7 +138,7 @@ type conn struct {
 	begin    string
 	setScope string
 	unnamed  bool
-	losses   *Losses
+	losses   *postgres.Losses
 	types    *pgtype.Map
 	prelude  map[string]*pgconn.StatementDescription // what is ahead of every statement, by its text
 	prepared *simplelru.LRU[string, *pgconn.StatementDescription]
@@ -280,7 +279,7 @@ func (c *conn) end(pipeline *pgconn.Pipeline, err error) error {
 
 // ended returns how a statement ended: a LostError when its connection did.
 func (c *conn) ended(err error, sent bool) error {
-	if !c.losses.Note(err) {
+	if !c.losses.Observe(err) {
 		return err
 	}
 	return &LostError{Sent: sent, cause: err}
@@ -374,7 +373,7 @@ func (c *conn) ResetSession(ctx context.Context) error {
 	if !c.IsValid() {
 		return driver.ErrBadConn
 	}
-	if c.losses.doubtful(c.usedAt) {
+	if c.losses.IsDoubtful(c.usedAt) {
 		if err := c.pg.Ping(ctx); err != nil {
 			return driver.ErrBadConn
 		}
