@@ -1,0 +1,271 @@
+package program
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"lumen/cmd/internal/landing"
+	"lumen/cmd/internal/server"
+	"lumen/store"
+	"lumen/store/embedded"
+)
+
+type devCommand struct {
+	Addr    string `env:"LUMEN_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen (${env}). Default: ${default}. Port 0 picks a free one."`
+	DataDir string `env:"LUMEN_DATA_DIR" type:"path" placeholder:"DIR" help:"Where the data is kept between runs (${env}). Default: a folder of the user's, as root /var/lib/lumen."`
+	BinDir  string `name:"postgres-bin" env:"LUMEN_POSTGRES_BIN" placeholder:"DIR" help:"The folder with the Postgres programs to use (${env}). Default: those found on the machine, else a download."`
+	Source  string `name:"postgres-repository" env:"LUMEN_POSTGRES_REPOSITORY" placeholder:"URL" help:"The Maven repository that Postgres is downloaded from (${env}). Default: Maven Central."`
+	Reset   bool   `help:"Start anew: all data in the folder is removed first."`
+	JSON    bool   `name:"json" help:"Print one line of JSON on standard output when ready."`
+	doorFlags
+}
+
+// ready is what dev prints when it is ready.
+type ready struct {
+	serverURLs
+	DatabaseURL string `json:"databaseUrl"` // the owner's
+	MerchantID  string `json:"merchantId"`
+	APIKey      string `json:"apiKey"`
+}
+
+func (c devCommand) Run(ctx context.Context, t terminal) error {
+	say := func(format string, args ...any) { _, _ = fmt.Fprintf(t.err, "lumen: "+format+"\n", args...) }
+	if os.Getenv("LUMEN_DATABASE_URL") != "" {
+		say("LUMEN_DATABASE_URL is ignored: dev runs a Postgres of its own")
+	}
+	options := server.Options{LoopbackOnly: true, Playground: true}
+	options.GraphQL.Introspection = true
+	if faults := c.apply(&options); len(faults) > 0 {
+		return errors.New(strings.Join(faults, "; "))
+	}
+	// The port is taken first: when it is in use, that shows before anything is started.
+	listener, err := net.Listen("tcp", c.Addr)
+	if err != nil {
+		return fmt.Errorf("%w; choose another with --addr, for example --addr 127.0.0.1:0", err)
+	}
+	defer func() { _ = listener.Close() }()
+
+	folder := c.DataDir
+	if folder == "" {
+		if folder, err = defaultDataDir(); err != nil {
+			return err
+		}
+	}
+	postgres, err := embedded.Start(ctx, embedded.Config{
+		DataDir: folder, Reset: c.Reset, BinDir: c.BinDir, Repository: c.Source, Notice: say,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = postgres.Stop() }()
+
+	d, err := prepare(ctx, postgres)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = d.store.Close() }()
+	at := ready{urlsOf(listener, true), postgres.URL(), d.merchant.ID, string(d.secret)}
+	if c.JSON {
+		err = t.printJSON(at)
+	} else {
+		err = at.print(t, d.merchant.Name, postgres.DataDir(), options.GraphQL.Trusted.Only())
+	}
+	if err != nil {
+		return err
+	}
+
+	// Without its database the server has nothing to say.
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	go func() {
+		select {
+		case <-postgres.Done():
+			stop(errors.New("the embedded Postgres ended; its log is " + filepath.Join(postgres.DataDir(), "postgres.log")))
+		case <-ctx.Done():
+		}
+	}()
+	options.Log = slog.New(server.WithRequestID(slog.NewTextHandler(t.err, nil)))
+	options.Demo = &landing.Demo{MerchantName: d.merchant.Name, MerchantID: d.merchant.ID, APIKey: string(d.secret)}
+	err = server.Serve(ctx, listener, server.NewHandler(d.store, options), server.Serving{
+		Health: server.NewHealth(d.store.Ready, options.Log), Log: options.Log,
+	})
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		err = errors.Join(cause, err)
+	}
+	return err
+}
+
+// demo is what dev serves: a store, and the merchant that was made for it.
+type demo struct {
+	store    *store.Store
+	merchant store.Merchant
+	secret   store.Secret
+}
+
+// prepare migrates the embedded database, gives the service a role without power, and makes the demo merchant unless a
+// run before this one did.
+func prepare(ctx context.Context, postgres *embedded.Server) (*demo, error) {
+	owner, err := store.OpenOwner(postgres.URL())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = owner.Close() }()
+	if _, err := owner.MigrateUp(ctx); err != nil {
+		return nil, err
+	}
+	plain, err := url.Parse(postgres.URL())
+	if err != nil {
+		return nil, err
+	}
+	password := rand.Text()
+	if err := owner.CreateLogin(ctx, "lumen_serve", password); err != nil {
+		return nil, err
+	}
+	plain.User = url.UserPassword("lumen_serve", password)
+	secret, err := keepTokenSecret(ctx, owner, filepath.Join(postgres.DataDir(), "token-secret"))
+	if err != nil {
+		return nil, err
+	}
+	s, err := store.Open(plain.String(), store.Options{AcceptDemoKeys: true, TokenSecret: secret})
+	if err != nil {
+		return nil, err
+	}
+	d := &demo{store: s}
+	if err := d.sign(ctx, owner, filepath.Join(postgres.DataDir(), "demo-key")); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return d, nil
+}
+
+// sign finds the demo merchant by the key in the file, or makes both. The file is written last: what a run that was
+// killed left half done is never found.
+func (d *demo) sign(ctx context.Context, owner *store.Owner, file string) error {
+	kept, err := os.ReadFile(file)
+	if err == nil {
+		credential, err := d.store.Authenticator.Authenticate(ctx, store.Secret(kept))
+		if err == nil {
+			d.merchant, d.secret = credential.Merchant, store.Secret(kept)
+			return nil
+		}
+		if store.AsError(err).Code != store.Unauthenticated {
+			return err
+		}
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("read the demo key: %w", err)
+	}
+
+	if d.merchant, err = owner.Merchants.Create(ctx, "Demo Shop"); err != nil {
+		return err
+	}
+	if err := seed(ctx, owner, d.store.Customers, d.merchant); err != nil {
+		return fmt.Errorf("make sample customers: %w", err)
+	}
+	d.secret = store.NewDemoSecret()
+	if _, err := owner.Keys.Create(ctx, store.NewKey{MerchantID: d.merchant.ID, Name: "demo", Access: store.WriteAccess, Secret: d.secret}); err != nil {
+		return err
+	}
+	return keep(file, string(d.secret))
+}
+
+// keepTokenSecret returns the secret in the file, or makes one, and sees to it that there is a key to sign access tokens with.
+// Keys that a secret which is gone has sealed are of no use to anybody.
+func keepTokenSecret(ctx context.Context, owner *store.Owner, file string) (store.TokenSecret, error) {
+	keys, err := owner.TokenKeys.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var secret store.TokenSecret
+	kept, err := os.ReadFile(file)
+	switch {
+	case err == nil:
+		if secret, err = store.ParseTokenSecret(string(kept)); err != nil {
+			return nil, fmt.Errorf("%s holds what is %w", file, err)
+		}
+	case errors.Is(err, os.ErrNotExist):
+		secret = store.NewTokenSecret()
+		for i, key := range keys {
+			if keys[i], err = owner.TokenKeys.Revoke(ctx, key.ID); err != nil {
+				return nil, err
+			}
+		}
+		if err := keep(file, secret.Text()); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, fmt.Errorf("read the token secret: %w", err)
+	}
+	for _, key := range keys {
+		if key.State == store.TokenKeySigning {
+			return secret, nil
+		}
+	}
+	_, err = owner.TokenKeys.Rotate(ctx, secret)
+	return secret, err
+}
+
+// keep writes a secret to a file that is there whole or not at all.
+func keep(file, secret string) error {
+	if err := os.WriteFile(file+".new", []byte(secret), 0o600); err != nil {
+		return fmt.Errorf("keep a secret: %w", err)
+	}
+	return os.Rename(file+".new", file)
+}
+
+func (r ready) print(t terminal, merchant, folder string, trustedOnly bool) error {
+	graphql := fmt.Sprintf(`Paste a GraphQL query:
+
+  curl %s -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' \
+    -d '{"query":"{ merchant { name } customers(first: 3) { totalCount nodes { id name email } } }"}'`, r.GraphQLURL, r.APIKey)
+	if trustedOnly {
+		graphql = "GraphQL executes the trusted documents alone; send the id of one as documentId."
+	}
+	_, err := fmt.Fprintf(t.out, `
+Lumen is ready at %[1]s
+
+  Merchant   %[2]s (%[3]s), with sample customers
+  API key    %[4]s
+  Data       %[5]s
+  Database   %[6]s
+
+Open the playground, signed in as that merchant:
+
+  %[9]s
+
+Paste a REST request:
+
+  curl -H 'Authorization: Bearer %[4]s' '%[7]s?limit=3'
+
+%[8]s
+
+Ctrl-C stops it; the data stays. 'lumen dev --reset' starts anew.
+
+`, r.URL, merchant, r.MerchantID, r.APIKey, folder, r.DatabaseURL, r.RestURL, graphql, r.PlaygroundURL)
+	return err
+}
+
+// defaultDataDir is where data of the user's belongs by the custom of the system.
+func defaultDataDir() (string, error) {
+	if os.Geteuid() == 0 {
+		return "/var/lib/lumen", nil
+	}
+	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "lumen"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("no place for the data: %w; name one with --data-dir", err)
+	}
+	if runtime.GOOS == "darwin" {
+		return filepath.Join(home, "Library", "Application Support", "lumen"), nil
+	}
+	return filepath.Join(home, ".local", "share", "lumen"), nil
+}

@@ -1,0 +1,120 @@
+package program
+
+import (
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"lumen/store"
+	"lumen/store/storetest"
+)
+
+// fill gives the merchant n customers, a millisecond apart, the oldest being number 1.
+func (d *doors) fill(t *testing.T, m storetest.Merchant, n int) {
+	t.Helper()
+	d.sql(t, `INSERT INTO customers (merchant_id, id, email, email_key, email_shared, name, name_key, billing_address_line1, search_key, created_at, updated_at)
+		SELECT $1, 'cust_' || lpad(i::text, 8, '0'), 'filled' || i || '@example.com', 'filled' || i || '@example.com', false, 'Name ' || i, 'name ' || i, md5(i::text),
+			'filled' || i || '@example.com' || E'\n' || 'name ' || i || E'\n', at, at
+		FROM (SELECT i, timestamptz '2024-01-01' + i * interval '1 millisecond' AS at FROM generate_series(1, $2) AS i) AS rows`, m.ID, n)
+	d.sql(t, "ANALYZE customers")
+}
+
+// poison makes every statement that looks at the customer with this number fail.
+func (d *doors) poison(t *testing.T, number int) {
+	t.Helper()
+	d.sql(t, `CREATE FUNCTION sound(id text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+		IF id = '`+fmt.Sprintf("cust_%08d", number)+`' THEN RAISE EXCEPTION 'injected fault'; END IF; RETURN true; END $$`)
+	d.sql(t, `CREATE POLICY poison ON customers AS RESTRICTIVE FOR SELECT TO lumen_app USING (sound(id))`)
+}
+
+// open sends a request for the list and returns the response with its body unread.
+func (d *doors) open(t *testing.T, key store.Secret, encoding string) *http.Response {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), "GET", d.RestURL, nil)
+	require.NoError(t, err)
+	request.Header.Set("Authorization", "Bearer "+string(key))
+	request.Header.Set("Accept-Encoding", encoding)
+	response, err := client.Do(request)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = response.Body.Close() })
+	return response
+}
+
+// decoded returns the body of a response as text.
+func decoded(t *testing.T, response *http.Response, encoding string) io.Reader {
+	t.Helper()
+	if encoding != "gzip" {
+		require.Empty(t, response.Header.Get("Content-Encoding"))
+		return response.Body
+	}
+	require.Equal(t, "gzip", response.Header.Get("Content-Encoding"))
+	plain, err := gzip.NewReader(response.Body)
+	require.NoError(t, err)
+	return plain
+}
+
+// A list of several batches is complete, and each row in it once.
+func TestListOfManyBatches(t *testing.T) {
+	t.Parallel()
+	d := openDoors(t)
+	m := d.Merchant(t, "Many")
+	const n = 2345
+	d.fill(t, m, n)
+	count := d.countStatements(t)
+	for _, encoding := range []string{"identity", "gzip"} {
+		var list struct{ Customers []struct{ ID string } }
+		require.NoError(t, json.NewDecoder(decoded(t, d.open(t, m.ReadKey, encoding), encoding)).Decode(&list))
+		require.Len(t, list.Customers, n)
+		for i, c := range list.Customers {
+			require.Equal(t, fmt.Sprintf("cust_%08d", n-i), c.ID)
+		}
+		require.Equal(t, int64(5), count())
+	}
+}
+
+// When a batch fails after the first byte was sent, the client sees a broken connection, never a list that ends.
+func TestListThatFailsHalfWayIsAborted(t *testing.T) {
+	t.Parallel()
+	d := openDoors(t)
+	m := d.Merchant(t, "Many")
+	d.fill(t, m, 3000)
+	d.poison(t, 1200) // in the fourth batch of six
+	for _, encoding := range []string{"identity", "gzip"} {
+		response := d.open(t, m.ReadKey, encoding)
+		require.Equal(t, http.StatusOK, response.StatusCode)
+		raw, err := io.ReadAll(response.Body)
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF, encoding)
+		text := string(raw)
+		if encoding == "gzip" {
+			plain, err := gzip.NewReader(strings.NewReader(text))
+			require.NoError(t, err)
+			read, _ := io.ReadAll(plain)
+			text = string(read)
+		}
+		require.True(t, strings.HasPrefix(text, `{"customers":[{`))
+		require.False(t, json.Valid([]byte(text)))
+		require.NotContains(t, text, "error")
+	}
+	require.Equal(t, 2, strings.Count(d.log.String(), `"msg":"list aborted"`))
+	require.Equal(t, 2, strings.Count(d.log.String(), `"aborted":true`))
+
+	// The process and its connections are as good as before.
+	d.sql(t, "DROP POLICY poison ON customers")
+	require.Equal(t, 200, d.send(t, m.ReadKey, "GET", "/api/customers", "").status)
+}
+
+// When the first batch fails nothing was sent yet, and the reply is an error like others.
+func TestListThatFailsAtOnceIsAnError(t *testing.T) {
+	t.Parallel()
+	d := openDoors(t)
+	m := d.Merchant(t, "Many")
+	d.fill(t, m, 1500)
+	d.poison(t, 1400)
+	require.Equal(t, answer{500, `{"error":"Failed to fetch customers"}`}, d.send(t, m.ReadKey, "GET", "/api/customers", "").brief())
+}

@@ -1,0 +1,104 @@
+package program
+
+import (
+	"context"
+	"fmt"
+
+	"lumen/store"
+)
+
+type merchantCommand struct {
+	Create  merchantCreate  `cmd:"" help:"Add a merchant and issue its first key."`
+	List    merchantList    `cmd:"" help:"Show all merchants."`
+	Disable merchantDisable `cmd:"" help:"Make every key of a merchant stop working."`
+	Enable  merchantEnable  `cmd:"" help:"Undo 'disable'."`
+}
+
+type merchantCreate struct {
+	Name string `required:"" placeholder:"NAME" help:"The merchant's name."`
+	ownerFlags
+	jsonFlag
+}
+
+func (c merchantCreate) Run(ctx context.Context, t terminal) error {
+	owner, err := c.open()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = owner.Close() }()
+	merchant, err := owner.Merchants.Create(ctx, c.Name)
+	if err != nil {
+		return err
+	}
+	secret := store.NewSecret()
+	key, err := owner.Keys.Create(ctx, store.NewKey{MerchantID: merchant.ID, Access: store.WriteAccess, Secret: secret})
+	if err != nil {
+		return fmt.Errorf("merchant %s was created, its first key was not: %w", merchant.ID, err)
+	}
+	if c.JSON {
+		return t.printJSON(map[string]any{"merchant": merchant, "apiKey": newKey{key, string(secret)}})
+	}
+	_, _ = fmt.Fprintf(t.out, "Created merchant %s (%s) with key %s (write access).\n", merchant.ID, merchant.Name, key.ID)
+	t.printSecret(secret)
+	return nil
+}
+
+type merchantList struct {
+	ownerFlags
+	jsonFlag
+}
+
+func (c merchantList) Run(ctx context.Context, t terminal) error {
+	owner, err := c.open()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = owner.Close() }()
+	merchants, err := owner.Merchants.List(ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return t.printJSON(map[string]any{"merchants": merchants})
+	}
+	rows := [][]string{{"MERCHANT", "NAME", "CREATED", "DISABLED"}}
+	for _, m := range merchants {
+		rows = append(rows, []string{m.ID, m.Name, shortTime(&m.CreatedAt), shortTime(m.DisabledAt)})
+	}
+	return t.table(rows)
+}
+
+type merchantDisable struct{ merchantSwitch }
+
+func (c merchantDisable) Run(ctx context.Context, t terminal) error {
+	return c.flip(ctx, t, "Disabled", (*store.Merchants).Disable)
+}
+
+type merchantEnable struct{ merchantSwitch }
+
+func (c merchantEnable) Run(ctx context.Context, t terminal) error {
+	return c.flip(ctx, t, "Enabled", (*store.Merchants).Enable)
+}
+
+type merchantSwitch struct {
+	ID string `arg:"" help:"The merchant's id."`
+	ownerFlags
+	jsonFlag
+}
+
+func (c merchantSwitch) flip(ctx context.Context, t terminal, done string, change func(*store.Merchants, context.Context, string) (store.Merchant, error)) error {
+	owner, err := c.open()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = owner.Close() }()
+	merchant, err := change(owner.Merchants, ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return t.printJSON(map[string]any{"merchant": merchant})
+	}
+	_, err = fmt.Fprintf(t.out, "%s merchant %s (%s).\n", done, merchant.ID, merchant.Name)
+	return err
+}

@@ -1,0 +1,123 @@
+package program
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+
+	"lumen/store"
+)
+
+type migrateCommand struct {
+	Up     migrateUp     `cmd:"" help:"Apply the pending migrations. Safe when many start it at once."`
+	Down   migrateDown   `cmd:"" help:"Undo what the last 'up' applied, with all that its tables hold."`
+	Status migrateStatus `cmd:"" help:"Show which migrations are applied."`
+}
+
+type migrateUp struct {
+	ownerFlags
+	jsonFlag
+}
+
+func (c migrateUp) Run(ctx context.Context, t terminal) error {
+	owner, err := c.open()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = owner.Close() }()
+	applied, err := owner.MigrateUp(ctx)
+	if err != nil && len(applied) == 0 {
+		return err
+	}
+	return errors.Join(c.print(t, "Applied", applied), err)
+}
+
+type migrateDown struct {
+	Yes bool `help:"Do not ask for confirmation. Needed where standard input is no terminal."`
+	ownerFlags
+	jsonFlag
+}
+
+func (c migrateDown) Run(ctx context.Context, t terminal) error {
+	owner, err := c.open()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = owner.Close() }()
+	if !c.Yes {
+		loss, err := owner.CountLoss(ctx)
+		if err == nil && len(loss.Steps) > 0 {
+			err = t.confirmLoss(loss, os.Stdin, term.IsTerminal(int(os.Stdin.Fd())))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	undone, err := owner.MigrateDown(ctx)
+	if err != nil {
+		return err
+	}
+	return c.print(t, "Undone", undone)
+}
+
+// confirmLoss returns nil when a person at a terminal confirms the loss. It asks nobody else: the standard input of a script
+// confirms nothing.
+func (t terminal) confirmLoss(loss store.Loss, in io.Reader, isTerminal bool) error {
+	what := "this undoes " + strings.Join(loss.Steps, ", ")
+	if lost := loss.Tables(); len(lost) > 0 {
+		what += " and deletes " + strings.Join(lost, ", ")
+	}
+	if !isTerminal {
+		return errors.New(what + "; run it with --yes, or at a terminal; nothing was undone")
+	}
+	if !t.confirm(in, "Careful: "+what+".") {
+		return errors.New("nothing was undone")
+	}
+	return nil
+}
+
+func (f jsonFlag) print(t terminal, what string, steps []store.Migration) error {
+	if f.JSON {
+		return t.printJSON(map[string]any{"migrations": steps})
+	}
+	if len(steps) == 0 {
+		_, err := fmt.Fprintln(t.out, "Nothing to do.")
+		return err
+	}
+	for _, step := range steps {
+		if _, err := fmt.Fprintf(t.out, "%s %s\n", what, step.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type migrateStatus struct {
+	ownerFlags
+	jsonFlag
+}
+
+func (c migrateStatus) Run(ctx context.Context, t terminal) error {
+	owner, err := c.open()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = owner.Close() }()
+	steps, err := owner.Migrations(ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return t.printJSON(map[string]any{"migrations": steps})
+	}
+	rows := [][]string{{"MIGRATION", "APPLIED"}}
+	for _, step := range steps {
+		rows = append(rows, []string{step.Name, shortTime(step.AppliedAt)})
+	}
+	return t.table(rows)
+}

@@ -1,0 +1,57 @@
+package program
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"lumen/store"
+)
+
+// jsonFlag is on every command that prints a result.
+type jsonFlag struct {
+	JSON bool `name:"json" help:"Print one JSON document on standard output."`
+}
+
+// printJSON writes one document on one line.
+func (t terminal) printJSON(document any) error { return json.NewEncoder(t.out).Encode(document) }
+
+// table prints rows of columns, the first row being the header.
+func (t terminal) table(rows [][]string) error {
+	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		for _, cell := range row {
+			_, _ = fmt.Fprint(w, cell, "\t")
+		}
+		_, _ = fmt.Fprintln(w)
+	}
+	return w.Flush()
+}
+
+// confirm asks whoever is at the terminal to type yes.
+func (t terminal) confirm(in io.Reader, what string) bool {
+	_, _ = fmt.Fprintf(t.err, "%s\nType yes to go on: ", what)
+	answer, _ := bufio.NewReader(in).ReadString('\n')
+	return strings.TrimSpace(answer) == "yes"
+}
+
+func shortTime(t *time.Time) string {
+	if t == nil {
+		return "-"
+	}
+	return t.UTC().Format("2006-01-02 15:04")
+}
+
+// newKey is a key together with its secret, which is printed once, here.
+type newKey struct {
+	store.Key
+	Secret string `json:"secret"`
+}
+
+func (t terminal) printSecret(secret store.Secret) {
+	_, _ = fmt.Fprintf(t.out, "\nThe key, shown only this once:\n\n  %s\n\n", string(secret))
+}

@@ -1,0 +1,36 @@
+package program
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"lumen/store"
+	"lumen/store/storetest"
+)
+
+func TestCommandsOnADatabaseThatIsNotMigrated(t *testing.T) {
+	t.Parallel()
+	url := "--owner-database-url=" + storetest.Empty(t).OwnerURL()
+	for _, command := range [][]string{
+		{"merchant", "create", "--name", "Acme"}, {"merchant", "list"}, {"merchant", "disable", "merchant_1"},
+		{"key", "create", "--merchant", "merchant_1"}, {"key", "list", "--merchant", "merchant_1"}, {"key", "revoke", "key_1"},
+		{"token-key", "rotate", "--token-secret", store.NewTokenSecret().Text()}, {"token-key", "list"}, {"token-key", "revoke", "token_key_1"},
+	} {
+		var stdout, stderr bytes.Buffer
+		require.Equal(t, 1, Run(t.Context(), append(command, url), &stdout, &stderr, Release{}), command)
+		require.Equal(t, "lumen: the database is not migrated; run: lumen migrate up\n", stderr.String(), command)
+		require.Empty(t, stdout.String())
+	}
+}
+
+func TestConfirm(t *testing.T) {
+	t.Parallel()
+	for answer, want := range map[string]bool{"yes\n": true, " yes \n": true, "yes": true, "y\n": false, "": false, "no\nyes\n": false} {
+		var asked bytes.Buffer
+		require.Equal(t, want, terminal{err: &asked}.confirm(strings.NewReader(answer), "This deletes."), answer)
+		require.Equal(t, "This deletes.\nType yes to go on: ", asked.String())
+	}
+}

@@ -1,0 +1,225 @@
+package program
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"lumen/cmd/internal/server"
+	"lumen/graph/playground"
+	"lumen/store"
+)
+
+type serveCommand struct {
+	DatabaseURL         string        `name:"database-url" env:"LUMEN_DATABASE_URL" placeholder:"URL" help:"The database, as a role that is a member of lumen_app and of nothing more (${env}). Required."`
+	DatabasePooler      string        `name:"database-pooler" env:"LUMEN_DATABASE_POOLER" default:"none" placeholder:"none|transaction" help:"What stands in front of the database: none, or a pooler such as PgBouncer in transaction mode (${env}). Default: ${default}."`
+	DatabaseConnections limit         `name:"database-connections" env:"LUMEN_DATABASE_CONNECTIONS" default:"16" placeholder:"N" help:"How many connections to the database statements on customers may use (${env}). Default: ${default}. Five more look up credentials and try the database."`
+	MerchantConcurrency limit         `name:"merchant-concurrency" env:"LUMEN_MERCHANT_CONCURRENCY" default:"64" placeholder:"N" help:"How many statements of one merchant may run at once, at the most three quarters of the connections (${env}). Default: ${default}."`
+	Addr                string        `env:"LUMEN_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen (${env}). Default: ${default}. Port 0 picks a free one."`
+	PrivateAddr         string        `name:"private-addr" env:"LUMEN_PRIVATE_ADDR" placeholder:"HOST:PORT" help:"Where to listen for the operator: Prometheus metrics at /metrics, Go's profiles at /debug/pprof/, and how the server is (${env}). Default: nowhere."`
+	Playground          bool          `env:"LUMEN_PLAYGROUND" help:"Serve the GraphQL playground at /playground; it asks for a key (${env})."`
+	Introspection       bool          `env:"LUMEN_INTROSPECTION" help:"Let GraphQL clients read the schema (${env})."`
+	ShutdownDelay       time.Duration `name:"shutdown-delay" env:"LUMEN_SHUTDOWN_DELAY" default:"5s" placeholder:"DURATION" help:"How long requests are still taken after a signal to stop, while /readyz says not to send any (${env}). Default: ${default}."`
+	LogFormat           string        `env:"LUMEN_LOG_FORMAT" default:"json" placeholder:"json|text" help:"How the log on standard error is written, json or text (${env}). Default: ${default}."`
+	doorFlags
+	rateFlags
+	tokenSecretFlag
+	jsonFlag
+}
+
+// startTime is how long the checks before serving may take.
+const startTime = 15 * time.Second
+
+// heapGrowth is how much the heap may grow, in percent of what lives, before it is collected. Next to nothing outlives a
+// request, so what lives is small, and Go's 100 would collect hundreds of times a second.
+const heapGrowth = 400
+
+func (c serveCommand) Run(ctx context.Context, t terminal, built build) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(heapGrowth)
+	}
+	s, options, err := c.configure(t.err)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.Close() }()
+	defer options.Tracing.Stop(ctx)
+	log := options.Log
+
+	mints, err := check(ctx, s)
+	if err != nil {
+		return fmt.Errorf("refusing to serve: %w", err)
+	}
+	if err := warn(ctx, s, log); err != nil {
+		return fmt.Errorf("refusing to serve: %w", err)
+	}
+	health := server.NewHealth(s.Ready, log)
+	listener, err := net.Listen("tcp", c.Addr)
+	if err != nil {
+		return fmt.Errorf("LUMEN_ADDR: %w", err)
+	}
+	urls := urlsOf(listener, c.Playground)
+	if c.PrivateAddr != "" {
+		private, err := net.Listen("tcp", c.PrivateAddr)
+		if err != nil {
+			return errors.Join(fmt.Errorf("LUMEN_PRIVATE_ADDR: %w", err), listener.Close())
+		}
+		options.Metrics = server.NewMetrics(built.Version, built.Commit, s.Stats, options.Limiter)
+		urls.PrivateURL = urlOf(private)
+		defer server.ServePrivate(private, server.NewPrivate(options.Metrics, health, log), log)()
+	}
+	if c.JSON {
+		if err := t.printJSON(urls); err != nil {
+			return err
+		}
+	}
+	log.InfoContext(ctx, "serving", "url", urls.URL, "playground", c.Playground, "introspection", c.Introspection)
+	if !c.Playground {
+		log.InfoContext(ctx, "the playground is off; LUMEN_PLAYGROUND=true or --playground turns it on")
+	}
+	if !c.Introspection {
+		log.InfoContext(ctx, "introspection is off; LUMEN_INTROSPECTION=true or --introspection turns it on")
+	}
+	if !mints {
+		log.InfoContext(ctx, c.whyNoTokens())
+	}
+	if urls.PrivateURL != "" {
+		log.InfoContext(ctx, "serving metrics and profiles", "url", urls.PrivateURL)
+	}
+	if options.Tracing != nil {
+		log.InfoContext(ctx, "traces are sent to the collector")
+	}
+	err = server.Serve(ctx, listener, server.NewHandler(s, options), server.Serving{
+		Health: health, Delay: c.ShutdownDelay, Log: log,
+	})
+	log.InfoContext(ctx, "stopped")
+	return err
+}
+
+// check returns an error unless the database is fit to be served from, and whether access tokens can be made.
+func check(ctx context.Context, s *store.Store) (mints bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	for _, check := range []func(context.Context) error{s.CheckPooler, s.CheckMigrations, s.CheckRole} {
+		if err := check(ctx); err != nil {
+			return false, err
+		}
+	}
+	err = s.Tokens.CheckSigner(ctx)
+	if errors.Is(err, store.ErrNoTokenKey) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// warn logs what the operator should know of a database that is safe to serve from otherwise.
+func warn(ctx context.Context, s *store.Store, log *slog.Logger) error {
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	warnings, err := s.Warnings(ctx)
+	for _, w := range warnings {
+		log.WarnContext(ctx, w)
+	}
+	return err
+}
+
+// whyNoTokens tells what is missing for access tokens.
+func (c serveCommand) whyNoTokens() string {
+	if c.TokenSecret == "" {
+		return "no access tokens are made; LUMEN_TOKEN_SECRET, and lumen token-key rotate with the same, turn them on"
+	}
+	return "no access tokens are made; lumen token-key rotate, with the same LUMEN_TOKEN_SECRET, makes a key to sign them with"
+}
+
+// configure checks the whole configuration and reports everything that is wrong with it at once.
+func (c serveCommand) configure(logs io.Writer) (*store.Store, server.Options, error) {
+	var options server.Options
+	options.Playground, options.GraphQL.Introspection = c.Playground, c.Introspection
+	faults := c.apply(&options)
+	rates, wrong := c.rates()
+	faults = append(faults, wrong...)
+	options.Limiter = server.NewLimiter(rates)
+	var s *store.Store
+	secret, err := c.tokenSecret()
+	if err != nil {
+		faults = append(faults, err.Error())
+	}
+	storeOptions := store.Options{TokenSecret: secret, MaxConnections: int(c.DatabaseConnections), MerchantConcurrency: int(c.MerchantConcurrency)}
+	if c.ShutdownDelay < 0 {
+		faults = append(faults, "LUMEN_SHUTDOWN_DELAY is less than nothing")
+	}
+	switch c.DatabasePooler {
+	case "", "none":
+	case "transaction":
+		storeOptions.TransactionPooler = true
+	default:
+		faults = append(faults, "LUMEN_DATABASE_POOLER is neither none nor transaction")
+	}
+	if c.DatabaseURL == "" {
+		faults = append(faults, "LUMEN_DATABASE_URL is not set; set it to a URL like postgres://lumen_serve:password@host:5432/lumen")
+	} else if opened, err := store.Open(c.DatabaseURL, storeOptions); err != nil {
+		faults = append(faults, "LUMEN_DATABASE_URL is "+err.Error())
+	} else {
+		s = opened
+	}
+	if _, err := net.ResolveTCPAddr("tcp", c.Addr); err != nil || c.Addr == "" {
+		faults = append(faults, "LUMEN_ADDR is not an address; it looks like 127.0.0.1:8080")
+	}
+	if _, err := net.ResolveTCPAddr("tcp", c.PrivateAddr); err != nil && c.PrivateAddr != "" {
+		faults = append(faults, "LUMEN_PRIVATE_ADDR is not an address; it looks like 127.0.0.1:9090")
+	}
+	var handler slog.Handler = slog.DiscardHandler
+	switch c.LogFormat {
+	case "json":
+		handler = slog.NewJSONHandler(logs, nil)
+	case "text":
+		handler = slog.NewTextHandler(logs, nil)
+	default:
+		faults = append(faults, "LUMEN_LOG_FORMAT is neither json nor text")
+	}
+	options.Log = slog.New(server.WithRequestID(handler))
+	if options.Tracing, err = server.NewTracing(context.Background(), options.Log); err != nil {
+		faults = append(faults, err.Error())
+	}
+	if len(faults) > 0 {
+		if s != nil {
+			_ = s.Close()
+		}
+		options.Tracing.Stop(context.Background())
+		return nil, options, errors.New(strings.Join(faults, "; "))
+	}
+	return s, options, nil
+}
+
+// serverURLs are where a server's doors are, and its playground and its private listener where they are on.
+type serverURLs struct {
+	URL           string `json:"url"`
+	RestURL       string `json:"restUrl"`
+	GraphQLURL    string `json:"graphqlUrl"`
+	PlaygroundURL string `json:"playgroundUrl,omitempty"`
+	PrivateURL    string `json:"privateUrl,omitempty"` // for the operator
+}
+
+func urlOf(listener net.Listener) string {
+	address := *listener.Addr().(*net.TCPAddr)
+	if address.IP.IsUnspecified() {
+		address.IP = net.IPv4(127, 0, 0, 1) // where it can be reached from here
+	}
+	return "http://" + address.String()
+}
+
+func urlsOf(listener net.Listener, withPlayground bool) serverURLs {
+	url := urlOf(listener)
+	urls := serverURLs{URL: url, RestURL: url + "/api/customers", GraphQLURL: url + "/graphql"}
+	if withPlayground {
+		urls.PlaygroundURL = url + playground.Path
+	}
+	return urls
+}

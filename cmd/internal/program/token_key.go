@@ -1,0 +1,110 @@
+package program
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"lumen/store"
+)
+
+type tokenKeyCommand struct {
+	Rotate tokenKeyRotate `cmd:"" help:"Add a signing key. It signs five minutes later, or at once when it is the first; the one before it goes on to verify its tokens."`
+	List   tokenKeyList   `cmd:"" help:"Show the signing keys, without their private halves."`
+	Revoke tokenKeyRevoke `cmd:"" help:"Make a signing key that leaked, and every token that it signed, stop working."`
+}
+
+// tokenSecretFlag is on the commands that open or seal signing keys. It is text, so that no message can hold its value.
+type tokenSecretFlag struct {
+	TokenSecret string `name:"token-secret" env:"LUMEN_TOKEN_SECRET" placeholder:"SECRET" help:"What seals the keys that sign access tokens: the base64 of 32 bytes (${env})."`
+}
+
+// tokenSecret returns the secret, nil when none is given.
+func (f tokenSecretFlag) tokenSecret() (store.TokenSecret, error) {
+	if f.TokenSecret == "" {
+		return nil, nil
+	}
+	secret, err := store.ParseTokenSecret(f.TokenSecret)
+	if err != nil {
+		return nil, errors.New("LUMEN_TOKEN_SECRET is " + err.Error())
+	}
+	return secret, nil
+}
+
+type tokenKeyRotate struct {
+	tokenSecretFlag
+	ownerFlags
+	jsonFlag
+}
+
+func (c tokenKeyRotate) Run(ctx context.Context, t terminal) error {
+	secret, err := c.tokenSecret()
+	if err != nil {
+		return err
+	}
+	if secret == nil {
+		return errors.New("LUMEN_TOKEN_SECRET is not set; set it to what the service has, or make one with: openssl rand -base64 32")
+	}
+	owner, err := c.open()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = owner.Close() }()
+	key, err := owner.TokenKeys.Rotate(ctx, secret)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return t.printJSON(map[string]any{"tokenKey": key})
+	}
+	_, err = fmt.Fprintf(t.out, "Created token key %s, which signs from %s.\n", key.ID, shortTime(&key.SignsFrom))
+	return err
+}
+
+type tokenKeyList struct {
+	ownerFlags
+	jsonFlag
+}
+
+func (c tokenKeyList) Run(ctx context.Context, t terminal) error {
+	owner, err := c.open()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = owner.Close() }()
+	keys, err := owner.TokenKeys.List(ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return t.printJSON(map[string]any{"tokenKeys": keys})
+	}
+	rows := [][]string{{"TOKEN KEY", "STATE", "CREATED", "SIGNS FROM", "REVOKED"}}
+	for _, k := range keys {
+		rows = append(rows, []string{k.ID, string(k.State), shortTime(&k.CreatedAt), shortTime(&k.SignsFrom), shortTime(k.RevokedAt)})
+	}
+	return t.table(rows)
+}
+
+type tokenKeyRevoke struct {
+	ID string `arg:"" help:"The token key's id."`
+	ownerFlags
+	jsonFlag
+}
+
+func (c tokenKeyRevoke) Run(ctx context.Context, t terminal) error {
+	owner, err := c.open()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = owner.Close() }()
+	key, err := owner.TokenKeys.Revoke(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return t.printJSON(map[string]any{"tokenKey": key})
+	}
+	_, err = fmt.Fprintf(t.out, "Revoked token key %s; 'lumen token-key rotate' makes another.\n", key.ID)
+	return err
+}
