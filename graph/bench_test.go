@@ -19,6 +19,7 @@ import (
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
 
+	"lumen/graph/guard"
 	"lumen/store"
 	"lumen/store/storetest"
 	"lumen/store/wall"
@@ -86,7 +87,7 @@ func BenchmarkOperations(b *testing.B) {
 	credential, _ := store.CredentialFrom(db.Context(b, merchant))
 	door := NewHandler(db.Store(b).Customers, nil, func(r *http.Request) (context.Context, error) {
 		return store.WithCredential(r.Context(), credential), nil
-	}, Options{Limits: DefaultLimits, Log: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "request" }})
+	}, Options{Limits: guard.DefaultLimits, Log: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "request" }})
 
 	var aliases strings.Builder
 	for i, id := range ids[:30] {
@@ -128,7 +129,7 @@ func BenchmarkPageWithoutPostgres(b *testing.B) {
 	customers := store.NewCustomers(db)
 	door := NewHandler(customers, nil, func(r *http.Request) (context.Context, error) {
 		return store.WithCredential(r.Context(), store.Credential{Merchant: store.Merchant{ID: "merchant_1"}}), nil
-	}, Options{Limits: DefaultLimits, Log: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "request" }})
+	}, Options{Limits: guard.DefaultLimits, Log: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "request" }})
 	bench(b, door, "50", page, fixed(`{"first":50}`), `"emailShared":true`, 50)
 }
 

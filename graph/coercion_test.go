@@ -20,7 +20,7 @@ func TestEveryScalarCoerces(t *testing.T) {
 	good := map[string]any{
 		"String": "text", "ID": "cust_1", "Boolean": true, "Int": int64(5), "DateTime": "2026-01-31T09:30:00Z",
 	}
-	schema := newDocuments(DefaultLimits, nil).schema
+	schema := schema()
 	check := func(inputType *ast.Type) {
 		definition := schema.Types[inputType.Name()]
 		switch definition.Kind {

@@ -1,35 +1,14 @@
 package graph
 
 import (
+	"context"
 	"encoding/json"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-)
 
-func TestHalvesOfSurrogatePairs(t *testing.T) {
-	t.Parallel()
-	for document, refused := range map[string]bool{
-		`{a(b:"\ud83d\ude00")}`:              false,
-		`{a(b:"\ud83d")}`:                    true,
-		`{a(b:"\ude00\ud83d")}`:              true,
-		`{a(b:"\uD83Dx\uDE00")}`:             true,
-		`{a(b:"\u{D83D}")}`:                  true,
-		`{a(b:"\u{1F600}")}`:                 false,
-		`{a(b:"\\ud83d")}`:                   false,
-		`{a(b:"x\\\ud83d")}`:                 true,
-		`{a(b:"\"\ud83d")}`:                  true,
-		`{a(b:"""\ud83d""")}`:                false,
-		`{a(b:"""x \""" " \ud83d""" c:"y")}`: false,
-		`{a(b:"""x""" c:"\ud83d")}`:          true,
-		"{a # \\ud83d\n}":                    false,
-		"{a # \"\n(b:\"\\ud83d\")}":          true,
-		`{a(b:"#" c:"\ud83d")}`:              true,
-		`{a(b:"" c:"\ud83d")}`:               true,
-	} {
-		require.Equal(t, refused, hasHalfPair(document), document)
-	}
-}
+	"lumen/graph/guard"
+)
 
 // @defer is no more than a remark: there is one reply, and all that was asked for is in it. gqlgen leaves out what has a
 // resolver of its own, which of all that can be deferred the total alone has, and says null in its place.
@@ -52,4 +31,39 @@ func TestDefer(t *testing.T) {
 		require.Empty(t, got.Errors)
 		require.JSONEq(t, string(wanted.Data), string(got.Data), deferred)
 	}
+}
+
+// A document with a string is parsed for each request, so that its time tells nobody who has sent it
+// before. A trusted document never is.
+func TestDocumentsWithStringsAreNotKept(t *testing.T) {
+	t.Parallel()
+	const trustedText = `{customer(id:"cust_1"){id}}`
+	trusted, err := Trust(map[string]string{"one": trustedText}, trusting, false)
+	require.NoError(t, err)
+	var outcome Outcome
+	door := newDoor(t, func(o *Options) {
+		o.Trusted, o.Note = trusted, func(_ context.Context, told Outcome) { outcome = told }
+	})
+	source := func(body string) guard.DocumentSource {
+		require.Empty(t, decode(t, ask(door, body)).Errors, body)
+		return outcome.Document
+	}
+	for _, query := range []string{
+		trustedText, `{customer(id:"""cust_1"""){id}}`, `{nodes(ids:["cust_1"]){id}}`, `{nodes(ids:""){id}}`,
+		`{customers(filter:{email:"a@b.io"}){nodes{id}}}`, `query($x:ID="cust_1"){customer(id:$x){id}}`,
+		`{merchant{...@defer(label:"x"){id}}}`, `{...F} fragment F on Query{customer(id:"cust_1"){id}}`,
+		`"description" query Q{merchant{id}}`, "{merchant{id}} # \"comment\"",
+	} {
+		require.Equal(t, guard.ParsedDocument, source(bodyOf(t, query, ``)), query)
+		require.Equal(t, guard.ParsedDocument, source(bodyOf(t, query, ``)), query)
+	}
+	for query, variables := range map[string]string{
+		`query($x:ID!){customer(id:$x){id}}`: `{"x":"cust_1"}`,
+		`{customers(first:5,filter:{includeDeleted:true},sort:{field:NAME,direction:ASC}){nodes{id}}} # comment`: ``,
+	} {
+		require.Equal(t, guard.ParsedDocument, source(bodyOf(t, query, variables)), query)
+		require.Equal(t, guard.KeptDocument, source(bodyOf(t, query, variables)), query)
+	}
+	require.Equal(t, guard.TrustedDocument, source(`{"documentId":"one"}`))
+	require.Equal(t, guard.TrustedDocument, source(`{"documentId":"one"}`))
 }

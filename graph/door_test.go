@@ -18,6 +18,7 @@ import (
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
 
+	"lumen/graph/guard"
 	"lumen/store"
 	"lumen/store/storetest"
 )
@@ -26,7 +27,7 @@ import (
 func newDoor(t testing.TB, change ...func(*Options)) http.Handler {
 	db := storetest.Nothing(t)
 	options := Options{
-		Introspection: true, Limits: DefaultLimits, Log: slog.New(slog.DiscardHandler),
+		Introspection: true, Limits: guard.DefaultLimits, Log: slog.New(slog.DiscardHandler),
 		RequestID: func(context.Context) string { return "request" },
 	}
 	for _, c := range change {
@@ -80,7 +81,7 @@ func TestPanics(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	options := Options{
-		Limits: DefaultLimits, Log: slog.New(slog.NewTextHandler(&log, nil)), RequestID: func(context.Context) string { return "request-7" },
+		Limits: guard.DefaultLimits, Log: slog.New(slog.NewTextHandler(&log, nil)), RequestID: func(context.Context) string { return "request-7" },
 	}
 	const shown = `{"message":"Internal server error"`
 	for name, c := range map[string]struct {
@@ -149,12 +150,12 @@ func TestOutageOfManyFields(t *testing.T) {
 	customers := store.NewCustomers(db)
 	door := NewHandler(customers, nil, func(r *http.Request) (context.Context, error) {
 		return store.WithCredential(r.Context(), store.Credential{Merchant: store.Merchant{ID: "merchant_1"}}), nil
-	}, Options{Limits: DefaultLimits, Log: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "" }})
+	}, Options{Limits: guard.DefaultLimits, Log: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "" }})
 	w := ask(door, bodyOf(t, `{a:customers{nodes{id}} b:customers{nodes{id}} c:customers{nodes{id}} d:customers{nodes{id}} e:customers{nodes{id}} f:customers{nodes{id}}
 		g:customers{nodes{id}} h:customers{nodes{id}} i:customers{nodes{id}} j:customers{nodes{id}} k:customers{nodes{id}} l:customers{nodes{id}}}`, ""))
 	require.Equal(t, http.StatusServiceUnavailable, w.Code, w.Body)
 	require.Equal(t, "1", w.Header().Get("Retry-After"))
-	require.Len(t, decode(t, w).Errors, DefaultLimits.Errors)
+	require.Len(t, decode(t, w).Errors, guard.DefaultLimits.Errors)
 
 	// Where some of it is data, HTTP calls it a success, which tells all the same when to ask again.
 	w = ask(door, bodyOf(t, `{merchant{id} customer(id:"cust_a"){id}}`, ""))
@@ -255,7 +256,7 @@ func FuzzRequest(f *testing.F) {
 			}, e.Extensions.Code, "%s", w.Body)
 			require.LessOrEqual(t, len([]rune(e.Message)), maxWording)
 		}
-		require.LessOrEqual(t, len(reply.Errors), DefaultLimits.Errors)
+		require.LessOrEqual(t, len(reply.Errors), guard.DefaultLimits.Errors)
 		if reply.Extensions.Cost != nil && bytes.Contains(w.Body.Bytes(), []byte(`"data"`)) {
 			require.LessOrEqual(t, reply.Extensions.Cost.Requested, reply.Extensions.Cost.Limit)
 		}

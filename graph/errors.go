@@ -13,6 +13,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"lumen/graph/guard"
 	"lumen/graph/model"
 	"lumen/store"
 )
@@ -47,19 +48,6 @@ func userErrors(ctx context.Context, err error, id ...string) ([]*model.UserErro
 	}
 }
 
-// The codes of the registry that only this door has, besides gqlgen's two.
-const (
-	limitExceeded      = "LIMIT_EXCEEDED"
-	documentNotTrusted = "DOCUMENT_NOT_TRUSTED"
-)
-
-// refusal is what is answered to an operation that will not be executed.
-func refusal(code, message string) *gqlerror.Error {
-	err := gqlerror.Errorf("%s", message)
-	errcode.Set(err, code)
-	return err
-}
-
 // presenter turns every top-level error into one that a caller may see: the registry's, the library's wording for a
 // document it refused, and Internal for all else.
 type presenter struct {
@@ -71,7 +59,7 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 	var library *gqlerror.Error
 	if errors.As(err, &library) {
 		switch code, _ := library.Extensions["code"].(string); code {
-		case errcode.ParseFailed, errcode.ValidationFailed, limitExceeded, documentNotTrusted:
+		case errcode.ParseFailed, errcode.ValidationFailed, guard.LimitExceeded, guard.DocumentNotTrusted:
 			fails(ctx, store.Code(code))
 			return &gqlerror.Error{
 				Message: wording(library.Message), Path: shortened(library.Path), Locations: library.Locations,
@@ -135,9 +123,6 @@ var (
 	longName        = regexp.MustCompile(`(?s)"([^"]{64})[^"]+"`)
 )
 
-// maxName is the longest name that is repeated whole, in characters.
-const maxName = 64
-
 // longWording is how much is read of either end of a message, in octets.
 const longWording = 2000
 
@@ -170,8 +155,8 @@ func shortened(path ast.Path) ast.Path {
 		return path
 	}
 	name, isName := path[1].(ast.PathName)
-	if isName && len(name) > maxName {
-		return ast.Path{path[0], name[:maxName] + "..."}
+	if isName && len(name) > guard.MaxName {
+		return ast.Path{path[0], name[:guard.MaxName] + "..."}
 	}
 	return path[:2]
 }

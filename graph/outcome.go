@@ -11,14 +11,14 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
-	"lumen/graph/generated"
+	"lumen/graph/guard"
 	"lumen/store"
 )
 
 // Outcome is what may be told of a request to this door: words of the schema, of the registry of errors and numbers,
 // nothing that a client wrote.
 type Outcome struct {
-	// Operation is the root field's name in the schema: SeveralFields when there are different ones, NoField when the request
+	// Operation is the root field's name in the schema: guard.SeveralFields when there are different ones, guard.NoField when the request
 	// was refused before that was known.
 	Operation string
 	// Code is that of the first error, user errors included; "" for none.
@@ -26,64 +26,17 @@ type Outcome struct {
 	// Cost is what the operation costs, 0 when the request was refused before that was known.
 	Cost int
 	// Document is where its document came from.
-	Document DocumentSource
+	Document guard.DocumentSource
 }
-
-// What is told in the place of a root field's name.
-const (
-	SeveralFields = "several"
-	NoField       = "none"
-)
-
-// DocumentSource is where the document of a request came from.
-type DocumentSource string
-
-// The sources of documents.
-const (
-	NoDocument      DocumentSource = "" // the request was refused before
-	TrustedDocument DocumentSource = "trusted"
-	KeptDocument    DocumentSource = "kept" // from an earlier request
-	ParsedDocument  DocumentSource = "parsed"
-)
 
 // Operations returns all that Outcome.Operation can be.
 func Operations() []string {
-	schema := generated.NewExecutableSchema(generated.Config{}).Schema()
-	names := []string{NoField, SeveralFields, "__typename"}
+	schema := schema()
+	names := []string{guard.NoField, guard.SeveralFields, "__typename"}
 	for _, field := range append(schema.Query.Fields, schema.Mutation.Fields...) {
 		names = append(names, field.Name)
 	}
 	return names
-}
-
-// rootFields finds Outcome.Operation of the operations of one document: what their selections select, whatever they skip. It
-// looks at each fragment once, however often it is spread.
-type rootFields map[*ast.FragmentDefinition]string
-
-func (known rootFields) of(set ast.SelectionSet) string {
-	name := NoField
-	for _, selection := range set {
-		this := NoField
-		switch s := selection.(type) {
-		case *ast.Field:
-			this = s.Name
-		case *ast.InlineFragment:
-			this = known.of(s.SelectionSet)
-		case *ast.FragmentSpread:
-			if _, seen := known[s.Definition]; !seen {
-				known[s.Definition] = known.of(s.Definition.SelectionSet)
-			}
-			this = known[s.Definition]
-		}
-		switch name {
-		case this:
-		case NoField:
-			name = this
-		default:
-			return SeveralFields
-		}
-	}
-	return name
 }
 
 // telling is an outcome in the making.

@@ -32,6 +32,7 @@ import (
 	"pgregory.net/rapid"
 
 	"lumen/graph/generated"
+	"lumen/graph/guard"
 	"lumen/graph/model"
 	"lumen/store"
 	"lumen/store/storetest"
@@ -101,8 +102,8 @@ func newBothDoors(t testing.TB) bothDoors {
 	authenticate := func(r *http.Request) (context.Context, error) {
 		return store.WithCredential(r.Context(), store.Credential{Access: store.WriteAccess, Merchant: store.Merchant{ID: "merchant_1", Name: "One"}}), nil
 	}
-	wide := DefaultLimits
-	wide.Body, wide.Tokens, wide.Depth, wide.Fields, wide.Aliases, wide.Directives, wide.Cost = 1<<20, 100_000, 1000, 100_000, 10_000, 10_000, enough
+	wide := guard.DefaultLimits
+	wide.Body, wide.Tokens, wide.Depth, wide.Fields, wide.Aliases, wide.Directives, wide.Cost = 1<<20, 100_000, 1000, 100_000, 10_000, 10_000, 1<<30
 	options := Options{Limits: wide, Log: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "request" }}
 	return bothDoors{NewHandler(customers, nil, authenticate, options), newServer(customers, nil, authenticate, options)}
 }
@@ -305,7 +306,7 @@ func TestPlainPanics(t *testing.T) {
 	t.Cleanup(func() { _ = db.Close() })
 	server := newServer(store.NewCustomers(db), nil, func(r *http.Request) (context.Context, error) {
 		return store.WithCredential(r.Context(), store.Credential{Merchant: store.Merchant{ID: "merchant_1"}}), nil
-	}, Options{Limits: DefaultLimits, Log: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "request" }})
+	}, Options{Limits: guard.DefaultLimits, Log: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "request" }})
 	server.Use(plain{})
 	server.AroundFields(func(ctx context.Context, next graphql.Resolver) (any, error) {
 		value, err := next(ctx)
@@ -334,7 +335,7 @@ func TestAnswer(t *testing.T) {
 		{Message: "a \"fault\" <&> \u2028 \\", Path: ast.Path{ast.PathName("a"), ast.PathIndex(1)}, Locations: []gqlerror.Location{{Line: 1, Column: 2}}, Extensions: map[string]any{"code": "INTERNAL"}},
 		{Message: "another", Err: errors.New("which nobody sees")},
 	}
-	cost := map[string]any{"cost": costReport{1, 2}, "z": nil, "a": "<b>"}
+	cost := map[string]any{"cost": guard.CostReport{Requested: 1, Limit: 2}, "z": nil, "a": "<b>"}
 	data := json.RawMessage(`{"z":1,"a":"é😀<","n":12345678901234567890.10,"o":{"x":[null,true]}}`)
 	for name, c := range map[string]struct {
 		response graphql.Response

@@ -12,21 +12,13 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"lumen/graph/guard"
 	"lumen/store"
 )
 
-// request is what a body asks for.
-type request struct {
-	query         *string
-	documentID    string // of a trusted document
-	operationName string
-	variables     map[string]any
-	variablesSize int // octets of the text they were read from
-}
-
 // read reads the one JSON object that the body, of at most maxBody octets, must be. jsontext is strict: UTF-8, no
 // duplicate names at any depth, nothing after the object.
-func read(w http.ResponseWriter, r *http.Request, maxBody int) (*request, error) {
+func read(w http.ResponseWriter, r *http.Request, maxBody int) (*guard.Request, error) {
 	mediaType, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	charset, said := parameters["charset"]
 	if err != nil || mediaType != jsonType || said && !strings.EqualFold(charset, "utf-8") ||
@@ -44,7 +36,7 @@ func read(w http.ResponseWriter, r *http.Request, maxBody int) (*request, error)
 	return parse(body)
 }
 
-func parse(body []byte) (*request, error) {
+func parse(body []byte) (*guard.Request, error) {
 	var sent *struct {
 		Query         *string        `json:"query"`
 		DocumentID    string         `json:"documentId"`
@@ -59,18 +51,18 @@ func parse(body []byte) (*request, error) {
 	if err := json.Unmarshal(body, &sent); err != nil || sent == nil {
 		return nil, store.NewError(store.BadRequest)
 	}
-	read := &request{query: sent.Query, documentID: sent.DocumentID, operationName: sent.OperationName}
-	if read.documentID == "" { // Apollo's clients and urql's say it in their own way
-		read.documentID = sent.Extensions.PersistedQuery.SHA256Hash
+	read := &guard.Request{Query: sent.Query, DocumentID: sent.DocumentID, OperationName: sent.OperationName}
+	if read.DocumentID == "" { // Apollo's clients and urql's say it in their own way
+		read.DocumentID = sent.Extensions.PersistedQuery.SHA256Hash
 	}
-	if read.query == nil && read.documentID == "" {
+	if read.Query == nil && read.DocumentID == "" {
 		return nil, store.NewError(store.BadRequest)
 	}
 	if len(sent.Variables) > 0 {
-		if err := json.Unmarshal(sent.Variables, &read.variables, numbers); err != nil {
+		if err := json.Unmarshal(sent.Variables, &read.Variables, numbers); err != nil {
 			return nil, store.NewError(store.BadRequest)
 		}
-		read.variablesSize = len(sent.Variables)
+		read.VariablesSize = len(sent.Variables)
 	}
 	return read, nil
 }

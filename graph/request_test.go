@@ -14,13 +14,14 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"lumen/graph/guard"
 	"lumen/store"
 )
 
-func readBody(body []byte) (*request, error) {
+func readBody(body []byte) (*guard.Request, error) {
 	r := httptest.NewRequest(http.MethodPost, "/graphql", bytes.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
-	return read(httptest.NewRecorder(), r, DefaultLimits.Body)
+	return read(httptest.NewRecorder(), r, guard.DefaultLimits.Body)
 }
 
 // FuzzGraphQLBody holds that a body is read or refused, never with a panic; that what is read is UTF-8, one object and
@@ -38,10 +39,10 @@ func FuzzGraphQLBody(f *testing.F) {
 		params, err := readBody(body)
 		if err != nil {
 			code := store.AsError(err).Code
-			require.True(t, code == store.BadRequest || code == store.PayloadTooLarge && len(body) > DefaultLimits.Body, "%v", err)
+			require.True(t, code == store.BadRequest || code == store.PayloadTooLarge && len(body) > guard.DefaultLimits.Body, "%v", err)
 			return
 		}
-		require.LessOrEqual(t, len(body), DefaultLimits.Body)
+		require.LessOrEqual(t, len(body), guard.DefaultLimits.Body)
 		require.True(t, utf8.Valid(body))
 		require.True(t, stdjson.Valid(body))
 
@@ -51,17 +52,17 @@ func FuzzGraphQLBody(f *testing.F) {
 		require.NoError(t, decoder.Decode(&loose))
 		_, err = decoder.Token()
 		require.ErrorIs(t, err, io.EOF)
-		if params.query != nil {
-			require.Equal(t, loose["query"], *params.query)
+		if params.Query != nil {
+			require.Equal(t, loose["query"], *params.Query)
 		} else {
-			require.NotEmpty(t, params.documentID)
+			require.NotEmpty(t, params.DocumentID)
 		}
 		name, _ := loose["operationName"].(string)
-		require.Equal(t, name, params.operationName)
+		require.Equal(t, name, params.OperationName)
 		variables, _ := loose["variables"].(map[string]any)
-		require.Len(t, params.variables, len(variables))
+		require.Len(t, params.Variables, len(variables))
 		for key, value := range variables {
-			same(t, value, params.variables[key])
+			same(t, value, params.Variables[key])
 		}
 	})
 }
@@ -105,7 +106,7 @@ func TestUntimely(t *testing.T) {
 	t.Parallel()
 	list := func(codes ...store.Code) (list gqlerror.List) {
 		for _, code := range codes {
-			list = append(list, refusal(string(code), ""))
+			list = append(list, guard.Refusal(string(code), ""))
 			list[len(list)-1].Extensions["code"] = code
 		}
 		return list

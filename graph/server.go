@@ -8,8 +8,11 @@ import (
 
 	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
+	"github.com/vektah/gqlparser/v2/ast"
 
 	"lumen/graph/generated"
+	"lumen/graph/guard"
+	"lumen/graph/scalar"
 	"lumen/store"
 )
 
@@ -21,11 +24,11 @@ type Options struct {
 	// Introspection lets clients read the schema.
 	Introspection bool
 	// Limits bound what one request may ask for.
-	Limits Limits
+	Limits guard.Limits
 	// FieldCosts are what fields cost, by type and field as in "Query.customers", where it is not the default.
 	FieldCosts map[string]int
 	// Trusted are the documents that clients may ask for by their ids; nil for none.
-	Trusted *Trusted
+	Trusted *guard.Trusted
 	// Charge charges the caller for an operation that is about to be executed and costs this much, or returns the
 	// *store.Error that refuses it; nil charges for nothing.
 	Charge func(ctx context.Context, cost int) error
@@ -47,22 +50,36 @@ func NewHandler(customers *store.Customers, tokens *store.Tokens, authenticate A
 // newServer returns the handler as it is without plain, which adds nothing but speed: tests compare the two.
 func newServer(customers *store.Customers, tokens *store.Tokens, authenticate Authenticate, options Options) *handler.Server {
 	resolver := &Resolver{customers: customers, tokens: tokens}
-	schema := generated.NewExecutableSchema(generated.Config{Resolvers: resolver})
+	executable := generated.NewExecutableSchema(generated.Config{Resolvers: resolver})
 	errors := presenter{requestID: options.RequestID, log: options.Log}
 
-	server := handler.New(schema)
-	server.AddTransport(transport{authenticate, options.Charge, options.Limits, newDocuments(options.Limits, options.Trusted), options.Note})
-	server.SetQueryCache(handover{})
+	server := handler.New(executable)
+	server.AddTransport(transport{authenticate, options.Charge, options.Limits, guard.NewDocuments(guarded(), options.Limits, options.Trusted), options.Note})
+	server.SetQueryCache(guard.Handover{})
 	server.SetErrorPresenter(errors.present)
 	server.SetRecoverFunc(errors.recovered)
-	server.Use(coerceVariables{schema.Schema()}) // before anything reads a variable
+	server.Use(guard.CoerceVariables{Schema: guarded()}) // before anything reads a variable
 	if options.Introspection {
 		server.Use(extension.Introspection{})
 	} else {
-		server.Use(noIntrospection{})
+		server.Use(guard.NoIntrospection{})
 	}
-	server.Use(costLimit{newCosts(schema.Schema(), options.FieldCosts), options.Limits})
+	server.Use(guard.CostLimit{Costs: guard.NewCosts(executable.Schema(), options.FieldCosts), Limits: options.Limits})
 	server.AroundOperations(resolver.withLookup)
 	server.AroundRootFields(traceField)
 	return server
+}
+
+func schema() *ast.Schema { return generated.NewExecutableSchema(generated.Config{}).Schema() }
+
+// guarded is the schema as the guard needs it.
+func guarded() guard.Schema { return guard.Schema{Schema: schema(), Coerce: scalar.Coerce} }
+
+// CheckFieldCosts returns an error unless each name is a field of the schema, as in "Query.customers", and no cost negative.
+func CheckFieldCosts(own map[string]int) error { return guard.CheckFieldCosts(schema(), own) }
+
+// Trust prepares the documents of a manifest, given by their ids, for a door with these options. With only, nothing
+// else will be executed. A document that the schema or a limit refuses is an error, which names it.
+func Trust(manifest map[string]string, options Options, only bool) (*guard.Trusted, error) {
+	return guard.Trust(guarded(), manifest, options.Limits, options.FieldCosts, only)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 	"go.opentelemetry.io/otel/trace"
 
+	"lumen/graph/guard"
 	"lumen/store"
 )
 
@@ -23,8 +24,8 @@ import (
 type transport struct {
 	authenticate Authenticate
 	charge       func(ctx context.Context, cost int) error
-	limits       Limits
-	documents    *documents
+	limits       guard.Limits
+	documents    *guard.Documents
 	note         func(context.Context, Outcome)
 }
 
@@ -44,11 +45,11 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 	mediaType := accepts(r.Header)
 	w.Header().Set("Content-Type", mediaType+"; charset=utf-8")
 	ctx := r.Context()
-	told := &telling{Outcome: Outcome{Operation: NoField}}
+	told := &telling{Outcome: Outcome{Operation: guard.NoField}}
 	if t.note != nil {
 		defer func() { t.note(r.Context(), told.outcome()) }()
 	}
-	sent, err := func() (*request, error) {
+	sent, err := func() (*guard.Request, error) {
 		if r.Method != http.MethodPost {
 			w.Header().Set("Allow", http.MethodPost)
 			return nil, store.NewError(store.MethodNotAllowed)
@@ -75,11 +76,11 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 		if mediaType == responseType {
 			status = http.StatusBadRequest
 		}
-		refuse(w, status, executor.DispatchError(graphql.WithOperationContext(ctx, operation), t.limits.first(refused)))
+		refuse(w, status, executor.DispatchError(graphql.WithOperationContext(ctx, operation), t.limits.First(refused)))
 		return
 	}
 	if t.charge != nil {
-		if err := t.charge(ctx, operation.Stats.GetExtension(costStat).(int)); err != nil {
+		if err := t.charge(ctx, operation.Stats.GetExtension(guard.CostLimit{}.ExtensionName()).(int)); err != nil {
 			deny(ctx, w, executor, err)
 			return
 		}
@@ -96,37 +97,37 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 	if slices.ContainsFunc(response.Errors, passes) {
 		w.Header().Set("Retry-After", "1")
 	}
-	response.Errors = t.limits.first(response.Errors)
+	response.Errors = t.limits.First(response.Errors)
 	answer(w, status, response)
 }
 
 // prepare returns the operation that a request asks for, ready to be executed, or why it will not be.
-func (t transport) prepare(ctx context.Context, executor graphql.GraphExecutor, sent *request, told *telling) (*graphql.OperationContext, gqlerror.List) {
-	if beyond := t.limits.checkVariables(sent); beyond != nil {
+func (t transport) prepare(ctx context.Context, executor graphql.GraphExecutor, sent *guard.Request, told *telling) (*graphql.OperationContext, gqlerror.List) {
+	if beyond := t.limits.CheckVariables(sent); beyond != nil {
 		return nil, gqlerror.List{beyond}
 	}
-	document, source, refused := t.documents.find(sent)
+	document, source, refused := t.documents.Find(sent)
 	told.Document = source
 	if refused != nil {
 		return nil, refused
 	}
-	operation := document.tree.Operations.ForName(sent.operationName)
+	operation := document.Tree.Operations.ForName(sent.OperationName)
 	if operation == nil {
 		why := "the document has no operation of this name"
-		if sent.operationName == "" {
+		if sent.OperationName == "" {
 			why = "the document has several operations, and operationName says none of them"
 		}
-		return nil, gqlerror.List{refusal(errcode.ValidationFailed, why)}
+		return nil, gqlerror.List{guard.Refusal(errcode.ValidationFailed, why)}
 	}
-	told.Operation = document.rootFields[operation]
+	told.Operation = document.RootFields[operation]
 	if span := trace.SpanFromContext(ctx); span.IsRecording() {
 		span.SetName(string(operation.Operation))
 		span.SetAttributes(operationTypes[operation.Operation])
 	}
-	prepared, refused := executor.CreateOperationContext(context.WithValue(ctx, documentKey{}, document), &graphql.RawParams{
-		Query: document.text, OperationName: sent.operationName, Variables: sent.variables,
+	prepared, refused := executor.CreateOperationContext(guard.WithDocument(ctx, document), &graphql.RawParams{
+		Query: document.Text, OperationName: sent.OperationName, Variables: sent.Variables,
 	})
-	if cost, known := prepared.Stats.GetExtension(costLimit{}.ExtensionName()).(int); known {
+	if cost, known := prepared.Stats.GetExtension(guard.CostLimit{}.ExtensionName()).(int); known {
 		told.Cost = cost
 	}
 	return prepared, refused

@@ -2,52 +2,14 @@ package graph
 
 import (
 	"encoding/json"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"lumen/graph/guard"
 )
 
-func TestReadManifest(t *testing.T) {
-	t.Parallel()
-	want := map[string]string{"a": "{merchant{id}}", "b": "query B{merchant{name}}"}
-	for name, manifest := range map[string]string{
-		"graphql-codegen, Relay": `{"a":"{merchant{id}}","b":"query B{merchant{name}}"}`,
-		"Apollo": `{"format":"apollo-persisted-query-manifest","version":1,"operations":[{"id":"a","name":"A","type":"query","body":"{merchant{id}}"},
-			{"id":"b","name":"B","type":"query","body":"query B{merchant{name}}","clientName":"web"}]}`,
-	} {
-		documents, err := ReadManifest([]byte(manifest))
-		require.NoError(t, err, name)
-		require.Equal(t, want, documents, name)
-	}
-	for _, manifest := range []string{
-		``, `[]`, `"x"`, `{"a":5}`, `{"a":"{merchant{id}}","a":"{x}"}`, `{"a":"x"} ` + "\x00",
-		`{"format":"apollo-persisted-query-manifest","version":2,"operations":[]}`, `{"format":"other","version":1,"operations":[]}`, `{"operations":"{merchant{id}}"}`,
-		`{"format":"apollo-persisted-query-manifest","version":1,"operations":[{"id":"a","body":"x"},{"id":"a","body":"y"}]}`,
-	} {
-		_, err := ReadManifest([]byte(manifest))
-		require.Error(t, err, manifest)
-	}
-}
-
-var trusting = Options{Limits: DefaultLimits}
-
-func TestTrust(t *testing.T) {
-	t.Parallel()
-	for _, manifest := range []map[string]string{
-		{}, {"": "{merchant{id}}"}, {"sha256:": "{merchant{id}}"}, {"a": "{merchant{id}}", "sha256:a": "{merchant{name}}"}, {"a": "{merchant{id}}", "b": "{nope}"}, {"a": "{"},
-		{"a": "{" + strings.Repeat("merchant{"+strings.Repeat("id ", 60)+"} ", 20) + "}"},
-		{"a": "{a:customers(first:250){...P} b:customers(first:250){...P} c:customers(first:250){...P}} fragment P on CustomerConnection{" +
-			strings.Repeat("nodes{id email name taxId userId createdAt updatedAt} ", 5) + "}"},
-	} {
-		_, err := Trust(manifest, trusting, false)
-		require.Error(t, err, manifest)
-	}
-	_, err := Trust(map[string]string{"good": "{merchant{id}}", "bad": "{nope}", "worse": "{"}, trusting, false)
-	require.ErrorContains(t, err, `document "bad": Cannot query field`)
-	require.ErrorContains(t, err, `document "worse": Expected Name`)
-	require.NotContains(t, err.Error(), "good")
-}
+var trusting = Options{Limits: guard.DefaultLimits}
 
 // What is trusted is executed by its id, in every way that clients send it; what is not is refused, all else only where
 // only the trusted are served.
@@ -92,10 +54,10 @@ func TestTrustedDocuments(t *testing.T) {
 			require.JSONEq(t, `{"errors":[{"message":"the id stands for another document","extensions":{"code":"DOCUMENT_NOT_TRUSTED"}}]}`, w.Body.String())
 			for _, body := range []string{free, `{"query":"{merchant{name}}","documentId":"other"}`, `{` + query + variables + `}`, `{"query":"{__schema{queryType{name}}}"}`, `{"query":"{"}`} {
 				reply := decode(t, ask(door, body))
-				require.Equal(t, only, len(reply.Errors) > 0 && reply.Errors[0].Extensions.Code == documentNotTrusted, body)
+				require.Equal(t, only, len(reply.Errors) > 0 && reply.Errors[0].Extensions.Code == guard.DocumentNotTrusted, body)
 			}
 		}
 	}
-	require.Equal(t, documentNotTrusted, decode(t, ask(newDoor(t), `{"documentId":"x"}`)).Errors[0].Extensions.Code, "where nothing is trusted")
+	require.Equal(t, guard.DocumentNotTrusted, decode(t, ask(newDoor(t), `{"documentId":"x"}`)).Errors[0].Extensions.Code, "where nothing is trusted")
 	require.Equal(t, "BAD_REQUEST", decode(t, ask(newDoor(t), `{"variables":{}}`)).Errors[0].Extensions.Code)
 }

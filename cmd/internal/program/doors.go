@@ -10,6 +10,7 @@ import (
 
 	"lumen/cmd/internal/server"
 	"lumen/graph"
+	"lumen/graph/guard"
 )
 
 // doorFlags are what dev and serve are told of the doors.
@@ -48,7 +49,7 @@ func (l *limit) UnmarshalText(text []byte) error {
 
 // defaultLimits are the door's own, for the flags.
 func defaultLimits() kong.Vars {
-	limits := graph.DefaultLimits
+	limits := guard.DefaultLimits
 	return kong.Vars{
 		"max_body": strconv.Itoa(limits.Body), "max_tokens": strconv.Itoa(limits.Tokens), "max_depth": strconv.Itoa(limits.Depth),
 		"max_fields": strconv.Itoa(limits.Fields), "max_aliases": strconv.Itoa(limits.Aliases), "max_directives": strconv.Itoa(limits.Directives),
@@ -61,7 +62,7 @@ func defaultLimits() kong.Vars {
 func (f doorFlags) apply(options *server.Options) (faults []string) {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
 
-	options.GraphQL.Limits = graph.Limits{
+	options.GraphQL.Limits = guard.Limits{
 		Body: int(f.MaxBody), Tokens: int(f.MaxTokens), Depth: int(f.MaxDepth), ValueDepth: int(f.MaxValueDepth),
 		Fields: int(f.MaxFields), Aliases: int(f.MaxAliases), Directives: int(f.MaxDirectives),
 		VariablesSize: int(f.MaxVariablesSize), IDs: int(f.MaxIDs), Errors: int(f.MaxErrors), Cost: int(f.MaxCost),
@@ -97,12 +98,12 @@ func (f doorFlags) apply(options *server.Options) (faults []string) {
 	return faults
 }
 
-func (f doorFlags) trust(options graph.Options) (*graph.Trusted, error) {
+func (f doorFlags) trust(options graph.Options) (*guard.Trusted, error) {
 	manifest, err := os.ReadFile(f.TrustedDocuments)
 	if err != nil {
 		return nil, err
 	}
-	documents, err := graph.ReadManifest(manifest)
+	documents, err := guard.ReadManifest(manifest)
 	if err != nil {
 		return nil, err
 	}

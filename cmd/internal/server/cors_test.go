@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"lumen/graph"
+	"lumen/graph/guard"
 	"lumen/store"
 )
 
@@ -29,7 +29,7 @@ func TestCrossOrigin(t *testing.T) {
 	t.Parallel()
 	const known, stranger, local = "https://app.example.com", "https://evil.example.com", "http://localhost:5173"
 	send := func(options Options, method, path string, header ...string) *http.Response {
-		options.Log, options.GraphQL.Limits = slog.New(slog.DiscardHandler), graph.DefaultLimits
+		options.Log, options.GraphQL.Limits = slog.New(slog.DiscardHandler), guard.DefaultLimits
 		r := httptest.NewRequest(method, "http://127.0.0.1"+path, nil)
 		for i := 0; i < len(header); i += 2 {
 			r.Header.Set(header[i], header[i+1])

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"lumen/graph"
+	"lumen/graph/guard"
 	"lumen/rest"
 	"lumen/store"
 )
@@ -66,7 +67,7 @@ func NewMetrics(version, commit string, stats func() store.Stats, limiter *Limit
 	m.trusted = prometheus.NewCounter(counter("lumen_graphql_trusted_documents_total", "Trusted GraphQL documents that clients asked for."))
 
 	for door, operations := range map[string][]string{
-		doorREST: append(rest.Operations(), graph.NoField), doorGraphQL: graph.Operations(), doorOther: {graph.NoField},
+		doorREST: append(rest.Operations(), guard.NoField), doorGraphQL: graph.Operations(), doorOther: {guard.NoField},
 	} {
 		m.doors[door] = doorMetrics{inFlight.WithLabelValues(door), aborted.WithLabelValues(door)}
 		for _, operation := range operations {
@@ -110,11 +111,11 @@ func (m *Metrics) end(door string, n *notes, took time.Duration) {
 		m.cost.Observe(float64(n.cost))
 	}
 	switch n.document {
-	case graph.KeptDocument:
+	case guard.KeptDocument:
 		m.kept.Inc()
-	case graph.ParsedDocument:
+	case guard.ParsedDocument:
 		m.parsed.Inc()
-	case graph.TrustedDocument:
+	case guard.TrustedDocument:
 		m.trusted.Inc()
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"lumen/cmd/internal/landing"
 	"lumen/graph"
+	"lumen/graph/guard"
 	"lumen/store"
 )
 
@@ -38,7 +39,7 @@ func TestPlaygroundIsOffByDefault(t *testing.T) {
 	}
 	require.Equal(t, http.StatusOK, open(Options{}, there, "lumen.example", "/").Code)
 
-	trusted, err := graph.Trust(map[string]string{"a": "{merchant{id}}"}, graph.Options{Limits: graph.DefaultLimits}, true)
+	trusted, err := graph.Trust(map[string]string{"a": "{merchant{id}}"}, graph.Options{Limits: guard.DefaultLimits}, true)
 	require.NoError(t, err)
 	require.Contains(t, open(Options{}, there, "lumen.example", "/").Body.String(), "GraphQL command")
 	require.NotContains(t, open(Options{GraphQL: graph.Options{Trusted: trusted}}, there, "lumen.example", "/").Body.String(), "GraphQL command")

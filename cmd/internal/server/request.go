@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"lumen/graph"
+	"lumen/graph/guard"
 	"lumen/store"
 )
 
@@ -35,7 +36,7 @@ type notes struct {
 	left      bool // by the client
 
 	cost     int // of a GraphQL operation
-	document graph.DocumentSource
+	document guard.DocumentSource
 }
 
 type notesKey struct{}
@@ -109,7 +110,7 @@ var statusCodes = map[int]store.Code{
 func observe(log *slog.Logger, metrics *Metrics, next http.Handler) http.Handler {
 	var refusals thin
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		n := &notes{requestID: r.Header.Get(requestIDHeader), status: http.StatusOK, header: w.Header(), operation: graph.NoField, aborted: true}
+		n := &notes{requestID: r.Header.Get(requestIDHeader), status: http.StatusOK, header: w.Header(), operation: guard.NoField, aborted: true}
 		if !requestIDForm.MatchString(n.requestID) {
 			n.requestID = rand.Text()
 		}

@@ -1,4 +1,4 @@
-package graph
+package guard
 
 import (
 	"fmt"
@@ -8,7 +8,6 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 
-	"lumen/graph/generated"
 	"lumen/store"
 )
 
@@ -34,15 +33,14 @@ const searchCost = 4400
 // listLength is how long a list counts that nothing is known of, such as one of user errors.
 const listLength = 10
 
-// costs tells what operations on one schema cost.
-type costs struct {
+// Costs tells what operations on one schema cost.
+type Costs struct {
 	own     map[[2]string]float64 // by type and field: what the field costs apart from what is selected in it
 	lengths map[[2]string]length  // by type and field: how long a list of the introspection is
 }
 
 // CheckFieldCosts returns an error unless each name is a field of the schema, as in "Query.customers", and no cost negative.
-func CheckFieldCosts(own map[string]int) error {
-	schema := generated.NewExecutableSchema(generated.Config{}).Schema()
+func CheckFieldCosts(schema *ast.Schema, own map[string]int) error {
 	for name, cost := range own {
 		owner, field, _ := strings.Cut(name, ".")
 		if definition := schema.Types[owner]; definition == nil || definition.Fields.ForName(field) == nil {
@@ -55,8 +53,9 @@ func CheckFieldCosts(own map[string]int) error {
 	return nil
 }
 
-func newCosts(schema *ast.Schema, own map[string]int) *costs {
-	c := &costs{own: make(map[[2]string]float64), lengths: introspectionLengths(schema)}
+// NewCosts returns what operations cost on a schema, on which these fields do not cost the default.
+func NewCosts(schema *ast.Schema, own map[string]int) *Costs {
+	c := &Costs{own: make(map[[2]string]float64), lengths: introspectionLengths(schema)}
 	for _, table := range []map[string]int{fieldCosts, own} {
 		for name, cost := range table {
 			owner, field, _ := strings.Cut(name, ".")
@@ -107,16 +106,16 @@ func introspectionLengths(schema *ast.Schema) map[[2]string]length {
 
 // of returns what a valid operation with these variables costs, at the most, and a field of it that is given more ids
 // than maxIDs, nil for none.
-func (c *costs) of(operation *ast.OperationDefinition, variables map[string]any, maxIDs int) (int, *ast.Field) {
-	adding := costing{costs: c, variables: variables, maxIDs: maxIDs, known: make(map[string]price)}
+func (c *Costs) of(operation *ast.OperationDefinition, variables map[string]any, maxIDs int) (int, *ast.Field) {
+	adding := costing{Costs: c, variables: variables, maxIDs: maxIDs, known: make(map[string]price)}
 	return int(min(math.Ceil(adding.selections(operation.SelectionSet).once), enough)), adding.tooMany
 }
 
 // least returns what the cheapest operation of a document costs without variables: pages are as long as they are by
 // themselves, and lists of ids short.
-func (c *costs) least(d *document) int {
+func (c *Costs) least(d *Document) int {
 	least := enough
-	for _, operation := range d.tree.Operations {
+	for _, operation := range d.Tree.Operations {
 		cost, _ := c.of(operation, nil, enough)
 		least = min(least, cost)
 	}
@@ -129,7 +128,7 @@ type price struct{ once, each, typical float64 }
 
 // costing adds up one operation.
 type costing struct {
-	*costs
+	*Costs
 	variables map[string]any
 	maxIDs    int
 	tooMany   *ast.Field

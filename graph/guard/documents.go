@@ -1,4 +1,4 @@
-package graph
+package guard
 
 import (
 	"context"
@@ -14,70 +14,68 @@ import (
 	"github.com/vektah/gqlparser/v2/validator"
 	"github.com/vektah/gqlparser/v2/validator/core"
 	"github.com/vektah/gqlparser/v2/validator/rules"
-
-	"lumen/graph/generated"
 )
 
-// documents turns what a request asks for into a document that is safe to execute: trusted or parsed, within the limits,
+// Documents turns what a request asks for into a document that is safe to execute: trusted or parsed, within the limits,
 // valid. It takes the place of the executor's own parsing, which validates before anything can be counted.
-type documents struct {
-	schema  *ast.Schema
+type Documents struct {
+	schema  Schema
 	limits  Limits
 	trusted *Trusted
 	kept    *kept
 }
 
-// document is a valid document within the limits.
-type document struct {
-	text       string // that it was parsed from
-	tree       *ast.QueryDocument
+// Document is a valid document within the limits.
+type Document struct {
+	Text       string // that it was parsed from
+	Tree       *ast.QueryDocument
 	uses       variableUses
-	rootFields map[*ast.OperationDefinition]string // see Outcome.Operation
+	RootFields map[*ast.OperationDefinition]string // see graph.Outcome.Operation
 }
 
-func newDocuments(limits Limits, trusted *Trusted) *documents {
-	return &documents{
-		schema: generated.NewExecutableSchema(generated.Config{}).Schema(), limits: limits, trusted: trusted,
-		kept: newKept(limits.Tokens),
+// NewDocuments returns the documents of a schema.
+func NewDocuments(schema Schema, limits Limits, trusted *Trusted) *Documents {
+	return &Documents{
+		schema: schema, limits: limits, trusted: trusted, kept: newKept(limits.Tokens),
 	}
 }
 
-// find returns the document of a request and where it came from, or why it is refused.
-func (d *documents) find(request *request) (*document, DocumentSource, gqlerror.List) {
-	trusted := d.trusted.find(request.documentID)
+// Find returns the document of a request and where it came from, or why it is refused.
+func (d *Documents) Find(request *Request) (*Document, DocumentSource, gqlerror.List) {
+	trusted := d.trusted.find(request.DocumentID)
 	switch {
-	case trusted != nil && (request.query == nil || *request.query == trusted.text):
+	case trusted != nil && (request.Query == nil || *request.Query == trusted.Text):
 		return trusted, TrustedDocument, nil
 	case trusted != nil:
-		return nil, NoDocument, gqlerror.List{refusal(documentNotTrusted, "the id stands for another document")}
-	case request.query == nil, d.trusted.Only():
-		return nil, NoDocument, gqlerror.List{refusal(documentNotTrusted, "no such document is trusted here")}
+		return nil, NoDocument, gqlerror.List{Refusal(DocumentNotTrusted, "the id stands for another document")}
+	case request.Query == nil, d.trusted.Only():
+		return nil, NoDocument, gqlerror.List{Refusal(DocumentNotTrusted, "no such document is trusted here")}
 	}
-	if kept := d.kept.get(*request.query); kept != nil {
+	if kept := d.kept.get(*request.Query); kept != nil {
 		return kept, KeptDocument, nil
 	}
-	parsed, refused := d.parse(*request.query)
-	if len(refused) == 0 && !holdsString(parsed.text) {
+	parsed, refused := d.parse(*request.Query)
+	if len(refused) == 0 && !holdsString(parsed.Text) {
 		d.kept.add(parsed)
 	}
 	return parsed, ParsedDocument, refused
 }
 
-func (d *documents) parse(text string) (*document, gqlerror.List) {
+func (d *Documents) parse(text string) (*Document, gqlerror.List) {
 	if hasHalfPair(text) {
-		return nil, gqlerror.List{refusal(errcode.ParseFailed, "a string holds half of a surrogate pair")}
+		return nil, gqlerror.List{Refusal(errcode.ParseFailed, "a string holds half of a surrogate pair")}
 	}
 	tree, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: text}, d.limits.Tokens)
 	if err != nil {
 		fault := gqlerror.WrapIfUnwrapped(err)
 		if strings.HasPrefix(fault.Message, "exceeded ") { // the number of tokens, or how deep anything may nest
-			return nil, gqlerror.List{refusal(limitExceeded, fault.Message)}
+			return nil, gqlerror.List{Refusal(LimitExceeded, fault.Message)}
 		}
 		errcode.Set(fault, errcode.ParseFailed)
 		return nil, gqlerror.List{fault}
 	}
 	if len(tree.Operations) == 0 {
-		return nil, gqlerror.List{refusal(errcode.ValidationFailed, "no operation provided")}
+		return nil, gqlerror.List{Refusal(errcode.ValidationFailed, "no operation provided")}
 	}
 	size := measure(tree)
 	if beyond := d.limits.check(size); beyond != nil {
@@ -93,9 +91,9 @@ func (d *documents) parse(text string) (*document, gqlerror.List) {
 
 // validate returns the document of a tree that is within the limits. It is ready to be executed when
 // it has no faults.
-func (d *documents) validate(text string, tree *ast.QueryDocument) (*document, gqlerror.List) {
-	prepared := &document{text: text, tree: tree, rootFields: make(map[*ast.OperationDefinition]string)}
-	faults := validator.ValidateWithRules(d.schema, tree, withoutSuggestions())
+func (d *Documents) validate(text string, tree *ast.QueryDocument) (*Document, gqlerror.List) {
+	prepared := &Document{Text: text, Tree: tree, RootFields: make(map[*ast.OperationDefinition]string)}
+	faults := validator.ValidateWithRules(d.schema.Schema, tree, withoutSuggestions())
 	for _, fault := range faults {
 		errcode.Set(fault, errcode.ValidationFailed)
 	}
@@ -111,7 +109,7 @@ func (d *documents) validate(text string, tree *ast.QueryDocument) (*document, g
 	}
 	known := make(rootFields)
 	for _, operation := range tree.Operations {
-		prepared.rootFields[operation] = known.of(operation.SelectionSet)
+		prepared.RootFields[operation] = known.of(operation.SelectionSet)
 	}
 	return prepared, faults
 }
@@ -151,23 +149,28 @@ func withoutSuggestions() *rules.Rules {
 
 type documentKey struct{}
 
-// handover gives the executor, as if from a cache, the document that was prepared for its request. So the executor
-// never parses: what is executed is what was checked.
-type handover struct{}
+// WithDocument returns a context from which Handover gives the executor this document.
+func WithDocument(ctx context.Context, document *Document) context.Context {
+	return context.WithValue(ctx, documentKey{}, document)
+}
 
-var _ graphql.Cache[*ast.QueryDocument] = handover{}
+// Handover gives the executor, as if from a cache, the document that was prepared for its request. So the executor
+// never parses: what is executed is what was checked.
+type Handover struct{}
+
+var _ graphql.Cache[*ast.QueryDocument] = Handover{}
 
 // Get implements graphql.Cache.
-func (handover) Get(ctx context.Context, _ string) (*ast.QueryDocument, bool) {
-	prepared, ok := ctx.Value(documentKey{}).(*document)
+func (Handover) Get(ctx context.Context, _ string) (*ast.QueryDocument, bool) {
+	prepared, ok := ctx.Value(documentKey{}).(*Document)
 	if !ok {
 		return nil, false
 	}
-	return prepared.tree, true
+	return prepared.Tree, true
 }
 
 // Add implements graphql.Cache.
-func (handover) Add(context.Context, string, *ast.QueryDocument) {}
+func (Handover) Add(context.Context, string, *ast.QueryDocument) {}
 
 // lexeme matches what hides quotes from each other: a block string, in which \u is no escape, a comment, and in the group
 // the inside of a string.

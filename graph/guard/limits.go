@@ -1,4 +1,4 @@
-package graph
+package guard
 
 import (
 	"fmt"
@@ -40,11 +40,11 @@ var DefaultLimits = Limits{
 
 // exceeded is the refusal of a request that is beyond a limit.
 func exceeded(what string, limit int) *gqlerror.Error {
-	return refusal(limitExceeded, fmt.Sprintf("%s: the limit is %d", what, limit))
+	return Refusal(LimitExceeded, fmt.Sprintf("%s: the limit is %d", what, limit))
 }
 
-// first returns as many of the errors as a reply lists. Where there are more, the last one says so.
-func (l Limits) first(list gqlerror.List) gqlerror.List {
+// First returns as many of the errors as a reply lists. Where there are more, the last one says so.
+func (l Limits) First(list gqlerror.List) gqlerror.List {
 	if len(list) <= l.Errors || l.Errors == 1 {
 		return list[:min(len(list), l.Errors)]
 	}
@@ -76,8 +76,8 @@ func (l Limits) exceededBy(size shape) *gqlerror.Error {
 		return exceeded("too many fields", l.Fields)
 	case size.aliases > l.Aliases:
 		return exceeded("too many aliases", l.Aliases)
-	case size.aliasLength > maxName:
-		return exceeded("an alias is too long", maxName)
+	case size.aliasLength > MaxName:
+		return exceeded("an alias is too long", MaxName)
 	case size.directives > l.Directives:
 		return exceeded("too many directives", l.Directives)
 	case size.valueDepth > l.ValueDepth:
@@ -86,12 +86,12 @@ func (l Limits) exceededBy(size shape) *gqlerror.Error {
 	return nil
 }
 
-// checkVariables returns why the variables of a request are beyond the limits, nil when they are not.
-func (l Limits) checkVariables(r *request) *gqlerror.Error {
+// CheckVariables returns why the variables of a request are beyond the limits, nil when they are not.
+func (l Limits) CheckVariables(r *Request) *gqlerror.Error {
 	switch {
-	case r.variablesSize > l.VariablesSize:
+	case r.VariablesSize > l.VariablesSize:
 		return exceeded("the variables are too large", l.VariablesSize)
-	case jsonDepth(r.variables) > l.ValueDepth+1: // the object that holds them does not count
+	case jsonDepth(r.Variables) > l.ValueDepth+1: // the object that holds them does not count
 		return exceeded("a variable nests too deep", l.ValueDepth)
 	}
 	return nil

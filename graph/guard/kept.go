@@ -1,4 +1,4 @@
-package graph
+package guard
 
 import (
 	"sync"
@@ -17,39 +17,39 @@ const (
 const tokenMemory = 300
 
 // memory is what a document takes, at the most: such tokens are no more than the limit, nor than every second octet.
-func (d *document) memory(maxTokens int) int {
-	return len(d.text) + tokenMemory*min(len(d.text)/2+1, maxTokens)
+func (d *Document) memory(maxTokens int) int {
+	return len(d.Text) + tokenMemory*min(len(d.Text)/2+1, maxTokens)
 }
 
 // kept are the documents that were used last.
 type kept struct {
 	mu        sync.Mutex
-	documents *simplelru.LRU[string, *document]
+	documents *simplelru.LRU[string, *Document]
 	memory    int
 	maxTokens int
 }
 
 func newKept(maxTokens int) *kept {
 	k := &kept{maxTokens: maxTokens}
-	k.documents, _ = simplelru.NewLRU(keptDocuments, func(_ string, d *document) { k.memory -= d.memory(maxTokens) }) // fails for a size of 0 alone
+	k.documents, _ = simplelru.NewLRU(keptDocuments, func(_ string, d *Document) { k.memory -= d.memory(maxTokens) }) // fails for a size of 0 alone
 	return k
 }
 
-func (k *kept) get(text string) *document {
+func (k *kept) get(text string) *Document {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	d, _ := k.documents.Get(text)
 	return d
 }
 
-func (k *kept) add(d *document) {
+func (k *kept) add(d *Document) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.documents.Contains(d.text) { // two parsed it at once
+	if k.documents.Contains(d.Text) { // two parsed it at once
 		return
 	}
 	k.memory += d.memory(k.maxTokens)
-	k.documents.Add(d.text, d)
+	k.documents.Add(d.Text, d)
 	for k.memory > keptMemory {
 		k.documents.RemoveOldest()
 	}

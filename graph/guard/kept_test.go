@@ -1,7 +1,6 @@
-package graph
+package guard
 
 import (
-	"context"
 	"fmt"
 	"runtime"
 	"strings"
@@ -53,8 +52,8 @@ func TestDocumentsTakeNoMoreThanIsThought(t *testing.T) {
 	for name, shape := range shapes {
 		t.Run(name, func(t *testing.T) {
 			const many = 20
-			d := newDocuments(DefaultLimits, nil)
-			parsed, thought := make([]*document, many), 0
+			d := NewDocuments(testSchema, DefaultLimits, nil)
+			parsed, thought := make([]*Document, many), 0
 			before := heap()
 			for n := range many {
 				document, refused := d.parse(strings.Clone(shape(n)))
@@ -76,14 +75,14 @@ func TestDocumentsTakeNoMoreThanIsThought(t *testing.T) {
 
 func TestDocumentsKeptAreBounded(t *testing.T) {
 	t.Parallel()
-	add := func(d *documents, text string) {
-		_, _, refused := d.find(&request{query: &text})
+	add := func(d *Documents, text string) {
+		_, _, refused := d.Find(&Request{Query: &text})
 		require.Empty(t, refused)
 	}
 	hot := "{merchant{id}}"
 	t.Run("by their number", func(t *testing.T) {
 		t.Parallel()
-		d := newDocuments(DefaultLimits, nil)
+		d := NewDocuments(testSchema, DefaultLimits, nil)
 		for n := range 3 * keptDocuments {
 			add(d, fmt.Sprintf("query n%d{merchant{id}}", n))
 			add(d, hot)
@@ -94,7 +93,7 @@ func TestDocumentsKeptAreBounded(t *testing.T) {
 	})
 	t.Run("by their memory", func(t *testing.T) {
 		t.Parallel()
-		d := newDocuments(DefaultLimits, nil)
+		d := NewDocuments(testSchema, DefaultLimits, nil)
 		for n := range 45 {
 			add(d, shapes["fields"](n))
 			add(d, hot)
@@ -105,39 +104,4 @@ func TestDocumentsKeptAreBounded(t *testing.T) {
 		d.kept.documents.Purge()
 		require.Zero(t, d.kept.memory, "what goes is taken off")
 	})
-}
-
-// A document with a string is parsed for each request, so that its time tells nobody who has sent it
-// before. A trusted document never is.
-func TestDocumentsWithStringsAreNotKept(t *testing.T) {
-	t.Parallel()
-	const trustedText = `{customer(id:"cust_1"){id}}`
-	trusted, err := Trust(map[string]string{"one": trustedText}, trusting, false)
-	require.NoError(t, err)
-	var outcome Outcome
-	door := newDoor(t, func(o *Options) {
-		o.Trusted, o.Note = trusted, func(_ context.Context, told Outcome) { outcome = told }
-	})
-	source := func(body string) DocumentSource {
-		require.Empty(t, decode(t, ask(door, body)).Errors, body)
-		return outcome.Document
-	}
-	for _, query := range []string{
-		trustedText, `{customer(id:"""cust_1"""){id}}`, `{nodes(ids:["cust_1"]){id}}`, `{nodes(ids:""){id}}`,
-		`{customers(filter:{email:"a@b.io"}){nodes{id}}}`, `query($x:ID="cust_1"){customer(id:$x){id}}`,
-		`{merchant{...@defer(label:"x"){id}}}`, `{...F} fragment F on Query{customer(id:"cust_1"){id}}`,
-		`"description" query Q{merchant{id}}`, "{merchant{id}} # \"comment\"",
-	} {
-		require.Equal(t, ParsedDocument, source(bodyOf(t, query, ``)), query)
-		require.Equal(t, ParsedDocument, source(bodyOf(t, query, ``)), query)
-	}
-	for query, variables := range map[string]string{
-		`query($x:ID!){customer(id:$x){id}}`: `{"x":"cust_1"}`,
-		`{customers(first:5,filter:{includeDeleted:true},sort:{field:NAME,direction:ASC}){nodes{id}}} # comment`: ``,
-	} {
-		require.Equal(t, ParsedDocument, source(bodyOf(t, query, variables)), query)
-		require.Equal(t, KeptDocument, source(bodyOf(t, query, variables)), query)
-	}
-	require.Equal(t, TrustedDocument, source(`{"documentId":"one"}`))
-	require.Equal(t, TrustedDocument, source(`{"documentId":"one"}`))
 }

@@ -1,4 +1,4 @@
-package graph
+package guard
 
 import (
 	"cmp"
@@ -13,7 +13,6 @@ import (
 	"github.com/vektah/gqlparser/v2/validator"
 	"github.com/vektah/gqlparser/v2/validator/core"
 
-	"lumen/graph/scalar"
 	"lumen/store"
 )
 
@@ -33,6 +32,7 @@ type variableUses map[*ast.OperationDefinition]map[string]variableUse
 
 // literalCheck coerces the literals of a valid document and records where its variables stand.
 type literalCheck struct {
+	coerceLeaf
 	uses   variableUses
 	faults gqlerror.List
 	faulty map[*ast.Value]bool // literals in faults; several operations can reach one in a fragment
@@ -40,10 +40,11 @@ type literalCheck struct {
 
 // checkLiterals returns the uses of the variables of a valid document, and the faults of its
 // literals: those in arguments of fields and directives, and those in default values of variables.
-func checkLiterals(schema *ast.Schema, tree *ast.QueryDocument) (variableUses, gqlerror.List) {
+func checkLiterals(schema Schema, tree *ast.QueryDocument) (variableUses, gqlerror.List) {
 	check := literalCheck{
-		uses:   make(variableUses, len(tree.Operations)),
-		faulty: make(map[*ast.Value]bool),
+		coerceLeaf: schema.Coerce,
+		uses:       make(variableUses, len(tree.Operations)),
+		faulty:     make(map[*ast.Value]bool),
 	}
 	var events core.Events
 	events.OnField(func(w *core.Walker, field *ast.Field) {
@@ -61,7 +62,7 @@ func checkLiterals(schema *ast.Schema, tree *ast.QueryDocument) (variableUses, g
 			}
 		}
 	})
-	validator.Walk(schema, tree, &events)
+	validator.Walk(schema.Schema, tree, &events)
 	return check.uses, check.faults
 }
 
@@ -109,7 +110,7 @@ func (c *literalCheck) use(operation *ast.OperationDefinition, field string, val
 // leaf checks a literal where an enum or a scalar is expected.
 func (c *literalCheck) leaf(field string, value *ast.Value) {
 	literal, _ := value.Value(nil) // An error is a number too large for Go, which is refused.
-	fault := coerceLeaf(value.Definition, field, literal)
+	fault := c.fault(value.Definition, field, literal)
 	if fault == nil || c.faulty[value] {
 		return
 	}
@@ -118,16 +119,19 @@ func (c *literalCheck) leaf(field string, value *ast.Value) {
 	c.faulty[value] = true
 }
 
-// coerceLeaf returns the fault of a value that an enum or a scalar does not accept, nil for none.
-// The fault names the argument or input field and never repeats the value.
-func coerceLeaf(inputType *ast.Definition, field string, value any) *gqlerror.Error {
-	err := scalar.Coerce(inputType, value)
+// coerceLeaf is Schema.Coerce.
+type coerceLeaf func(inputType *ast.Definition, value any) error
+
+// fault returns the fault of a value that an enum or a scalar does not accept, nil for none. The
+// fault names the argument or input field and never repeats the value.
+func (coerce coerceLeaf) fault(inputType *ast.Definition, field string, value any) *gqlerror.Error {
+	err := coerce(inputType, value)
 	if err == nil {
 		return nil
 	}
 	var wrongType *gqlerror.Error
 	if errors.As(err, &wrongType) {
-		return refusal(errcode.ValidationFailed, fmt.Sprintf("%s for %q", wrongType.Message, field))
+		return Refusal(errcode.ValidationFailed, fmt.Sprintf("%s for %q", wrongType.Message, field))
 	}
 	refused := store.AsError(err)
 	for i, fault := range refused.Faults {
@@ -137,33 +141,33 @@ func coerceLeaf(inputType *ast.Definition, field string, value any) *gqlerror.Er
 	return &gqlerror.Error{Err: refused, Message: refused.Faults[0].Message}
 }
 
-// coerceVariables refuses an operation when the type of a variable does not accept its value. It
+// CoerceVariables refuses an operation when the type of a variable does not accept its value. It
 // starts from the values that gqlgen's validator leaves: shapes, nulls and required fields are right
 // by then, enums and scalars need not be.
 //
 // It also refuses null in a variable that stands where null is not accepted. A default value lets
 // such an operation through validation. gqlgen would find the null when the field runs, or panic
 // when @skip or @include reads it.
-type coerceVariables struct{ schema *ast.Schema }
+type CoerceVariables struct{ Schema Schema }
 
-var _ graphql.OperationContextMutator = coerceVariables{}
+var _ graphql.OperationContextMutator = CoerceVariables{}
 
 // ExtensionName implements graphql.HandlerExtension.
-func (coerceVariables) ExtensionName() string { return "CoerceVariables" }
+func (CoerceVariables) ExtensionName() string { return "CoerceVariables" }
 
 // Validate implements graphql.HandlerExtension.
-func (coerceVariables) Validate(graphql.ExecutableSchema) error { return nil }
+func (CoerceVariables) Validate(graphql.ExecutableSchema) error { return nil }
 
 // MutateOperationContext implements graphql.OperationContextMutator.
-func (c coerceVariables) MutateOperationContext(
+func (c CoerceVariables) MutateOperationContext(
 	ctx context.Context, operation *graphql.OperationContext,
 ) *gqlerror.Error {
-	uses := ctx.Value(documentKey{}).(*document).uses[operation.Operation]
+	uses := ctx.Value(documentKey{}).(*Document).uses[operation.Operation]
 	for _, variable := range operation.Operation.VariableDefinitions {
 		name := variable.Variable
 		value, present := operation.Variables[name]
 		if present && value == nil && uses[name].nonNull {
-			return refusal(errcode.ValidationFailed, fmt.Sprintf("variable %q must not be null", name))
+			return Refusal(errcode.ValidationFailed, fmt.Sprintf("variable %q must not be null", name))
 		}
 		if fault := c.coerce(variable.Type, uses[name].field, value); fault != nil {
 			fault.Path = ast.Path{ast.PathName("variable"), ast.PathName(name)}
@@ -175,8 +179,8 @@ func (c coerceVariables) MutateOperationContext(
 
 // coerce returns the fault of a value that an input type does not accept, nil for none. A single
 // value may stand for a list.
-func (c coerceVariables) coerce(inputType *ast.Type, field string, value any) *gqlerror.Error {
-	definition := c.schema.Types[inputType.Name()]
+func (c CoerceVariables) coerce(inputType *ast.Type, field string, value any) *gqlerror.Error {
+	definition := c.Schema.Types[inputType.Name()]
 	switch {
 	case value == nil:
 		return nil
@@ -190,15 +194,15 @@ func (c coerceVariables) coerce(inputType *ast.Type, field string, value any) *g
 	case definition.Kind == ast.InputObject:
 		return c.coerceObject(definition, value.(map[string]any))
 	default:
-		return coerceLeaf(definition, field, value)
+		return coerceLeaf(c.Schema.Coerce).fault(definition, field, value)
 	}
 }
 
 // coerceObject coerces the fields of an input object. Of all unknown fields, gqlgen's validator lets
 // only __typename pass.
-func (c coerceVariables) coerceObject(inputType *ast.Definition, object map[string]any) *gqlerror.Error {
+func (c CoerceVariables) coerceObject(inputType *ast.Definition, object map[string]any) *gqlerror.Error {
 	if _, present := object["__typename"]; present {
-		return refusal(errcode.ValidationFailed, "unknown field")
+		return Refusal(errcode.ValidationFailed, "unknown field")
 	}
 	for _, field := range inputType.Fields {
 		if fault := c.coerce(field.Type, field.Name, object[field.Name]); fault != nil {

@@ -1,4 +1,4 @@
-package graph
+package guard
 
 import (
 	"errors"
@@ -59,19 +59,21 @@ const digestPrefix = "sha256:"
 
 // Trusted are the documents that an operator has approved, ready to be executed.
 type Trusted struct {
-	documents map[string]*document
+	documents map[string]*Document
 	only      bool
 }
 
-// Trust prepares the documents of a manifest, given by their ids, for a door with these options. With only, nothing
+// Trust prepares the documents of a manifest, given by their ids, for this schema, these limits and these costs of fields. With only, nothing
 // else will be executed. A document that the schema or a limit refuses is an error, which names it.
-func Trust(manifest map[string]string, options Options, only bool) (*Trusted, error) {
+func Trust(
+	schema Schema, manifest map[string]string, limits Limits, fieldCosts map[string]int, only bool,
+) (*Trusted, error) {
 	if len(manifest) == 0 {
 		return nil, errors.New("it holds no document")
 	}
-	preparing := newDocuments(options.Limits, nil)
-	costs := newCosts(preparing.schema, options.FieldCosts)
-	t := &Trusted{documents: make(map[string]*document, len(manifest)), only: only}
+	preparing := NewDocuments(schema, limits, nil)
+	costs := NewCosts(schema.Schema, fieldCosts)
+	t := &Trusted{documents: make(map[string]*Document, len(manifest)), only: only}
 	var faults []string
 	for id, text := range manifest {
 		key := strings.TrimPrefix(id, digestPrefix)
@@ -84,8 +86,8 @@ func Trust(manifest map[string]string, options Options, only bool) (*Trusted, er
 			fault = "there are two of this id"
 		case len(refused) > 0:
 			fault = refused[0].Message
-		case costs.least(prepared) > options.Limits.Cost:
-			fault = exceeded("the operation costs too much", options.Limits.Cost).Message
+		case costs.least(prepared) > limits.Cost:
+			fault = exceeded("the operation costs too much", limits.Cost).Message
 		}
 		if fault != "" {
 			faults = append(faults, fmt.Sprintf("document %.64q: %s", key, fault))
@@ -103,7 +105,7 @@ func Trust(manifest map[string]string, options Options, only bool) (*Trusted, er
 // Only reports whether nothing but the trusted documents is executed.
 func (t *Trusted) Only() bool { return t != nil && t.only }
 
-func (t *Trusted) find(id string) *document {
+func (t *Trusted) find(id string) *Document {
 	if t == nil {
 		return nil
 	}

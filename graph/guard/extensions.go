@@ -1,0 +1,83 @@
+package guard
+
+import (
+	"context"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/errcode"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"lumen/store"
+)
+
+// NoIntrospection refuses operations that read the schema. gqlgen's own refusal comes without a code.
+type NoIntrospection struct{}
+
+var _ graphql.OperationContextMutator = NoIntrospection{}
+
+// ExtensionName implements graphql.HandlerExtension.
+func (NoIntrospection) ExtensionName() string { return "NoIntrospection" }
+
+// Validate implements graphql.HandlerExtension.
+func (NoIntrospection) Validate(graphql.ExecutableSchema) error { return nil }
+
+// MutateOperationContext implements graphql.OperationContextMutator.
+func (NoIntrospection) MutateOperationContext(_ context.Context, operation *graphql.OperationContext) *gqlerror.Error {
+	for _, field := range graphql.CollectFields(operation, operation.Operation.SelectionSet, []string{"Query"}) {
+		if field.Name == "__schema" || field.Name == "__type" {
+			return Refusal(errcode.ValidationFailed, "introspection is not enabled")
+		}
+	}
+	return nil
+}
+
+// CostLimit refuses operations that cost more than the limit or list more ids than one list may have, and tells in the
+// extensions of a reply what its operation cost.
+type CostLimit struct {
+	Costs  *Costs
+	Limits Limits
+}
+
+var (
+	_ graphql.OperationContextMutator = CostLimit{}
+	_ graphql.ResponseInterceptor     = CostLimit{}
+)
+
+// costStat is under which name an operation's statistics hold its cost.
+const costStat = "Cost"
+
+// ExtensionName implements graphql.HandlerExtension.
+func (CostLimit) ExtensionName() string { return costStat }
+
+// Validate implements graphql.HandlerExtension.
+func (CostLimit) Validate(graphql.ExecutableSchema) error { return nil }
+
+// MutateOperationContext implements graphql.OperationContextMutator.
+func (c CostLimit) MutateOperationContext(_ context.Context, operation *graphql.OperationContext) *gqlerror.Error {
+	cost, tooMany := c.Costs.of(operation.Operation, operation.Variables, c.Limits.IDs)
+	operation.Stats.SetExtension(costStat, cost)
+	switch {
+	case tooMany != nil:
+		return gqlerror.WrapPath(ast.Path{ast.PathName(tooMany.Alias)}, store.Invalid(store.NewFault("ids", store.TooLong)))
+	case cost > c.Limits.Cost:
+		return exceeded("the operation costs too much", c.Limits.Cost)
+	}
+	return nil
+}
+
+// CostReport is what clients see as extensions.cost.
+type CostReport struct {
+	Requested int `json:"requested"`
+	Limit     int `json:"limit"`
+}
+
+// InterceptResponse implements graphql.ResponseInterceptor.
+func (c CostLimit) InterceptResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+	if graphql.HasOperationContext(ctx) {
+		if cost := graphql.GetOperationContext(ctx).Stats.GetExtension(costStat); cost != nil {
+			graphql.RegisterExtension(ctx, "cost", CostReport{cost.(int), c.Limits.Cost})
+		}
+	}
+	return next(ctx)
+}
