@@ -8,6 +8,14 @@ import (
 	"lumen/graph/guard"
 )
 
+// Every root field of the schema has a price, by its kind or in fieldCosts.
+func TestEveryRootFieldHasAPrice(t *testing.T) {
+	t.Parallel()
+	_, err := guard.NewCosts(schema(), fieldCosts)
+	require.NoError(t, err)
+	require.NoError(t, CheckFieldCosts(fieldCosts), "the costs are of fields that there are")
+}
+
 func TestCostIsTold(t *testing.T) {
 	t.Parallel()
 	door := newDoor(t)

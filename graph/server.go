@@ -53,6 +53,13 @@ func newServer(customers *store.Customers, tokens *store.Tokens, authenticate Au
 	executable := generated.NewExecutableSchema(generated.Config{Resolvers: resolver})
 	errors := presenter{requestID: options.RequestID, log: options.Log}
 
+	// A root field without a price would let clients run its statement for next to nothing. The server
+	// does not start with one.
+	costs, err := options.costs()
+	if err != nil {
+		panic(err)
+	}
+
 	server := handler.New(executable)
 	server.AddTransport(transport{authenticate, options.Charge, options.Limits, guard.NewDocuments(guarded(), options.Limits, options.Trusted), options.Note})
 	server.SetQueryCache(guard.Handover{})
@@ -64,7 +71,7 @@ func newServer(customers *store.Customers, tokens *store.Tokens, authenticate Au
 	} else {
 		server.Use(guard.NoIntrospection{})
 	}
-	server.Use(guard.CostLimit{Costs: guard.NewCosts(executable.Schema(), options.FieldCosts), Limits: options.Limits})
+	server.Use(guard.CostLimit{Costs: costs, Limits: options.Limits})
 	server.AroundOperations(resolver.withLookup)
 	server.AroundRootFields(traceField)
 	return server
@@ -75,11 +82,25 @@ func schema() *ast.Schema { return generated.NewExecutableSchema(generated.Confi
 // guarded is the schema as the guard needs it.
 func guarded() guard.Schema { return guard.Schema{Schema: schema(), Coerce: scalar.Coerce} }
 
+// fieldCosts holds the costs of the root fields whose kind the schema does not tell.
+var fieldCosts = map[string]int{
+	"Query.merchant": 1, // The credential has brought it along.
+}
+
+// costs returns what operations cost, or an error when a root field has no price.
+func (o Options) costs() (*guard.Costs, error) {
+	return guard.NewCosts(schema(), fieldCosts, o.FieldCosts)
+}
+
 // CheckFieldCosts returns an error unless each name is a field of the schema, as in "Query.customers", and no cost negative.
 func CheckFieldCosts(own map[string]int) error { return guard.CheckFieldCosts(schema(), own) }
 
 // Trust prepares the documents of a manifest, given by their ids, for a door with these options. With only, nothing
 // else will be executed. A document that the schema or a limit refuses is an error, which names it.
 func Trust(manifest map[string]string, options Options, only bool) (*guard.Trusted, error) {
-	return guard.Trust(guarded(), manifest, options.Limits, options.FieldCosts, only)
+	costs, err := options.costs()
+	if err != nil {
+		return nil, err
+	}
+	return guard.Trust(guarded(), manifest, options.Limits, costs, only)
 }

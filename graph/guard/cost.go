@@ -1,9 +1,7 @@
 package guard
 
 import (
-	"fmt"
 	"math"
-	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -11,58 +9,29 @@ import (
 	"lumen/store"
 )
 
-// What an operation costs is known before it runs: each field costs what fieldCosts says, or 1, once for every time it
-// can be in the reply. A list counts as long as it can be: a page as it was asked for, nodes as many as there are ids.
-// Nothing is taken off for what @skip and @include leave out, nor for pages that turn out short.
-
-// fieldCosts are the fields that cost more than to be written out, because they are a statement or a part of one. They
-// were set by measuring: the unit is about half a microsecond of the server's and the database's time. Customers that one
-// operation asks for by id share one statement. A total, like a search, looks at every customer of the merchant; what is
-// said of them fits one who has ten thousand. The schema's description is long texts, which is why nobody gets it many
-// times over.
-var fieldCosts = map[string]int{
-	"Query.__schema": 2000, "Query.__type": 200,
-	"Query.customer": 15, "Query.node": 15, "Query.nodes": 600, "Query.customers": 600, "CustomerConnection.totalCount": 4400,
-	"Mutation.createCustomer": 760, "Mutation.updateCustomer": 760, "Mutation.deleteCustomer": 760,
-	"Mutation.createAccessToken": 760,
-}
-
-// searchCost is what a filter with a search adds to a page, whether or not its total is selected.
-const searchCost = 4400
+// What an operation costs is known before it runs: each field costs its price, once for every time it
+// can be in the reply. A list counts as long as it can be: a page as it was asked for, objects by id as
+// many as there are ids. Nothing is taken off for what @skip and @include leave out, nor for pages that
+// turn out short.
 
 // listLength is how long a list counts that nothing is known of, such as one of user errors.
 const listLength = 10
 
 // Costs tells what operations on one schema cost.
 type Costs struct {
-	own     map[[2]string]float64 // by type and field: what the field costs apart from what is selected in it
+	prices  map[[2]string]float64 // by type and field: what the field costs apart from what is selected in it
 	lengths map[[2]string]length  // by type and field: how long a list of the introspection is
 }
 
-// CheckFieldCosts returns an error unless each name is a field of the schema, as in "Query.customers", and no cost negative.
-func CheckFieldCosts(schema *ast.Schema, own map[string]int) error {
-	for name, cost := range own {
-		owner, field, _ := strings.Cut(name, ".")
-		if definition := schema.Types[owner]; definition == nil || definition.Fields.ForName(field) == nil {
-			return fmt.Errorf("there is no field %.64q; one looks like Query.customers", name)
-		}
-		if cost < 0 {
-			return fmt.Errorf("%s costs less than nothing", name)
-		}
+// NewCosts returns what operations on a schema cost. Each table holds what fields cost, by type and
+// field as in "Type.field", instead of the price of their kind; a later table goes before an earlier
+// one. A root field that neither has a known kind nor stands in a table is an error.
+func NewCosts(schema *ast.Schema, tables ...map[string]int) (*Costs, error) {
+	prices, err := fieldPrices(schema, tables)
+	if err != nil {
+		return nil, err
 	}
-	return nil
-}
-
-// NewCosts returns what operations cost on a schema, on which these fields do not cost the default.
-func NewCosts(schema *ast.Schema, own map[string]int) *Costs {
-	c := &Costs{own: make(map[[2]string]float64), lengths: introspectionLengths(schema)}
-	for _, table := range []map[string]int{fieldCosts, own} {
-		for name, cost := range table {
-			owner, field, _ := strings.Cut(name, ".")
-			c.own[[2]string{owner, field}] = float64(cost)
-		}
-	}
-	return c
+	return &Costs{prices: prices, lengths: introspectionLengths(schema)}, nil
 }
 
 // length is how long a list is at the most, and on average.
@@ -165,8 +134,8 @@ func (c *costing) fragment(spread *ast.FragmentSpread) price {
 
 func (c *costing) field(f *ast.Field) price {
 	name := [2]string{f.ObjectDefinition.Name, f.Name}
-	own, ok := c.own[name]
-	if !ok {
+	own, known := c.prices[name]
+	if !known { // __typename
 		own = 1
 	}
 	inner := c.selections(f.SelectionSet)
@@ -187,9 +156,6 @@ func (c *costing) field(f *ast.Field) price {
 	return cost
 }
 
-// isConnection reports whether a type is a page by its name, as the Relay specification has it.
-func isConnection(name string) bool { return strings.HasSuffix(name, "Connection") }
-
 // pageSize is how many elements a page can have. One that is out of range is refused later.
 func (c *costing) pageSize(f *ast.Field) float64 {
 	for _, name := range []string{"first", "last"} {
@@ -203,7 +169,7 @@ func (c *costing) pageSize(f *ast.Field) float64 {
 // searching is what the search in the filter of a page costs, if there is one.
 func (c *costing) searching(f *ast.Field) float64 {
 	if filter, ok := c.argument(f, "filter").(map[string]any); ok && filter["search"] != nil {
-		return searchCost
+		return searchPrice
 	}
 	return 0
 }

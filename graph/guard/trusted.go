@@ -63,16 +63,15 @@ type Trusted struct {
 	only      bool
 }
 
-// Trust prepares the documents of a manifest, given by their ids, for this schema, these limits and these costs of fields. With only, nothing
+// Trust prepares the documents of a manifest, given by their ids, for this schema, these limits and these costs. With only, nothing
 // else will be executed. A document that the schema or a limit refuses is an error, which names it.
 func Trust(
-	schema Schema, manifest map[string]string, limits Limits, fieldCosts map[string]int, only bool,
+	schema Schema, manifest map[string]string, limits Limits, costs *Costs, only bool,
 ) (*Trusted, error) {
 	if len(manifest) == 0 {
 		return nil, errors.New("it holds no document")
 	}
 	preparing := NewDocuments(schema, limits, nil)
-	costs := NewCosts(schema.Schema, fieldCosts)
 	t := &Trusted{documents: make(map[string]*Document, len(manifest)), only: only}
 	var faults []string
 	for id, text := range manifest {

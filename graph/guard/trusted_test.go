@@ -37,10 +37,10 @@ func TestTrust(t *testing.T) {
 		{"a": "{a:customers(first:250){...P} b:customers(first:250){...P} c:customers(first:250){...P}} fragment P on CustomerConnection{" +
 			strings.Repeat("nodes{id email name taxId userId createdAt updatedAt} ", 5) + "}"},
 	} {
-		_, err := Trust(testSchema, manifest, DefaultLimits, nil, false)
+		_, err := Trust(testSchema, manifest, DefaultLimits, newTestCosts(t), false)
 		require.Error(t, err, manifest)
 	}
-	_, err := Trust(testSchema, map[string]string{"good": "{merchant{id}}", "bad": "{nope}", "worse": "{"}, DefaultLimits, nil, false)
+	_, err := Trust(testSchema, map[string]string{"good": "{merchant{id}}", "bad": "{nope}", "worse": "{"}, DefaultLimits, newTestCosts(t), false)
 	require.ErrorContains(t, err, `document "bad": Cannot query field`)
 	require.ErrorContains(t, err, `document "worse": Expected Name`)
 	require.NotContains(t, err.Error(), "good")
