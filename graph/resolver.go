@@ -3,6 +3,8 @@ package graph
 import (
 	"context"
 
+	"lumen/graph/generated"
+	"lumen/graph/scalar"
 	"lumen/store"
 )
 
@@ -11,6 +13,38 @@ import (
 type Resolver struct {
 	customers *store.Customers
 	tokens    *store.Tokens
+}
+
+var _ generated.ResolverRoot = (*Resolver)(nil)
+
+// Mutation implements generated.ResolverRoot.
+func (r *Resolver) Mutation() generated.MutationResolver { return &mutationResolver{r} }
+
+// Query implements generated.ResolverRoot.
+func (r *Resolver) Query() generated.QueryResolver { return &queryResolver{r} }
+
+type (
+	mutationResolver struct{ *Resolver }
+	queryResolver    struct{ *Resolver }
+)
+
+func (r *queryResolver) Node(ctx context.Context, id string) (scalar.Node, error) {
+	if !store.IsCustomerID(id) && !store.IsMerchantID(id) {
+		return nil, store.NewError(store.InvalidID)
+	}
+	nodes, err := r.Nodes(ctx, []string{id})
+	if err != nil {
+		return nil, err
+	}
+	return nodes[0], nil
+}
+
+func (r *queryResolver) Nodes(ctx context.Context, ids []string) ([]scalar.Node, error) {
+	return nodes(ctx, ids)
+}
+
+func (r *queryResolver) Merchant(ctx context.Context) (*store.Merchant, error) {
+	return merchant(ctx)
 }
 
 // merchant returns the merchant of the request's credential.

@@ -27,6 +27,7 @@ func undescribed(t *testing.T, text string) []string {
 			describe(argument.Description, of+"("+argument.Name+")")
 		}
 	}
+	describe(schema.Description, "schema")
 	for name, definition := range schema.Types {
 		if definition.BuiltIn {
 			continue
@@ -60,7 +61,7 @@ func TestSchemaDescribesEverything(t *testing.T) {
 
 	t.Run("and the check would tell", func(t *testing.T) {
 		t.Parallel()
-		require.Equal(t, []string{"@d", "@d(a)", "E", "E.V", "I", "I.f", "N", "N.id", "Query", "Query.q", "Query.q(a)", "S", "U"}, undescribed(t, `
+		require.Equal(t, []string{"@d", "@d(a)", "E", "E.V", "I", "I.f", "N", "N.id", "Query", "Query.q", "Query.q(a)", "S", "U", "schema"}, undescribed(t, `
 			directive @d(a: Int) on FIELD
 			scalar S
 			enum E { V }

@@ -1,9 +1,22 @@
 package graph
 
 import (
+	"context"
+
 	"lumen/graph/model"
 	"lumen/store"
 )
+
+func (r *mutationResolver) CreateAccessToken(
+	ctx context.Context, input model.CreateAccessTokenInput,
+) (*model.CreateAccessTokenPayload, error) {
+	minted, err := r.tokens.Create(ctx, minting(input))
+	faults, err := userErrors(ctx, err, "input", "customerId")
+	if err != nil {
+		return nil, err
+	}
+	return &model.CreateAccessTokenPayload{AccessToken: accessToken(minted), UserErrors: faults}, nil
+}
 
 // minting is the input in the store's words.
 func minting(in model.CreateAccessTokenInput) store.TokenInput {

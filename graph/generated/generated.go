@@ -169,7 +169,13 @@ func newExecutionContext(
 }
 
 var sources = []*ast.Source{
-	{Name: "../../schema.graphql", Input: `"A point in time as RFC 3339 text, for example ` + "`" + `2026-01-31T09:30:00.000Z` + "`" + `. Replies are in UTC with three fractional digits; arguments may carry any offset."
+	{Name: "../../schema.graphql", Input: `"The customer records of one merchant: what can be read, and what can be changed."
+schema {
+  query: Query
+  mutation: Mutation
+}
+
+"A point in time as RFC 3339 text, for example ` + "`" + `2026-01-31T09:30:00.000Z` + "`" + `. Replies are in UTC with three fractional digits; arguments may carry any offset."
 scalar DateTime @specifiedBy(url: "https://www.rfc-editor.org/rfc/rfc3339")
 
 "Anything with an id of its own. The id is unique among everything that the merchant can see."

@@ -79,14 +79,14 @@ func TestUnknownKinds(t *testing.T) {
 	_, err := NewCosts(testSchema.Schema)
 	require.EqualError(t, err, "no price is known for Query.merchant")
 	for name, more := range map[string]string{
-		"Query.count":       `extend type Query { count: Int! }`,
-		"Query.settings":    `extend type Query { settings: Settings! } type Settings { text: String }`,
-		"Query.setting":     `extend type Query { setting(id: ID!): Setting } type Setting { text: String }`,
-		"Query.me":          `extend type Query { me: Customer }`,
-		"Query.all":         `extend type Query { all: [Customer!]! }`,
-		"Query.allOf":       `extend type Query { allOf(id: ID!): [Customer!]! }`,
-		"Query.byEmail":     `extend type Query { byEmail(email: String!): Customer }`,
-		"Subscription.some": `type Subscription { some(id: ID!): Customer }`,
+		"Query.count":    `extend type Query { count: Int! }`,
+		"Query.settings": `extend type Query { settings: Settings! } type Settings { text: String }`,
+		"Query.setting":  `extend type Query { setting(id: ID!): Setting } type Setting { text: String }`,
+		"Query.me":       `extend type Query { me: Customer }`,
+		"Query.all":      `extend type Query { all: [Customer!]! }`,
+		"Query.allOf":    `extend type Query { allOf(id: ID!): [Customer!]! }`,
+		"Query.byEmail":  `extend type Query { byEmail(email: String!): Customer }`,
+		"Stream.some":    `extend schema { subscription: Stream } type Stream { some(id: ID!): Customer }`,
 	} {
 		schema := extended(t, more)
 		_, err := NewCosts(schema, ownFields)
