@@ -215,3 +215,28 @@ func TestDocsRefuseEverythingElse(t *testing.T) {
 		require.Empty(t, head.Body.String())
 	}
 }
+
+// The document has the routes and no others; HEAD is answered where GET is.
+func TestDocumentHasTheRoutes(t *testing.T) {
+	t.Parallel()
+	var document struct {
+		Paths map[string]map[string]json.RawMessage `json:"paths"`
+	}
+	require.NoError(t, json.Unmarshal(openAPIJSON(), &document))
+	var documented, routed []string
+	for path, item := range document.Paths {
+		for method := range item {
+			if strings.HasPrefix(path, "/api/") && method != "parameters" {
+				documented = append(documented, strings.ToUpper(method)+" "+path)
+			}
+		}
+	}
+	for _, r := range Routes() {
+		require.Contains(t, Operations(), r.Operation)
+		routed = append(routed, r.Method+" "+r.Pattern)
+		if r.Method == http.MethodGet {
+			routed = append(routed, http.MethodHead+" "+r.Pattern)
+		}
+	}
+	require.ElementsMatch(t, documented, routed)
+}

@@ -31,38 +31,65 @@ type handler struct {
 	Options
 }
 
-// The operations, as openapi.yaml names them.
-const (
-	listCustomers     = "listCustomers"
-	getCustomer       = "getCustomer"
-	createCustomer    = "createCustomer"
-	updateCustomer    = "updateCustomer"
-	deleteCustomer    = "deleteCustomer"
-	createAccessToken = "createAccessToken"
-)
+// Route is a method and a path that the API answers, and the operation that answers it.
+type Route struct {
+	Method string
+	// Pattern is the path as http.ServeMux writes it.
+	Pattern string
+	// Operation names what the route does, as Options.Note is told. Two routes may do the same.
+	Operation string
+}
 
-// Operations returns all that Options.Note is told of as operations.
+// routes are all routes under /api/. Nothing else repeats them.
+var routes = []struct {
+	Route
+	serve func(*handler, http.ResponseWriter, *http.Request) error
+}{
+	{Route{http.MethodGet, "/api/customers", "listCustomers"}, (*handler).listCustomers},
+	{Route{http.MethodPost, "/api/customers", "createCustomer"}, (*handler).createCustomer},
+	{Route{http.MethodGet, "/api/customers/{id}", "getCustomer"}, (*handler).getCustomer},
+	{Route{http.MethodPost, "/api/customers/{id}", "updateCustomer"}, (*handler).updateCustomer},
+	{Route{http.MethodPatch, "/api/customers/{id}", "updateCustomer"}, (*handler).updateCustomer},
+	{Route{http.MethodDelete, "/api/customers/{id}", "deleteCustomer"}, (*handler).deleteCustomer},
+	{Route{http.MethodPost, "/api/access-tokens", "createAccessToken"}, (*handler).createAccessToken},
+}
+
+// Routes returns all routes under /api/. GET routes answer HEAD as well.
+func Routes() []Route {
+	all := make([]Route, len(routes))
+	for i, r := range routes {
+		all[i] = r.Route
+	}
+	return all
+}
+
+// Operations returns all names of operations that Options.Note is told of, each once.
 func Operations() []string {
-	return []string{listCustomers, getCustomer, createCustomer, updateCustomer, deleteCustomer, createAccessToken}
+	var names []string
+	for _, r := range routes {
+		if !slices.Contains(names, r.Operation) {
+			names = append(names, r.Operation)
+		}
+	}
+	return names
 }
 
 // NewHandler returns the routes under /api/. Everything else is a 404 in their form.
 func NewHandler(customers *store.Customers, tokens *store.Tokens, authenticate Authenticate, options Options) http.Handler {
 	h := &handler{customers, tokens, authenticate, options}
+	patterns := make(map[string]map[string]operation) // by method
+	for _, r := range routes {
+		if patterns[r.Pattern] == nil {
+			patterns[r.Pattern] = make(map[string]operation)
+		}
+		patterns[r.Pattern][r.Method] = operation{r.Operation, func(w http.ResponseWriter, request *http.Request) error {
+			return r.serve(h, w, request)
+		}}
+	}
 	mux := http.NewServeMux()
-	mux.Handle("/api/customers", h.methods(map[string]operation{
-		http.MethodGet:  {listCustomers, h.listCustomers},
-		http.MethodPost: {createCustomer, h.createCustomer},
-	}))
-	mux.Handle("/api/customers/{id}", h.methods(map[string]operation{
-		http.MethodGet:    {getCustomer, h.getCustomer},
-		http.MethodPost:   {updateCustomer, h.updateCustomer},
-		http.MethodPatch:  {updateCustomer, h.updateCustomer},
-		http.MethodDelete: {deleteCustomer, h.deleteCustomer},
-	}))
-	mux.Handle("/api/access-tokens", h.methods(map[string]operation{
-		http.MethodPost: {createAccessToken, h.createAccessToken},
-	}))
+	for pattern, operations := range patterns {
+		mux.Handle(pattern, h.methods(operations))
+	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, store.NewError(store.RouteNotFound))
 	})

@@ -23,8 +23,7 @@ type Metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
 
-	doors      map[string]doorMetrics
-	operations map[[2]string]operationMetrics // by door and operation
+	doors map[string]*doorMetrics
 
 	cost                  prometheus.Histogram
 	kept, parsed, trusted prometheus.Counter
@@ -32,8 +31,18 @@ type Metrics struct {
 
 // doorMetrics and operationMetrics are looked up once, not with each request.
 type doorMetrics struct {
-	inFlight prometheus.Gauge
-	aborted  prometheus.Counter
+	inFlight   prometheus.Gauge
+	aborted    prometheus.Counter
+	operations map[string]operationMetrics
+}
+
+// label returns the operation itself when it is one of the door's, else graph.NoField. An operation
+// that is missing in the closed set is a bug, and not one to fail a request for.
+func (d *doorMetrics) label(operation string) string {
+	if _, ok := d.operations[operation]; ok {
+		return operation
+	}
+	return graph.NoField
 }
 
 type operationMetrics struct {
@@ -51,7 +60,7 @@ var costs = []float64{10, 30, 100, 300, 1000, 2500, 5000, 10000, 25000}
 // NewMetrics returns the Metrics of a program of that version and commit, that also read what the store and the limiter count,
 // which is nil when nothing is limited.
 func NewMetrics(version, commit string, stats func() store.Stats, limiter *Limiter) *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry(), doors: make(map[string]doorMetrics), operations: make(map[[2]string]operationMetrics)}
+	m := &Metrics{registry: prometheus.NewRegistry(), doors: make(map[string]*doorMetrics)}
 	counter := func(name, help string) prometheus.CounterOpts { return prometheus.CounterOpts{Name: name, Help: help} }
 	m.requests = prometheus.NewCounterVec(counter("lumen_requests_total", "Requests that were answered, by what came of them: OK or the code of the first error."), []string{"door", "operation", "code"})
 	duration := prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -69,9 +78,10 @@ func NewMetrics(version, commit string, stats func() store.Stats, limiter *Limit
 	for door, operations := range map[string][]string{
 		doorREST: append(rest.Operations(), guard.NoField), doorGraphQL: graph.Operations(), doorOther: {guard.NoField},
 	} {
-		m.doors[door] = doorMetrics{inFlight.WithLabelValues(door), aborted.WithLabelValues(door)}
+		of := &doorMetrics{inFlight.WithLabelValues(door), aborted.WithLabelValues(door), make(map[string]operationMetrics)}
+		m.doors[door] = of
 		for _, operation := range operations {
-			m.operations[[2]string{door, operation}] = operationMetrics{
+			of.operations[operation] = operationMetrics{
 				m.requests.WithLabelValues(door, operation, string(okCode)), duration.WithLabelValues(door, operation),
 			}
 			for _, failed := range []store.Code{store.Internal, store.Unavailable} { // of a series that begins at 1 no rate sees the first
@@ -100,12 +110,13 @@ func (m *Metrics) end(door string, n *notes, took time.Duration) {
 	if n.aborted {
 		of.aborted.Inc()
 	}
-	operation := m.operations[[2]string{door, n.operation}]
+	name := of.label(n.operation)
+	operation := of.operations[name]
 	operation.duration.Observe(took.Seconds())
 	if code := n.outcome(); code == okCode {
 		operation.ok.Inc()
 	} else {
-		m.requests.WithLabelValues(door, n.operation, string(code)).Inc()
+		m.requests.WithLabelValues(door, name, string(code)).Inc()
 	}
 	if n.cost > 0 {
 		m.cost.Observe(float64(n.cost))

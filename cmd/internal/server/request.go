@@ -120,19 +120,18 @@ func observe(log *slog.Logger, metrics *Metrics, next http.Handler) http.Handler
 			n.traceID = traced.TraceID().String()
 		}
 		ctx := context.WithValue(r.Context(), notesKey{}, n)
-		route := route(r.URL.Path)
-		door := doorOf(route)
-		metrics.begin(door)
+		route := routes.of(r.URL.Path)
+		metrics.begin(route.door)
 		start := time.Now()
 		defer func() {
 			took := time.Since(start)
 			n.left = r.Context().Err() != nil
 			n.aborted = n.aborted || n.left
-			metrics.end(door, n, took)
-			n.describe(span, route)
+			metrics.end(route.door, n, took)
+			n.describe(span, route.pattern)
 			code := n.outcome()
 			attributes := []slog.Attr{
-				slog.String("method", methodOf(r)), slog.String("route", route), slog.String("operation", n.operation),
+				slog.String("method", methodOf(r)), slog.String("route", route.pattern), slog.String("operation", n.operation),
 				slog.String("code", string(code)), slog.Int("status", n.status), slog.Bool("aborted", n.aborted),
 				slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.String("merchant", n.merchant),
 			}
@@ -150,23 +149,6 @@ func observe(log *slog.Logger, metrics *Metrics, next http.Handler) http.Handler
 		reply.begin() // if next wrote nothing
 		n.aborted = false
 	})
-}
-
-// The doors, as the metrics call them.
-const (
-	doorREST    = "rest"
-	doorGraphQL = "graphql"
-	doorOther   = "other" // pages, public keys, paths that lead nowhere
-)
-
-func doorOf(route string) string {
-	switch route {
-	case "/graphql":
-		return doorGraphQL
-	case "/api/customers", "/api/customers/{id}", "/api/access-tokens":
-		return doorREST
-	}
-	return doorOther
 }
 
 // methodOf is the request's method, if it is a usual one: a method can be any word.

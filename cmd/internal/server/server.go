@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"path"
 	"runtime/debug"
-	"strings"
 
 	"github.com/klauspost/compress/gzhttp"
 
@@ -51,19 +50,15 @@ func NewHandler(s *store.Store, options Options) http.Handler {
 	doorLog := slog.New(thinOutages{options.Log.Handler(), new(thin)})
 	restDoor := rest.NewHandler(s.Customers, s.Tokens, authenticate, rest.Options{Log: doorLog, Note: noteREST})
 
+	options.GraphQL.RequestID, options.GraphQL.Log, options.GraphQL.Note = RequestID, doorLog, noteGraphQL
 	mux := http.NewServeMux()
 	mux.Handle("/", crossOrigin(options, restDoor)) // also says 404 for everything else
-	mux.Handle(jwksPath, rest.NewJWKS(s.Tokens, doorLog))
-	options.GraphQL.RequestID, options.GraphQL.Log, options.GraphQL.Note = RequestID, doorLog, noteGraphQL
-	mux.Handle("/graphql", crossOrigin(options, graph.NewHandler(s.Customers, s.Tokens, authenticate, options.GraphQL)))
+	mount(mux, graphQLPath, crossOrigin(options, graph.NewHandler(s.Customers, s.Tokens, authenticate, options.GraphQL)))
+	mount(mux, jwksPath, rest.NewJWKS(s.Tokens, doorLog))
 	pages := pages(options, restDoor)
-	mux.Handle("/{$}", pages)
-	mux.Handle(landing.AssetsPath, pages)
-	mux.Handle(playground.Path, pages)
-	mux.Handle(playground.Path+"/", pages)
-
-	for _, pattern := range docsPaths {
-		mux.Handle(pattern, pages)
+	mux.Handle("/docs/", pages) // says 404 for what is no asset
+	for _, pattern := range pagePaths {
+		mount(mux, pattern, pages)
 	}
 
 	compress, err := gzhttp.NewWrapper(gzhttp.MinSize(1024))
@@ -76,12 +71,6 @@ func NewHandler(s *store.Store, options Options) http.Handler {
 	}
 	return options.Tracing.of(observe(options.Log, options.Metrics, survive(options.Log, neverCached(compress(handler)))))
 }
-
-// jwksPath leads to the public keys that verify access tokens.
-const jwksPath = "/.well-known/jwks.json"
-
-// docsPaths lead to the REST reference.
-var docsPaths = []string{"/docs", "/docs/", "/openapi.yaml", "/openapi.json"}
 
 // pages returns the handler of what is made for people. A development server that was told to listen elsewhere than on
 // loopback gives the demo merchant's key to nobody who asks from another machine.
@@ -97,8 +86,9 @@ func pages(options Options, notFound http.Handler) http.Handler {
 			reference.APIKey = demo.APIKey
 		}
 		docs := rest.NewDocs(reference)
+		mux.Handle("/docs/", docs)
 		for _, pattern := range docsPaths {
-			mux.Handle(pattern, docs)
+			mount(mux, pattern, docs)
 		}
 		if options.Playground {
 			signedIn := playground.Options{}
@@ -106,8 +96,8 @@ func pages(options Options, notFound http.Handler) http.Handler {
 				signedIn.DemoKey = demo.APIKey
 			}
 			explorer := playground.NewHandler(signedIn, notFound)
-			mux.Handle(playground.Path, explorer)
-			mux.Handle(playground.Path+"/", explorer)
+			mount(mux, playground.Path, explorer)
+			mount(mux, playground.Path+"/{file}", explorer)
 		}
 		return mux
 	}
@@ -177,22 +167,4 @@ func loopbackOnly(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-// route names what a path leads to, for the log: never an id.
-func route(p string) string {
-	switch {
-	case p == "/", p == playground.Path, p == "/graphql", p == "/api/customers", p == "/api/access-tokens", p == jwksPath, p == "/docs", p == "/openapi.yaml", p == "/openapi.json":
-		return p
-	case strings.HasPrefix(p, playground.Path+"/"):
-		return playground.Path + "/{file}"
-	case strings.HasPrefix(p, landing.AssetsPath):
-		return landing.AssetsPath + "{name}"
-	case strings.HasPrefix(p, "/docs/assets/"):
-		return "/docs/assets/{name}"
-	case strings.HasPrefix(p, "/api/customers/"):
-		return "/api/customers/{id}"
-	default:
-		return "other"
-	}
 }

@@ -115,8 +115,8 @@ func (t *Tracing) of(next http.Handler) http.Handler {
 	}
 	return otelhttp.NewHandler(next, "",
 		otelhttp.WithTracerProvider(t.provider), otelhttp.WithMeterProvider(noop.NewMeterProvider()), otelhttp.WithPropagators(parentAlone{}),
-		otelhttp.WithFilter(func(r *http.Request) bool { return doorOf(route(r.URL.Path)) != doorOther }),
-		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return methodOf(r) + " " + route(r.URL.Path) }))
+		otelhttp.WithFilter(func(r *http.Request) bool { return routes.of(r.URL.Path).door != doorOther }),
+		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return methodOf(r) + " " + routes.of(r.URL.Path).pattern }))
 }
 
 // parentAlone reads the W3C traceparent of a request. Its tracestate and its baggage are text that a client writes.

@@ -1,0 +1,111 @@
+package server
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"strings"
+
+	"lumen/cmd/internal/landing"
+	"lumen/graph/playground"
+	"lumen/rest"
+)
+
+// The doors, as the metrics call them.
+const (
+	doorREST    = "rest"
+	doorGraphQL = "graphql"
+	doorOther   = "other" // pages, public keys, paths that lead nowhere
+)
+
+const (
+	graphQLPath = "/graphql"
+	// jwksPath leads to the public keys that verify access tokens.
+	jwksPath = "/.well-known/jwks.json"
+)
+
+// docsPaths lead to the REST reference.
+var docsPaths = []string{"/docs", "/docs/assets/{name}", "/openapi.yaml", "/openapi.json"}
+
+// pagePaths lead to what is made for people, the REST reference included.
+var pagePaths = append([]string{
+	"/", landing.AssetsPath + "{name}", playground.Path, playground.Path + "/{file}",
+}, docsPaths...)
+
+// route is where a path leads, as the log, the metrics and the traces name it: never an id.
+type route struct {
+	// pattern is a path. One that ends in a wildcard stands for all paths below it, those included
+	// that are answered with 404.
+	pattern string
+	// path is the pattern without its wildcard.
+	path string
+	door string
+}
+
+func newRoute(pattern, door string) *route {
+	path, _, _ := strings.Cut(pattern, "{")
+	return &route{pattern, path, door}
+}
+
+func (r *route) hasWildcard() bool { return r.path != r.pattern }
+
+// routeTable finds the route of a path.
+type routeTable struct {
+	exact     map[string]*route
+	wildcards []*route // the longest first
+}
+
+// noRoute is the route of the paths that no other has.
+var noRoute = newRoute("other", doorOther)
+
+func newRouteTable(routes []*route) *routeTable {
+	table := &routeTable{exact: make(map[string]*route)}
+	for _, r := range routes {
+		if r.hasWildcard() {
+			table.wildcards = append(table.wildcards, r)
+		} else {
+			table.exact[r.pattern] = r
+		}
+	}
+	slices.SortStableFunc(table.wildcards, func(a, b *route) int { return cmp.Compare(len(b.path), len(a.path)) })
+	return table
+}
+
+func (t *routeTable) of(path string) *route {
+	if r, ok := t.exact[path]; ok {
+		return r
+	}
+	for _, r := range t.wildcards {
+		if strings.HasPrefix(path, r.path) {
+			return r
+		}
+	}
+	return noRoute
+}
+
+// routes are all routes of a server.
+var routes = newRouteTable(allRoutes())
+
+func allRoutes() []*route {
+	all := []*route{newRoute(graphQLPath, doorGraphQL), newRoute(jwksPath, doorOther)}
+	for _, r := range rest.Routes() {
+		all = append(all, newRoute(r.Pattern, doorREST))
+	}
+	for _, pattern := range pagePaths {
+		all = append(all, newRoute(pattern, doorOther))
+	}
+	return all
+}
+
+// mount has the mux answer the paths of a route. It panics when the log and the metrics have no name
+// for them: such a route is a bug, and this way it shows in each test that makes a handler.
+func mount(mux *http.ServeMux, pattern string, handler http.Handler) {
+	path := newRoute(pattern, "").path
+	if routes.of(path).pattern != pattern {
+		panic("server: the route table lacks " + pattern)
+	}
+	if path == "/" {
+		path = "/{$}"
+	}
+	mux.Handle(path, handler)
+}

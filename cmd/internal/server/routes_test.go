@@ -1,0 +1,88 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"lumen/graph"
+	"lumen/rest"
+	"lumen/store"
+)
+
+func TestRoutesOfPaths(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]route{
+		"/": {pattern: "/", door: doorOther}, "/graphql": {pattern: "/graphql", door: doorGraphQL}, "/graphql/": {pattern: "other", door: doorOther},
+		"/api/customers": {pattern: "/api/customers", door: doorREST}, "/api/customers/cust_1": {pattern: "/api/customers/{id}", door: doorREST},
+		"/api/customers/": {pattern: "/api/customers/{id}", door: doorREST}, "/api/customers/a/b": {pattern: "/api/customers/{id}", door: doorREST},
+		"/api/access-tokens": {pattern: "/api/access-tokens", door: doorREST}, "/api/access-tokens/x": {pattern: "other", door: doorOther},
+		"/api/other": {pattern: "other", door: doorOther}, "": {pattern: "other", door: doorOther}, "*": {pattern: "other", door: doorOther},
+		"/.well-known/jwks.json": {pattern: "/.well-known/jwks.json", door: doorOther},
+		"/docs":                  {pattern: "/docs", door: doorOther}, "/docs/": {pattern: "other", door: doorOther}, "/docs/assets/x.js": {pattern: "/docs/assets/{name}", door: doorOther},
+		"/openapi.yaml": {pattern: "/openapi.yaml", door: doorOther}, "/openapi.json": {pattern: "/openapi.json", door: doorOther},
+		"/playground": {pattern: "/playground", door: doorOther}, "/playground/config.json": {pattern: "/playground/{file}", door: doorOther},
+		"/assets/x.css": {pattern: "/assets/{name}", door: doorOther},
+	} {
+		r := routes.of(path)
+		require.Equal(t, want.pattern, r.pattern, path)
+		require.Equal(t, want.door, r.door, path)
+	}
+}
+
+// The log and the metrics name every route that REST publishes, and its operation.
+func TestRoutesOfRESTAreLoggedAndCounted(t *testing.T) {
+	t.Parallel()
+	for _, r := range rest.Routes() {
+		var log bytes.Buffer
+		metrics := NewMetrics("v1.2.3", "c0ffee", noStats, nil)
+		handler := NewHandler(&store.Store{}, Options{Log: slog.New(slog.NewJSONHandler(&log, nil)), Metrics: metrics, GraphQL: graph.Options{Limits: graph.DefaultLimits}})
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequest(r.Method, r.Pattern, nil)) // the wildcard is as good an id as any
+		require.Equal(t, http.StatusUnauthorized, w.Code)
+
+		var line struct{ Route, Operation string }
+		require.NoError(t, json.Unmarshal(log.Bytes(), &line))
+		require.Equal(t, r.Pattern, line.Route)
+		require.Equal(t, r.Operation, line.Operation)
+		require.Contains(t, scrape(t, NewPrivate(metrics, healthy, slog.New(slog.DiscardHandler))),
+			fmt.Sprintf(`lumen_requests_total{code="UNAUTHENTICATED",door="rest",operation="%s"} 1`, r.Operation))
+	}
+}
+
+// A route that the log and the metrics do not know keeps the server from starting.
+func TestUnknownRoutesAreNotMounted(t *testing.T) {
+	t.Parallel()
+	for _, pattern := range []string{"/api/orders", "/api/orders/{id}", "/api/customers/{customer}", "/docs/"} {
+		require.PanicsWithValue(t, "server: the route table lacks "+pattern, func() {
+			mount(http.NewServeMux(), pattern, http.NotFoundHandler())
+		})
+	}
+}
+
+// An operation that is missing in the metrics' closed set counts as none.
+func TestUnknownOperationsAreCountedAsNone(t *testing.T) {
+	t.Parallel()
+	metrics := NewMetrics("v1.2.3", "c0ffee", noStats, nil)
+	for _, status := range []int{200, 500} {
+		handler := observe(slog.New(slog.DiscardHandler), metrics, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			noteREST(r.Context(), "getOrder", "")
+			w.WriteHeader(status)
+		}))
+		for _, path := range []string{"/graphql", "/api/customers", "/nowhere"} {
+			handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", path, nil))
+		}
+	}
+	shown := scrape(t, NewPrivate(metrics, healthy, slog.New(slog.DiscardHandler)))
+	require.NotContains(t, shown, "getOrder")
+	for _, door := range []string{doorREST, doorGraphQL, doorOther} {
+		require.Contains(t, shown, `lumen_requests_total{code="OK",door="`+door+`",operation="none"} 1`)
+		require.Contains(t, shown, `lumen_requests_total{code="INTERNAL",door="`+door+`",operation="none"} 1`)
+	}
+}
