@@ -10,8 +10,8 @@ import (
 	"lumen/store"
 )
 
-// Authenticate returns how both doors learn whom a request comes from: its one Authorization header, Bearer and a
-// merchant's API key or an access token. Anything else is store.Unauthenticated.
+// Authenticate returns how both doors learn whom a request comes from: from its one Authorization
+// header, Bearer and a merchant's API key or an access token. Anything else is store.Unauthenticated.
 func Authenticate(authenticator *store.Authenticator) func(*http.Request) (context.Context, error) {
 	return func(r *http.Request) (context.Context, error) {
 		headers := r.Header.Values("Authorization")
@@ -23,33 +23,36 @@ func Authenticate(authenticator *store.Authenticator) func(*http.Request) (conte
 			return nil, store.NewError(store.Unauthenticated)
 		}
 		ctx, waited := store.Arrived(r.Context())
-		r.Body = arriving{r.Body, waited}
+		r.Body = timedBody{r.Body, waited}
 		credential, err := authenticator.Authenticate(ctx, store.Secret(secret))
 		if err != nil {
 			return nil, err
 		}
-		note(ctx, func(n *notes) { n.merchant = credential.Merchant.ID })
+		annotate(ctx, func(n *requestInfo) { n.merchant = credential.Merchant.ID })
 		return store.WithRecheck(store.WithCredential(ctx, credential), authenticator.Recheck(store.Secret(secret))), nil
 	}
 }
 
-// arriving is a body that tells for how long it was waited for: that is up to the client. How late it is read is not.
-type arriving struct {
+// timedBody is a body that reports how long its reader waited for the client. How late the server
+// begins to read it is not the client's fault, and not counted.
+type timedBody struct {
 	io.ReadCloser
 	waited func(time.Duration)
 }
 
 // Read implements io.Reader.
-func (b arriving) Read(into []byte) (int, error) {
+func (b timedBody) Read(into []byte) (int, error) {
 	start := time.Now()
 	n, err := b.ReadCloser.Read(into)
 	b.waited(time.Since(start))
 	return n, err
 }
 
-// admitted is an authenticate that refuses a request when it would be refused after it has been read: a flood is to cost as
-// little as it can.
-func admitted(authenticate func(*http.Request) (context.Context, error), customers *store.Customers) func(*http.Request) (context.Context, error) {
+// admitEarly returns an authenticate that refuses a request before it is read when it would be refused
+// after: a flood should cost as little as it can.
+func admitEarly(
+	authenticate func(*http.Request) (context.Context, error), customers *store.Customers,
+) func(*http.Request) (context.Context, error) {
 	return func(r *http.Request) (context.Context, error) {
 		ctx, err := authenticate(r)
 		if err != nil {

@@ -24,7 +24,7 @@ func TestBodyCountsWhatItIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		read := func(from io.Reader) (waited time.Duration) {
-			body := arriving{io.NopCloser(from), func(d time.Duration) { waited += d }}
+			body := timedBody{io.NopCloser(from), func(d time.Duration) { waited += d }}
 			time.Sleep(4 * time.Second)
 			_, err := io.ReadAll(body)
 			require.NoError(t, err)

@@ -48,7 +48,7 @@ func (h *Health) stop() { h.stopping.Store(true) }
 // wrap puts the two answers ahead of next.
 func (h *Health) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w = &partingWriter{ResponseWriter: w, health: h}
+		w = &closingWriter{ResponseWriter: w, health: h}
 		switch r.URL.Path {
 		case healthPath, readyPath:
 			h.ServeHTTP(w, r)
@@ -58,15 +58,16 @@ func (h *Health) wrap(next http.Handler) http.Handler {
 	})
 }
 
-// partingWriter tells clients of a server that is about to end to send their next request to another one. That is decided
-// when the reply begins: a request may have come before the server was told to stop.
-type partingWriter struct {
+// closingWriter closes the connection after the reply when the server is about to end, so that the
+// client sends its next request to another server. This is decided when the reply begins: a request may
+// have come before the server was told to stop.
+type closingWriter struct {
 	http.ResponseWriter
 	health *Health
 	begun  bool
 }
 
-func (w *partingWriter) begin() {
+func (w *closingWriter) begin() {
 	if !w.begun && w.health.stopping.Load() {
 		w.Header().Set("Connection", "close")
 	}
@@ -74,19 +75,19 @@ func (w *partingWriter) begin() {
 }
 
 // WriteHeader implements http.ResponseWriter.
-func (w *partingWriter) WriteHeader(status int) {
+func (w *closingWriter) WriteHeader(status int) {
 	w.begin()
 	w.ResponseWriter.WriteHeader(status)
 }
 
 // Write implements http.ResponseWriter.
-func (w *partingWriter) Write(body []byte) (int, error) {
+func (w *closingWriter) Write(body []byte) (int, error) {
 	w.begin()
 	return w.ResponseWriter.Write(body)
 }
 
 // Unwrap lets http.ResponseController through.
-func (w *partingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *closingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // ServeHTTP answers /healthz and /readyz.
 func (h *Health) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -129,7 +129,7 @@ func (l *Limiter) chargeCost(ctx context.Context, cost int) error {
 func (l *Limiter) charge(ctx context.Context, need, paid int) error {
 	tightest, refused := l.take(ctx, need, paid)
 	if tightest.limit > 0 {
-		note(ctx, func(n *notes) {
+		annotate(ctx, func(n *requestInfo) {
 			n.header.Set("RateLimit-Limit", strconv.Itoa(tightest.limit))
 			n.header.Set("RateLimit-Remaining", strconv.Itoa(tightest.remaining))
 			n.header.Set("RateLimit-Reset", strconv.Itoa(tightest.reset))
@@ -180,7 +180,7 @@ func (l *Limiter) take(ctx context.Context, need, paid int) (tightest level, ref
 	return tightest, refused
 }
 
-// maxBuckets bounds how many buckets are kept of each kind: some 30 MB of memory.
+// maxBuckets bounds how many buckets there are of each kind: some 30 MB of memory.
 const maxBuckets = 100_000
 
 // holder is whose a bucket is: the id of a customer or an API key, or "" for the merchant itself.
@@ -192,33 +192,33 @@ type buckets struct {
 	kind    kind
 	rate    rate.Limit
 	size    int
-	kept    *simplelru.LRU[holder, *rate.Limiter]
+	lru     *simplelru.LRU[holder, *rate.Limiter]
 	refused atomic.Uint64
 }
 
 func newBuckets(k kind, perSecond, burst float64) *buckets {
-	kept, err := simplelru.NewLRU[holder, *rate.Limiter](maxBuckets, nil)
+	lru, err := simplelru.NewLRU[holder, *rate.Limiter](maxBuckets, nil)
 	if err != nil {
 		panic(err) // the size is a constant
 	}
 	size := max(1, int(math.Round(perSecond*burst)))
-	return &buckets{kind: k, rate: rate.Limit(perSecond), size: size, kept: kept}
+	return &buckets{kind: k, rate: rate.Limit(perSecond), size: size, lru: lru}
 }
 
 // of returns the bucket of a holder. When there are too many, a newcomer takes over the one that was used least
 // recently, with what is in it: as a rule that is full again, as a new one would be. Where it is not, nobody gets a
 // full bucket by being forgotten.
 func (b *buckets) of(who holder) *rate.Limiter {
-	bucket, ok := b.kept.Get(who)
+	bucket, ok := b.lru.Get(who)
 	if ok {
 		return bucket
 	}
-	if b.kept.Len() < maxBuckets {
+	if b.lru.Len() < maxBuckets {
 		bucket = rate.NewLimiter(b.rate, b.size)
 	} else {
-		_, bucket, _ = b.kept.RemoveOldest()
+		_, bucket, _ = b.lru.RemoveOldest()
 	}
-	b.kept.Add(who, bucket)
+	b.lru.Add(who, bucket)
 	return bucket
 }
 

@@ -52,7 +52,7 @@ func BenchmarkRefusals(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			log := slog.New(WithRequestID(handler))
 			api := rest.NewHandler(nil, nil, drained().limit(as(who)), rest.Options{Log: log})
-			door := observe(log, nil, survive(log, neverCached(api)))
+			door := observe(log, nil, recoverPanics(log, forbidCaching(api)))
 			r, w := httptest.NewRequest(http.MethodGet, "/api/customers/cust_1", nil), blank{make(http.Header)}
 			b.ReportAllocs()
 			for b.Loop() {

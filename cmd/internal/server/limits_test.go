@@ -31,7 +31,7 @@ type told struct {
 func (l *Limiter) send(t testing.TB, who caller, cost int) told {
 	t.Helper()
 	header := make(http.Header)
-	r := httptest.NewRequestWithContext(context.WithValue(t.Context(), notesKey{}, &notes{header: header}), http.MethodGet, "/", nil)
+	r := httptest.NewRequestWithContext(context.WithValue(t.Context(), requestInfoKey{}, &requestInfo{header: header}), http.MethodGet, "/", nil)
 	ctx, err := l.limit(as(who))(r)
 	if err == nil && cost > 0 {
 		err = l.chargeCost(ctx, cost)
@@ -160,7 +160,7 @@ func TestTokensDrawOnTheirKey(t *testing.T) {
 			require.Equal(t, time.Second, l.send(t, caller{merchant: "m", key: "a", token: fmt.Sprint(i)}, 0).wait)
 		}
 		require.Zero(t, l.send(t, caller{merchant: "m", key: "b", token: "t1"}, 0).wait)
-		require.Equal(t, 2, l.of(t, "key").kept.Len())
+		require.Equal(t, 2, l.of(t, "key").lru.Len())
 	})
 }
 
@@ -322,10 +322,10 @@ func TestBucketsAreBounded(t *testing.T) {
 			_, err := others(r)
 			require.NoError(t, err)
 		}
-		require.Equal(t, maxBuckets, l.of(t, "key").kept.Len())
+		require.Equal(t, maxBuckets, l.of(t, "key").lru.Len())
 		require.Equal(t, told{"3 0 3", time.Second}, l.send(t, caller{merchant: "m", key: "newcomer"}, 0))
 		require.Equal(t, told{"3 1 2", 0}, l.send(t, first, 0))
-		require.Equal(t, maxBuckets, l.of(t, "key").kept.Len())
+		require.Equal(t, maxBuckets, l.of(t, "key").lru.Len())
 		time.Sleep(3 * time.Second)
 		require.Equal(t, told{"3 2 1", 0}, l.send(t, caller{merchant: "m", key: "another"}, 0),
 			"who was not seen for as long as a bucket takes to fill loses nothing")
@@ -339,11 +339,11 @@ func TestRefusedCredentialsAreNotCharged(t *testing.T) {
 	header := make(http.Header)
 	refuse := l.limit(func(*http.Request) (context.Context, error) { return nil, store.NewError(store.Unauthenticated) })
 	for range 10_000 {
-		_, err := refuse(httptest.NewRequestWithContext(context.WithValue(t.Context(), notesKey{}, &notes{header: header}), http.MethodGet, "/", nil))
+		_, err := refuse(httptest.NewRequestWithContext(context.WithValue(t.Context(), requestInfoKey{}, &requestInfo{header: header}), http.MethodGet, "/", nil))
 		require.Equal(t, store.Unauthenticated, store.AsError(err).Code)
 	}
 	require.Empty(t, header)
-	require.Zero(t, l.of(t, "key").kept.Len()+l.of(t, "merchant").kept.Len())
+	require.Zero(t, l.of(t, "key").lru.Len()+l.of(t, "merchant").lru.Len())
 	requireRefused(t, l, 0, 0)
 }
 

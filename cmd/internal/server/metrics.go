@@ -101,7 +101,7 @@ func (m *Metrics) begin(door string) {
 	}
 }
 
-func (m *Metrics) end(door string, n *notes, took time.Duration) {
+func (m *Metrics) end(door string, n *requestInfo, took time.Duration) {
 	if m == nil {
 		return
 	}

@@ -42,28 +42,28 @@ func noStats() store.Stats { return store.Stats{} }
 func TestWhatNoDoorToldIsToldByTheStatus(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[int]store.Code{200: "OK", 304: "OK", 403: store.Forbidden, 404: store.RouteNotFound, 412: store.BadRequest, 416: store.BadRequest, 429: store.RateLimited, 500: store.Internal, 502: store.Internal, 503: store.Unavailable} {
-		require.Equal(t, want, (&notes{status: status}).outcome(), status)
+		require.Equal(t, want, (&requestInfo{status: status}).outcome(), status)
 	}
-	require.Equal(t, store.NotFound, (&notes{status: 404, code: store.NotFound}).outcome())
-	require.Equal(t, store.EmailTaken, (&notes{status: 200, code: store.EmailTaken}).outcome(), "a user error of GraphQL's")
-	require.Equal(t, leftCode, (&notes{status: 503, code: store.Unavailable, left: true}).outcome(), "no outage")
-	require.Equal(t, store.Internal, (&notes{status: 500, code: store.Internal, left: true}).outcome())
+	require.Equal(t, store.NotFound, (&requestInfo{status: 404, code: store.NotFound}).outcome())
+	require.Equal(t, store.EmailTaken, (&requestInfo{status: 200, code: store.EmailTaken}).outcome(), "a user error of GraphQL's")
+	require.Equal(t, leftCode, (&requestInfo{status: 503, code: store.Unavailable, left: true}).outcome(), "no outage")
+	require.Equal(t, store.Internal, (&requestInfo{status: 500, code: store.Internal, left: true}).outcome())
 }
 
 // Where the database is away each request has a cause to tell.
 func TestAFloodOfOutagesLeavesTheLogReadable(t *testing.T) {
 	t.Parallel()
 	var text bytes.Buffer
-	log := slog.New(thinOutages{slog.NewJSONHandler(&text, nil), new(thin)}).With("door", "rest")
-	const flood = 5 * singly
+	log := slog.New(outageSampler{slog.NewJSONHandler(&text, nil), new(logSampler)}).With("door", "rest")
+	const flood = 5 * maxLoggedPerSecond
 	begun := time.Now()
 	for range flood {
 		log.Error("request failed", "code", store.Unavailable, "error", errors.New("no connection"))
 		log.Error("request failed", "code", store.Internal, "error", errors.New("a bug"))
 	}
 	told := strings.Count(text.String(), "no connection")
-	require.GreaterOrEqual(t, told, singly)
-	require.LessOrEqual(t, told, singly*(2+int(time.Since(begun)/time.Second)))
+	require.GreaterOrEqual(t, told, maxLoggedPerSecond)
+	require.LessOrEqual(t, told, maxLoggedPerSecond*(2+int(time.Since(begun)/time.Second)))
 	require.Equal(t, flood, strings.Count(text.String(), "a bug"))
 }
 
@@ -79,9 +79,9 @@ func TestARequestsLineInTheLog(t *testing.T) {
 	var log bytes.Buffer
 	logger := slog.New(WithRequestID(slog.NewJSONHandler(&log, nil)))
 	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		noteREST(r.Context(), "getCustomer", "")
-		noteREST(r.Context(), "", store.NotFound)
-		note(r.Context(), func(n *notes) { n.merchant = "merchant_1" })
+		annotateREST(r.Context(), "getCustomer", "")
+		annotateREST(r.Context(), "", store.NotFound)
+		annotate(r.Context(), func(n *requestInfo) { n.merchant = "merchant_1" })
 		time.Sleep(time.Millisecond)
 		w.WriteHeader(404)
 	})
@@ -119,7 +119,7 @@ func TestPublicRepliesCarryNoRequestID(t *testing.T) {
 		for _, cache := range []string{public, private, "no-cache", ""} {
 			var text bytes.Buffer
 			log := slog.New(WithRequestID(slog.NewJSONHandler(&text, nil)))
-			handler := observe(log, nil, survive(log, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			handler := observe(log, nil, recoverPanics(log, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Cache-Control", cache)
 				begin(w)
 			})))
@@ -152,14 +152,14 @@ func TestAFloodOfRefusalsLeavesTheLogReadable(t *testing.T) {
 	send := func(method string) {
 		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, "/api/customers", nil))
 	}
-	const flood = 5 * singly
+	const flood = 5 * maxLoggedPerSecond
 	begun := time.Now()
 	for range flood {
 		send("GET")
 		send("POST")
 	}
 	told := strings.Count(log.String(), `"code":"RATE_LIMITED"`)
-	require.LessOrEqual(t, told, singly*(2+int(time.Since(begun)/time.Second)))
+	require.LessOrEqual(t, told, maxLoggedPerSecond*(2+int(time.Since(begun)/time.Second)))
 	require.Equal(t, flood, strings.Count(log.String(), `"code":"OK"`))
 	require.Contains(t, scrape(t, NewPrivate(metrics, healthy, slog.New(slog.DiscardHandler))),
 		fmt.Sprintf(`lumen_requests_total{code="RATE_LIMITED",door="rest",operation="none"} %d`, flood))
@@ -181,7 +181,7 @@ func TestPanicsAndCutRepliesAreCounted(t *testing.T) {
 	logger := slog.New(WithRequestID(slog.NewJSONHandler(&log, nil)))
 	serve := func(serve http.HandlerFunc) {
 		defer func() { _ = recover() }()
-		observe(logger, metrics, survive(logger, serve)).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/api/customers", nil))
+		observe(logger, metrics, recoverPanics(logger, serve)).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/api/customers", nil))
 	}
 	serve(func(http.ResponseWriter, *http.Request) { panic("a bug") })
 	serve(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
@@ -275,7 +275,7 @@ func TestACollectorThatIsDownHoldsNothingUp(t *testing.T) {
 			t.Parallel()
 			var log bytes.Buffer // only the one goroutine that exports writes to it, and ends before it is read
 			tracing := newTracing(exporter{tracetest.NewInMemoryExporter(), export}, resource.Empty(), slog.New(slog.NewJSONHandler(&log, nil)))
-			handler := tracing.of(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			handler := tracing.wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				require.True(t, trace.SpanFromContext(r.Context()).IsRecording())
 				_, _ = io.WriteString(w, "answered")
 			}))
@@ -300,7 +300,7 @@ func TestTracedRepliesKeepTheirConnection(t *testing.T) {
 	tracing := newTracing(exporter{InMemoryExporter: tracetest.NewInMemoryExporter()}, resource.Empty(), slog.New(slog.DiscardHandler))
 	defer tracing.Stop(t.Context())
 	streamed := make(chan error, 1)
-	server := httptest.NewServer(tracing.of(observe(slog.New(slog.DiscardHandler), nil, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	server := httptest.NewServer(tracing.wrap(observe(slog.New(slog.DiscardHandler), nil, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		connection := http.NewResponseController(w)
 		streamed <- errors.Join(connection.SetWriteDeadline(time.Now().Add(time.Minute)), connection.Flush())
 	}))))
@@ -366,7 +366,7 @@ func TestTracingKeepsTheCollectorsSecret(t *testing.T) {
 // BenchmarkObserve has what a request costs besides being answered.
 func BenchmarkObserve(b *testing.B) {
 	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		noteREST(r.Context(), "getCustomer", "")
+		annotateREST(r.Context(), "getCustomer", "")
 		w.WriteHeader(http.StatusOK)
 	})
 	log := slog.New(WithRequestID(slog.NewJSONHandler(io.Discard, nil)))
@@ -380,7 +380,7 @@ func BenchmarkObserve(b *testing.B) {
 		{"nothing", answer},
 		{"the log", observe(log, nil, answer)},
 		{"the log and metrics", observe(log, NewMetrics("v1.2.3", "c0ffee", noStats, nil), answer)},
-		{"the log, metrics and traces", tracing.of(observe(log, NewMetrics("v1.2.3", "c0ffee", noStats, nil), answer))},
+		{"the log, metrics and traces", tracing.wrap(observe(log, NewMetrics("v1.2.3", "c0ffee", noStats, nil), answer))},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()

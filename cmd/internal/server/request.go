@@ -22,9 +22,10 @@ const requestIDHeader = "X-Request-Id"
 
 var requestIDForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// notes are what the log, the metrics and the trace say of a request that is known only further in, and the headers of its
-// reply, for those who never see that.
-type notes struct {
+// requestInfo is what the log, the metrics and the trace say of a request. Most of it only handlers
+// further in know; they annotate it. It also holds the header of the reply, for the limiter, which has
+// no http.ResponseWriter.
+type requestInfo struct {
 	requestID string
 	traceID   string // "" when it is not traced
 	merchant  string
@@ -39,25 +40,25 @@ type notes struct {
 	document guard.DocumentSource
 }
 
-type notesKey struct{}
+type requestInfoKey struct{}
 
 // RequestID returns the id of the request that ctx belongs to, "" outside of one.
 func RequestID(ctx context.Context) string {
-	if n, ok := ctx.Value(notesKey{}).(*notes); ok {
+	if n, ok := ctx.Value(requestInfoKey{}).(*requestInfo); ok {
 		return n.requestID
 	}
 	return ""
 }
 
-func note(ctx context.Context, change func(*notes)) {
-	if n, ok := ctx.Value(notesKey{}).(*notes); ok {
+func annotate(ctx context.Context, change func(*requestInfo)) {
+	if n, ok := ctx.Value(requestInfoKey{}).(*requestInfo); ok {
 		change(n)
 	}
 }
 
-// noteREST is what the REST door tells.
-func noteREST(ctx context.Context, operation string, code store.Code) {
-	note(ctx, func(n *notes) {
+// annotateREST takes what the REST door reports.
+func annotateREST(ctx context.Context, operation string, code store.Code) {
+	annotate(ctx, func(n *requestInfo) {
 		if operation != "" {
 			n.operation = operation
 		}
@@ -67,19 +68,22 @@ func noteREST(ctx context.Context, operation string, code store.Code) {
 	})
 }
 
-// noteGraphQL is what the GraphQL door tells.
-func noteGraphQL(ctx context.Context, o graph.Outcome) {
-	note(ctx, func(n *notes) { n.operation, n.code, n.cost, n.document = o.Operation, o.Code, o.Cost, o.Document })
+// annotateGraphQL takes what the GraphQL door reports.
+func annotateGraphQL(ctx context.Context, o graph.Outcome) {
+	annotate(ctx, func(n *requestInfo) {
+		n.operation, n.code, n.cost, n.document = o.Operation, o.Code, o.Cost, o.Document
+	})
 }
 
-// What is told of a request that was not refused, and of one that its client left before the database had answered.
+// The outcomes of a request that was not refused, and of one that its client left before the database
+// had answered.
 const (
 	okCode   store.Code = "OK"
 	leftCode store.Code = "CLIENT_CLOSED_REQUEST"
 )
 
-// outcome is the code of the request: what its door told, else what the status says.
-func (n *notes) outcome() store.Code {
+// outcome is the code of the request: the one that its door reported, else the one of the status.
+func (n *requestInfo) outcome() store.Code {
 	switch {
 	case n.left && n.code == store.Unavailable:
 		return leftCode
@@ -108,9 +112,9 @@ var statusCodes = map[int]store.Code{
 // of them hold anything that a client can choose: no query, header or body, and of path and method only which of the known
 // ones it is.
 func observe(log *slog.Logger, metrics *Metrics, next http.Handler) http.Handler {
-	var refusals thin
+	var refusals logSampler
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		n := &notes{requestID: r.Header.Get(requestIDHeader), status: http.StatusOK, header: w.Header(), operation: guard.NoField, aborted: true}
+		n := &requestInfo{requestID: r.Header.Get(requestIDHeader), status: http.StatusOK, header: w.Header(), operation: guard.NoField, aborted: true}
 		if !requestIDForm.MatchString(n.requestID) {
 			n.requestID = rand.Text()
 		}
@@ -119,7 +123,7 @@ func observe(log *slog.Logger, metrics *Metrics, next http.Handler) http.Handler
 		if traced := span.SpanContext(); traced.IsValid() {
 			n.traceID = traced.TraceID().String()
 		}
-		ctx := context.WithValue(r.Context(), notesKey{}, n)
+		ctx := context.WithValue(r.Context(), requestInfoKey{}, n)
 		route := routes.of(r.URL.Path)
 		metrics.begin(route.door)
 		start := time.Now()
@@ -144,7 +148,7 @@ func observe(log *slog.Logger, metrics *Metrics, next http.Handler) http.Handler
 			}
 			log.LogAttrs(ctx, slog.LevelInfo, "request", attributes...)
 		}()
-		reply := &statusWriter{ResponseWriter: w, notes: n}
+		reply := &replyWriter{ResponseWriter: w, notes: n}
 		next.ServeHTTP(reply, r.WithContext(ctx))
 		reply.begin() // if next wrote nothing
 		n.aborted = false
@@ -160,17 +164,17 @@ func methodOf(r *http.Request) string {
 	return "other"
 }
 
-// statusWriter remembers the status for the log, and takes the request's id out of replies that shared caches may keep.
-type statusWriter struct {
+// replyWriter remembers the status for the log, and takes the request's id out of replies that shared caches may keep.
+type replyWriter struct {
 	http.ResponseWriter
-	notes *notes
+	notes *requestInfo
 	begun bool
 }
 
 // begin completes the header when the reply begins, as only then Cache-Control is known. A shared cache hands out the
 // header of the request that filled it with every reply, and a client that reports the id would report a stranger's
 // request. Of what Lumen puts into a header, nothing else that varies by request comes with a public reply.
-func (w *statusWriter) begin() {
+func (w *replyWriter) begin() {
 	if !w.begun && strings.Contains(w.Header().Get("Cache-Control"), "public") {
 		w.Header().Del(requestIDHeader)
 	}
@@ -178,20 +182,20 @@ func (w *statusWriter) begin() {
 }
 
 // WriteHeader implements http.ResponseWriter.
-func (w *statusWriter) WriteHeader(status int) {
+func (w *replyWriter) WriteHeader(status int) {
 	w.begin()
 	w.notes.status = status
 	w.ResponseWriter.WriteHeader(status)
 }
 
 // Write implements http.ResponseWriter.
-func (w *statusWriter) Write(body []byte) (int, error) {
+func (w *replyWriter) Write(body []byte) (int, error) {
 	w.begin()
 	return w.ResponseWriter.Write(body)
 }
 
 // Unwrap lets http.ResponseController through.
-func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *replyWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // WithRequestID returns a handler whose records carry the id of the request that they were logged for, and of its trace.
 func WithRequestID(handler slog.Handler) slog.Handler { return requestIDHandler{handler} }
@@ -199,7 +203,7 @@ func WithRequestID(handler slog.Handler) slog.Handler { return requestIDHandler{
 type requestIDHandler struct{ slog.Handler }
 
 func (h requestIDHandler) Handle(ctx context.Context, record slog.Record) error {
-	if n, ok := ctx.Value(notesKey{}).(*notes); ok {
+	if n, ok := ctx.Value(requestInfoKey{}).(*requestInfo); ok {
 		record.AddAttrs(slog.String("requestId", n.requestID))
 		if n.traceID != "" {
 			record.AddAttrs(slog.String("traceId", n.traceID))

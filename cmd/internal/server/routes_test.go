@@ -72,7 +72,7 @@ func TestUnknownOperationsAreCountedAsNone(t *testing.T) {
 	metrics := NewMetrics("v1.2.3", "c0ffee", noStats, nil)
 	for _, status := range []int{200, 500} {
 		handler := observe(slog.New(slog.DiscardHandler), metrics, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			noteREST(r.Context(), "getOrder", "")
+			annotateREST(r.Context(), "getOrder", "")
 			w.WriteHeader(status)
 		}))
 		for _, path := range []string{"/graphql", "/api/customers", "/nowhere"} {

@@ -31,8 +31,8 @@ type Serving struct {
 // and lets the requests under way finish.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler, serving Serving) error {
 	server := newHTTPServer(serving.Health.wrap(handler), serving.Log)
-	var silent silence
-	server.ConnState = silent.observe
+	var idle idleTracker
+	server.ConnState = idle.observe
 	server.ConnContext = func(ctx context.Context, connection net.Conn) context.Context {
 		if tcp, ok := connection.(*net.TCPConn); ok {
 			_ = tcp.SetWriteBuffer(sendBuffer)
@@ -57,31 +57,31 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, ser
 	defer cancel()
 	// Shutdown drops whatever request is read from then on, those included of connections that were made just before.
 	_ = listener.Close()
-	silent.wait(time.Second)
+	idle.wait(time.Second)
 	if err := server.Shutdown(drain); err != nil {
 		return errors.Join(fmt.Errorf("requests under way were cut off: %w", err), server.Close())
 	}
 	return nil
 }
 
-// silence counts the connections on which nothing was sent yet.
-type silence struct{ connections sync.Map }
+// idleTracker knows the connections on which nothing was sent yet.
+type idleTracker struct{ connections sync.Map }
 
-func (s *silence) observe(connection net.Conn, state http.ConnState) {
+func (t *idleTracker) observe(connection net.Conn, state http.ConnState) {
 	if state == http.StateNew {
-		s.connections.Store(connection, nil)
+		t.connections.Store(connection, nil)
 	} else {
-		s.connections.Delete(connection)
+		t.connections.Delete(connection)
 	}
 }
 
-// wait waits until there are none, or for that long.
-func (s *silence) wait(most time.Duration) {
+// wait returns when there are none, or after that long.
+func (t *idleTracker) wait(most time.Duration) {
 	for until := time.Now().Add(most); time.Now().Before(until); {
-		time.Sleep(10 * time.Millisecond) // a connection that was accepted may not have been told of yet
-		silent := false
-		s.connections.Range(func(any, any) bool { silent = true; return false })
-		if !silent {
+		time.Sleep(10 * time.Millisecond) // net/http may not have reported an accepted connection yet
+		found := false
+		t.connections.Range(func(any, any) bool { found = true; return false })
+		if !found {
 			return
 		}
 	}

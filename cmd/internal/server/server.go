@@ -46,11 +46,11 @@ func NewHandler(s *store.Store, options Options) http.Handler {
 	if options.Limiter != nil {
 		authenticate, options.GraphQL.Charge = options.Limiter.limit(authenticate), options.Limiter.chargeCost
 	}
-	authenticate = admitted(authenticate, s.Customers)
-	doorLog := slog.New(thinOutages{options.Log.Handler(), new(thin)})
-	restDoor := rest.NewHandler(s.Customers, s.Tokens, authenticate, rest.Options{Log: doorLog, Note: noteREST})
+	authenticate = admitEarly(authenticate, s.Customers)
+	doorLog := slog.New(outageSampler{options.Log.Handler(), new(logSampler)})
+	restDoor := rest.NewHandler(s.Customers, s.Tokens, authenticate, rest.Options{Log: doorLog, Note: annotateREST})
 
-	options.GraphQL.RequestID, options.GraphQL.Log, options.GraphQL.Note = RequestID, doorLog, noteGraphQL
+	options.GraphQL.RequestID, options.GraphQL.Log, options.GraphQL.Note = RequestID, doorLog, annotateGraphQL
 	mux := http.NewServeMux()
 	mux.Handle("/", crossOrigin(options, restDoor)) // also says 404 for everything else
 	mount(mux, graphQLPath, crossOrigin(options, graph.NewHandler(s.Customers, s.Tokens, authenticate, options.GraphQL)))
@@ -69,7 +69,7 @@ func NewHandler(s *store.Store, options Options) http.Handler {
 	if options.LoopbackOnly {
 		handler = loopbackOnly(handler)
 	}
-	return options.Tracing.of(observe(options.Log, options.Metrics, survive(options.Log, neverCached(compress(handler)))))
+	return options.Tracing.wrap(observe(options.Log, options.Metrics, recoverPanics(options.Log, forbidCaching(compress(handler)))))
 }
 
 // pages returns the handler of what is made for people. A development server that was told to listen elsewhere than on
@@ -128,9 +128,9 @@ func noRedirects(next, notFound http.Handler) http.Handler {
 	})
 }
 
-// neverCached keeps replies, which belong to one merchant, out of shared and browser caches. What belongs to
-// nobody says otherwise itself.
-func neverCached(next http.Handler) http.Handler {
+// forbidCaching keeps replies, which belong to one merchant, out of shared and browser caches. Handlers
+// of what belongs to nobody say otherwise themselves.
+func forbidCaching(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -138,8 +138,8 @@ func neverCached(next http.Handler) http.Handler {
 	})
 }
 
-// survive answers a panic with the registry's INTERNAL; what panicked is in the log alone.
-func survive(log *slog.Logger, next http.Handler) http.Handler {
+// recoverPanics answers a panic with the registry's INTERNAL. The cause is only logged.
+func recoverPanics(log *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			cause := recover()

@@ -91,7 +91,8 @@ func setting(name string) string {
 }
 
 func newTracing(exporter sdktrace.SpanExporter, from *resource.Resource, log *slog.Logger) *Tracing {
-	return &Tracing{sdktrace.NewTracerProvider(sdktrace.WithBatcher(&careful{SpanExporter: exporter, log: log}), sdktrace.WithResource(from))}
+	redacting := &redactingExporter{SpanExporter: exporter, log: log}
+	return &Tracing{sdktrace.NewTracerProvider(sdktrace.WithBatcher(redacting), sdktrace.WithResource(from))}
 }
 
 // flushTime is how long Stop tries to send what was not sent yet.
@@ -107,9 +108,9 @@ func (t *Tracing) Stop(ctx context.Context) {
 	_ = t.provider.Shutdown(ctx) // the exporter told the log why
 }
 
-// of starts a span for each request to one of the doors, below the one that its traceparent names. On no Tracing it
-// returns next.
-func (t *Tracing) of(next http.Handler) http.Handler {
+// wrap returns a handler that starts a span for each request to one of the doors, below the one that
+// its traceparent names. On no Tracing it returns next.
+func (t *Tracing) wrap(next http.Handler) http.Handler {
 	if t == nil {
 		return next
 	}
@@ -136,23 +137,24 @@ const (
 )
 
 // describe tells the request's span what came of it. It failed when the fault is the server's.
-func (n *notes) describe(span trace.Span, route string) {
+func (i *requestInfo) describe(span trace.Span, route string) {
 	if !span.IsRecording() {
 		return
 	}
-	code := n.outcome()
-	span.SetAttributes(semconv.HTTPRoute(route), operationKey.String(n.operation), codeKey.String(string(code)))
-	if n.merchant != "" {
-		span.SetAttributes(merchantKey.String(n.merchant))
+	code := i.outcome()
+	span.SetAttributes(semconv.HTTPRoute(route), operationKey.String(i.operation), codeKey.String(string(code)))
+	if i.merchant != "" {
+		span.SetAttributes(merchantKey.String(i.merchant))
 	}
 	if code == store.Internal || code == store.Unavailable {
 		span.SetStatus(codes.Error, string(code))
 	}
 }
 
-// careful exports what can't hold anything that a client wrote: of a span's attributes those that are allowed, for its
-// status the registry's code, and none of its events and links. So that what a library adds to a span one day stays here.
-type careful struct {
+// redactingExporter exports only what can't hold anything that a client wrote: the allowed ones of a
+// span's attributes, the registry's code as its status, and none of its events and links. So whatever a
+// library adds to a span one day is not exported.
+type redactingExporter struct {
 	sdktrace.SpanExporter
 	log *slog.Logger
 
@@ -171,9 +173,9 @@ var allowed = map[attribute.Key]bool{
 	codeKey: true, operationKey: true, merchantKey: true,
 }
 
-type carefulSpan struct{ sdktrace.ReadOnlySpan }
+type redactedSpan struct{ sdktrace.ReadOnlySpan }
 
-func (s carefulSpan) Attributes() []attribute.KeyValue {
+func (s redactedSpan) Attributes() []attribute.KeyValue {
 	var kept []attribute.KeyValue
 	for _, a := range s.ReadOnlySpan.Attributes() {
 		if allowed[a.Key] {
@@ -183,10 +185,10 @@ func (s carefulSpan) Attributes() []attribute.KeyValue {
 	return kept
 }
 
-func (carefulSpan) Events() []sdktrace.Event { return nil }
-func (carefulSpan) Links() []sdktrace.Link   { return nil }
+func (redactedSpan) Events() []sdktrace.Event { return nil }
+func (redactedSpan) Links() []sdktrace.Link   { return nil }
 
-func (s carefulSpan) Status() sdktrace.Status {
+func (s redactedSpan) Status() sdktrace.Status {
 	status := s.ReadOnlySpan.Status()
 	status.Description = ""
 	if status.Code != codes.Error {
@@ -204,21 +206,21 @@ func (s carefulSpan) Status() sdktrace.Status {
 const warnEvery = time.Minute
 
 // ExportSpans implements sdktrace.SpanExporter.
-func (c *careful) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+func (e *redactingExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
 	kept := make([]sdktrace.ReadOnlySpan, len(spans))
 	for i, span := range spans {
-		kept[i] = carefulSpan{span}
+		kept[i] = redactedSpan{span}
 	}
-	err := c.SpanExporter.ExportSpans(ctx, kept)
+	err := e.SpanExporter.ExportSpans(ctx, kept)
 	if err == nil {
 		return nil
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.lost += len(spans)
-	if now := time.Now(); now.Sub(c.warned) >= warnEvery {
-		c.log.WarnContext(ctx, "traces can't be exported", "spans", c.lost, "error", err)
-		c.warned, c.lost = now, 0
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.lost += len(spans)
+	if now := time.Now(); now.Sub(e.warned) >= warnEvery {
+		e.log.WarnContext(ctx, "traces can't be exported", "spans", e.lost, "error", err)
+		e.warned, e.lost = now, 0
 	}
 	return nil // it was told
 }
