@@ -89,7 +89,7 @@ func TestNothingOfAClientsIsSeenByAnOperator(t *testing.T) {
 	collector.mu.Lock()
 	defer collector.mu.Unlock()
 	metrics := d.metrics(t)
-	for what, seen := range map[string]string{"log": d.log.String(), "metrics": metrics, "traces": collector.received.String()} {
+	for what, seen := range map[string]string{"log": d.logged(), "metrics": metrics, "traces": collector.received.String()} {
 		for line := range strings.Lines(seen) {
 			require.NotContains(t, strings.ToLower(line), canary, what)
 			require.NotContains(t, line, id, what)

@@ -102,7 +102,7 @@ func TestListThatFailsHalfWayIsAborted(t *testing.T) {
 		require.NotContains(t, text, "error")
 	}
 	require.Equal(t, 2, strings.Count(d.log.String(), `"msg":"list aborted"`))
-	require.Equal(t, 2, strings.Count(d.log.String(), `"aborted":true`))
+	require.Equal(t, 2, strings.Count(d.logged(), `"aborted":true`))
 
 	// The process and its connections are as good as before.
 	d.sql(t, "DROP POLICY poison ON customers")

@@ -331,7 +331,7 @@ func TestActors(t *testing.T) {
 	})
 
 	// The log names merchants by id, and nothing that they own.
-	for line := range strings.Lines(d.log.String()) {
+	for line := range strings.Lines(d.logged()) {
 		for _, m := range all {
 			for _, text := range []string{m.canary, m.live, m.gone, "user_1"} {
 				require.NotContains(t, line, text)

@@ -156,7 +156,7 @@ func TestNothingForeignComesOut(t *testing.T) {
 		require.NotContains(t, free.body, "already exists", "an address that only another has")
 		require.Empty(t, b.holdsForeign(recorded.String()))
 		own := 0
-		for line := range strings.Lines(d.log.String()) {
+		for line := range strings.Lines(d.logged()) {
 			if strings.Contains(line, b.ID) {
 				own++
 				require.Empty(t, b.holdsForeign(line))

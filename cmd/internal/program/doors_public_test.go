@@ -66,7 +66,7 @@ func TestPublicReplies(t *testing.T) {
 			require.NotContains(t, r.header, "X-Request-Id", path)
 		}
 	}
-	require.Contains(t, d.log.String(), `"requestId":"of-this-request"`, "the log keeps the id")
+	require.Contains(t, d.logged(), `"requestId":"of-this-request"`, "the log keeps the id")
 }
 
 // All replies that are not public carry the id, those on the paths of public ones included.

@@ -538,7 +538,7 @@ func TestJWKS(t *testing.T) {
 		require.Equal(t, "GET, HEAD", r.header.Get("Allow"))
 	}
 	require.Equal(t, answer{404, restNotFound}, d.send(t, m.WriteKey, "GET", "/.well-known/jwks", "").brief())
-	require.Contains(t, d.log.String(), `"route":"/.well-known/jwks.json"`)
+	require.Contains(t, d.logged(), `"route":"/.well-known/jwks.json"`)
 	require.Equal(t, "POST", d.send(t, m.WriteKey, "GET", "/api/access-tokens", "").header.Get("Allow"))
 
 	t.Run("another library verifies a token with it, and takes no other", func(t *testing.T) {

@@ -131,7 +131,7 @@ func (p *process) ready(t *testing.T) ready {
 	require.NoError(t, err, "the program wrote: %s", p.stderr)
 	var r ready
 	require.NoError(t, json.Unmarshal(line, &r))
-	p.canaries = watch(t, r.URL, source{"log", p.stderr.String})
+	p.canaries = watch(t, r.URL, source{"log", func() string { return logged(r.URL, p.stderr) }})
 	return r
 }
 

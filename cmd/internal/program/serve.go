@@ -175,16 +175,16 @@ func (c serveCommand) configure(logs io.Writer) (*store.Store, server.Options, e
 	if _, err := net.ResolveTCPAddr("tcp", c.PrivateAddr); err != nil && c.PrivateAddr != "" {
 		faults = append(faults, "LUMEN_PRIVATE_ADDR is not an address; it looks like 127.0.0.1:9090")
 	}
-	var handler slog.Handler = slog.DiscardHandler
+	format := func(io.Writer) slog.Handler { return slog.DiscardHandler }
 	switch c.LogFormat {
 	case "json":
-		handler = slog.NewJSONHandler(logs, nil)
+		format = func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, nil) }
 	case "text":
-		handler = slog.NewTextHandler(logs, nil)
+		format = func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, nil) }
 	default:
 		faults = append(faults, "LUMEN_LOG_FORMAT is neither json nor text")
 	}
-	options.Log = slog.New(server.WithRequestID(handler))
+	options.Log = server.NewLog(logs, format)
 	if options.Tracing, err = server.NewTracing(context.Background(), options.Log); err != nil {
 		faults = append(faults, err.Error())
 	}

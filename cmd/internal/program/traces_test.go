@@ -50,7 +50,7 @@ func TestTracesGoFromHTTPToSQL(t *testing.T) {
 		}, attributes(spans[root]))
 		require.Equal(t, map[string]string{"db.system.name": "postgresql", "db.operation.name": "SELECT", "db.collection.name": "customers"}, attributes(spans["SELECT customers"]))
 		require.Equal(t, map[string]string{"db.system.name": "postgresql", "db.operation.name": "SELECT", "db.stored_procedure.name": "lumen_authenticate"}, attributes(spans["SELECT lumen_authenticate"]))
-		require.Contains(t, d.log.String(), `"traceId":"`+id+`"`)
+		require.Contains(t, d.logged(), `"traceId":"`+id+`"`)
 		require.Equal(t, "lumen-test", collector.resource["service.name"])
 		require.Equal(t, "opens", collector.header.Get("X-Collector-Key"))
 	})

@@ -36,13 +36,13 @@ type doorMetrics struct {
 	operations map[string]operationMetrics
 }
 
-// label returns the operation itself when it is one of the door's, else graph.NoField. An operation
+// label returns the operation itself when it is one of the door's, else guard.NoField. An operation
 // that is missing in the closed set is a bug, and not one to fail a request for.
 func (d *doorMetrics) label(operation string) string {
 	if _, ok := d.operations[operation]; ok {
 		return operation
 	}
-	return graph.NoField
+	return guard.NoField
 }
 
 type operationMetrics struct {

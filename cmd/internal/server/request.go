@@ -113,6 +113,7 @@ var statusCodes = map[int]store.Code{
 // ones it is.
 func observe(log *slog.Logger, metrics *Metrics, next http.Handler) http.Handler {
 	var refusals logSampler
+	access := accessHandler(log)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n := &requestInfo{requestID: r.Header.Get(requestIDHeader), status: http.StatusOK, header: w.Header(), operation: guard.NoField, aborted: true}
 		if !requestIDForm.MatchString(n.requestID) {
@@ -146,7 +147,11 @@ func observe(log *slog.Logger, metrics *Metrics, next http.Handler) http.Handler
 				}
 				attributes = append(attributes, slog.Int("unlogged", before))
 			}
-			log.LogAttrs(ctx, slog.LevelInfo, "request", attributes...)
+			if access.Enabled(ctx, slog.LevelInfo) {
+				record := slog.NewRecord(time.Now(), slog.LevelInfo, "request", 0)
+				record.AddAttrs(attributes...)
+				_ = access.Handle(ctx, record)
+			}
 		}()
 		reply := &replyWriter{ResponseWriter: w, notes: n}
 		next.ServeHTTP(reply, r.WithContext(ctx))

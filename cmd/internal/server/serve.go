@@ -30,6 +30,7 @@ type Serving struct {
 // Serve answers on the listener until ctx is done. Then it is not ready any more, goes on for the delay, stops listening,
 // and lets the requests under way finish.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler, serving Serving) error {
+	defer endBuffering(serving.Log)
 	server := newHTTPServer(serving.Health.wrap(handler), serving.Log)
 	var idle idleTracker
 	server.ConnState = idle.observe
