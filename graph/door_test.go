@@ -20,6 +20,7 @@ import (
 
 	"lumen/graph/guard"
 	"lumen/store"
+	"lumen/store/auth"
 	"lumen/store/storetest"
 )
 
@@ -34,7 +35,7 @@ func newDoor(t testing.TB, change ...func(*Options)) http.Handler {
 		c(&options)
 	}
 	merchant := store.Merchant{ID: "merchant_1", Name: "One"}
-	return NewHandler(store.NewCustomers(db), new(store.Tokens), func(r *http.Request) (context.Context, error) {
+	return NewHandler(store.NewCustomers(db), new(auth.Tokens), func(r *http.Request) (context.Context, error) {
 		return store.WithCredential(r.Context(), store.Credential{Access: store.WriteAccess, Merchant: merchant}), nil
 	}, options)
 }

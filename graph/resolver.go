@@ -6,13 +6,14 @@ import (
 	"lumen/graph/generated"
 	"lumen/graph/scalar"
 	"lumen/store"
+	"lumen/store/auth"
 )
 
 // Resolver is the root of the resolvers, a line or five each: they call the store and say what came of it in the
 // graph's types. They run concurrently and share nothing but what is here.
 type Resolver struct {
 	customers *store.Customers
-	tokens    *store.Tokens
+	tokens    *auth.Tokens
 }
 
 var _ generated.ResolverRoot = (*Resolver)(nil)

@@ -14,6 +14,7 @@ import (
 	"lumen/graph/guard"
 	"lumen/graph/scalar"
 	"lumen/store"
+	"lumen/store/auth"
 )
 
 // Authenticate returns the request's context with its credential, or the *store.Error that refuses it.
@@ -41,14 +42,14 @@ type Options struct {
 }
 
 // NewHandler returns the handler of POST /graphql.
-func NewHandler(customers *store.Customers, tokens *store.Tokens, authenticate Authenticate, options Options) http.Handler {
+func NewHandler(customers *store.Customers, tokens *auth.Tokens, authenticate Authenticate, options Options) http.Handler {
 	server := newServer(customers, tokens, authenticate, options)
 	server.Use(plain{})
 	return server
 }
 
 // newServer returns the handler as it is without plain, which adds nothing but speed: tests compare the two.
-func newServer(customers *store.Customers, tokens *store.Tokens, authenticate Authenticate, options Options) *handler.Server {
+func newServer(customers *store.Customers, tokens *auth.Tokens, authenticate Authenticate, options Options) *handler.Server {
 	resolver := &Resolver{customers: customers, tokens: tokens}
 	executable := generated.NewExecutableSchema(generated.Config{Resolvers: resolver})
 	errors := presenter{requestID: options.RequestID, log: options.Log}

@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"lumen/graph/model"
-	"lumen/store"
+	"lumen/store/auth"
 )
 
 func (r *mutationResolver) CreateAccessToken(
@@ -19,12 +19,12 @@ func (r *mutationResolver) CreateAccessToken(
 }
 
 // minting is the input in the store's words.
-func minting(in model.CreateAccessTokenInput) store.TokenInput {
-	return store.TokenInput{Access: in.Access, CustomerID: in.CustomerID, ExpiresIn: in.ExpiresIn}
+func minting(in model.CreateAccessTokenInput) auth.TokenInput {
+	return auth.TokenInput{Access: in.Access, CustomerID: in.CustomerID, ExpiresIn: in.ExpiresIn}
 }
 
 // accessToken is the token in the graph's words; nil for none. This is where it is shown.
-func accessToken(minted *store.AccessToken) *model.AccessToken {
+func accessToken(minted *auth.AccessToken) *model.AccessToken {
 	if minted == nil {
 		return nil
 	}

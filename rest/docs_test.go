@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lumen/store"
+	"lumen/store/auth"
 )
 
 // openAPIDocument is as much of the OpenAPI document as the tests look at.
@@ -119,7 +120,7 @@ func TestDocumentHasEveryField(t *testing.T) {
 		"Customer":        wire,
 		"NewCustomer":     append(slices.Clone(store.FieldNames), store.DangerousFlag),
 		"CustomerChanges": append(slices.Clone(store.FieldNames), store.DangerousFlag),
-		"NewAccessToken":  store.TokenFieldNames,
+		"NewAccessToken":  auth.TokenFieldNames,
 	} {
 		var names []string
 		for name, property := range d.Components.Schemas[schema].Properties {

@@ -16,13 +16,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lumen/store"
+	"lumen/store/auth"
 	"lumen/store/storetest"
 )
 
 // newDoor returns the door over a database that holds nothing, for a merchant who may write.
 func newDoor(t testing.TB) http.Handler {
 	merchant := store.Merchant{ID: "merchant_1", Name: "One"}
-	return NewHandler(store.NewCustomers(storetest.Nothing(t)), new(store.Tokens), func(r *http.Request) (context.Context, error) {
+	return NewHandler(store.NewCustomers(storetest.Nothing(t)), new(auth.Tokens), func(r *http.Request) (context.Context, error) {
 		return store.WithCredential(r.Context(), store.Credential{Access: store.WriteAccess, Merchant: merchant}), nil
 	}, Options{Log: slog.New(slog.DiscardHandler)})
 }

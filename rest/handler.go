@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"lumen/store"
+	"lumen/store/auth"
 )
 
 // Authenticate returns the request's context with its credential, or the *store.Error that refuses it.
@@ -26,7 +27,7 @@ type Options struct {
 
 type handler struct {
 	customers    *store.Customers
-	tokens       *store.Tokens
+	tokens       *auth.Tokens
 	authenticate Authenticate
 	Options
 }
@@ -75,7 +76,7 @@ func Operations() []string {
 }
 
 // NewHandler returns the routes under /api/. Everything else is a 404 in their form.
-func NewHandler(customers *store.Customers, tokens *store.Tokens, authenticate Authenticate, options Options) http.Handler {
+func NewHandler(customers *store.Customers, tokens *auth.Tokens, authenticate Authenticate, options Options) http.Handler {
 	h := &handler{customers, tokens, authenticate, options}
 	patterns := make(map[string]map[string]operation) // by method
 	for _, r := range routes {

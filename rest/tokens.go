@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"lumen/store"
+	"lumen/store/auth"
 )
 
 func (h *handler) createAccessToken(w http.ResponseWriter, r *http.Request) error {
@@ -47,14 +48,14 @@ type accessToken struct {
 
 // readTokenInput reads the keys of a token to mint. Null is as good as absent. Unlike a customer's, unknown keys are noted,
 // to be refused.
-func readTokenInput(members map[string]jsontext.Value) store.TokenInput {
-	var in store.TokenInput
+func readTokenInput(members map[string]jsontext.Value) auth.TokenInput {
+	var in auth.TokenInput
 	read := map[string]func(jsontext.Value) error{
 		"access":     func(value jsontext.Value) error { return json.Unmarshal(value, &in.Access) },
 		"customerId": func(value jsontext.Value) error { return json.Unmarshal(value, &in.CustomerID) },
 		"expiresIn":  func(value jsontext.Value) error { return json.Unmarshal(value, &in.ExpiresIn, wholeNumbers) },
 	}
-	for _, name := range store.TokenFieldNames {
+	for _, name := range auth.TokenFieldNames {
 		if value, said := members[name]; said && read[name](value) != nil {
 			in.WrongType = append(in.WrongType, name)
 		}
@@ -100,7 +101,7 @@ const jwksKept = time.Second
 
 // NewJWKS returns the handler of the public keys that verify access tokens, as a JWK Set (RFC 7517, RFC 8037). It answers GET
 // and HEAD, whatever the path, and needs no credential. log gets the causes of internal errors and outages.
-func NewJWKS(tokens *store.Tokens, log *slog.Logger) http.Handler {
+func NewJWKS(tokens *auth.Tokens, log *slog.Logger) http.Handler {
 	h := &handler{Options: Options{Log: log}}
 	var asking singleflight.Group // while one asks the database, the others wait for what it brings, be it an error
 	var set jose.JSONWebKeySet

@@ -1,6 +1,11 @@
 package store
 
-import "context"
+import (
+	"context"
+	"time"
+
+	"github.com/uptrace/bun"
+)
 
 // Access is what a credential may do.
 type Access string
@@ -21,6 +26,16 @@ type Credential struct {
 	TokenID string
 	// CustomerID is the one customer that the access token is bound to; "" when it is bound to none.
 	CustomerID string
+}
+
+// Merchant is a tenant: it owns customers, and nothing of it is visible to another.
+type Merchant struct {
+	bun.BaseModel `bun:"table:merchants,alias:m"`
+
+	ID         string     `bun:"id,pk" json:"id"`
+	Name       string     `bun:"name" json:"name"`
+	CreatedAt  time.Time  `bun:"created_at" json:"createdAt"`
+	DisabledAt *time.Time `bun:"disabled_at" json:"disabledAt"`
 }
 
 type credentialKey struct{}

@@ -52,7 +52,10 @@ type Customers struct {
 // at once. It spares the caller from reading a request first. That it returns nil promises nothing.
 func (c *Customers) Admit(ctx context.Context) error {
 	merchant, _ := scopeFrom(ctx)
-	return c.scope.gate.admit(merchant)
+	if err := c.scope.gate.Admit(merchant); err != nil {
+		return Failed("", err)
+	}
+	return nil
 }
 
 // Get returns the live customer with this id that belongs to the merchant in ctx (I1). Anything else - absent, deleted,
@@ -63,7 +66,7 @@ func (c *Customers) Get(ctx context.Context, id string) (*Customer, error) {
 	}
 	customer, err := c.scope.one(ctx, c.statements.get, id)
 	if err != nil {
-		return nil, failed("fetch customer", err)
+		return nil, Failed("fetch customer", err)
 	}
 	if customer == nil {
 		return nil, NewError(NotFound)
@@ -83,9 +86,9 @@ func (c *Customers) GetMany(ctx context.Context, ids []string) (map[string]*Cust
 	}
 	switch {
 	case err != nil && len(ids) == 1:
-		return nil, failed("fetch customer", err)
+		return nil, Failed("fetch customer", err)
 	case err != nil:
-		return nil, failed("fetch customers", err)
+		return nil, Failed("fetch customers", err)
 	}
 	found := make(map[string]*Customer, len(customers))
 	for i := range customers {
@@ -104,16 +107,16 @@ func (c *Customers) Create(ctx context.Context, in CustomerInput) (*Customer, er
 	if err != nil {
 		return nil, err
 	}
-	id, err := newID(customerPrefix)
+	id, err := NewID(customerPrefix)
 	if err != nil {
-		return nil, failed("create customer", err)
+		return nil, Failed("create customer", err)
 	}
 	created, err := c.scope.write(in.lockAddress(ctx), c.statements.create, append([]any{id}, everything.values(in)...)...)
 	switch {
 	case postgres.Violates(err, uniqueEmail), err == nil && created == nil:
 		return nil, NewError(EmailTaken)
 	case err != nil:
-		return nil, failed("create customer", err)
+		return nil, Failed("create customer", err)
 	}
 	return created, nil
 }
@@ -139,7 +142,7 @@ func (c *Customers) Update(ctx context.Context, id string, in CustomerInput) (*C
 	updated, err := c.scope.write(in.lockAddress(ctx), update.text, append([]any{id}, update.says.values(in)...)...)
 	taken := postgres.Violates(err, uniqueEmail)
 	if err != nil && !taken {
-		return nil, failed("update customer", err)
+		return nil, Failed("update customer", err)
 	}
 	if updated == nil {
 		// No row: the customer is not there, or its new address is taken. Existence is asked first.
@@ -162,7 +165,7 @@ func (c *Customers) Delete(ctx context.Context, id string) (*Customer, error) {
 	}
 	deleted, err := c.scope.write(ctx, c.statements.delete, id)
 	if err != nil {
-		return nil, failed("delete customer", err)
+		return nil, Failed("delete customer", err)
 	}
 	if deleted == nil {
 		return nil, NewError(NotFound)

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"lumen/store/gate"
 	"lumen/store/postgres"
 	"runtime/debug"
 	"time"
@@ -135,29 +136,35 @@ func AsError(err error) *Error {
 	return &Error{Code: Internal, Message: texts[Internal], cause: err}
 }
 
-// failed is how every operation of the store ends on an error. An outcome passes unchanged; an outage of the database
-// becomes Unavailable; the rest is Internal with the reference's text, "Failed to " and the operation.
-func failed(operation string, err error) error {
+// Failed returns the error that an operation ends with. An outcome passes unchanged. An outage of the
+// database and an overload become Unavailable, a merchant's own limit RateLimited. Anything else is
+// Internal with the reference's text, "Failed to " and the operation.
+func Failed(operation string, err error) error {
 	var known *Error
 	switch {
 	case errors.As(err, &known):
 		return known
+	case errors.Is(err, gate.ErrTenantLimit):
+		return NewError(RateLimited)
+	case errors.Is(err, gate.ErrOverloaded):
+		return NewError(Unavailable)
 	case postgres.IsOutage(err):
-		return unavailable(err)
+		return Outage(err)
 	default:
 		return &Error{Code: Internal, Message: "Failed to " + operation, cause: err}
 	}
 }
 
-// recovered is deferred by goroutines of the store's own: a panic there, which would end the program, becomes their error.
-func recovered(err *error) {
+// Recovered is deferred by goroutines that the store starts. A panic there would end the program;
+// Recovered turns it into the error that err points to.
+func Recovered(err *error) {
 	if cause := recover(); cause != nil {
 		*err = AsError(fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
 	}
 }
 
-// unavailable is what comes of an outage. One that is already has said why, or that there is nothing to tell.
-func unavailable(cause error) *Error {
+// Outage returns Unavailable with this cause, or the cause itself when it is one.
+func Outage(cause error) *Error {
 	var known *Error
 	if errors.As(cause, &known) && known.Code == Unavailable {
 		return known

@@ -41,7 +41,7 @@ func TestTexts(t *testing.T) {
 	require.NoError(t, err)
 	literal := []string{texts[EmailRequired], texts[NotFound], texts[EmailTaken], emailTakenOnUpdate}
 	for _, operation := range []string{"create customer", "update customer", "delete customer"} {
-		literal = append(literal, failed(operation, errors.New("cause")).(*Error).Message)
+		literal = append(literal, Failed(operation, errors.New("cause")).(*Error).Message)
 	}
 	var inReference []string
 	for line := range strings.Lines(string(reference)) {
@@ -59,21 +59,21 @@ func TestFailed(t *testing.T) {
 
 	t.Run("an unknown cause is masked by the reference's text", func(t *testing.T) {
 		t.Parallel()
-		require.Equal(t, &Error{Code: Internal, Message: "Failed to create customer", cause: cause}, failed("create customer", cause))
+		require.Equal(t, &Error{Code: Internal, Message: "Failed to create customer", cause: cause}, Failed("create customer", cause))
 	})
 	t.Run("an outage is Unavailable", func(t *testing.T) {
 		t.Parallel()
 		outage := fmt.Errorf("connect: %w", &pgconn.PgError{Code: "57P03"})
-		require.Equal(t, &Error{Code: Unavailable, Message: "Service temporarily unavailable", cause: outage}, failed("create customer", outage))
+		require.Equal(t, &Error{Code: Unavailable, Message: "Service temporarily unavailable", cause: outage}, Failed("create customer", outage))
 	})
 	t.Run("an outcome passes, wrapped or not", func(t *testing.T) {
 		t.Parallel()
-		require.Same(t, taken, failed("update customer", taken))
-		require.Same(t, taken, failed("update customer", fmt.Errorf("again: %w", taken)))
+		require.Same(t, taken, Failed("update customer", taken))
+		require.Same(t, taken, Failed("update customer", fmt.Errorf("again: %w", taken)))
 	})
 	t.Run("the cause is for the log alone", func(t *testing.T) {
 		t.Parallel()
-		err := failed("create customer", cause).(*Error)
+		err := Failed("create customer", cause).(*Error)
 		require.NotContains(t, err.Message, "duplicate")
 		require.Contains(t, err.Error(), "INTERNAL: Failed to create customer: ")
 		require.Contains(t, err.Error(), "duplicate key")

@@ -2,122 +2,19 @@ package store_test
 
 import (
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net"
-	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/stretchr/testify/require"
 
 	"lumen/store"
 	"lumen/store/storetest"
 )
-
-// sent is a statement as it went over the wire.
-type sent struct {
-	sql     string
-	values  [][]byte
-	formats []int16
-}
-
-// wire stands between the store and Postgres and keeps what the store sends, so that what is explained is what is run.
-type wire struct {
-	mu         sync.Mutex
-	statements []sent // those on customers
-	executed   int    // statements of any kind
-}
-
-// tap returns the URL of a wire in front of the one that address names.
-func tap(t *testing.T, address string) (*wire, string) {
-	t.Helper()
-	to, err := url.Parse(address)
-	require.NoError(t, err)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	w, host := &wire{}, to.Host
-	var running sync.WaitGroup
-	running.Go(func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			server, err := net.Dial("tcp", host)
-			if err != nil {
-				t.Errorf("dial: %v", err)
-				_ = client.Close()
-				return
-			}
-			both := func() { _, _ = client.Close(), server.Close() }
-			running.Go(func() { defer both(); _, _ = io.Copy(client, server) })
-			running.Go(func() { defer both(); _ = w.read(client, server) })
-		}
-	})
-	// Registered before the store is opened, so it runs after the store has hung up.
-	t.Cleanup(func() { _ = listener.Close(); running.Wait() })
-	to.Host, to.RawQuery = listener.Addr().String(), "sslmode=disable"
-	return w, to.String()
-}
-
-// read keeps the statements of one connection. Each message goes on to Postgres once it is kept, so that nothing is
-// answered that taken would miss.
-func (w *wire) read(client io.Reader, server io.Writer) error {
-	frame := make([]byte, 4) // the first message has no type
-	prepared := make(map[string]string)
-	for start := 0; ; start = 1 {
-		if _, err := io.ReadFull(client, frame); err != nil {
-			return err
-		}
-		body := make([]byte, binary.BigEndian.Uint32(frame[start:])-4)
-		if _, err := io.ReadFull(client, body); err != nil {
-			return err
-		}
-		switch {
-		case start == 0:
-		case frame[0] == 'P':
-			var message pgproto3.Parse
-			if err := message.Decode(body); err != nil {
-				return err
-			}
-			prepared[message.Name] = message.Query
-		case frame[0] == 'B':
-			var message pgproto3.Bind
-			if err := message.Decode(body); err != nil {
-				return err
-			}
-			w.mu.Lock()
-			w.executed++
-			w.mu.Unlock()
-			if sql := prepared[message.PreparedStatement]; strings.Contains(sql, "customers") {
-				w.mu.Lock()
-				w.statements = append(w.statements, sent{sql, message.Parameters, message.ParameterFormatCodes})
-				w.mu.Unlock()
-			}
-		}
-		if _, err := server.Write(append(frame, body...)); err != nil {
-			return err
-		}
-		frame = make([]byte, 5)
-	}
-}
-
-// taken returns what was sent since it was last asked.
-func (w *wire) taken() []sent {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	statements := w.statements
-	w.statements = nil
-	return statements
-}
 
 // plan is a node of Postgres's own description.
 type plan struct {
@@ -159,7 +56,7 @@ func (f *found) add(p plan) {
 }
 
 // explain runs the statements again with the credential's settings, under EXPLAIN, and undoes what they do.
-func explain(t *testing.T, ctx context.Context, conn *pgconn.PgConn, c store.Credential, statements []sent) found {
+func explain(t *testing.T, ctx context.Context, conn *pgconn.PgConn, c store.Credential, statements []storetest.Sent) found {
 	t.Helper()
 	var all found
 	for _, one := range statements {
@@ -168,8 +65,8 @@ func explain(t *testing.T, ctx context.Context, conn *pgconn.PgConn, c store.Cre
 		set := conn.ExecParams(ctx, `SELECT set_config('lumen.merchant_id', $1, true), set_config('lumen.customer_id', $2, true)`,
 			[][]byte{[]byte(c.Merchant.ID), []byte(c.CustomerID)}, nil, nil, nil).Read()
 		require.NoError(t, set.Err)
-		result := conn.ExecParams(ctx, "EXPLAIN (ANALYZE, FORMAT JSON) "+one.sql, one.values, nil, one.formats, nil).Read()
-		require.NoError(t, result.Err, one.sql)
+		result := conn.ExecParams(ctx, "EXPLAIN (ANALYZE, FORMAT JSON) "+one.SQL, one.Values, nil, one.Formats, nil).Read()
+		require.NoError(t, result.Err, one.SQL)
 		_, err = conn.Exec(ctx, "ROLLBACK").ReadAll()
 		require.NoError(t, err)
 		var described []struct{ Plan plan }
@@ -191,10 +88,8 @@ func TestPlans(t *testing.T) {
 	fill(t, db, merchant)
 	t.Logf("filled in %v", time.Since(start).Round(time.Millisecond))
 
-	w, address := tap(t, db.AppURL())
-	s, err := store.Open(address, store.Options{MaxConnections: 1})
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = s.Close() })
+	w, address := storetest.Tap(t, db.AppURL())
+	s := storetest.Open(t, storetest.Service(t, address, false), store.Options{MaxConnections: 1})
 	customers := s.Customers
 	conn, err := pgconn.Connect(ctx, db.AppURL())
 	require.NoError(t, err)
@@ -203,9 +98,9 @@ func TestPlans(t *testing.T) {
 	credential := store.Credential{Merchant: merchant.Merchant, Access: store.WriteAccess}
 	check := func(name string, limit float64, sorts int, call func() error) {
 		t.Helper()
-		w.taken()
+		w.Taken("customers")
 		require.NoError(t, call(), name)
-		statements := w.taken()
+		statements := w.Taken("customers")
 		require.NotEmpty(t, statements, name)
 		for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
 			_, err := conn.Exec(ctx, "SET plan_cache_mode = "+mode).ReadAll()

@@ -10,9 +10,7 @@ import (
 // 74 bits are random.
 const (
 	customerPrefix = "cust"
-	merchantPrefix = "merchant"
-	keyPrefix      = "key"
-	tokenKeyPrefix = "token_key"
+	MerchantPrefix = "merchant"
 )
 
 // maxIDSuffix is how long an id may be after its prefix. The accepted forms are wider than what is made today, so that ids
@@ -23,7 +21,7 @@ const maxIDSuffix = 64
 func IsCustomerID(id string) bool { return isID(id, customerPrefix) }
 
 // IsMerchantID reports whether id has the form of a merchant's id.
-func IsMerchantID(id string) bool { return isID(id, merchantPrefix) }
+func IsMerchantID(id string) bool { return isID(id, MerchantPrefix) }
 
 // isID reports whether id is the prefix, an underscore, and letters, digits and underscores. Each request asks: a regular
 // expression would be one of its dearer parts.
@@ -50,8 +48,8 @@ func checkCustomerID(id string) error {
 	return nil
 }
 
-// newID returns a fresh id. It fails only when the system has no randomness.
-func newID(prefix string) (string, error) {
+// NewID returns a fresh id with this prefix. It fails only when the system has no randomness.
+func NewID(prefix string) (string, error) {
 	id, err := typeid.WithPrefix(prefix)
 	if err != nil {
 		return "", err

@@ -36,9 +36,7 @@ func (s *shop) cutAll(t *testing.T) (n int) {
 func TestReadsOutliveTheirConnections(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
-	opened, err := store.Open(s.db.AppURL(), store.Options{})
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = opened.Close() })
+	opened, a := s.db.Store(t), s.db.Auth(t)
 	id := s.create(t, emailOf("ann@example.com")).ID
 	ids := []string{id, "cust_other"}
 	for name, read := range map[string]func() error{
@@ -54,11 +52,7 @@ func TestReadsOutliveTheirConnections(t *testing.T) {
 			}
 			return nil
 		},
-		"authenticate": func() error {
-			opened.Authenticator.Forget()
-			_, err := opened.Authenticator.Authenticate(t.Context(), s.merchant.WriteKey)
-			return err
-		},
+		"authenticate": func() error { return lookUp(t, a) },
 	} {
 		together(t, 8, read)
 		require.Positive(t, s.cutAll(t), name)
@@ -72,7 +66,7 @@ func TestReadsOutliveTheirConnections(t *testing.T) {
 	// A read has found the dead, so a write meets a live one.
 	together(t, 12, func() error { _, err := opened.Customers.Get(s.ctx, id); return err })
 	s.cutAll(t)
-	_, err = opened.Customers.Get(s.ctx, id)
+	_, err := opened.Customers.Get(s.ctx, id)
 	require.NoError(t, err)
 	together(t, 12, func() error { _, err := opened.Customers.Update(s.ctx, id, emailOf("ann@example.com")); return err })
 }

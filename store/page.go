@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"lumen/store/gate"
 	"lumen/store/wall"
 )
 
@@ -48,7 +49,7 @@ func (c *Customers) List(ctx context.Context, query PageQuery) (*Page, error) {
 	}
 	customers, behind, err := c.read(ctx, r, true)
 	if err != nil {
-		return nil, failed("fetch customers", err)
+		return nil, Failed("fetch customers", err)
 	}
 	page := &Page{merchant: r.merchant, sort: r.sort}
 	more := len(customers) > r.limit
@@ -58,12 +59,12 @@ func (c *Customers) List(ctx context.Context, query PageQuery) (*Page, error) {
 	beyond := false
 	if far := r.farBound(); !more && far != nil {
 		if beyond, err = c.exists(ctx, r, *far, r.backwards); err != nil {
-			return nil, failed("fetch customers", err)
+			return nil, Failed("fetch customers", err)
 		}
 	}
 	if len(customers) == 0 && r.nearBound() != nil {
 		if behind, err = c.exists(ctx, r, *r.nearBound(), !r.backwards); err != nil {
-			return nil, failed("fetch customers", err)
+			return nil, Failed("fetch customers", err)
 		}
 	}
 	page.HasNext, page.HasPrevious = more || beyond, behind
@@ -89,7 +90,7 @@ func (c *Customers) Count(ctx context.Context, filter CustomerFilter) (int, erro
 	filter.where(q.ColumnExpr("count(*)"))
 	n := 0
 	if err := c.scope.read(ctx, q, func(row *wall.Row) { n = int(row.Int()) }); err != nil {
-		return 0, failed("fetch customers", err)
+		return 0, Failed("fetch customers", err)
 	}
 	return n, nil
 }
@@ -116,13 +117,13 @@ func (c *Customers) All(ctx context.Context, filter CustomerFilter) iter.Seq2[[]
 		var got batch
 		read := func(ctx context.Context) { got.customers, _, got.err = c.read(ctx, r, false) }
 		read(ctx)
-		for ctx := continues(ctx); ; {
+		for ctx := gate.Continue(ctx); ; {
 			this := got
 			if this.err == nil {
 				this.err = recheck(ctx)
 			}
 			if this.err != nil {
-				yield(nil, failed("fetch customers", this.err))
+				yield(nil, Failed("fetch customers", this.err))
 				return
 			}
 			more := len(this.customers) > r.limit
@@ -130,7 +131,7 @@ func (c *Customers) All(ctx context.Context, filter CustomerFilter) iter.Seq2[[]
 			if more {
 				last := r.sort.position(&this.customers[len(this.customers)-1])
 				r.after = &last
-				reading.Go(func() { defer recovered(&got.err); read(ctx) })
+				reading.Go(func() { defer Recovered(&got.err); read(ctx) })
 			}
 			if !yield(this.customers, nil) || !more {
 				return

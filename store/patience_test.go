@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lumen/store"
+	"lumen/store/auth"
 	"lumen/store/storetest"
 )
 
@@ -75,10 +76,9 @@ func TestASilentDatabaseIsUnavailable(t *testing.T) {
 	require.NoError(t, err)
 	address, freeze := freezer(t, u.Host)
 	u.Host = address
-	s, err := store.Open(u.String(), store.Options{MaxConnections: 4})
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = s.Close() })
-	_, err = s.Authenticator.Authenticate(t.Context(), m.WriteKey)
+	service := storetest.Service(t, u.String(), false)
+	s, a := storetest.Open(t, service, store.Options{MaxConnections: 4}), storetest.OpenAuth(t, service, auth.Options{})
+	_, err = a.Authenticator.Authenticate(t.Context(), m.WriteKey)
 	require.NoError(t, err)
 	for batch, err := range s.Customers.All(ctx, store.CustomerFilter{}) {
 		require.NoError(t, err)
@@ -86,10 +86,9 @@ func TestASilentDatabaseIsUnavailable(t *testing.T) {
 	}
 
 	freeze()
-	s.Authenticator.Forget()
 	var done sync.WaitGroup
 	for name, call := range map[string]func(context.Context) error{
-		"authenticate": func(ctx context.Context) error { _, err := s.Authenticator.Authenticate(ctx, m.WriteKey); return err },
+		"authenticate": func(ctx context.Context) error { _, err := a.Authenticator.Authenticate(ctx, m.ReadKey); return err },
 		"get":          func(ctx context.Context) error { _, err := s.Customers.Get(ctx, "cust_a"); return err },
 		"create":       func(ctx context.Context) error { _, err := s.Customers.Create(ctx, emailOf("a@b.example")); return err },
 		"list":         func(ctx context.Context) error { _, err := s.Customers.List(ctx, store.PageQuery{}); return err },

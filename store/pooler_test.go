@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lumen/store"
+	"lumen/store/auth"
+	"lumen/store/schema"
 	"lumen/store/storetest"
 )
 
@@ -22,20 +24,19 @@ func TestPoolerStore(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
 	url := db.PgBouncer(t, 1)
-	secret := store.NewTokenSecret()
+	secret := auth.NewTokenSecret()
 	_, err := db.Owner(t).TokenKeys.Rotate(t.Context(), secret)
 	require.NoError(t, err)
-	s, err := store.Open(url, store.Options{TransactionPooler: true, TokenSecret: secret})
-	require.NoError(t, err)
-	defer func() { require.NoError(t, s.Close()) }()
-	require.NoError(t, s.CheckPooler(t.Context()))
-	require.NoError(t, s.CheckMigrations(t.Context()))
-	require.NoError(t, s.CheckRole(t.Context()))
-	require.NoError(t, s.Tokens.CheckSigner(t.Context()))
+	service := storetest.Service(t, url, true)
+	require.NoError(t, schema.Check(t.Context(), service))
+	s := storetest.Open(t, service, store.Options{})
+	a := auth.Open(service, s.Customers, auth.Options{TokenSecret: secret})
+	defer func() { require.NoError(t, a.Close()) }()
+	require.NoError(t, a.Tokens.CheckSigner(t.Context()))
 
 	merchants := []storetest.Merchant{db.Merchant(t, "Acme"), db.Merchant(t, "Acme"), db.Merchant(t, "Acme")}
 	work := func(m storetest.Merchant) error {
-		credential, err := s.Authenticator.Authenticate(t.Context(), m.WriteKey)
+		credential, err := a.Authenticator.Authenticate(t.Context(), m.WriteKey)
 		if err != nil || credential.Merchant.ID != m.ID {
 			return fmt.Errorf("authenticated as %v: %w", credential, err)
 		}
@@ -91,11 +92,11 @@ func TestPoolerStore(t *testing.T) {
 		if all != 59 {
 			return fmt.Errorf("%d are all", all)
 		}
-		token, err := s.Tokens.Create(ctx, store.TokenInput{CustomerID: &ids[2]})
+		token, err := a.Tokens.Create(ctx, auth.TokenInput{CustomerID: &ids[2]})
 		if err != nil {
 			return err
 		}
-		holder, err := s.Authenticator.Authenticate(t.Context(), store.Secret(token.Token))
+		holder, err := a.Authenticator.Authenticate(t.Context(), auth.Secret(token.Token))
 		if err != nil {
 			return err
 		}
@@ -169,13 +170,12 @@ func TestPoolerStoreKeepsItsSettings(t *testing.T) {
 	m := db.Merchant(t, "Acme")
 	ctx := db.Context(t, m)
 	for url, pooled := range map[string]bool{db.PgBouncer(t, 1): true, db.AppURL(): false} {
-		s, err := store.Open(url, store.Options{TransactionPooler: pooled})
-		require.NoError(t, err)
-		defer func() { require.NoError(t, s.Close()) }()
+		service := storetest.Service(t, url, pooled)
+		s, a := storetest.Open(t, service, store.Options{}), storetest.OpenAuth(t, service, auth.Options{})
 		created, err := s.Customers.Create(ctx, emailOf(fmt.Sprintf("%v@example.com", pooled)))
 		require.NoError(t, err)
 		require.Equal(t, "on 5s 2s pg_catalog, pg_temp UTC", *created.TaxID)
-		_, err = s.Authenticator.Authenticate(t.Context(), m.WriteKey)
+		_, err = a.Authenticator.Authenticate(t.Context(), m.WriteKey)
 		require.NoError(t, err)
 	}
 }
@@ -186,9 +186,7 @@ func TestPoolerStoreKeepsItsPatience(t *testing.T) {
 	db := storetest.New(t)
 	m := db.Merchant(t, "Acme")
 	ctx := db.Context(t, m)
-	s, err := store.Open(db.PgBouncer(t, 2), store.Options{TransactionPooler: true})
-	require.NoError(t, err)
-	defer func() { require.NoError(t, s.Close()) }()
+	s := storetest.Open(t, storetest.Service(t, db.PgBouncer(t, 2), true), store.Options{})
 	created, err := s.Customers.Create(ctx, emailOf("a@example.com"))
 	require.NoError(t, err)
 	holder, err := db.Superuser().Begin(t.Context())
@@ -209,12 +207,7 @@ func TestPoolerStoreKeepsItsPatience(t *testing.T) {
 func TestPoolerThatNobodyNamed(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
-	check := func(url string) error {
-		s, err := store.Open(url, store.Options{})
-		require.NoError(t, err)
-		defer func() { require.NoError(t, s.Close()) }()
-		return s.CheckPooler(t.Context())
-	}
+	check := func(url string) error { return schema.Check(t.Context(), storetest.Service(t, url, false)) }
 	require.NoError(t, check(db.AppURL()))
 	require.ErrorContains(t, check(db.PgBouncer(t, 1)), "(08P01)")
 	ignoring := db.PgBouncer(t, 1, storetest.SwallowsSettings)

@@ -5,12 +5,11 @@ import (
 	"errors"
 	"slices"
 	"strconv"
-	"sync/atomic"
-	"time"
 
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/schema"
 
+	"lumen/store/gate"
 	"lumen/store/wall"
 )
 
@@ -20,42 +19,7 @@ import (
 // token is bound to.
 type scope struct {
 	db   *bun.DB
-	gate *gate
-}
-
-// patience bounds one statement on this side, the wait for a connection included. It is longer than the server's own limit,
-// which gives the better reason, and there for when the server does not answer at all.
-const patience = 6 * time.Second
-
-// requestPatience bounds what all statements of a request take together, the look-up of its credential included: a request
-// that meets a slow database several times is answered in time as well. What follows the first part of a list counts by
-// itself.
-const requestPatience = 7 * time.Second
-
-type arrivalKey struct{}
-
-// arrival is when a request came, and for how long the rest of it was waited for.
-type arrival struct {
-	at     time.Time
-	waited atomic.Int64 // nanoseconds
-}
-
-// Arrived returns the context of a request that arrives now, and what to call when the rest of it was waited for. Its statements
-// end in time for an answer within eight seconds, that wait aside, however many they are.
-func Arrived(ctx context.Context) (arrived context.Context, waited func(time.Duration)) {
-	a := &arrival{at: time.Now()}
-	return context.WithValue(ctx, arrivalKey{}, a), func(d time.Duration) { a.waited.Add(int64(d)) }
-}
-
-// patient returns the context of a statement that begins now.
-func patient(ctx context.Context) (context.Context, context.CancelFunc) {
-	until := time.Now().Add(patience)
-	if a, ok := ctx.Value(arrivalKey{}).(*arrival); ok && !isContinued(ctx) {
-		if last := a.at.Add(requestPatience + time.Duration(a.waited.Load())); last.Before(until) {
-			until = last
-		}
-	}
-	return context.WithDeadline(ctx, until)
+	gate *gate.Gate
 }
 
 // run executes a statement that was built once, and only reads, and returns the customers it yields. The statement's $1 is
@@ -102,27 +66,20 @@ const (
 )
 
 // execute runs a statement of the merchant's and hands over its rows, which count when it returns nil.
-func (s scope) execute(ctx context.Context, effect effect, statement string, args []any, each func(*wall.Row)) (err error) {
+func (s scope) execute(ctx context.Context, effect effect, statement string, args []any, each func(*wall.Row)) error {
 	merchant, _ := scopeFrom(ctx)
 	if merchant == "" {
 		return NewError(Unauthenticated)
 	}
-	ctx, cancel := patient(ctx)
-	defer cancel()
-	admitted, err := s.gate.enter(ctx, merchant)
-	if err != nil {
+	return RunStatement(ctx, s.gate, merchant, statement, onCustomers, func(ctx context.Context) error {
+		err := wall.Query(ctx, s.db.DB, statement, args, each)
+		var lost *wall.LostError
+		if errors.As(err, &lost) && !lost.Rows && (effect == reads || !lost.Sent) {
+			// Once more, on a connection that is alive. Never what may have been committed.
+			err = wall.Query(ctx, s.db.DB, statement, args, each)
+		}
 		return err
-	}
-	defer func() { s.gate.leave(admitted, err) }()
-	ctx, span := startStatement(ctx, statement, onCustomers)
-	defer func() { endStatement(span, err) }()
-	err = wall.Query(ctx, s.db.DB, statement, args, each)
-	var lost *wall.LostError
-	if errors.As(err, &lost) && !lost.Rows && (effect == reads || !lost.Sent) {
-		// Once more, on a connection that is alive. Never what may have been committed.
-		err = wall.Query(ctx, s.db.DB, statement, args, each)
-	}
-	return err
+	})
 }
 
 // query is a query over the merchant's customers that has too many forms to be built once.

@@ -15,6 +15,7 @@ import (
 	"github.com/uptrace/bun/dialect/pgdialect"
 
 	"lumen/store"
+	"lumen/store/auth"
 	"lumen/store/storetest"
 	"lumen/store/wall"
 )
@@ -203,14 +204,8 @@ func TestAuthenticationIsOneTransaction(t *testing.T) {
 	m := db.Merchant(t, "Acme")
 	for way, pooled := range map[string]bool{"prepared": false, "as behind a pooler": true} {
 		t.Run(way, func(t *testing.T) {
-			s, err := store.Open(db.AppURL(), store.Options{TransactionPooler: pooled})
-			require.NoError(t, err)
-			defer func() { require.NoError(t, s.Close()) }()
-			authenticate := func() error {
-				s.Authenticator.Forget()
-				_, err := s.Authenticator.Authenticate(t.Context(), m.WriteKey)
-				return err
-			}
+			a := storetest.OpenAuth(t, storetest.Service(t, db.AppURL(), pooled), auth.Options{})
+			authenticate := func() error { return lookUp(t, a) }
 			require.NoError(t, authenticate())
 
 			// at stops one in the middle and looks which transaction of which session it is.
@@ -255,10 +250,19 @@ func TestAuthenticationIsOneTransaction(t *testing.T) {
 	t.Run("and two when the key was not used lately", func(t *testing.T) {
 		_, err := db.Superuser().Exec(t.Context(), "UPDATE api_keys SET last_used_at = NULL")
 		require.NoError(t, err)
-		s := db.Store(t)
+		a := db.Auth(t)
 		reset(t, db)
-		_, err = s.Authenticator.Authenticate(t.Context(), m.WriteKey)
+		_, err = a.Authenticator.Authenticate(t.Context(), m.WriteKey)
 		require.NoError(t, err)
 		require.Equal(t, 2, statements(t, db).Queries)
 	})
+}
+
+// lookUp looks up a key that was never looked up before, and that nobody has.
+func lookUp(t *testing.T, a *auth.Auth) error {
+	_, err := a.Authenticator.Authenticate(t.Context(), auth.NewSecret())
+	if store.AsError(err).Code == store.Unauthenticated {
+		return nil
+	}
+	return err
 }

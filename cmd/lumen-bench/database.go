@@ -5,6 +5,7 @@ import (
 	"crypto/md5"
 	cryptorand "crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/url"
@@ -15,6 +16,9 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"lumen/store"
+	"lumen/store/auth"
+	"lumen/store/owner"
+	"lumen/store/schema"
 )
 
 // database is a migrated database with customers in it.
@@ -72,18 +76,18 @@ func (b *bench) load(ctx context.Context, name string, merchants, customers int)
 	}
 	at.Path = "/" + name
 	d.superuserURL = at.String()
-	owner, err := store.OpenOwner(d.superuserURL)
+	operator, err := owner.Open(d.superuserURL)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = owner.Close() }()
-	if _, err := owner.MigrateUp(ctx); err != nil {
+	defer func() { _ = operator.Close() }()
+	if err := migrate(ctx, d.superuserURL); err != nil {
 		return nil, err
 	}
 	if b.password == "" {
 		b.password = cryptorand.Text()
 	}
-	if err := owner.CreateLogin(ctx, b.serveRole(), b.password); err != nil {
+	if err := operator.CreateLogin(ctx, b.serveRole(), b.password); err != nil {
 		return nil, err
 	}
 	at.User = url.UserPassword(b.serveRole(), b.password)
@@ -98,7 +102,7 @@ func (b *bench) load(ctx context.Context, name string, merchants, customers int)
 		progressbar.OptionSetDescription(fmt.Sprintf("%-24s", name)), progressbar.OptionShowCount(),
 		progressbar.OptionOnCompletion(func() { _, _ = fmt.Fprintln(b.notes) }))
 	for range merchants {
-		made, err := addMerchant(ctx, owner)
+		made, err := addMerchant(ctx, operator)
 		if err != nil {
 			return nil, err
 		}
@@ -119,16 +123,26 @@ func (b *bench) load(ctx context.Context, name string, merchants, customers int)
 	return d, err
 }
 
+// migrate brings the schema up to date.
+func migrate(ctx context.Context, url string) error {
+	migrator, err := schema.Open(url)
+	if err != nil {
+		return err
+	}
+	_, err = migrator.Up(ctx)
+	return errors.Join(err, migrator.Close())
+}
+
 // serveRole is what Lumen logs in as.
 func (b *bench) serveRole() string { return b.prefix + "serve" }
 
-func addMerchant(ctx context.Context, owner *store.Owner) (merchant, error) {
-	made, err := owner.Merchants.Create(ctx, "Acme")
+func addMerchant(ctx context.Context, operator *owner.Owner) (merchant, error) {
+	made, err := operator.Merchants.Create(ctx, "Acme")
 	if err != nil {
 		return merchant{}, err
 	}
-	secret := store.NewSecret()
-	_, err = owner.Keys.Create(ctx, store.NewKey{MerchantID: made.ID, Access: store.WriteAccess, Secret: secret})
+	secret := auth.NewSecret()
+	_, err = operator.Keys.Create(ctx, owner.NewKey{MerchantID: made.ID, Access: store.WriteAccess, Secret: secret})
 	return merchant{id: made.ID, key: string(secret)}, err
 }
 

@@ -8,10 +8,10 @@ import (
 	"strconv"
 	"sync/atomic"
 
+	"lumen/store/schema"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"lumen/store"
 )
 
 // cluster is the server with what the tests of one binary need there: the roles and the migrated template.
@@ -106,16 +106,16 @@ func (c *cluster) makeOwner() error {
 }
 
 func (c *cluster) migrate(ctx context.Context, url string) error {
-	owner, err := store.OpenOwner(url)
+	migrator, err := schema.Open(url)
 	if err != nil {
 		return err
 	}
-	_, err = owner.MigrateUp(ctx)
-	var unsafe *store.UnsafeRoleError
-	if errors.As(err, &unsafe) { // a test of package store says what differs, and needs a database to do so
+	_, err = migrator.Up(ctx)
+	var unsafe *schema.UnsafeRoleError
+	if errors.As(err, &unsafe) { // a test of package schema says what differs, and needs a database to do so
 		err = nil
 	}
-	return errors.Join(err, owner.Close())
+	return errors.Join(err, migrator.Close())
 }
 
 func (c *cluster) template() string { return c.name + "_template" }

@@ -4,10 +4,11 @@ import (
 	"sync"
 	"testing"
 
+	"lumen/store/auth"
+	"lumen/store/owner"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-
-	"lumen/store"
 )
 
 // Database is a database that one test has for itself. It is dropped when the test that made it has ended, with its roles
@@ -19,8 +20,8 @@ type Database struct {
 
 	mu        sync.Mutex
 	superuser *pgxpool.Pool
-	store     *store.Store
-	owner     *store.Owner
+	auth      *auth.Auth
+	owner     *owner.Owner
 	roles     []string
 }
 

@@ -5,29 +5,66 @@ import (
 	"testing"
 
 	"lumen/store"
+	"lumen/store/auth"
+	"lumen/store/owner"
+	"lumen/store/postgres"
+	"lumen/store/schema"
 )
 
 // Merchant is a merchant with a key of each kind.
 type Merchant struct {
 	store.Merchant
-	WriteKey, ReadKey store.Secret
+	WriteKey, ReadKey auth.Secret
+}
+
+// Service returns what the connection string of a service leads to. pooled says that the string is that
+// of a pooler in transaction mode.
+func Service(t testing.TB, url string, pooled bool) *postgres.Database {
+	t.Helper()
+	database, err := postgres.ParseDatabase(url, pooled)
+	if err != nil {
+		t.Fatalf("storetest: %v", err)
+	}
+	return database
+}
+
+// Open opens a store on the database. It is closed when t has ended.
+func Open(t testing.TB, database *postgres.Database, options store.Options) *store.Store {
+	s := store.Open(database, options)
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// OpenAuth opens what the service authenticates with. It is closed when t has ended.
+func OpenAuth(t testing.TB, database *postgres.Database, options auth.Options) *auth.Auth {
+	s := Open(t, database, store.Options{MaxConnections: 2})
+	a := auth.Open(database, s.Customers, options)
+	t.Cleanup(func() { _ = a.Close() })
+	return a
+}
+
+// Service returns the database as the plain role reaches it.
+func (d *Database) Service(t testing.TB) *postgres.Database {
+	t.Helper()
+	return Service(t, d.AppURL(), false)
 }
 
 // Store opens a store with the plain role, as `lumen serve` does. It is closed when t has ended.
 func (d *Database) Store(t testing.TB) *store.Store {
 	t.Helper()
-	s, err := store.Open(d.AppURL(), store.Options{})
-	if err != nil {
-		t.Fatalf("storetest: %v", err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
-	return s
+	return Open(t, d.Service(t), store.Options{})
+}
+
+// Auth opens what the service authenticates with. It is closed when t has ended.
+func (d *Database) Auth(t testing.TB) *auth.Auth {
+	t.Helper()
+	return OpenAuth(t, d.Service(t), auth.Options{})
 }
 
 // Owner opens what the operator's commands use. It is closed when t has ended.
-func (d *Database) Owner(t testing.TB) *store.Owner {
+func (d *Database) Owner(t testing.TB) *owner.Owner {
 	t.Helper()
-	o, err := store.OpenOwner(d.OwnerURL())
+	o, err := owner.Open(d.OwnerURL())
 	if err != nil {
 		t.Fatalf("storetest: %v", err)
 	}
@@ -35,19 +72,30 @@ func (d *Database) Owner(t testing.TB) *store.Owner {
 	return o
 }
 
-// Merchant creates a merchant of this name, which need not be unique, with a write key and a read key.
-func (d *Database) Merchant(t testing.TB, name string) Merchant {
+// Migrator opens what `lumen migrate` uses. It is closed when t has ended.
+func (d *Database) Migrator(t testing.TB) *schema.Migrator {
 	t.Helper()
-	owner := d.ownOwner()
-	created, err := owner.Merchants.Create(t.Context(), name)
+	m, err := schema.Open(d.OwnerURL())
 	if err != nil {
 		t.Fatalf("storetest: %v", err)
 	}
-	merchant := Merchant{Merchant: created, WriteKey: store.NewSecret(), ReadKey: store.NewSecret()}
-	for access, secret := range map[store.Access]store.Secret{
+	t.Cleanup(func() { _ = m.Close() })
+	return m
+}
+
+// Merchant creates a merchant of this name, which need not be unique, with a write key and a read key.
+func (d *Database) Merchant(t testing.TB, name string) Merchant {
+	t.Helper()
+	own := d.ownOwner()
+	created, err := own.Merchants.Create(t.Context(), name)
+	if err != nil {
+		t.Fatalf("storetest: %v", err)
+	}
+	merchant := Merchant{Merchant: created, WriteKey: auth.NewSecret(), ReadKey: auth.NewSecret()}
+	for access, secret := range map[store.Access]auth.Secret{
 		store.WriteAccess: merchant.WriteKey, store.ReadAccess: merchant.ReadKey,
 	} {
-		if _, err := owner.Keys.Create(t.Context(), store.NewKey{MerchantID: created.ID, Access: access, Secret: secret}); err != nil {
+		if _, err := own.Keys.Create(t.Context(), owner.NewKey{MerchantID: created.ID, Access: access, Secret: secret}); err != nil {
 			t.Fatalf("storetest: %v", err)
 		}
 	}
@@ -66,17 +114,17 @@ func (d *Database) ReadContext(t testing.TB, m Merchant) context.Context {
 	return d.context(t, m.ReadKey)
 }
 
-func (d *Database) context(t testing.TB, secret store.Secret) context.Context {
+func (d *Database) context(t testing.TB, secret auth.Secret) context.Context {
 	t.Helper()
-	credential, err := d.ownStore().Authenticator.Authenticate(t.Context(), secret)
+	credential, err := d.ownAuth().Authenticator.Authenticate(t.Context(), secret)
 	if err != nil {
 		t.Fatalf("storetest: %v", err)
 	}
 	return store.WithCredential(t.Context(), credential)
 }
 
-// ownOwner is the fixtures' owner, one for all of them.
-func (d *Database) ownOwner() *store.Owner {
+// ownOwner is the fixtures' operator, one for all of them.
+func (d *Database) ownOwner() *owner.Owner {
 	d.t.Helper()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -86,13 +134,13 @@ func (d *Database) ownOwner() *store.Owner {
 	return d.owner
 }
 
-// ownStore is the fixtures' store, one for all of them.
-func (d *Database) ownStore() *store.Store {
+// ownAuth is the fixtures' authenticator, one for all of them.
+func (d *Database) ownAuth() *auth.Auth {
 	d.t.Helper()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.store == nil {
-		d.store = d.Store(d.t)
+	if d.auth == nil {
+		d.auth = d.Auth(d.t)
 	}
-	return d.store
+	return d.auth
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lumen/store"
+	"lumen/store/schema"
 	"lumen/store/storetest"
 )
 
@@ -18,24 +19,23 @@ func TestNewIsMigrated(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
 
-	require.NoError(t, db.Store(t).CheckMigrations(t.Context()))
-	require.NoError(t, db.Store(t).CheckRole(t.Context()))
+	require.NoError(t, schema.Check(t.Context(), db.Service(t)))
 }
 
 func TestEmptyIsNotMigrated(t *testing.T) {
 	t.Parallel()
 	db := storetest.Empty(t)
 
-	steps, err := db.Owner(t).Migrations(t.Context())
+	steps, err := db.Migrator(t).Status(t.Context())
 	require.NoError(t, err)
 	require.NotEmpty(t, steps)
 	for _, step := range steps {
 		require.Nil(t, step.AppliedAt)
 	}
 
-	_, err = db.Owner(t).MigrateUp(t.Context())
+	_, err = db.Migrator(t).Up(t.Context())
 	require.NoError(t, err)
-	require.NoError(t, db.Store(t).CheckRole(t.Context()))
+	require.NoError(t, schema.Check(t.Context(), db.Service(t)))
 }
 
 func TestDatabasesAreIsolated(t *testing.T) {
@@ -100,11 +100,9 @@ func TestNewRoleHasItsAttributes(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
 
-	s, err := store.Open(db.NewRole(t, "BYPASSRLS IN ROLE lumen_app"), store.Options{})
-	require.NoError(t, err)
-	defer s.Close()
-	var unsafe *store.UnsafeRoleError
-	require.ErrorAs(t, s.CheckRole(t.Context()), &unsafe)
+	service := storetest.Service(t, db.NewRole(t, "BYPASSRLS IN ROLE lumen_app"), false)
+	var unsafe *schema.UnsafeRoleError
+	require.ErrorAs(t, schema.Check(t.Context(), service), &unsafe)
 	require.Contains(t, unsafe.Fault, "BYPASSRLS")
 }
 

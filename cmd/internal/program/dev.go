@@ -16,7 +16,11 @@ import (
 	"lumen/cmd/internal/landing"
 	"lumen/cmd/internal/server"
 	"lumen/store"
+	"lumen/store/auth"
 	"lumen/store/embedded"
+	"lumen/store/owner"
+	"lumen/store/postgres"
+	"lumen/store/schema"
 )
 
 type devCommand struct {
@@ -60,24 +64,24 @@ func (c devCommand) Run(ctx context.Context, t terminal) error {
 			return err
 		}
 	}
-	postgres, err := embedded.Start(ctx, embedded.Config{
+	cluster, err := embedded.Start(ctx, embedded.Config{
 		DataDir: folder, Reset: c.Reset, BinDir: c.BinDir, Repository: c.Source, Notice: say,
 	})
 	if err != nil {
 		return err
 	}
-	defer func() { _ = postgres.Stop() }()
+	defer func() { _ = cluster.Stop() }()
 
-	d, err := prepare(ctx, postgres)
+	d, err := prepare(ctx, cluster)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = d.store.Close() }()
-	at := ready{urlsOf(listener, true), postgres.URL(), d.merchant.ID, string(d.secret)}
+	defer func() { _ = d.backend.Close() }()
+	at := ready{urlsOf(listener, true), cluster.URL(), d.merchant.ID, string(d.secret)}
 	if c.JSON {
 		err = t.printJSON(at)
 	} else {
-		err = at.print(t, d.merchant.Name, postgres.DataDir(), options.GraphQL.Trusted.Only())
+		err = at.print(t, d.merchant.Name, cluster.DataDir(), options.GraphQL.Trusted.Only())
 	}
 	if err != nil {
 		return err
@@ -88,15 +92,15 @@ func (c devCommand) Run(ctx context.Context, t terminal) error {
 	defer stop(nil)
 	go func() {
 		select {
-		case <-postgres.Done():
-			stop(errors.New("the embedded Postgres ended; its log is " + filepath.Join(postgres.DataDir(), "postgres.log")))
+		case <-cluster.Done():
+			stop(errors.New("the embedded Postgres ended; its log is " + filepath.Join(cluster.DataDir(), "cluster.log")))
 		case <-ctx.Done():
 		}
 	}()
 	options.Log = slog.New(server.WithRequestID(slog.NewTextHandler(t.err, nil)))
 	options.Demo = &landing.Demo{MerchantName: d.merchant.Name, MerchantID: d.merchant.ID, APIKey: string(d.secret)}
-	err = server.Serve(ctx, listener, server.NewHandler(d.store, options), server.Serving{
-		Health: server.NewHealth(d.store.Ready, options.Log), Log: options.Log,
+	err = server.Serve(ctx, listener, server.NewHandler(d.backend, options), server.Serving{
+		Health: server.NewHealth(d.backend.Ready, options.Log), Log: options.Log,
 	})
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		err = errors.Join(cause, err)
@@ -104,56 +108,62 @@ func (c devCommand) Run(ctx context.Context, t terminal) error {
 	return err
 }
 
-// demo is what dev serves: a store, and the merchant that was made for it.
+// demo is what dev serves: a backend, and the merchant that was made for it.
 type demo struct {
-	store    *store.Store
+	backend  *server.Backend
 	merchant store.Merchant
-	secret   store.Secret
+	secret   auth.Secret
 }
 
 // prepare migrates the embedded database, gives the service a role without power, and makes the demo merchant unless a
 // run before this one did.
-func prepare(ctx context.Context, postgres *embedded.Server) (*demo, error) {
-	owner, err := store.OpenOwner(postgres.URL())
+func prepare(ctx context.Context, cluster *embedded.Server) (*demo, error) {
+	migrator, err := schema.Open(cluster.URL())
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = owner.Close() }()
-	if _, err := owner.MigrateUp(ctx); err != nil {
+	defer func() { _ = migrator.Close() }()
+	if _, err := migrator.Up(ctx); err != nil {
 		return nil, err
 	}
-	plain, err := url.Parse(postgres.URL())
+	operator, err := owner.Open(cluster.URL())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = operator.Close() }()
+	plain, err := url.Parse(cluster.URL())
 	if err != nil {
 		return nil, err
 	}
 	password := rand.Text()
-	if err := owner.CreateLogin(ctx, "lumen_serve", password); err != nil {
+	if err := operator.CreateLogin(ctx, "lumen_serve", password); err != nil {
 		return nil, err
 	}
 	plain.User = url.UserPassword("lumen_serve", password)
-	secret, err := keepTokenSecret(ctx, owner, filepath.Join(postgres.DataDir(), "token-secret"))
+	secret, err := keepTokenSecret(ctx, operator, filepath.Join(cluster.DataDir(), "token-secret"))
 	if err != nil {
 		return nil, err
 	}
-	s, err := store.Open(plain.String(), store.Options{AcceptDemoKeys: true, TokenSecret: secret})
+	database, err := postgres.ParseDatabase(plain.String(), false)
 	if err != nil {
 		return nil, err
 	}
-	d := &demo{store: s}
-	if err := d.sign(ctx, owner, filepath.Join(postgres.DataDir(), "demo-key")); err != nil {
-		return nil, errors.Join(err, s.Close())
+	authOptions := auth.Options{AcceptDemoKeys: true, TokenSecret: secret}
+	d := &demo{backend: server.OpenBackend(database, store.Options{}, authOptions)}
+	if err := d.sign(ctx, operator, filepath.Join(cluster.DataDir(), "demo-key")); err != nil {
+		return nil, errors.Join(err, d.backend.Close())
 	}
 	return d, nil
 }
 
 // sign finds the demo merchant by the key in the file, or makes both. The file is written last: what a run that was
 // killed left half done is never found.
-func (d *demo) sign(ctx context.Context, owner *store.Owner, file string) error {
+func (d *demo) sign(ctx context.Context, operator *owner.Owner, file string) error {
 	kept, err := os.ReadFile(file)
 	if err == nil {
-		credential, err := d.store.Authenticator.Authenticate(ctx, store.Secret(kept))
+		credential, err := d.backend.Auth.Authenticator.Authenticate(ctx, auth.Secret(kept))
 		if err == nil {
-			d.merchant, d.secret = credential.Merchant, store.Secret(kept)
+			d.merchant, d.secret = credential.Merchant, auth.Secret(kept)
 			return nil
 		}
 		if store.AsError(err).Code != store.Unauthenticated {
@@ -163,14 +173,14 @@ func (d *demo) sign(ctx context.Context, owner *store.Owner, file string) error 
 		return fmt.Errorf("read the demo key: %w", err)
 	}
 
-	if d.merchant, err = owner.Merchants.Create(ctx, "Demo Shop"); err != nil {
+	if d.merchant, err = operator.Merchants.Create(ctx, "Demo Shop"); err != nil {
 		return err
 	}
-	if err := seed(ctx, owner, d.store.Customers, d.merchant); err != nil {
+	if err := seed(ctx, operator, d.backend.Store.Customers, d.merchant); err != nil {
 		return fmt.Errorf("make sample customers: %w", err)
 	}
-	d.secret = store.NewDemoSecret()
-	if _, err := owner.Keys.Create(ctx, store.NewKey{MerchantID: d.merchant.ID, Name: "demo", Access: store.WriteAccess, Secret: d.secret}); err != nil {
+	d.secret = auth.NewDemoSecret()
+	if _, err := operator.Keys.Create(ctx, owner.NewKey{MerchantID: d.merchant.ID, Name: "demo", Access: store.WriteAccess, Secret: d.secret}); err != nil {
 		return err
 	}
 	return keep(file, string(d.secret))
@@ -178,22 +188,22 @@ func (d *demo) sign(ctx context.Context, owner *store.Owner, file string) error 
 
 // keepTokenSecret returns the secret in the file, or makes one, and sees to it that there is a key to sign access tokens with.
 // Keys that a secret which is gone has sealed are of no use to anybody.
-func keepTokenSecret(ctx context.Context, owner *store.Owner, file string) (store.TokenSecret, error) {
-	keys, err := owner.TokenKeys.List(ctx)
+func keepTokenSecret(ctx context.Context, operator *owner.Owner, file string) (auth.TokenSecret, error) {
+	keys, err := operator.TokenKeys.List(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var secret store.TokenSecret
+	var secret auth.TokenSecret
 	kept, err := os.ReadFile(file)
 	switch {
 	case err == nil:
-		if secret, err = store.ParseTokenSecret(string(kept)); err != nil {
+		if secret, err = auth.ParseTokenSecret(string(kept)); err != nil {
 			return nil, fmt.Errorf("%s holds what is %w", file, err)
 		}
 	case errors.Is(err, os.ErrNotExist):
-		secret = store.NewTokenSecret()
+		secret = auth.NewTokenSecret()
 		for i, key := range keys {
-			if keys[i], err = owner.TokenKeys.Revoke(ctx, key.ID); err != nil {
+			if keys[i], err = operator.TokenKeys.Revoke(ctx, key.ID); err != nil {
 				return nil, err
 			}
 		}
@@ -204,11 +214,11 @@ func keepTokenSecret(ctx context.Context, owner *store.Owner, file string) (stor
 		return nil, fmt.Errorf("read the token secret: %w", err)
 	}
 	for _, key := range keys {
-		if key.State == store.TokenKeySigning {
+		if key.State == owner.TokenKeySigning {
 			return secret, nil
 		}
 	}
-	_, err = owner.TokenKeys.Rotate(ctx, secret)
+	_, err = operator.TokenKeys.Rotate(ctx, secret)
 	return secret, err
 }
 

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"lumen/store"
+	"lumen/store/auth"
+	"lumen/store/owner"
 )
 
 type keyCommand struct {
@@ -25,13 +27,13 @@ type keyCreate struct {
 }
 
 func (c keyCreate) Run(ctx context.Context, t terminal) error {
-	owner, err := c.open()
+	operator, err := c.operator()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = owner.Close() }()
-	secret := store.NewSecret()
-	key, err := owner.Keys.Create(ctx, store.NewKey{
+	defer func() { _ = operator.Close() }()
+	secret := auth.NewSecret()
+	key, err := operator.Keys.Create(ctx, owner.NewKey{
 		MerchantID: c.Merchant, Name: c.Name, Access: c.Access, Expires: c.Expires.duration, Secret: secret,
 	})
 	if err != nil {
@@ -74,12 +76,12 @@ type keyList struct {
 }
 
 func (c keyList) Run(ctx context.Context, t terminal) error {
-	owner, err := c.open()
+	operator, err := c.operator()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = owner.Close() }()
-	keys, err := owner.Keys.List(ctx, c.Merchant)
+	defer func() { _ = operator.Close() }()
+	keys, err := operator.Keys.List(ctx, c.Merchant)
 	if err != nil {
 		return err
 	}
@@ -104,12 +106,12 @@ type keyRevoke struct {
 }
 
 func (c keyRevoke) Run(ctx context.Context, t terminal) error {
-	owner, err := c.open()
+	operator, err := c.operator()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = owner.Close() }()
-	key, err := owner.Keys.Revoke(ctx, c.ID)
+	defer func() { _ = operator.Close() }()
+	key, err := operator.Keys.Revoke(ctx, c.ID)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"lumen/store"
+	"lumen/store/auth"
+	"lumen/store/owner"
 )
 
 type merchantCommand struct {
@@ -21,17 +23,17 @@ type merchantCreate struct {
 }
 
 func (c merchantCreate) Run(ctx context.Context, t terminal) error {
-	owner, err := c.open()
+	operator, err := c.operator()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = owner.Close() }()
-	merchant, err := owner.Merchants.Create(ctx, c.Name)
+	defer func() { _ = operator.Close() }()
+	merchant, err := operator.Merchants.Create(ctx, c.Name)
 	if err != nil {
 		return err
 	}
-	secret := store.NewSecret()
-	key, err := owner.Keys.Create(ctx, store.NewKey{MerchantID: merchant.ID, Access: store.WriteAccess, Secret: secret})
+	secret := auth.NewSecret()
+	key, err := operator.Keys.Create(ctx, owner.NewKey{MerchantID: merchant.ID, Access: store.WriteAccess, Secret: secret})
 	if err != nil {
 		return fmt.Errorf("merchant %s was created, its first key was not: %w", merchant.ID, err)
 	}
@@ -49,12 +51,12 @@ type merchantList struct {
 }
 
 func (c merchantList) Run(ctx context.Context, t terminal) error {
-	owner, err := c.open()
+	operator, err := c.operator()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = owner.Close() }()
-	merchants, err := owner.Merchants.List(ctx)
+	defer func() { _ = operator.Close() }()
+	merchants, err := operator.Merchants.List(ctx)
 	if err != nil {
 		return err
 	}
@@ -71,13 +73,13 @@ func (c merchantList) Run(ctx context.Context, t terminal) error {
 type merchantDisable struct{ merchantSwitch }
 
 func (c merchantDisable) Run(ctx context.Context, t terminal) error {
-	return c.flip(ctx, t, "Disabled", (*store.Merchants).Disable)
+	return c.flip(ctx, t, "Disabled", (*owner.Merchants).Disable)
 }
 
 type merchantEnable struct{ merchantSwitch }
 
 func (c merchantEnable) Run(ctx context.Context, t terminal) error {
-	return c.flip(ctx, t, "Enabled", (*store.Merchants).Enable)
+	return c.flip(ctx, t, "Enabled", (*owner.Merchants).Enable)
 }
 
 type merchantSwitch struct {
@@ -86,13 +88,13 @@ type merchantSwitch struct {
 	jsonFlag
 }
 
-func (c merchantSwitch) flip(ctx context.Context, t terminal, done string, change func(*store.Merchants, context.Context, string) (store.Merchant, error)) error {
-	owner, err := c.open()
+func (c merchantSwitch) flip(ctx context.Context, t terminal, done string, change func(*owner.Merchants, context.Context, string) (store.Merchant, error)) error {
+	operator, err := c.operator()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = owner.Close() }()
-	merchant, err := change(owner.Merchants, ctx, c.ID)
+	defer func() { _ = operator.Close() }()
+	merchant, err := change(operator.Merchants, ctx, c.ID)
 	if err != nil {
 		return err
 	}

@@ -8,9 +8,9 @@ import (
 	"os"
 	"strings"
 
-	"golang.org/x/term"
+	"lumen/store/schema"
 
-	"lumen/store"
+	"golang.org/x/term"
 )
 
 type migrateCommand struct {
@@ -25,12 +25,12 @@ type migrateUp struct {
 }
 
 func (c migrateUp) Run(ctx context.Context, t terminal) error {
-	owner, err := c.open()
+	migrator, err := c.migrator()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = owner.Close() }()
-	applied, err := owner.MigrateUp(ctx)
+	defer func() { _ = migrator.Close() }()
+	applied, err := migrator.Up(ctx)
 	if err != nil && len(applied) == 0 {
 		return err
 	}
@@ -44,13 +44,13 @@ type migrateDown struct {
 }
 
 func (c migrateDown) Run(ctx context.Context, t terminal) error {
-	owner, err := c.open()
+	migrator, err := c.migrator()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = owner.Close() }()
+	defer func() { _ = migrator.Close() }()
 	if !c.Yes {
-		loss, err := owner.CountLoss(ctx)
+		loss, err := migrator.CountLoss(ctx)
 		if err == nil && len(loss.Steps) > 0 {
 			err = t.confirmLoss(loss, os.Stdin, term.IsTerminal(int(os.Stdin.Fd())))
 		}
@@ -58,7 +58,7 @@ func (c migrateDown) Run(ctx context.Context, t terminal) error {
 			return err
 		}
 	}
-	undone, err := owner.MigrateDown(ctx)
+	undone, err := migrator.Down(ctx)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (c migrateDown) Run(ctx context.Context, t terminal) error {
 
 // confirmLoss returns nil when a person at a terminal confirms the loss. It asks nobody else: the standard input of a script
 // confirms nothing.
-func (t terminal) confirmLoss(loss store.Loss, in io.Reader, isTerminal bool) error {
+func (t terminal) confirmLoss(loss schema.Loss, in io.Reader, isTerminal bool) error {
 	what := "this undoes " + strings.Join(loss.Steps, ", ")
 	if lost := loss.Tables(); len(lost) > 0 {
 		what += " and deletes " + strings.Join(lost, ", ")
@@ -81,7 +81,7 @@ func (t terminal) confirmLoss(loss store.Loss, in io.Reader, isTerminal bool) er
 	return nil
 }
 
-func (f jsonFlag) print(t terminal, what string, steps []store.Migration) error {
+func (f jsonFlag) print(t terminal, what string, steps []schema.Migration) error {
 	if f.JSON {
 		return t.printJSON(map[string]any{"migrations": steps})
 	}
@@ -103,12 +103,12 @@ type migrateStatus struct {
 }
 
 func (c migrateStatus) Run(ctx context.Context, t terminal) error {
-	owner, err := c.open()
+	migrator, err := c.migrator()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = owner.Close() }()
-	steps, err := owner.Migrations(ctx)
+	defer func() { _ = migrator.Close() }()
+	steps, err := migrator.Status(ctx)
 	if err != nil {
 		return err
 	}

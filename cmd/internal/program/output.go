@@ -9,7 +9,8 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"lumen/store"
+	"lumen/store/auth"
+	"lumen/store/owner"
 )
 
 // jsonFlag is on every command that prints a result.
@@ -48,10 +49,10 @@ func shortTime(t *time.Time) string {
 
 // newKey is a key together with its secret, which is printed once, here.
 type newKey struct {
-	store.Key
+	owner.Key
 	Secret string `json:"secret"`
 }
 
-func (t terminal) printSecret(secret store.Secret) {
+func (t terminal) printSecret(secret auth.Secret) {
 	_, _ = fmt.Fprintf(t.out, "\nThe key, shown only this once:\n\n  %s\n\n", string(secret))
 }

@@ -3,7 +3,8 @@ package program
 import (
 	"errors"
 
-	"lumen/store"
+	"lumen/store/owner"
+	"lumen/store/schema"
 )
 
 // ownerFlags are on the commands that work as the owner of the tables.
@@ -12,18 +13,23 @@ type ownerFlags struct {
 	OwnerDatabaseURL string `name:"owner-database-url" env:"LUMEN_OWNER_DATABASE_URL" placeholder:"URL" help:"The database as the owner of its tables (${env}). Default: LUMEN_DATABASE_URL."`
 }
 
-// open connects as the owner.
-func (f ownerFlags) open() (*store.Owner, error) {
+// operator connects as the owner.
+func (f ownerFlags) operator() (*owner.Owner, error) { return openAs(f, owner.Open) }
+
+// migrator connects as the owner, to migrate.
+func (f ownerFlags) migrator() (*schema.Migrator, error) { return openAs(f, schema.Open) }
+
+// openAs opens the owner's connection string. An error names the variable that holds it.
+func openAs[T any](f ownerFlags, open func(url string) (T, error)) (opened T, err error) {
 	url, variable := f.OwnerDatabaseURL, "LUMEN_OWNER_DATABASE_URL"
 	if url == "" {
 		url, variable = f.DatabaseURL, "LUMEN_DATABASE_URL"
 	}
 	if url == "" {
-		return nil, errors.New("LUMEN_OWNER_DATABASE_URL is not set; set it to a URL like postgres://owner:password@host:5432/lumen")
+		return opened, errors.New("LUMEN_OWNER_DATABASE_URL is not set; set it to a URL like postgres://owner:password@host:5432/lumen")
 	}
-	owner, err := store.OpenOwner(url)
-	if err != nil {
-		return nil, errors.New(variable + " is " + err.Error())
+	if opened, err = open(url); err != nil {
+		return opened, errors.New(variable + " is " + err.Error())
 	}
-	return owner, nil
+	return opened, nil
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"lumen/store"
+	"lumen/store/owner"
 )
 
 // sample is a customer of the demo merchant. Ages are in days before now.
@@ -49,7 +50,7 @@ var samples = []sample{
 }
 
 // seed makes the samples through the store, like any other customers, and then puts them into their time.
-func seed(ctx context.Context, owner *store.Owner, customers *store.Customers, merchant store.Merchant) error {
+func seed(ctx context.Context, operator *owner.Owner, customers *store.Customers, merchant store.Merchant) error {
 	ctx = store.WithCredential(ctx, store.Credential{Merchant: merchant, Access: store.WriteAccess})
 	now := time.Now().Truncate(time.Millisecond)
 	for i, s := range samples {
@@ -68,7 +69,7 @@ func seed(ctx context.Context, owner *store.Owner, customers *store.Customers, m
 			}
 		}
 		days := func(n int) time.Time { return now.AddDate(0, 0, -n).Add(-time.Duration(i*37) * time.Minute) }
-		if err := owner.Backdate(ctx, customer, days(s.age), days(s.changed)); err != nil {
+		if err := operator.Backdate(ctx, customer, days(s.age), days(s.changed)); err != nil {
 			return err
 		}
 	}

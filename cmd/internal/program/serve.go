@@ -15,6 +15,9 @@ import (
 	"lumen/cmd/internal/server"
 	"lumen/graph/playground"
 	"lumen/store"
+	"lumen/store/auth"
+	"lumen/store/postgres"
+	"lumen/store/schema"
 )
 
 type serveCommand struct {
@@ -45,22 +48,22 @@ func (c serveCommand) Run(ctx context.Context, t terminal, built build) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(heapGrowth)
 	}
-	s, options, err := c.configure(t.err)
+	backend, options, err := c.configure(t.err)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = s.Close() }()
+	defer func() { _ = backend.Close() }()
 	defer options.Tracing.Stop(ctx)
 	log := options.Log
 
-	mints, err := check(ctx, s)
+	mints, err := check(ctx, backend)
 	if err != nil {
 		return fmt.Errorf("refusing to serve: %w", err)
 	}
-	if err := warn(ctx, s, log); err != nil {
+	if err := warn(ctx, backend, log); err != nil {
 		return fmt.Errorf("refusing to serve: %w", err)
 	}
-	health := server.NewHealth(s.Ready, log)
+	health := server.NewHealth(backend.Ready, log)
 	listener, err := net.Listen("tcp", c.Addr)
 	if err != nil {
 		return fmt.Errorf("LUMEN_ADDR: %w", err)
@@ -71,7 +74,7 @@ func (c serveCommand) Run(ctx context.Context, t terminal, built build) error {
 		if err != nil {
 			return errors.Join(fmt.Errorf("LUMEN_PRIVATE_ADDR: %w", err), listener.Close())
 		}
-		options.Metrics = server.NewMetrics(built.Version, built.Commit, s.Stats, options.Limiter)
+		options.Metrics = server.NewMetrics(built.Version, built.Commit, backend.Stats, options.Limiter)
 		urls.PrivateURL = urlOf(private)
 		defer server.ServePrivate(private, server.NewPrivate(options.Metrics, health, log), log)()
 	}
@@ -96,7 +99,7 @@ func (c serveCommand) Run(ctx context.Context, t terminal, built build) error {
 	if options.Tracing != nil {
 		log.InfoContext(ctx, "traces are sent to the collector")
 	}
-	err = server.Serve(ctx, listener, server.NewHandler(s, options), server.Serving{
+	err = server.Serve(ctx, listener, server.NewHandler(backend, options), server.Serving{
 		Health: health, Delay: c.ShutdownDelay, Log: log,
 	})
 	log.InfoContext(ctx, "stopped")
@@ -104,26 +107,24 @@ func (c serveCommand) Run(ctx context.Context, t terminal, built build) error {
 }
 
 // check returns an error unless the database is fit to be served from, and whether access tokens can be made.
-func check(ctx context.Context, s *store.Store) (mints bool, err error) {
+func check(ctx context.Context, backend *server.Backend) (mints bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
-	for _, check := range []func(context.Context) error{s.CheckPooler, s.CheckMigrations, s.CheckRole} {
-		if err := check(ctx); err != nil {
-			return false, err
-		}
+	if err := schema.Check(ctx, backend.Database); err != nil {
+		return false, err
 	}
-	err = s.Tokens.CheckSigner(ctx)
-	if errors.Is(err, store.ErrNoTokenKey) {
+	err = backend.Auth.Tokens.CheckSigner(ctx)
+	if errors.Is(err, auth.ErrNoTokenKey) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
 // warn logs what the operator should know of a database that is safe to serve from otherwise.
-func warn(ctx context.Context, s *store.Store, log *slog.Logger) error {
+func warn(ctx context.Context, backend *server.Backend, log *slog.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
-	warnings, err := s.Warnings(ctx)
+	warnings, err := schema.Warnings(ctx, backend.Database)
 	for _, w := range warnings {
 		log.WarnContext(ctx, w)
 	}
@@ -139,35 +140,36 @@ func (c serveCommand) whyNoTokens() string {
 }
 
 // configure checks the whole configuration and reports everything that is wrong with it at once.
-func (c serveCommand) configure(logs io.Writer) (*store.Store, server.Options, error) {
+func (c serveCommand) configure(logs io.Writer) (*server.Backend, server.Options, error) {
 	var options server.Options
 	options.Playground, options.GraphQL.Introspection = c.Playground, c.Introspection
 	faults := c.apply(&options)
 	rates, wrong := c.rates()
 	faults = append(faults, wrong...)
 	options.Limiter = server.NewLimiter(rates)
-	var s *store.Store
+	var backend *server.Backend
 	secret, err := c.tokenSecret()
 	if err != nil {
 		faults = append(faults, err.Error())
 	}
-	storeOptions := store.Options{TokenSecret: secret, MaxConnections: int(c.DatabaseConnections), MerchantConcurrency: int(c.MerchantConcurrency)}
+	storeOptions := store.Options{MaxConnections: int(c.DatabaseConnections), MerchantConcurrency: int(c.MerchantConcurrency)}
+	pooled := false
 	if c.ShutdownDelay < 0 {
 		faults = append(faults, "LUMEN_SHUTDOWN_DELAY is less than nothing")
 	}
 	switch c.DatabasePooler {
 	case "", "none":
 	case "transaction":
-		storeOptions.TransactionPooler = true
+		pooled = true
 	default:
 		faults = append(faults, "LUMEN_DATABASE_POOLER is neither none nor transaction")
 	}
 	if c.DatabaseURL == "" {
 		faults = append(faults, "LUMEN_DATABASE_URL is not set; set it to a URL like postgres://lumen_serve:password@host:5432/lumen")
-	} else if opened, err := store.Open(c.DatabaseURL, storeOptions); err != nil {
+	} else if database, err := postgres.ParseDatabase(c.DatabaseURL, pooled); err != nil {
 		faults = append(faults, "LUMEN_DATABASE_URL is "+err.Error())
 	} else {
-		s = opened
+		backend = server.OpenBackend(database, storeOptions, auth.Options{TokenSecret: secret})
 	}
 	if _, err := net.ResolveTCPAddr("tcp", c.Addr); err != nil || c.Addr == "" {
 		faults = append(faults, "LUMEN_ADDR is not an address; it looks like 127.0.0.1:8080")
@@ -189,13 +191,13 @@ func (c serveCommand) configure(logs io.Writer) (*store.Store, server.Options, e
 		faults = append(faults, err.Error())
 	}
 	if len(faults) > 0 {
-		if s != nil {
-			_ = s.Close()
+		if backend != nil {
+			_ = backend.Close()
 		}
 		options.Tracing.Stop(context.Background())
 		return nil, options, errors.New(strings.Join(faults, "; "))
 	}
-	return s, options, nil
+	return backend, options, nil
 }
 
 // serverURLs are where a server's doors are, and its playground and its private listener where they are on.

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"lumen/store"
+	"lumen/store/auth"
 )
 
 type tokenKeyCommand struct {
@@ -20,11 +20,11 @@ type tokenSecretFlag struct {
 }
 
 // tokenSecret returns the secret, nil when none is given.
-func (f tokenSecretFlag) tokenSecret() (store.TokenSecret, error) {
+func (f tokenSecretFlag) tokenSecret() (auth.TokenSecret, error) {
 	if f.TokenSecret == "" {
 		return nil, nil
 	}
-	secret, err := store.ParseTokenSecret(f.TokenSecret)
+	secret, err := auth.ParseTokenSecret(f.TokenSecret)
 	if err != nil {
 		return nil, errors.New("LUMEN_TOKEN_SECRET is " + err.Error())
 	}
@@ -45,12 +45,12 @@ func (c tokenKeyRotate) Run(ctx context.Context, t terminal) error {
 	if secret == nil {
 		return errors.New("LUMEN_TOKEN_SECRET is not set; set it to what the service has, or make one with: openssl rand -base64 32")
 	}
-	owner, err := c.open()
+	operator, err := c.operator()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = owner.Close() }()
-	key, err := owner.TokenKeys.Rotate(ctx, secret)
+	defer func() { _ = operator.Close() }()
+	key, err := operator.TokenKeys.Rotate(ctx, secret)
 	if err != nil {
 		return err
 	}
@@ -67,12 +67,12 @@ type tokenKeyList struct {
 }
 
 func (c tokenKeyList) Run(ctx context.Context, t terminal) error {
-	owner, err := c.open()
+	operator, err := c.operator()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = owner.Close() }()
-	keys, err := owner.TokenKeys.List(ctx)
+	defer func() { _ = operator.Close() }()
+	keys, err := operator.TokenKeys.List(ctx)
 	if err != nil {
 		return err
 	}
@@ -93,12 +93,12 @@ type tokenKeyRevoke struct {
 }
 
 func (c tokenKeyRevoke) Run(ctx context.Context, t terminal) error {
-	owner, err := c.open()
+	operator, err := c.operator()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = owner.Close() }()
-	key, err := owner.TokenKeys.Revoke(ctx, c.ID)
+	defer func() { _ = operator.Close() }()
+	key, err := operator.TokenKeys.Revoke(ctx, c.ID)
 	if err != nil {
 		return err
 	}

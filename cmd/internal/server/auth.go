@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"lumen/store"
+	"lumen/store/auth"
+	"lumen/store/gate"
 )
 
 // Authenticate returns how both doors learn whom a request comes from: from its one Authorization
 // header, Bearer and a merchant's API key or an access token. Anything else is store.Unauthenticated.
-func Authenticate(authenticator *store.Authenticator) func(*http.Request) (context.Context, error) {
+func Authenticate(authenticator *auth.Authenticator) func(*http.Request) (context.Context, error) {
 	return func(r *http.Request) (context.Context, error) {
 		headers := r.Header.Values("Authorization")
 		if len(headers) != 1 {
@@ -22,14 +24,14 @@ func Authenticate(authenticator *store.Authenticator) func(*http.Request) (conte
 		if !strings.EqualFold(scheme, "Bearer") {
 			return nil, store.NewError(store.Unauthenticated)
 		}
-		ctx, waited := store.Arrived(r.Context())
+		ctx, waited := gate.WithArrival(r.Context())
 		r.Body = timedBody{r.Body, waited}
-		credential, err := authenticator.Authenticate(ctx, store.Secret(secret))
+		credential, err := authenticator.Authenticate(ctx, auth.Secret(secret))
 		if err != nil {
 			return nil, err
 		}
 		annotate(ctx, func(n *requestInfo) { n.merchant = credential.Merchant.ID })
-		return store.WithRecheck(store.WithCredential(ctx, credential), authenticator.Recheck(store.Secret(secret))), nil
+		return store.WithRecheck(store.WithCredential(ctx, credential), authenticator.Recheck(auth.Secret(secret))), nil
 	}
 }
 

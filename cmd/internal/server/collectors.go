@@ -8,7 +8,7 @@ import (
 
 // collector shows what the store, which knows no Prometheus, and the limiter count.
 type collector struct {
-	stats   func() store.Stats
+	stats   func() Stats
 	limiter *Limiter
 }
 
@@ -45,20 +45,22 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 		to <- prometheus.MustNewConstMetric(d, kind, value, labels...)
 	}
 	now := c.stats()
-	for pool, stats := range map[string]store.PoolStats{"customers": now.Customers, "credentials": now.Credentials} {
+	for pool, stats := range map[string]store.PoolStats{"customers": now.Customers, "credentials": now.Credentials.Pool} {
 		show(poolConnections, prometheus.GaugeValue, float64(stats.InUse), pool, "used")
 		show(poolConnections, prometheus.GaugeValue, float64(stats.Idle), pool, "idle")
 		show(poolMax, prometheus.GaugeValue, float64(stats.MaxOpenConnections), pool)
-		show(poolWaiting, prometheus.GaugeValue, float64(stats.Waiting), pool)
-		show(poolWaits, prometheus.CounterValue, float64(stats.Waits), pool)
-		show(poolWaited, prometheus.CounterValue, stats.Waited.Seconds(), pool)
+		show(poolWaiting, prometheus.GaugeValue, float64(stats.Gate.Waiting), pool)
+		show(poolWaits, prometheus.CounterValue, float64(stats.Gate.Waits), pool)
+		show(poolWaited, prometheus.CounterValue, stats.Gate.Waited.Seconds(), pool)
 		show(poolClosed, prometheus.CounterValue, float64(stats.MaxIdleClosed+stats.MaxIdleTimeClosed+stats.MaxLifetimeClosed), pool)
 	}
-	show(credentialRequests, prometheus.CounterValue, float64(now.CredentialHits), "hit")
-	show(credentialRequests, prometheus.CounterValue, float64(now.CredentialMisses), "miss")
-	show(credentialEntries, prometheus.GaugeValue, float64(now.CredentialsKept))
-	show(refusals, prometheus.CounterValue, float64(now.Crowded), "concurrency")
-	show(refusals, prometheus.CounterValue, float64(now.Overloads), "overload")
+	show(credentialRequests, prometheus.CounterValue, float64(now.Credentials.Hits), "hit")
+	show(credentialRequests, prometheus.CounterValue, float64(now.Credentials.Misses), "miss")
+	show(credentialEntries, prometheus.GaugeValue, float64(now.Credentials.Entries))
+	show(refusals, prometheus.CounterValue, float64(now.Customers.Gate.TenantLimits), "concurrency")
+	credentials := now.Credentials.Pool.Gate
+	overloads := now.Customers.Gate.Overloads + credentials.Overloads + credentials.TenantLimits
+	show(refusals, prometheus.CounterValue, float64(overloads), "overload")
 	for limit, n := range c.limiter.Refused() {
 		show(refusals, prometheus.CounterValue, float64(n), limit)
 	}

@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lumen/graph/guard"
-	"lumen/store"
 )
 
 func TestIsOrigin(t *testing.T) {
@@ -35,7 +34,7 @@ func TestCrossOrigin(t *testing.T) {
 			r.Header.Set(header[i], header[i+1])
 		}
 		w := httptest.NewRecorder()
-		NewHandler(&store.Store{}, options).ServeHTTP(w, r)
+		NewHandler(noBackend, options).ServeHTTP(w, r)
 		return w.Result()
 	}
 	preflight := func(options Options, path, origin, method string) *http.Response {

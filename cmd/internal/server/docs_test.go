@@ -9,13 +9,11 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"lumen/store"
 )
 
 func TestDocsAreCompressedAndKept(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewServer(NewHandler(&store.Store{}, Options{Log: slog.New(slog.DiscardHandler)}))
+	server := httptest.NewServer(NewHandler(noBackend, Options{Log: slog.New(slog.DiscardHandler)}))
 	t.Cleanup(server.Close)
 	fetch := func(path string) (*http.Response, string) {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+path, nil)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"lumen/store"
+	"lumen/store/schema"
 )
 
 // Where a server tells whoever watches over it how it is. Neither asks for a credential, neither is logged.
@@ -37,7 +38,7 @@ type Health struct {
 	err     error
 }
 
-// NewHealth returns the health of a server that is ready as long as check says so; see store.Store.Ready.
+// NewHealth returns the health of a server that is ready as long as check says so; see Backend.Ready.
 func NewHealth(check func(context.Context) error, log *slog.Logger) *Health {
 	return &Health{check: check, log: log}
 }
@@ -131,14 +132,14 @@ func (h *Health) reason(ctx context.Context) string {
 }
 
 func reasonOf(err error) string {
-	var why *store.NotReadyError
+	var why *schema.NotReadyError
 	switch {
 	case err == nil:
 		return ""
 	case errors.As(err, &why):
 		return why.Reason
 	default:
-		return store.NoDatabase
+		return schema.NoDatabase
 	}
 }
 

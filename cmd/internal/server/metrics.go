@@ -59,7 +59,7 @@ var costs = []float64{10, 30, 100, 300, 1000, 2500, 5000, 10000, 25000}
 
 // NewMetrics returns the Metrics of a program of that version and commit, that also read what the store and the limiter count,
 // which is nil when nothing is limited.
-func NewMetrics(version, commit string, stats func() store.Stats, limiter *Limiter) *Metrics {
+func NewMetrics(version, commit string, stats func() Stats, limiter *Limiter) *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry(), doors: make(map[string]*doorMetrics)}
 	counter := func(name, help string) prometheus.CounterOpts { return prometheus.CounterOpts{Name: name, Help: help} }
 	m.requests = prometheus.NewCounterVec(counter("lumen_requests_total", "Requests that were answered, by what came of them: OK or the code of the first error."), []string{"door", "operation", "code"})

@@ -24,6 +24,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"lumen/store"
+	"lumen/store/auth"
+	"lumen/store/gate"
 )
 
 // scrape returns what Prometheus would be told.
@@ -37,7 +39,7 @@ func scrape(t testing.TB, private http.Handler) string {
 
 var healthy = NewHealth(func(context.Context) error { return nil }, slog.New(slog.DiscardHandler))
 
-func noStats() store.Stats { return store.Stats{} }
+func noStats() Stats { return Stats{} }
 
 func TestWhatNoDoorToldIsToldByTheStatus(t *testing.T) {
 	t.Parallel()
@@ -203,7 +205,9 @@ func TestRefusalsAreCountedByLimit(t *testing.T) {
 	limiter.of(t, "customer").refused.Add(5)
 	limiter.of(t, "key").refused.Add(3)
 	limiter.of(t, "merchant").refused.Add(2)
-	metrics := NewMetrics("v1.2.3", "c0ffee", func() store.Stats { return store.Stats{Crowded: 1, Overloads: 4} }, limiter)
+	metrics := NewMetrics("v1.2.3", "c0ffee", func() Stats {
+		return Stats{Customers: store.PoolStats{Gate: gate.Stats{TenantLimits: 1, Overloads: 4}}}
+	}, limiter)
 	shown := scrape(t, NewPrivate(metrics, healthy, slog.New(slog.DiscardHandler)))
 	for _, line := range []string{
 		`{limit="customer"} 5`, `{limit="key"} 3`, `{limit="merchant"} 2`, `{limit="concurrency"} 1`, `{limit="overload"} 4`,
@@ -393,3 +397,6 @@ func BenchmarkObserve(b *testing.B) {
 		})
 	}
 }
+
+// noBackend is a backend that is never asked.
+var noBackend = &Backend{Store: &store.Store{}, Auth: &auth.Auth{}}

@@ -11,7 +11,6 @@ import (
 	"lumen/cmd/internal/landing"
 	"lumen/graph"
 	"lumen/graph/guard"
-	"lumen/store"
 )
 
 // open sends a GET as a browser at this address would, and returns the reply.
@@ -20,7 +19,7 @@ func open(options Options, from, host, path string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodGet, "http://"+host+path, nil)
 	r.RemoteAddr = from
 	w := httptest.NewRecorder()
-	NewHandler(&store.Store{}, options).ServeHTTP(w, r)
+	NewHandler(noBackend, options).ServeHTTP(w, r)
 	return w
 }
 

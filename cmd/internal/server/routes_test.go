@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lumen/graph"
+	"lumen/graph/guard"
 	"lumen/rest"
-	"lumen/store"
 )
 
 func TestRoutesOfPaths(t *testing.T) {
@@ -42,7 +42,7 @@ func TestRoutesOfRESTAreLoggedAndCounted(t *testing.T) {
 	for _, r := range rest.Routes() {
 		var log bytes.Buffer
 		metrics := NewMetrics("v1.2.3", "c0ffee", noStats, nil)
-		handler := NewHandler(&store.Store{}, Options{Log: slog.New(slog.NewJSONHandler(&log, nil)), Metrics: metrics, GraphQL: graph.Options{Limits: graph.DefaultLimits}})
+		handler := NewHandler(noBackend, Options{Log: slog.New(slog.NewJSONHandler(&log, nil)), Metrics: metrics, GraphQL: graph.Options{Limits: guard.DefaultLimits}})
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, httptest.NewRequest(r.Method, r.Pattern, nil)) // the wildcard is as good an id as any
 		require.Equal(t, http.StatusUnauthorized, w.Code)

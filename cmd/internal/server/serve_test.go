@@ -15,9 +15,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
+	"lumen/store/schema"
 
-	"lumen/store"
+	"github.com/stretchr/testify/require"
 )
 
 // ask sends a GET on a connection of its own and returns the status, the body and whether the server closes after it.
@@ -157,7 +157,7 @@ func TestHealth(t *testing.T) {
 	status, body = now("/healthz")
 	require.Equal(t, 200, status, "the process lives")
 	require.JSONEq(t, `{"status":"ok"}`, body)
-	var why error = &store.NotReadyError{Reason: store.NoMigrations}
+	var why error = &schema.NotReadyError{Reason: schema.NoMigrations}
 	fault.Store(&why)
 	_, body = now("/readyz")
 	require.JSONEq(t, `{"status":"not ready","reason":"migrations"}`, body)

@@ -41,20 +41,20 @@ type Options struct {
 }
 
 // NewHandler returns all that a Lumen server answers.
-func NewHandler(s *store.Store, options Options) http.Handler {
-	authenticate := Authenticate(s.Authenticator)
+func NewHandler(b *Backend, options Options) http.Handler {
+	authenticate := Authenticate(b.Auth.Authenticator)
 	if options.Limiter != nil {
 		authenticate, options.GraphQL.Charge = options.Limiter.limit(authenticate), options.Limiter.chargeCost
 	}
-	authenticate = admitEarly(authenticate, s.Customers)
+	authenticate = admitEarly(authenticate, b.Store.Customers)
 	doorLog := slog.New(outageSampler{options.Log.Handler(), new(logSampler)})
-	restDoor := rest.NewHandler(s.Customers, s.Tokens, authenticate, rest.Options{Log: doorLog, Note: annotateREST})
+	restDoor := rest.NewHandler(b.Store.Customers, b.Auth.Tokens, authenticate, rest.Options{Log: doorLog, Note: annotateREST})
 
 	options.GraphQL.RequestID, options.GraphQL.Log, options.GraphQL.Note = RequestID, doorLog, annotateGraphQL
 	mux := http.NewServeMux()
 	mux.Handle("/", crossOrigin(options, restDoor)) // also says 404 for everything else
-	mount(mux, graphQLPath, crossOrigin(options, graph.NewHandler(s.Customers, s.Tokens, authenticate, options.GraphQL)))
-	mount(mux, jwksPath, rest.NewJWKS(s.Tokens, doorLog))
+	mount(mux, graphQLPath, crossOrigin(options, graph.NewHandler(b.Store.Customers, b.Auth.Tokens, authenticate, options.GraphQL)))
+	mount(mux, jwksPath, rest.NewJWKS(b.Auth.Tokens, doorLog))
 	pages := pages(options, restDoor)
 	mux.Handle("/docs/", pages) // says 404 for what is no asset
 	for _, pattern := range pagePaths {

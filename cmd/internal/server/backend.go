@@ -1,0 +1,41 @@
+package server
+
+import (
+	"context"
+	"errors"
+
+	"lumen/store"
+	"lumen/store/auth"
+	"lumen/store/postgres"
+	"lumen/store/schema"
+)
+
+// Backend is what a server answers from.
+type Backend struct {
+	Database *postgres.Database
+	Store    *store.Store
+	Auth     *auth.Auth
+}
+
+// OpenBackend returns a Backend on the database. It connects when first used.
+func OpenBackend(database *postgres.Database, storeOptions store.Options, authOptions auth.Options) *Backend {
+	s := store.Open(database, storeOptions)
+	return &Backend{Database: database, Store: s, Auth: auth.Open(database, s.Customers, authOptions)}
+}
+
+// Close ends all connections.
+func (b *Backend) Close() error { return errors.Join(b.Store.Close(), b.Auth.Close()) }
+
+// Ready is schema.Ready for the database.
+func (b *Backend) Ready(ctx context.Context) error { return schema.Ready(ctx, b.Database) }
+
+// Stats are counts of a Backend since it was opened.
+type Stats struct {
+	Customers   store.PoolStats
+	Credentials auth.Stats
+}
+
+// Stats returns the counts as they are now.
+func (b *Backend) Stats() Stats {
+	return Stats{Customers: b.Store.Stats(), Credentials: b.Auth.Stats()}
+}

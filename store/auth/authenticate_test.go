@@ -1,0 +1,261 @@
+package auth_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"lumen/store"
+	"lumen/store/auth"
+	"lumen/store/storetest"
+)
+
+// What ends a token, besides its expiry. What ends a key is in TestAuthenticate.
+func TestTokensEnd(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	s, _, signer := minting(t, db)
+	operator := db.Owner(t)
+	for _, c := range []struct {
+		name string
+		end  func(store.Credential) error
+	}{
+		{"when their merchant is disabled", func(c store.Credential) error {
+			_, err := operator.Merchants.Disable(t.Context(), c.Merchant.ID)
+			return err
+		}},
+		{"when their API key is revoked", func(c store.Credential) error { _, err := operator.Keys.Revoke(t.Context(), c.KeyID); return err }},
+		{"when their API key expires", func(c store.Credential) error {
+			_, err := db.Superuser().Exec(t.Context(), "UPDATE api_keys SET expires_at = clock_timestamp() WHERE id = $1", c.KeyID)
+			return err
+		}},
+		{"when their signing key is revoked", func(store.Credential) error { _, err := operator.TokenKeys.Revoke(t.Context(), signer.ID); return err }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctx := db.Context(t, db.Merchant(t, "Acme"))
+			credential, _ := store.CredentialFrom(ctx)
+			ends(t, s, auth.Secret(mint(t, ctx, s, auth.TokenInput{}).Token), func() { require.NoError(t, c.end(credential)) })
+		})
+	}
+}
+
+// However many use a credential, and however often, it is looked up once in 350 milliseconds. Postgres is counted on.
+func TestLookUpsAreShared(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	s, _, _ := minting(t, db)
+	m := db.Merchant(t, "Acme")
+	token := auth.Secret(mint(t, db.Context(t, m), s, auth.TokenInput{}).Token) // which notes the use of the write key
+	for name, c := range map[string]struct {
+		secret auth.Secret
+		notes  int
+	}{"a key": {m.WriteKey, 0}, "a key whose use is noted": {m.ReadKey, 1}, "a token": {token, 0}} {
+		t.Run(name, func(t *testing.T) {
+			w, address := tap(t, db.AppURL())
+			tapped := storetest.OpenAuth(t, storetest.Service(t, address, false), auth.Options{})
+			executed := func() int {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				return w.executed
+			}
+
+			// On a machine that stands still in between there may be more of them.
+			start := time.Now()
+			most := func() int { return 1 + c.notes + int(time.Since(start)/(auth.CredentialLifetime-auth.Renewal)) }
+			var users sync.WaitGroup
+			for range 200 {
+				users.Go(func() {
+					if _, err := tapped.Authenticator.Authenticate(t.Context(), c.secret); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			users.Wait()
+			require.LessOrEqual(t, executed(), most())
+			require.GreaterOrEqual(t, executed(), 1+c.notes)
+			for range 10_000 {
+				_, err := tapped.Authenticator.Authenticate(t.Context(), c.secret)
+				require.NoError(t, err)
+			}
+			require.LessOrEqual(t, executed(), most())
+			require.Equal(t, 1, tapped.Authenticator.Kept())
+
+			// Who comes all the time waits for none of them, unless the machine stands still.
+			waitsForNone := func() bool {
+				misses, before := tapped.Stats().CredentialMisses, executed()
+				for start := time.Now(); time.Since(start) < 3*auth.CredentialLifetime; time.Sleep(time.Millisecond) {
+					_, err := tapped.Authenticator.Authenticate(t.Context(), c.secret)
+					require.NoError(t, err)
+				}
+				return tapped.Stats().CredentialMisses == misses && executed() >= before+3
+			}
+			for tries := 1; !waitsForNone(); tries++ {
+				require.Less(t, tries, 4)
+			}
+		})
+	}
+}
+
+// While the connections are busy, those who come are looked up together, in one statement for 256 of them, and each is told
+// what is so of their own.
+func TestLookUpsAreGathered(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	s, _, _ := minting(t, db)
+	type caller struct {
+		secret auth.Secret
+		want   store.Credential
+		code   store.Code
+	}
+	var all []caller
+	for range 10 {
+		m := db.Merchant(t, "Acme")
+		ctx := db.Context(t, m)
+		credential, _ := store.CredentialFrom(ctx)
+		token := mint(t, ctx, s, auth.TokenInput{}).Token // which notes the use of the write key
+		of := credential
+		of.Access, of.TokenID = store.ReadAccess, part(t, token, 1)["jti"].(string)
+		all = append(all, caller{secret: m.WriteKey, want: credential}, caller{secret: auth.Secret(token), want: of},
+			caller{secret: m.WriteKey[:len(m.WriteKey)-1] + "_", code: store.Unauthenticated}) // is not looked up
+	}
+	for range 300 {
+		all = append(all, caller{secret: auth.NewSecret(), code: store.Unauthenticated})
+	}
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+
+	w, address := tap(t, db.AppURL())
+	tapped := storetest.OpenAuth(t, storetest.Service(t, address, false), auth.Options{})
+	locking, err := db.Superuser().Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = locking.Rollback(context.WithoutCancel(t.Context())) }()
+	_, err = locking.Exec(t.Context(), "LOCK TABLE api_keys")
+	require.NoError(t, err)
+	waiting := func() (n int) {
+		require.NoError(t, db.Superuser().QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity
+			WHERE datname = current_database() AND application_name = 'lumen' AND wait_event_type = 'Lock'`).Scan(&n))
+		return n
+	}
+	var callers sync.WaitGroup
+	ask := func(c caller) {
+		callers.Go(func() {
+			got, err := tapped.Authenticator.Authenticate(t.Context(), c.secret)
+			code := store.Code("")
+			if err != nil {
+				code = store.AsError(err).Code
+			}
+			if got != c.want || code != c.code {
+				t.Errorf("%v, %v instead of %v, %v", got, err, c.want, c.code)
+			}
+		})
+	}
+	const busy = 2 // the share of those that are not known
+	for i := range busy {
+		ask(caller{secret: auth.NewSecret(), code: store.Unauthenticated})
+		require.Eventually(t, func() bool { return waiting() == i+1 }, 10*time.Second, time.Millisecond)
+	}
+	for _, c := range all {
+		ask(c)
+	}
+	require.Eventually(t, func() bool { return tapped.Authenticator.Asking() == busy+10+10+300 }, 10*time.Second, time.Millisecond)
+	require.NoError(t, locking.Rollback(t.Context()))
+	callers.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	require.Equal(t, busy+3, w.executed, "two ask for the keys, and one for the tokens")
+}
+
+// However many credentials are in use, to renew them takes one statement in so many milliseconds.
+func TestRenewalsAreGathered(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	w, address := tap(t, db.AppURL())
+	tapped := storetest.OpenAuth(t, storetest.Service(t, address, false), auth.Options{})
+	var keys []auth.Secret
+	for range 50 {
+		m := db.Merchant(t, "Acme")
+		keys = append(keys, m.ReadKey, m.WriteKey)
+	}
+	start := time.Now()
+	for time.Since(start) < 3*auth.CredentialLifetime {
+		for _, key := range keys {
+			_, err := tapped.Authenticator.Authenticate(t.Context(), key)
+			require.NoError(t, err)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	notes, misses := len(keys), int(tapped.Stats().CredentialMisses)
+	require.LessOrEqual(t, w.executed, notes+misses+int(time.Since(start)/auth.Gathering)+1)
+}
+
+func TestJunkIsNotKept(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	s, _, _ := minting(t, db)
+	m := db.Merchant(t, "Acme")
+	token := string(mint(t, db.Context(t, m), s, auth.TokenInput{}).Token)
+	for _, secret := range []auth.Secret{m.WriteKey, auth.Secret(token)} {
+		_, code := authenticate(t, s, secret)
+		require.Empty(t, code)
+	}
+	require.Equal(t, 2, s.Authenticator.Kept())
+	for i := range 100 {
+		for _, junk := range []auth.Secret{
+			auth.NewSecret(), auth.NewDemoSecret(), m.WriteKey + "a", m.WriteKey[:len(m.WriteKey)-1], " " + m.WriteKey, "", auth.Secret(fmt.Sprint(i)),
+			auth.Secret(token[:len(token)-i-1]), auth.Secret(token + token), auth.Secret(" " + token), auth.Secret(token[:i] + "_" + token[i+1:]),
+		} {
+			if string(junk) == token { // it had that letter there
+				continue
+			}
+			_, code := authenticate(t, s, junk)
+			require.Equal(t, store.Unauthenticated, code, string(junk))
+		}
+	}
+	require.Equal(t, 2, s.Authenticator.Kept())
+}
+
+// Many merchants' credentials through one cache, while it fills, is used, ages and is emptied.
+func TestCredentialsAreNotMixedUp(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	s, _, _ := minting(t, db)
+	all := map[auth.Secret]store.Credential{}
+	for range 4 {
+		m := db.Merchant(t, "Acme")
+		ctx := db.Context(t, m)
+		for _, access := range []store.Access{store.ReadAccess, store.WriteAccess} {
+			token := mint(t, ctx, s, auth.TokenInput{Access: &access}).Token
+			credential, _ := store.CredentialFrom(ctx)
+			credential.Access, credential.TokenID = access, part(t, token, 1)["jti"].(string)
+			all[auth.Secret(token)] = credential
+		}
+		all[m.WriteKey], _ = store.CredentialFrom(ctx)
+		all[m.ReadKey], _ = store.CredentialFrom(db.ReadContext(t, m))
+	}
+	start := time.Now()
+	var users sync.WaitGroup
+	for range 8 {
+		users.Go(func() {
+			for n := 0; n < 10_000 || time.Since(start) < 3*auth.CredentialLifetime; {
+				for secret, want := range all { // in another order each time
+					n++
+					if got, err := s.Authenticator.Authenticate(t.Context(), secret); err != nil || got != want {
+						t.Errorf("%v, %v instead of %v", got, err, want)
+						return
+					}
+				}
+				if n%4000 == 0 {
+					s.Authenticator.Forget()
+				}
+			}
+		})
+	}
+	users.Wait()
+	require.Equal(t, len(all), s.Authenticator.Kept())
+}

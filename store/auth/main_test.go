@@ -1,0 +1,9 @@
+package auth_test
+
+import (
+	"testing"
+
+	"lumen/store/storetest"
+)
+
+func TestMain(m *testing.M) { storetest.Main(m) }

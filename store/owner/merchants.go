@@ -1,0 +1,80 @@
+package owner
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"lumen/store"
+
+	"github.com/uptrace/bun"
+)
+
+// Merchants are managed by the operator, with the owner's connection; no door reaches them.
+type Merchants struct{ db *bun.DB }
+
+// maxNameLength bounds the names that an operator gives, in code points.
+const maxNameLength = 255
+
+func checkName(name string) (string, error) {
+	name = strings.TrimSpace(name)
+	if utf8.RuneCountInString(name) > maxNameLength || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+		return "", fmt.Errorf("a name has at most %d characters and no control characters", maxNameLength)
+	}
+	return name, nil
+}
+
+// Create adds a merchant. The name need not be unique.
+func (m *Merchants) Create(ctx context.Context, name string) (store.Merchant, error) {
+	name, err := checkName(name)
+	if err != nil {
+		return store.Merchant{}, err
+	}
+	if name == "" {
+		return store.Merchant{}, fmt.Errorf("a merchant needs a name")
+	}
+	id, err := store.NewID(store.MerchantPrefix)
+	if err != nil {
+		return store.Merchant{}, err
+	}
+	merchant := store.Merchant{ID: id, Name: name}
+	_, err = m.db.NewInsert().Model(&merchant).Column("id", "name").Returning("*").Exec(ctx)
+	if err != nil {
+		return store.Merchant{}, fmt.Errorf("create merchant: %w", err)
+	}
+	return merchant, nil
+}
+
+// List returns all merchants, oldest first.
+func (m *Merchants) List(ctx context.Context) ([]store.Merchant, error) {
+	merchants := []store.Merchant{}
+	if err := m.db.NewSelect().Model(&merchants).Order("created_at", "id").Scan(ctx); err != nil {
+		return nil, fmt.Errorf("list merchants: %w", err)
+	}
+	return merchants, nil
+}
+
+// Disable makes every key of the merchant stop working, within half a second and until Enable. It returns the merchant
+// as it now is; disabling twice changes nothing.
+func (m *Merchants) Disable(ctx context.Context, id string) (store.Merchant, error) {
+	return m.set(ctx, id, "disabled_at = COALESCE(disabled_at, date_trunc('milliseconds', clock_timestamp()))")
+}
+
+// Enable undoes Disable.
+func (m *Merchants) Enable(ctx context.Context, id string) (store.Merchant, error) {
+	return m.set(ctx, id, "disabled_at = NULL")
+}
+
+func (m *Merchants) set(ctx context.Context, id, change string) (store.Merchant, error) {
+	var merchant store.Merchant
+	result, err := m.db.NewUpdate().Model(&merchant).Set(change).Where("id = ?", id).Returning("*").Exec(ctx)
+	if err != nil {
+		return store.Merchant{}, fmt.Errorf("update merchant: %w", err)
+	}
+	if n, _ := result.RowsAffected(); n == 0 {
+		return store.Merchant{}, fmt.Errorf("there is no merchant %q", id)
+	}
+	return merchant, nil
+}

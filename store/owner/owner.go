@@ -1,0 +1,32 @@
+// Package owner is what operators do to merchants, their API keys, and the keys that sign access tokens.
+// It logs in as the owner of the tables.
+package owner
+
+import (
+	"lumen/store/postgres"
+)
+
+// connections is the size of an Owner's pool.
+const connections = 4
+
+// Owner is what the operator's commands hold.
+type Owner struct {
+	Merchants *Merchants
+	Keys      *Keys
+	TokenKeys *TokenKeys
+
+	pool *postgres.Pool
+}
+
+// Open returns an Owner on the database at url. It connects when first used.
+func Open(url string) (*Owner, error) {
+	config, err := postgres.ParseOwner(url)
+	if err != nil {
+		return nil, err
+	}
+	pool := postgres.Open(config, nil, connections)
+	return &Owner{Merchants: &Merchants{pool.DB}, Keys: &Keys{pool.DB}, TokenKeys: &TokenKeys{pool.DB}, pool: pool}, nil
+}
+
+// Close ends all connections.
+func (o *Owner) Close() error { return o.pool.Close() }

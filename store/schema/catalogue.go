@@ -1,0 +1,286 @@
+package schema
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/uptrace/bun"
+
+	"lumen/store/postgres"
+	"lumen/store/schema/migrations"
+)
+
+// object describes a relation or a function of Lumen's, as far as tenant isolation depends on it.
+type object struct {
+	Kind string `json:"kind"` // pg_class.relkind, or pg_proc.prokind
+
+	// Of relations: whether row-level security is "off", "enabled" or "forced"; the policies by name, each as
+	// the statement that makes it, with white space collapsed; the triggers, rules and children, each as the
+	// statement that takes it away.
+	Security string            `json:"security,omitempty"`
+	Policies map[string]string `json:"policies,omitempty"`
+	Attached []string          `json:"attached,omitempty"`
+
+	// Definition is that of a function, as pg_get_functiondef writes it.
+	Definition string `json:"definition,omitempty"`
+
+	// Grants are the privileges of lumen_app and lumen_janitor, as in "UPDATE (email) TO lumen_app".
+	Grants []string `json:"grants,omitempty"`
+}
+
+// expectedObjects are Lumen's objects after the newest migration, by name. Each may have several forms: a
+// distributed database has other policies than a single server.
+var expectedObjects = func() map[string][]object {
+	var expected map[string][]object
+	if err := json.Unmarshal(migrations.Expected, &expected); err != nil {
+		panic(err) // the file is embedded
+	}
+	return expected
+}()
+
+// checkSchema calls check with whether the schema is newer than this program. The catalogue shows a migration as soon as
+// it is committed, so where check finds a fault, a newer program may have migrated since: then it checks once more.
+func checkSchema(ctx context.Context, pool *postgres.Pool, check func(newer bool) error) error {
+	_, newer, err := migrationStatus(ctx, pool)
+	if err != nil {
+		return err
+	}
+	found := check(newer)
+	if found == nil || newer {
+		return found
+	}
+	if _, newer, err = migrationStatus(ctx, pool); err != nil || !newer {
+		return found
+	}
+	return check(newer)
+}
+
+// checkCatalogue returns an *UnsafeRoleError unless row-level security, functions and privileges are as the
+// migrations made them, and no role but the owner, lumen_app and lumen_janitor has a privilege. A schema that is
+// newer than this program has to keep the rules that hold for every version. Any login may read the catalogue.
+func checkCatalogue(ctx context.Context, db bun.IConn, newer bool) error {
+	if err := checkFindings(ctx, db, thirdRolesQuery); err != nil {
+		return err
+	}
+	if newer {
+		return checkFindings(ctx, db, newerQuery)
+	}
+	found, err := describe(ctx, db, expectedNames)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(expectedObjects)) {
+		have, ok := found[name]
+		if !ok {
+			return missing(name)
+		}
+		if err := have.differs(name, expectedObjects[name]); err != nil {
+			return err
+		}
+		delete(found, name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		if len(found[name].Grants) > 0 {
+			return &UnsafeRoleError{
+				Fault: "lumen_app or lumen_janitor has privileges on " + name + ", which no migration made",
+				Mend:  found[name].regrant(nil),
+			}
+		}
+	}
+	return nil
+}
+
+// missing is the fault of an expected object that is not there. A function can be made again.
+func missing(name string) *UnsafeRoleError {
+	e := &UnsafeRoleError{Fault: name + " is missing, though its migration is noted as applied", Mend: lostMend}
+	if want := expectedObjects[name][0]; want.Definition != "" {
+		made := describedObject{spelled: "FUNCTION public." + name}
+		e.Mend = strings.TrimSpace(want.Definition) + "; REVOKE ALL ON " + made.spelled + " FROM PUBLIC; " + made.regrant(want.Grants)
+	}
+	return e
+}
+
+// lostMend is said of an object that no statement makes again, as its rows are lost.
+const lostMend = "a restored backup, or a new database that lumen migrate up has prepared"
+
+func checkFindings(ctx context.Context, db bun.IConn, query string) error {
+	found, err := queryCatalogue(ctx, db, query, expectedNames)
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	var faults, mends []string
+	for _, finding := range found {
+		faults, mends = append(faults, finding[0]), append(mends, finding[1])
+	}
+	return &UnsafeRoleError{Fault: strings.Join(faults, "; "), Mend: strings.Join(mends, " ")}
+}
+
+// describedObject is an object as it is, with how statements name it.
+type describedObject struct {
+	object
+	spelled string
+}
+
+// describe returns Lumen's objects by name, those with these names among them.
+func describe(ctx context.Context, db bun.IConn, known knownNames) (map[string]describedObject, error) {
+	rows, err := queryCatalogue(ctx, db, descriptionQuery, known)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[string]describedObject, len(rows))
+	for _, row := range rows {
+		o := describedObject{spelled: row[1]}
+		if err := json.Unmarshal([]byte(row[2]), &o.object); err != nil {
+			return nil, fmt.Errorf("read the catalogue: %w", err)
+		}
+		found[row[0]] = o
+	}
+	return found, nil
+}
+
+// knownNames are the names of relations and of functions, as arrays in SQL.
+type knownNames struct{ relations, functions string }
+
+// expectedNames are those of the expected objects. No name holds a quote.
+var expectedNames = func() knownNames {
+	var relations, functions []string
+	for name, forms := range expectedObjects {
+		if forms[0].Definition == "" {
+			relations = append(relations, "'"+name+"'")
+		} else {
+			functions = append(functions, "'"+name+"'")
+		}
+	}
+	array := func(names []string) string { return "ARRAY[" + strings.Join(names, ",") + "]" }
+	return knownNames{array(relations), array(functions)}
+}()
+
+// queryCatalogue returns the rows of a catalogue query, whose columns are texts.
+func queryCatalogue(ctx context.Context, db bun.IConn, query string, known knownNames) (found [][]string, err error) {
+	rows, err := db.QueryContext(ctx, strings.NewReplacer("$1", known.relations, "$2", known.functions).Replace(query))
+	if err != nil {
+		return nil, fmt.Errorf("read the catalogue: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	columns, err := rows.Columns()
+	if err != nil {
+		return nil, err
+	}
+	for rows.Next() {
+		row, into := make([]string, len(columns)), make([]any, len(columns))
+		for i := range row {
+			into[i] = &row[i]
+		}
+		if err := rows.Scan(into...); err != nil {
+			return nil, fmt.Errorf("read the catalogue: %w", err)
+		}
+		found = append(found, row)
+	}
+	return found, rows.Err()
+}
+
+// differs returns nil where the object has one of the forms, else what is wrong with it by the first of them.
+func (o describedObject) differs(name string, forms []object) error {
+	var first *UnsafeRoleError
+	for _, want := range forms {
+		differs := o.compare(name, want)
+		if differs == nil {
+			return nil
+		}
+		if first == nil {
+			first = differs
+		}
+	}
+	return first
+}
+
+// compare returns nil where the object is as wanted, else its first fault and the SQL that mends it.
+func (o describedObject) compare(name string, want object) *UnsafeRoleError {
+	switch {
+	case o.Kind != want.Kind:
+		return unsafeRole(lostMend, "%s is no longer of its kind", name)
+	case o.Security != want.Security && want.Security == "forced":
+		return unsafeRole("ALTER "+o.spelled+" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;",
+			"row-level security is not enabled and forced on table %s", name)
+	case o.Security != want.Security && want.Security == "enabled":
+		return unsafeRole("ALTER "+o.spelled+" ENABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;",
+			"row-level security on table %s is not enabled, or it is forced", name)
+	case o.Definition != want.Definition:
+		return unsafeRole(strings.TrimSpace(want.Definition)+";", "function %s is not as its migration made it", name)
+	case !slices.Equal(o.Grants, want.Grants):
+		return unsafeRole(o.regrant(want.Grants), "the privileges on %s are not those that its migration granted", name)
+	case len(o.Attached) > 0:
+		return unsafeRole(strings.Join(o.Attached, "; ")+";", "table %s has a trigger, a rule, a child or a parent", name)
+	}
+	return o.comparePolicies(name, want.Policies)
+}
+
+func (o describedObject) comparePolicies(name string, want map[string]string) *UnsafeRoleError {
+	for _, policy := range slices.Sorted(maps.Keys(want)) {
+		have, ok := o.Policies[policy]
+		switch {
+		case !ok:
+			return &UnsafeRoleError{Fault: "policy " + policy + " on table " + name + " is missing", Mend: want[policy] + ";"}
+		case have != want[policy]:
+			return &UnsafeRoleError{
+				Fault: "policy " + policy + " on table " + name + " is not as its migration made it",
+				Mend:  "DROP POLICY " + policy + " ON public." + name + "; " + want[policy] + ";",
+			}
+		}
+	}
+	for _, policy := range slices.Sorted(maps.Keys(o.Policies)) {
+		if _, ok := want[policy]; !ok {
+			return &UnsafeRoleError{
+				Fault: "table " + name + " has a policy " + quoteIdent(policy) + " that no migration made",
+				Mend:  "DROP POLICY " + quoteIdent(policy) + " ON public." + name + ";",
+			}
+		}
+	}
+	return nil
+}
+
+// regrant returns the statements that leave an object with these privileges of lumen_app and lumen_janitor alone.
+func (o describedObject) regrant(grants []string) string {
+	roles := make(map[string]bool)
+	for _, grant := range slices.Concat(o.Grants, grants) {
+		_, role, _ := strings.Cut(strings.TrimSuffix(grant, " WITH GRANT OPTION"), " TO ")
+		roles[role] = true
+	}
+	var b strings.Builder
+	for _, role := range slices.Sorted(maps.Keys(roles)) {
+		b.WriteString("REVOKE ALL ON " + o.spelled + " FROM " + role + " CASCADE; ")
+	}
+	for _, grant := range grants {
+		privilege, role, _ := strings.Cut(grant, " TO ")
+		b.WriteString("GRANT " + privilege + " ON " + o.spelled + " TO " + role + "; ")
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// revokeThirdRoles revokes the privileges on Lumen's own objects from all roles but the owner, lumen_app and
+// lumen_janitor: a database may have default privileges for roles of the platform that hosts it.
+func revokeThirdRoles(ctx context.Context, tx bun.IConn) error {
+	if _, err := tx.ExecContext(ctx, trustedPath); err != nil {
+		return err
+	}
+	found, err := queryCatalogue(ctx, tx, revocationsQuery, expectedNames)
+	if err != nil {
+		return err
+	}
+	for _, row := range found {
+		statement := "REVOKE ALL ON " + row[0] + " FROM " + row[1] + " CASCADE"
+		if _, err := tx.ExecContext(ctx, statement); err != nil {
+			return fmt.Errorf("%s: %w", statement, err)
+		}
+	}
+	return nil
+}
+
+// trustedPath is for what an owner's transaction asks of the catalogue: other roles may be able to create functions and
+// operators in the schema public, which would run with the owner's privileges.
+const trustedPath = "SET LOCAL search_path = pg_catalog, pg_temp"

@@ -1,0 +1,260 @@
+package schema_test
+
+import (
+	"context"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"lumen/store/storetest"
+)
+
+// catalogueQuery reports every way in which the schema or the roles $1 (lumen_app and a plain login) break I1 or I3.
+const catalogueQuery = `
+WITH roles AS (SELECT r.* FROM pg_roles AS r WHERE rolname = ANY($1)),
+tables AS (
+    SELECT c.oid, c.relname, c.relowner, c.relrowsecurity, c.relforcerowsecurity,
+           EXISTS (SELECT FROM pg_attribute WHERE attrelid = c.oid AND attname = 'merchant_id' AND NOT attisdropped) AS tenant,
+           has_any_column_privilege('lumen_app', c.oid, 'SELECT, INSERT, UPDATE') AS served
+    FROM pg_class AS c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+),
+wall (expression) AS (VALUES ('(merchant_id = NULLIF(current_setting(''lumen.merchant_id''::text, true), ''''::text))'))
+SELECT fault FROM (
+    SELECT relname || ': row-level security is not enabled' FROM tables WHERE tenant AND served AND NOT relrowsecurity
+    UNION ALL SELECT relname || ': row-level security is not forced' FROM tables WHERE tenant AND served AND NOT relforcerowsecurity
+    UNION ALL SELECT relname || ': no policy walls lumen_app in' FROM tables AS t, wall AS w WHERE tenant AND served AND NOT EXISTS (
+        SELECT FROM pg_policies AS p WHERE p.schemaname = 'public' AND p.tablename = t.relname AND p.roles = '{lumen_app}'
+        AND p.permissive = 'PERMISSIVE' AND p.cmd = 'ALL' AND p.qual = w.expression AND p.with_check = w.expression)
+    UNION ALL SELECT 'customers: no policy keeps a bound caller to its customer' WHERE NOT EXISTS (
+        SELECT FROM pg_policies AS p WHERE p.schemaname = 'public' AND p.tablename = 'customers' AND p.roles = '{lumen_app}'
+        AND p.permissive = 'RESTRICTIVE' AND p.cmd = 'ALL' AND p.with_check IS NULL AND regexp_replace(p.qual, '\s+', ' ', 'g') =
+            $q$( CASE ( SELECT COALESCE(current_setting('lumen.customer_id'::text, true), ''::text) AS "coalesce") WHEN ''::text THEN true WHEN id THEN true ELSE NULL::boolean END IS NOT NULL)$q$)
+    UNION ALL SELECT p.tablename || ': policy ' || p.policyname || ' opens more than the wall' FROM pg_policies AS p, wall AS w
+        WHERE p.schemaname = 'public' AND p.tablename IN (SELECT relname FROM tables WHERE tenant) AND p.permissive = 'PERMISSIVE' AND (p.qual IS DISTINCT FROM w.expression OR p.with_check IS DISTINCT FROM w.expression)
+    UNION ALL SELECT t.relname || ': unique index ' || i.indexrelid::regclass || ' does not lead with merchant_id' FROM tables AS t JOIN pg_index AS i ON i.indrelid = t.oid
+        WHERE t.tenant AND i.indisunique
+        AND 'merchant_id' IS DISTINCT FROM (SELECT attname FROM pg_attribute WHERE attrelid = t.oid AND attnum = i.indkey[0])
+    UNION ALL SELECT t.relname || ': no primary key' FROM tables AS t WHERE t.tenant AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = t.oid AND indisprimary)
+    UNION ALL SELECT t.relname || ': foreign key ' || k.conname || ' does not lead with merchant_id' FROM tables AS t JOIN pg_constraint AS k ON k.conrelid = t.oid
+        WHERE t.tenant AND k.contype = 'f'
+        AND 'merchant_id' IS DISTINCT FROM (SELECT attname FROM pg_attribute WHERE attrelid = t.oid AND attnum = k.conkey[1])
+    UNION ALL SELECT t.relname || ': merchant_id may be null' FROM tables AS t JOIN pg_attribute AS a ON a.attrelid = t.oid AND a.attname = 'merchant_id' WHERE NOT a.attnotnull
+    UNION ALL SELECT 'a role may ' || x.privilege || ' ' || t.relname FROM tables AS t, roles AS r,
+        unnest('{TRUNCATE,DELETE,REFERENCES,TRIGGER}'::text[]) AS x (privilege) WHERE has_table_privilege(r.oid, t.oid, x.privilege)
+    UNION ALL SELECT 'a role may ' || x.privilege || ' ' || t.relname FROM tables AS t, roles AS r,
+        unnest('{SELECT,INSERT,UPDATE}'::text[]) AS x (privilege)
+        WHERE t.relname IN ('merchants', 'api_keys', 'token_keys') AND has_any_column_privilege(r.oid, t.oid, x.privilege)
+    UNION ALL SELECT 'a role may UPDATE ' || t.relname || '.' || a.attname FROM tables AS t JOIN pg_attribute AS a ON a.attrelid = t.oid, roles AS r
+        WHERE a.attname IN ('id', 'merchant_id', 'created_at') AND has_column_privilege(r.oid, t.oid, a.attnum, 'UPDATE')
+    UNION ALL SELECT 'a role owns ' || c.relname FROM pg_class AS c JOIN roles AS r ON c.relowner = r.oid WHERE c.relkind NOT IN ('t', 'i')
+    UNION ALL SELECT 'a role owns ' || p.proname FROM pg_proc AS p JOIN roles AS r ON p.proowner = r.oid
+    UNION ALL SELECT 'a role owns schema ' || n.nspname FROM pg_namespace AS n JOIN roles AS r ON n.nspowner = r.oid
+    UNION ALL SELECT 'a role owns the database' FROM pg_database AS d JOIN roles AS r ON d.datdba = r.oid WHERE d.datname = current_database()
+    UNION ALL SELECT 'a role has power' FROM roles AS r WHERE r.rolsuper OR r.rolbypassrls OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication
+    UNION ALL SELECT 'a role is a member of ' || CASE WHEN g.rolname LIKE 'pg\_%' THEN g.rolname ELSE 'another' END FROM pg_auth_members AS m JOIN roles AS r ON r.oid = m.member
+        JOIN pg_roles AS g ON g.oid = m.roleid WHERE g.rolname <> 'lumen_app'
+    UNION ALL SELECT 'view ' || c.relname FROM pg_class AS c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('v', 'm', 'f')
+    UNION ALL SELECT 'function ' || p.proname || ' is SECURITY DEFINER' FROM pg_proc AS p WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef
+        AND p.oid NOT IN ('lumen_authenticate(bytea)'::regprocedure, 'lumen_key_used(text, text)'::regprocedure,
+                          'lumen_token_signer(text, text)'::regprocedure, 'lumen_token_keys()'::regprocedure, 'lumen_authenticate_token(text, text, text)'::regprocedure)
+    UNION ALL SELECT 'function ' || p.proname || ' has no fixed search_path' FROM pg_proc AS p WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef
+        AND p.proconfig IS DISTINCT FROM '{"search_path=pg_catalog, pg_temp"}'
+    UNION ALL SELECT 'function ' || p.proname || ' can be executed by PUBLIC' FROM pg_proc AS p,
+        aclexplode(COALESCE(p.proacl, acldefault('f', p.proowner))) AS a WHERE p.pronamespace = 'public'::regnamespace AND a.grantee = 0
+) AS faults (fault) GROUP BY 1 ORDER BY 1`
+
+// catalogueFaults returns what catalogueQuery reports for lumen_app and the login of url.
+func catalogueFaults(t *testing.T, db *storetest.Database, login string) []string {
+	t.Helper()
+	rows, err := db.Superuser().Query(t.Context(), catalogueQuery, []string{"lumen_app", roleOf(t, login)})
+	require.NoError(t, err)
+	faults, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+	return faults
+}
+
+// roleOf returns the role that a URL logs in as.
+func roleOf(t *testing.T, login string) string {
+	t.Helper()
+	parsed, err := url.Parse(login)
+	require.NoError(t, err)
+	require.NotEmpty(t, parsed.User.Username())
+	return parsed.User.Username()
+}
+
+// alter runs statements as the superuser, in one transaction.
+func alter(t *testing.T, db *storetest.Database, statements string) {
+	t.Helper()
+	_, err := db.Superuser().Exec(t.Context(), statements, pgx.QueryExecModeSimpleProtocol)
+	require.NoError(t, err)
+}
+
+func TestCatalogue(t *testing.T) {
+	t.Parallel()
+
+	t.Run("has no fault", func(t *testing.T) {
+		t.Parallel()
+		db := storetest.New(t)
+		require.Empty(t, catalogueFaults(t, db, db.AppURL()))
+		var tables []string
+		require.NoError(t, db.Superuser().QueryRow(t.Context(), `SELECT array_agg(relname ORDER BY relname)::text[] FROM pg_class
+			WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND has_any_column_privilege('lumen_app', oid, 'SELECT, INSERT, UPDATE')`).Scan(&tables))
+		require.Equal(t, []string{"customers", "lumen_migrations"}, tables)
+	})
+
+	const (
+		wall = `(merchant_id = NULLIF(current_setting('lumen.merchant_id', true), ''))`
+		open = "GRANT SELECT ON more TO lumen_app; ALTER TABLE more ENABLE ROW LEVEL SECURITY; ALTER TABLE more FORCE ROW LEVEL SECURITY;" +
+			"CREATE POLICY more_wall ON more TO lumen_app USING " + wall + " WITH CHECK " + wall
+	)
+	for change, faults := range map[string][]string{
+		"ALTER TABLE customers DISABLE ROW LEVEL SECURITY":  {"customers: row-level security is not enabled"},
+		"ALTER TABLE customers NO FORCE ROW LEVEL SECURITY": {"customers: row-level security is not forced"},
+		"DROP POLICY customers_wall ON customers":           {"customers: no policy walls lumen_app in"},
+		"ALTER POLICY customers_wall ON customers USING (true)": {
+			"customers: no policy walls lumen_app in", "customers: policy customers_wall opens more than the wall"},
+		"ALTER POLICY customers_wall ON customers WITH CHECK (true)": {
+			"customers: no policy walls lumen_app in", "customers: policy customers_wall opens more than the wall"},
+		"DROP POLICY customers_bound ON customers":                                                {"customers: no policy keeps a bound caller to its customer"},
+		"ALTER POLICY customers_bound ON customers USING (true)":                                  {"customers: no policy keeps a bound caller to its customer"},
+		"ALTER POLICY customers_bound ON customers WITH CHECK (true)":                             {"customers: no policy keeps a bound caller to its customer"},
+		"ALTER POLICY customers_bound ON customers TO PUBLIC":                                     {"customers: no policy keeps a bound caller to its customer"},
+		"CREATE POLICY more ON customers FOR SELECT USING (email_shared)":                         {"customers: policy more opens more than the wall"},
+		"CREATE UNIQUE INDEX by_tax_id ON customers (tax_id)":                                     {"customers: unique index by_tax_id does not lead with merchant_id"},
+		"CREATE UNIQUE INDEX by_tax_id ON customers (lower(merchant_id), tax_id)":                 {"customers: unique index by_tax_id does not lead with merchant_id"},
+		"ALTER TABLE customers ADD UNIQUE (id, merchant_id)":                                      {"customers: unique index customers_id_merchant_id_key does not lead with merchant_id"},
+		"CREATE TABLE more (merchant_id text PRIMARY KEY); GRANT SELECT ON more TO lumen_app":     {"more: no policy walls lumen_app in", "more: row-level security is not enabled", "more: row-level security is not forced"},
+		"CREATE TABLE more (merchant_id text, id text PRIMARY KEY);" + open:                       {"more: merchant_id may be null", "more: unique index more_pkey does not lead with merchant_id"},
+		"CREATE TABLE more (merchant_id text NOT NULL);" + open:                                   {"more: no primary key"},
+		"CREATE TABLE more (merchant_id text, id text, PRIMARY KEY (merchant_id, id));" + open:    nil,
+		"CREATE TABLE refer (merchant_id text PRIMARY KEY, named text REFERENCES merchants (id))": {"refer: foreign key refer_named_fkey does not lead with merchant_id"},
+		"GRANT TRUNCATE ON customers TO lumen_app":                                                {"a role may TRUNCATE customers"},
+		"GRANT DELETE ON customers TO PUBLIC":                                                     {"a role may DELETE customers"},
+		"GRANT SELECT ON api_keys TO lumen_app": {"a role may SELECT api_keys",
+			"api_keys: no policy walls lumen_app in", "api_keys: row-level security is not forced"},
+		"GRANT SELECT (name) ON merchants TO lumen_app":                               {"a role may SELECT merchants"},
+		"GRANT SELECT ON token_keys TO lumen_app":                                     {"a role may SELECT token_keys"},
+		"GRANT INSERT ON token_keys TO PUBLIC":                                        {"a role may INSERT token_keys"},
+		"GRANT EXECUTE ON FUNCTION lumen_token_signer(text, text) TO PUBLIC":          {"function lumen_token_signer can be executed by PUBLIC"},
+		"ALTER FUNCTION lumen_authenticate_token(text, text, text) RESET search_path": {"function lumen_authenticate_token has no fixed search_path"},
+		"GRANT UPDATE (created_at) ON customers TO lumen_app":                         {"a role may UPDATE customers.created_at"},
+		"GRANT UPDATE ON customers TO lumen_app":                                      {"a role may UPDATE customers.created_at", "a role may UPDATE customers.id", "a role may UPDATE customers.merchant_id"},
+		"CREATE TABLE mine (id text); ALTER TABLE mine OWNER TO lumen_app": {"a role may DELETE mine", "a role may REFERENCES mine", "a role may TRIGGER mine",
+			"a role may TRUNCATE mine", "a role may UPDATE mine.id", "a role owns mine"},
+		"CREATE VIEW everyone AS SELECT * FROM customers": {"view everyone"},
+		"CREATE FUNCTION peek() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM public.customers'": {
+			"function peek can be executed by PUBLIC", "function peek has no fixed search_path", "function peek is SECURITY DEFINER"},
+		"ALTER FUNCTION lumen_authenticate(bytea) RESET search_path":     {"function lumen_authenticate has no fixed search_path"},
+		"GRANT EXECUTE ON FUNCTION lumen_key_used(text, text) TO PUBLIC": {"function lumen_key_used can be executed by PUBLIC"},
+	} {
+		t.Run("would report: "+change, func(t *testing.T) {
+			t.Parallel()
+			db := storetest.New(t)
+			alter(t, db, change)
+			require.Equal(t, faults, nilIfEmpty(catalogueFaults(t, db, db.AppURL())))
+		})
+	}
+
+	// The login is what differs here, because lumen_app belongs to all databases of the server.
+	for attributes, faults := range map[string][]string{
+		"IN ROLE lumen_app":                       nil,
+		"BYPASSRLS IN ROLE lumen_app":             {"a role has power"},
+		"CREATEROLE IN ROLE lumen_app":            {"a role has power"},
+		"IN ROLE lumen_app, pg_read_server_files": {"a role is a member of pg_read_server_files"},
+	} {
+		t.Run("of a login with "+attributes, func(t *testing.T) {
+			t.Parallel()
+			db := storetest.New(t)
+			require.Equal(t, faults, nilIfEmpty(catalogueFaults(t, db, db.NewRole(t, attributes))))
+		})
+	}
+}
+
+func nilIfEmpty(list []string) []string {
+	if len(list) == 0 {
+		return nil
+	}
+	return list
+}
+
+// I3 and I1 as Postgres holds them, against a service that had gone wrong altogether.
+func TestPlainRole(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	alter(t, db, `
+		INSERT INTO merchants (id, name) VALUES ('merchant_1', 'Acme'), ('merchant_2', 'Acme');
+		INSERT INTO customers (merchant_id, id, email, email_key, email_shared, search_key, created_at, updated_at, deleted_at)
+		SELECT 'merchant_' || m, 'cust_' || state, state || '@example.com', state || '@example.com', false, '', '2026-01-01Z', '2026-01-01Z',
+		       CASE WHEN state = 'gone' THEN timestamptz '2026-01-02Z' END
+		FROM generate_series(1, 2) AS m, unnest('{live,gone}'::text[]) AS state`)
+	const dump = `SELECT array_agg(c::text ORDER BY merchant_id, id) FROM customers AS c`
+	var before []string
+	require.NoError(t, db.Superuser().QueryRow(t.Context(), dump).Scan(&before))
+	conn, err := pgx.Connect(t.Context(), db.AppURL())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+
+	// attempt runs a statement for merchant_1, undoes it, and returns the rows that it affected or its SQLSTATE.
+	attempt := func(t *testing.T, setting, statement string) any {
+		t.Helper()
+		tx, err := conn.Begin(t.Context())
+		require.NoError(t, err)
+		defer func() { require.NoError(t, tx.Rollback(t.Context())) }()
+		if setting != "" {
+			_, err = tx.Exec(t.Context(), "SELECT set_config('lumen.merchant_id', $1, true)", setting)
+			require.NoError(t, err)
+		}
+		tag, err := tx.Exec(t.Context(), statement)
+		if err != nil {
+			return err.(*pgconn.PgError).Code
+		}
+		return tag.RowsAffected()
+	}
+	var superuser string
+	require.NoError(t, db.Superuser().QueryRow(t.Context(), "SELECT quote_ident(current_user)").Scan(&superuser))
+	const insert = `INSERT INTO customers (merchant_id, id, email, email_key, email_shared, search_key, created_at, updated_at) VALUES `
+	for statement, want := range map[string]any{
+		"SELECT FROM customers":                                                int64(2),
+		"UPDATE customers SET tax_id = '1'":                                    int64(1),
+		"UPDATE customers SET tax_id = '1' WHERE id = 'cust_gone'":             int64(0),
+		"UPDATE customers SET deleted_at = NULL":                               int64(1), // of the live one: nothing changes
+		"UPDATE customers SET deleted_at = NULL WHERE id = 'cust_gone'":        int64(0),
+		"UPDATE customers SET deleted_at = now() WHERE id = 'cust_live'":       int64(1),
+		"UPDATE customers SET tax_id = '1' WHERE merchant_id = 'merchant_2'":   int64(0),
+		"UPDATE customers SET created_at = now()":                              "42501",
+		"UPDATE customers SET id = 'cust_new'":                                 "42501",
+		"UPDATE customers SET merchant_id = 'merchant_2'":                      "42501",
+		"DELETE FROM customers":                                                "42501",
+		"TRUNCATE customers":                                                   "42501",
+		"SELECT FROM customers FOR UPDATE":                                     int64(1),
+		insert + "('merchant_1', 'cust_a', 'a', 'a', false, '', now(), now())": int64(1),
+		insert + "('merchant_2', 'cust_a', 'a', 'a', false, '', now(), now())": "42501",
+		insert + "('merchant_2', 'cust_live', 'a', 'a', false, '', now(), now()) ON CONFLICT (merchant_id, id) DO UPDATE SET tax_id = '1'": "42501",
+		insert + "('merchant_1', 'cust_gone', 'a', 'a', false, '', now(), now()) ON CONFLICT (merchant_id, id) DO UPDATE SET tax_id = '1'": "42501",
+		"SELECT FROM api_keys":                                "42501",
+		"SELECT FROM token_keys":                              "42501",
+		"INSERT INTO token_keys DEFAULT VALUES":               "42501",
+		"SELECT id FROM merchants":                            "42501",
+		"UPDATE lumen_migrations SET name = 'a'":              "42501",
+		"ALTER TABLE customers DISABLE ROW LEVEL SECURITY":    "42501",
+		"SET LOCAL row_security = off; SELECT FROM customers": "42501",
+		"SET LOCAL session_authorization = " + superuser:      "42501",
+	} {
+		t.Run("may, or may not: "+strings.TrimPrefix(statement, insert), func(t *testing.T) {
+			require.Equal(t, want, attempt(t, "merchant_1", statement))
+		})
+	}
+	t.Run("sees nothing without the setting", func(t *testing.T) {
+		require.Equal(t, int64(0), attempt(t, "", "SELECT FROM customers"))
+		require.Equal(t, int64(0), attempt(t, "", "UPDATE customers SET tax_id = '1'"))
+		require.Equal(t, "42501", attempt(t, "", insert+"('', 'cust_a', 'a', 'a', false, '', now(), now())"))
+	})
+
+	var after []string
+	require.NoError(t, db.Superuser().QueryRow(t.Context(), dump).Scan(&after))
+	require.Equal(t, before, after)
+}

@@ -1,0 +1,51 @@
+package schema
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+
+	"lumen/store/postgres"
+)
+
+// CheckRole is checkRole on a database of its own.
+func CheckRole(ctx context.Context, database *postgres.Database) error {
+	return withPool(database, func(pool *postgres.Pool) error { return checkRole(ctx, pool) })
+}
+
+// CheckMigrations is checkMigrations on a database of its own.
+func CheckMigrations(ctx context.Context, database *postgres.Database) error {
+	return withPool(database, func(pool *postgres.Pool) error { return checkMigrations(ctx, pool) })
+}
+
+func withPool(database *postgres.Database, check func(*postgres.Pool) error) error {
+	pool := database.Open(1)
+	defer func() { _ = pool.Close() }()
+	return check(pool)
+}
+
+// ExpectedObjects returns what expected.json should hold by the owner's database, in which nothing is but
+// what the migrations made. Where the file has several forms of an object, it keeps those.
+func (m *Migrator) ExpectedObjects(ctx context.Context) ([]byte, error) {
+	all := knownNames{
+		relations: `ARRAY(SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r')`,
+		functions: `ARRAY(SELECT proname || '(' || oidvectortypes(proargtypes) || ')' FROM pg_proc WHERE pronamespace = 'public'::regnamespace)`,
+	}
+	found, err := describe(ctx, m.pool, all)
+	if err != nil {
+		return nil, err
+	}
+	expected := make(map[string][]object, len(found))
+	for name, described := range found {
+		expected[name] = []object{described.object}
+		if forms := expectedObjects[name]; len(forms) > 1 {
+			expected[name] = append(expected[name], forms[1:]...)
+		}
+	}
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	err = encoder.Encode(expected)
+	return text.Bytes(), err
+}

@@ -1,0 +1,303 @@
+package schema
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/migrate"
+
+	"lumen/store/postgres"
+	"lumen/store/schema/migrations"
+)
+
+// Migrator brings the schema of a database up to date, or back, as the owner of the tables.
+type Migrator struct{ pool *postgres.Pool }
+
+// Open returns a Migrator on the database at url. It connects when first used.
+func Open(url string) (*Migrator, error) {
+	config, err := postgres.ParseOwner(url)
+	if err != nil {
+		return nil, err
+	}
+	return &Migrator{postgres.Open(config, nil, connections)}, nil
+}
+
+// connections is the size of a Migrator's pool: one connection holds the lock, another migrates.
+const connections = 4
+
+// Close ends all connections.
+func (m *Migrator) Close() error { return m.pool.Close() }
+
+// Migration is one step of the schema.
+type Migration struct {
+	Name      string     `json:"name"`
+	AppliedAt *time.Time `json:"appliedAt"`
+}
+
+func (m Migration) isApplied() bool { return m.AppliedAt != nil }
+
+const (
+	migrationsTable = "lumen_migrations"
+	// locksTable is one that Bun's migrator makes and Lumen never uses: a killed migrator would leave it locked.
+	locksTable = "lumen_migration_locks"
+	// migrationLock is the session advisory lock that migrators of one database wait for. It ends with its session.
+	migrationLock = 5_860_316_622_531_074
+)
+
+// Up applies the pending steps and returns them. It is safe when many start it at once: one works, the others
+// wait and find nothing to do. A step that fails is undone and not noted. It ends with the check of the catalogue
+// that the service makes, so an *UnsafeRoleError may come with the steps that were applied.
+func (m *Migrator) Up(ctx context.Context) ([]Migration, error) {
+	if err := ensureAppRole(ctx, m.pool); err != nil {
+		return nil, err
+	}
+	applied, err := m.migrating(ctx, func(m *migrate.Migrator) (*migrate.MigrationGroup, error) { return m.Migrate(ctx) })
+	if err != nil {
+		return applied, err
+	}
+	return applied, checkSchema(ctx, m.pool, func(newer bool) error {
+		return m.pool.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+			if _, err := tx.ExecContext(ctx, trustedPath); err != nil {
+				return fmt.Errorf("read the catalogue: %w", err)
+			}
+			return checkCatalogue(ctx, tx, newer)
+		})
+	})
+}
+
+// Loss lists the steps that Down would undo, and counts the merchants and customers that would go with them,
+// deleted customers included.
+type Loss struct {
+	Steps                []string
+	Merchants, Customers int64
+}
+
+// The steps that make tables with rows to lose.
+const (
+	merchantsStep = "0001"
+	customersStep = "0002"
+	tokenKeysStep = "0003"
+)
+
+// Tables names what would be deleted, in words.
+func (l Loss) Tables() (lost []string) {
+	plural := func(n int64, noun string) string {
+		if n == 1 {
+			return "1 " + noun
+		}
+		return fmt.Sprintf("%d %ss", n, noun)
+	}
+	for _, step := range l.Steps {
+		switch step {
+		case merchantsStep:
+			lost = append(lost, plural(l.Merchants, "merchant"), "all API keys")
+		case customersStep:
+			lost = append(lost, plural(l.Customers, "customer"))
+		case tokenKeysStep:
+			lost = append(lost, "the keys that sign access tokens")
+		}
+	}
+	return lost
+}
+
+// CountLoss returns the loss that Down would cause now. While it counts customers, it locks their table: row-level
+// security binds the owner, too, so it is lifted in a transaction that is rolled back.
+func (m *Migrator) CountLoss(ctx context.Context) (loss Loss, err error) {
+	err = m.pool.NewRaw("SELECT name FROM "+migrationsTable+" WHERE group_id = (SELECT max(group_id) FROM "+migrationsTable+") ORDER BY name").Scan(ctx, &loss.Steps)
+	if postgres.SQLState(err) == "42P01" { // undefined_table: nothing was ever migrated
+		return Loss{}, nil
+	}
+	if err != nil {
+		return Loss{}, fmt.Errorf("count what would be deleted: %w", err)
+	}
+	tx, err := m.pool.BeginTx(ctx, nil)
+	if err != nil {
+		return Loss{}, fmt.Errorf("count what would be deleted: %w", err)
+	}
+	defer func() { err = errors.Join(err, tx.Rollback()) }()
+	count := func(step, table string, into *int64) {
+		if err == nil && slices.Contains(loss.Steps, step) {
+			err = tx.NewRaw("SELECT count(*) FROM "+table).Scan(ctx, into)
+		}
+	}
+	if slices.Contains(loss.Steps, customersStep) {
+		_, err = tx.ExecContext(ctx, "SET LOCAL lock_timeout = '2s'; ALTER TABLE customers NO FORCE ROW LEVEL SECURITY")
+	}
+	count(customersStep, "customers", &loss.Customers)
+	count(merchantsStep, "merchants", &loss.Merchants)
+	if err != nil {
+		return Loss{}, fmt.Errorf("count what would be deleted: %w", err)
+	}
+	return loss, nil
+}
+
+// Down undoes the steps that the last Up applied, with all that their tables hold, and returns them.
+func (m *Migrator) Down(ctx context.Context) ([]Migration, error) {
+	undone, err := m.migrating(ctx, func(m *migrate.Migrator) (*migrate.MigrationGroup, error) { return m.Rollback(ctx) })
+	for i := range undone {
+		undone[i].AppliedAt = nil
+	}
+	return undone, err
+}
+
+func (m *Migrator) migrating(ctx context.Context, work func(*migrate.Migrator) (*migrate.MigrationGroup, error)) (_ []Migration, err error) {
+	lock, err := m.pool.Conn(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("migrate: %w", err)
+	}
+	defer func() {
+		// Closing returns the session to the pool, so the lock is given back first.
+		_, unlockErr := lock.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock(?)", migrationLock)
+		err = errors.Join(err, unlockErr, lock.Close())
+	}()
+	if _, err := lock.ExecContext(ctx, "SELECT pg_advisory_lock(?)", migrationLock); err != nil {
+		return nil, fmt.Errorf("migrate: wait for other migrators: %w", err)
+	}
+
+	migrator, err := newMigrator(m.pool.DB)
+	if err != nil {
+		return nil, err
+	}
+	if err := migrator.Init(ctx); err != nil {
+		return nil, fmt.Errorf("migrate: %w", err)
+	}
+	group, err := work(migrator)
+	if err != nil {
+		return nil, fmt.Errorf("migrate: %w", err)
+	}
+	return asMigrations(group.Migrations), nil
+}
+
+// Status returns all steps with when they were applied.
+func (m *Migrator) Status(ctx context.Context) ([]Migration, error) {
+	steps, _, err := migrationStatus(ctx, m.pool)
+	return steps, err
+}
+
+// checkMigrations returns an error that says how many steps are pending, if any are. When the role may
+// not ask, it returns what checkRole returns: the first step lets lumen_app ask, so a sound role that may
+// not ask has all steps before it.
+func checkMigrations(ctx context.Context, pool *postgres.Pool) error {
+	steps, _, err := migrationStatus(ctx, pool)
+	if postgres.SQLState(err) == "42501" || err == nil && !slices.ContainsFunc(steps, Migration.isApplied) {
+		// Nothing was applied, or the role may not see what was.
+		if unsafe := checkUnseen(ctx, pool); unsafe != nil {
+			return unsafe
+		}
+		steps, err = knownMigrations()
+	}
+	if err != nil {
+		return err
+	}
+	pending := 0
+	for _, step := range steps {
+		if !step.isApplied() {
+			pending++
+		}
+	}
+	if pending > 0 {
+		return fmt.Errorf("%d of %d migrations are pending; run: lumen migrate up", pending, len(steps))
+	}
+	return nil
+}
+
+// checkUnseen returns why a role sees no applied steps, nil where none were applied.
+func checkUnseen(ctx context.Context, pool *postgres.Pool) error {
+	var found []struct{ Migrated bool }
+	if err := pool.Query(ctx, &found, "SELECT to_regclass('public.merchants') IS NOT NULL AS migrated"); err != nil || !found[0].Migrated {
+		return err
+	}
+	if err := checkLogin(ctx, pool); err != nil {
+		return err
+	}
+	return pool.Use(ctx, func(db bun.IDB) error { return checkCatalogue(ctx, db, false) })
+}
+
+// migrationStatus returns the steps that this program knows, and whether the database has others: then its
+// schema is newer than this program.
+func migrationStatus(ctx context.Context, pool *postgres.Pool) (steps []Migration, newer bool, err error) {
+	if steps, err = knownMigrations(); err != nil {
+		return nil, false, err
+	}
+	var applied []struct {
+		Name       string
+		MigratedAt time.Time
+	}
+	err = pool.Query(ctx, &applied, "SELECT name, migrated_at FROM public."+migrationsTable+" ORDER BY name")
+	if postgres.SQLState(err) == "42P01" { // undefined_table: nothing was ever migrated
+		return steps, false, nil
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("read the migrations' status: %w", err)
+	}
+	for _, step := range applied {
+		known := slices.IndexFunc(steps, func(m Migration) bool { return strings.HasPrefix(m.Name, step.Name+"_") })
+		if known < 0 {
+			newer = true
+			continue
+		}
+		at := step.MigratedAt.UTC()
+		steps[known].AppliedAt = &at
+	}
+	return steps, newer, nil
+}
+
+// knownMigrations returns the steps that this program knows, none of them applied.
+func knownMigrations() ([]Migration, error) {
+	all, err := discover()
+	if err != nil {
+		return nil, err
+	}
+	return asMigrations(all.Sorted()), nil
+}
+
+func asMigrations(steps migrate.MigrationSlice) []Migration {
+	list := make([]Migration, len(steps))
+	for i, step := range steps {
+		list[i].Name = step.String()
+		if step.IsApplied() && !step.MigratedAt.IsZero() {
+			at := step.MigratedAt.UTC()
+			list[i].AppliedAt = &at
+		}
+	}
+	return list
+}
+
+func discover() (*migrate.Migrations, error) {
+	steps := migrate.NewMigrations()
+	if err := steps.Discover(migrations.Files); err != nil {
+		return nil, fmt.Errorf("read the embedded migrations: %w", err)
+	}
+	return steps, nil
+}
+
+func newMigrator(db *bun.DB) (*migrate.Migrator, error) {
+	steps, err := discover()
+	if err != nil {
+		return nil, err
+	}
+	return migrate.NewMigrator(db, steps,
+		migrate.WithTableName(migrationsTable),
+		migrate.WithLocksTableName(locksTable),
+		migrate.WithMarkAppliedOnSuccess(true),
+		migrate.WithUpsert(true),
+		migrate.AfterMigration(recordStep)), nil
+}
+
+// recordStep records a step in the step's own transaction, so that a migrator that is killed leaves it done and noted or
+// neither. Bun writes the same once more after the commit, which is why the migrator upserts.
+func recordStep(ctx context.Context, tx bun.IConn, step *migrate.Migration) error {
+	if step.IsApplied() { // then it was just undone
+		_, err := tx.ExecContext(ctx, "DELETE FROM "+migrationsTable+" WHERE id = ?", step.ID)
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, "INSERT INTO "+migrationsTable+" (name, group_id) VALUES (?, ?)", step.Name, step.GroupID); err != nil {
+		return err
+	}
+	return revokeThirdRoles(ctx, tx)
+}

@@ -1,0 +1,181 @@
+package schema
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+
+	"github.com/uptrace/bun"
+
+	"lumen/store/postgres"
+)
+
+// appRole is the role without login that holds the service's privileges; the service's login is a member of it.
+const appRole = "lumen_app"
+
+// UnsafeRoleError says why the service must not run: with the role it logged in as, or on a catalogue that does not
+// keep merchants apart. Mend is the SQL that mends it.
+type UnsafeRoleError struct{ Fault, Mend string }
+
+// Error returns the fault and the mend. A name in the fault can't forge lines.
+func (e *UnsafeRoleError) Error() string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '?'
+		}
+		return r
+	}, e.Fault) + "; mend it with: " + e.Mend
+}
+
+// unsafeRole returns the error of a fault, which is a format with its arguments.
+func unsafeRole(mend, fault string, args ...any) *UnsafeRoleError {
+	return &UnsafeRoleError{Fault: fmt.Sprintf(fault, args...), Mend: mend}
+}
+
+// roleFacts is what the database says of the role that is logged in, and of the wall.
+type roleFacts struct {
+	Role        string
+	Superuser   bool
+	Attribute   *string
+	Owned       *string
+	PowerfulVia *string
+	Member      bool
+	MayUse      bool
+	NoFunction  *string
+	MayLookUp   bool
+	Excess      *string
+	Unwalled    *string
+}
+
+// checkRole returns an *UnsafeRoleError unless the login is a member of lumen_app and of nothing with
+// power (no superuser, no BYPASSRLS, owner of nothing), and row-level security with its policies,
+// functions and privileges is as the migrations made it. It asks for session_user and for current_user,
+// so that neither a SET ROLE nor a login that could do one passes. Other errors mean that it could not
+// be asked.
+func checkRole(ctx context.Context, pool *postgres.Pool) error {
+	if err := checkLogin(ctx, pool); err != nil {
+		return err
+	}
+	return checkSchema(ctx, pool, func(newer bool) error {
+		return pool.Use(ctx, func(db bun.IDB) error { return checkCatalogue(ctx, db, newer) })
+	})
+}
+
+// checkLogin returns an *UnsafeRoleError unless the role that is logged in is plain, and may do what it needs to.
+func checkLogin(ctx context.Context, pool *postgres.Pool) error {
+	var facts []roleFacts
+	if err := pool.Query(ctx, &facts, roleQuery); err != nil {
+		return fmt.Errorf("check the role: %w", err)
+	}
+	for _, f := range facts {
+		if err := f.unsafe(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f roleFacts) unsafe() error {
+	role := quoteIdent(f.Role)
+	plainLogin := "CREATE ROLE lumen_serve LOGIN PASSWORD '...' IN ROLE lumen_app; and name it in LUMEN_DATABASE_URL"
+	switch {
+	case f.Superuser:
+		return unsafeRole(plainLogin, "role %s is a superuser, whom row-level security does not bind", role)
+	case f.PowerfulVia != nil:
+		return unsafeRole("REVOKE "+quoteIdent(*f.PowerfulVia)+" FROM "+role+";",
+			"role %s is a member of %s, which has power past row-level security", role, quoteIdent(*f.PowerfulVia))
+	case f.Owned != nil:
+		return unsafeRole(plainLogin, "role %s owns %s, or is a member of the role that does", role, *f.Owned)
+	case f.Attribute != nil:
+		return unsafeRole("ALTER ROLE "+role+" NO"+*f.Attribute+";", "role %s has %s", role, *f.Attribute)
+	case !f.Member || !f.MayUse:
+		// In this order, because since Postgres 16 each grant keeps what the role's INHERIT was when it was made.
+		return unsafeRole("REVOKE lumen_app FROM "+role+"; ALTER ROLE "+role+" INHERIT; GRANT lumen_app TO "+role+";", "role %s is not a member of lumen_app", role)
+	case f.NoFunction != nil:
+		return missing(*f.NoFunction)
+	case !f.MayLookUp:
+		return unsafeRole("GRANT EXECUTE ON FUNCTION "+strings.ReplaceAll(lookUpFunctions, "; ", ", ")+" TO lumen_app;",
+			"role %s may not look up API keys and access tokens", role)
+	case f.Excess != nil:
+		return unsafeRole("REVOKE "+*f.Excess+" FROM PUBLIC, "+role+", lumen_app;",
+			"role %s has the privilege %s", role, *f.Excess)
+	case f.Unwalled != nil:
+		return unsafeRole("ALTER TABLE "+*f.Unwalled+" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;",
+			"row-level security is not enabled and forced on table %s", *f.Unwalled)
+	}
+	return nil
+}
+
+// lookUpFunctions are the functions that authentication asks.
+const lookUpFunctions = "lumen_authenticate(bytea); lumen_key_used(text, text); " +
+	"lumen_token_signer(text, text); lumen_token_keys(); lumen_authenticate_token(text, text, text)"
+
+// roleQuery yields roleFacts for session_user and for current_user. A tenant table is one with a column merchant_id on
+// which lumen_app has any privilege.
+const roleQuery = `
+WITH me AS (SELECT DISTINCT r.* FROM pg_roles AS r WHERE r.rolname IN (session_user, current_user)),
+app AS (SELECT oid FROM pg_roles WHERE rolname = 'lumen_app'),
+tables AS (
+    SELECT c.oid, c.relname, c.relrowsecurity AND c.relforcerowsecurity AS walled
+    FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')
+),
+functions AS (
+    SELECT string_to_table('` + lookUpFunctions + `', '; ') AS name
+),
+tenant AS (
+    SELECT t.* FROM tables AS t
+    WHERE EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = t.oid AND a.attname = 'merchant_id' AND NOT a.attisdropped)
+)
+SELECT me.rolname AS role, me.rolsuper AS superuser,
+    CASE WHEN me.rolbypassrls THEN 'BYPASSRLS' WHEN me.rolcreaterole THEN 'CREATEROLE' WHEN me.rolreplication THEN 'REPLICATION' END AS attribute,
+    (SELECT r.rolname FROM pg_roles AS r
+     WHERE r.oid <> me.oid AND pg_has_role(me.oid, r.oid, 'MEMBER')
+       AND (r.rolsuper OR r.rolbypassrls OR r.rolcreaterole OR r.rolreplication
+            OR r.rolname IN ('pg_read_all_data', 'pg_write_all_data', 'pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program'))
+     ORDER BY 1 LIMIT 1) AS powerful_via,
+    (SELECT o.what FROM (
+        SELECT 'relation ' || c.relname AS what, c.relowner AS owner FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = 'public'
+        UNION ALL SELECT 'function ' || p.proname, p.proowner FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace WHERE n.nspname = 'public'
+        UNION ALL SELECT 'schema public', n.nspowner FROM pg_namespace AS n WHERE n.nspname = 'public'
+        UNION ALL SELECT 'database ' || d.datname, d.datdba FROM pg_database AS d WHERE d.datname = current_database()
+     ) AS o WHERE pg_has_role(me.oid, o.owner, 'MEMBER') ORDER BY 1 LIMIT 1) AS owned,
+    EXISTS (SELECT FROM app WHERE pg_has_role(me.oid, app.oid, 'MEMBER')) AS member,
+    EXISTS (SELECT FROM app WHERE pg_has_role(me.oid, app.oid, 'USAGE')) AS may_use,
+    (SELECT f.name FROM functions AS f WHERE to_regprocedure('public.' || f.name) IS NULL AND to_regclass('public.customers') IS NOT NULL ORDER BY 1 LIMIT 1) AS no_function,
+    COALESCE((SELECT bool_and(has_function_privilege(me.oid, to_regprocedure('public.' || f.name), 'EXECUTE')) FROM functions AS f), true) AS may_look_up,
+    (SELECT x.privilege FROM (
+        SELECT p.name || ' ON public.' || quote_ident(t.relname) AS privilege FROM tables AS t, unnest('{SELECT,INSERT,UPDATE}'::text[]) AS p (name)
+        WHERE t.relname IN ('api_keys', 'merchants', 'token_keys') AND has_any_column_privilege(me.oid, t.oid, p.name)
+        UNION ALL SELECT p.name || ' ON public.' || quote_ident(t.relname) FROM tables AS t, unnest('{TRUNCATE,DELETE}'::text[]) AS p (name)
+        WHERE has_table_privilege(me.oid, t.oid, p.name)
+     ) AS x ORDER BY 1 LIMIT 1) AS excess,
+    (SELECT 'public.' || quote_ident(t.relname) FROM tenant AS t
+     WHERE NOT t.walled AND has_any_column_privilege(me.oid, t.oid, 'SELECT, INSERT, UPDATE') ORDER BY 1 LIMIT 1) AS unwalled
+FROM me`
+
+func quoteIdent(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+// ensureAppRole makes lumen_app, which belongs to the cluster and may be there already. Another migrator, of another
+// database, may be making it at the same time.
+func ensureAppRole(ctx context.Context, pool *postgres.Pool) error {
+	var exists bool
+	if err := pool.NewRaw("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = ?)", appRole).Scan(ctx, &exists); err != nil {
+		return fmt.Errorf("look for role %s: %w", appRole, err)
+	}
+	if exists {
+		return nil
+	}
+	_, err := pool.ExecContext(ctx, `DO $$ BEGIN CREATE ROLE lumen_app NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$`)
+	if postgres.SQLState(err) == "42501" {
+		return errors.New("this owner may not create roles; have a superuser or a role with CREATEROLE run these two lines, then migrate again:\n" +
+			"  CREATE ROLE lumen_app NOLOGIN;\n" +
+			"  CREATE ROLE lumen_serve LOGIN PASSWORD '...' IN ROLE lumen_app;")
+	}
+	if err != nil {
+		return fmt.Errorf("create role %s: %w", appRole, err)
+	}
+	return nil
+}
