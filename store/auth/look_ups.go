@@ -11,7 +11,7 @@ import (
 	"lumen/store/postgres"
 
 	"go.opentelemetry.io/otel/attribute"
-	semconv "go.opentelemetry.io/otel/semconv/v1.32.0"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
 // lookUps is the way to what the plain role may ask outside of the wall: who presents a credential, and the keys that sign
