@@ -37,7 +37,7 @@ func TestTexts(t *testing.T) {
 		require.Equal(t, &Error{Code: code, Message: text}, NewError(code))
 	}
 
-	reference, err := os.ReadFile("../cmd/internal/program/testdata/customers-api.txt")
+	reference, err := os.ReadFile("../cmd/internal/e2e/testdata/customers-api.txt")
 	require.NoError(t, err)
 	literal := []string{texts[EmailRequired], texts[NotFound], texts[EmailTaken], emailTakenOnUpdate}
 	for _, operation := range []string{"create customer", "update customer", "delete customer"} {

@@ -21,6 +21,8 @@ type listedPackage struct {
 	ImportPath   string
 	Dir          string
 	GoFiles      []string
+	TestGoFiles  []string
+	XTestGoFiles []string
 	Imports      []string
 	TestImports  []string
 	XTestImports []string
@@ -30,7 +32,7 @@ type listedPackage struct {
 // modulePackages returns this module's packages by import path.
 func modulePackages(t *testing.T) map[string]listedPackage {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Dir,GoFiles,Imports,TestImports,XTestImports,Deps", "lumen/...")
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Dir,GoFiles,TestGoFiles,XTestGoFiles,Imports,TestImports,XTestImports,Deps", "lumen/...")
 	out, err := cmd.Output()
 	require.NoError(t, err)
 	packages := map[string]listedPackage{}
@@ -43,7 +45,7 @@ func modulePackages(t *testing.T) map[string]listedPackage {
 		require.NoError(t, err)
 		packages[p.ImportPath] = p
 	}
-	for _, name := range []string{"lumen/cmd/lumen", "lumen/graph", "lumen/rest", "lumen/store", "lumen/store/wall", "lumen/store/storetest", "lumen/store/embedded"} {
+	for _, name := range []string{"lumen/cmd/lumen", "lumen/cmd/internal/program", "lumen/cmd/internal/e2e/harness", "lumen/graph", "lumen/rest", "lumen/store", "lumen/store/wall", "lumen/store/storetest", "lumen/store/embedded"} {
 		require.Contains(t, packages, name)
 	}
 	return packages
@@ -52,20 +54,24 @@ func modulePackages(t *testing.T) map[string]listedPackage {
 // within reports whether a package is the named one or below it.
 func within(name, parent string) bool { return name == parent || strings.HasPrefix(name, parent+"/") }
 
+// isHarness reports whether a package is part of the tests, though it is an ordinary one.
+func isHarness(name string) bool {
+	return within(name, "lumen/store/storetest") || within(name, "lumen/cmd/internal/e2e")
+}
+
 // forbidden says why one package must not need the other, "" when it may. Both are import paths; needing is direct or not.
 func forbidden(from, to string) string {
-	harness := "lumen/store/storetest"
 	switch {
-	case within(to, harness):
-		return "only tests import the harness"
-	case within(from, harness):
-		// It is part of the tests: it may use what they may.
 	case within(to, "lumen/cmd") && !within(from, "lumen/cmd"):
 		return "nothing imports the programs"
+	case isHarness(to) && !isHarness(from):
+		return "only tests import the harness"
+	case isHarness(from):
+		// It is part of the tests: it may use what they may.
+	case within(to, "lumen/cmd/internal/program") && !within(from, "lumen/cmd/internal/program") && from != "lumen/cmd/lumen":
+		return "only main runs the commands"
 	case within(from, "lumen/graph") && within(to, "lumen/rest"), within(from, "lumen/rest") && within(to, "lumen/graph"):
 		return "the doors never see each other"
-	case from == "lumen/graph/guard" && within(to, "lumen/graph") && to != from:
-		return "the guard knows no noun"
 	case within(from, "lumen/store") && (within(to, "lumen/graph") || within(to, "lumen/rest")):
 		return "the store knows no door"
 	case within(to, "github.com/testcontainers"), within(to, "github.com/stretchr/testify"), to == "testing":
@@ -90,7 +96,8 @@ func TestImportsPointOneWay(t *testing.T) {
 		// Tests may use the harness, and the tests of programs may use everything. Those of the doors and of the store may not
 		// turn round.
 		for _, name := range slices.Concat(p.TestImports, p.XTestImports) {
-			if strings.HasPrefix(name, "lumen/") && !within(name, "lumen/store/storetest") {
+			usesHarness := within(name, "lumen/store/storetest") || isHarness(name) && within(p.ImportPath, "lumen/cmd")
+			if strings.HasPrefix(name, "lumen/") && !usesHarness {
 				require.Empty(t, forbidden(p.ImportPath, name), "the tests of %s import %s", p.ImportPath, name)
 			}
 		}
@@ -102,19 +109,29 @@ func TestImportsPointOneWay(t *testing.T) {
 		}
 	}
 
+	t.Run("main hands its version to the commands, and no more", func(t *testing.T) {
+		t.Parallel()
+		main := packages["lumen/cmd/lumen"]
+		require.Equal(t, []string{"main.go"}, slices.Concat(main.GoFiles, main.TestGoFiles, main.XTestGoFiles))
+		require.Equal(t, []string{"lumen/cmd/internal/program", "os"}, main.Imports)
+	})
+
 	t.Run("and the rules would tell", func(t *testing.T) {
 		t.Parallel()
 		for _, pair := range [][2]string{
 			{"lumen/graph", "lumen/rest"}, {"lumen/rest", "lumen/graph/model"}, {"lumen/store", "lumen/rest"}, {"lumen/store/wall", "lumen/graph"},
 			{"lumen/rest", "lumen/cmd/internal/server"}, {"lumen/store", "net/http"}, {"lumen/store/wall", "net/http/httptest"},
 			{"lumen/store", "github.com/99designs/gqlgen/graphql"}, {"lumen/cmd/lumen", "lumen/store/storetest"}, {"lumen/store/embedded", "lumen/store/storetest"},
-			{"lumen/graph", "testing"}, {"lumen/graph/guard", "lumen/graph/model"}, {"lumen/store/embedded", "github.com/testcontainers/testcontainers-go"},
+			{"lumen/cmd/lumen", "lumen/cmd/internal/e2e/harness"}, {"lumen/cmd/internal/program", "lumen/cmd/internal/e2e/harness"}, {"lumen/store/storetest", "lumen/cmd/internal/e2e/harness"},
+			{"lumen/cmd/internal/server", "lumen/cmd/internal/program"}, {"lumen/cmd/lumen-bench", "lumen/cmd/internal/program"},
+			{"lumen/graph", "testing"}, {"lumen/store/embedded", "github.com/testcontainers/testcontainers-go"},
 		} {
 			require.NotEmpty(t, forbidden(pair[0], pair[1]), pair)
 		}
 		for _, pair := range [][2]string{
 			{"lumen/cmd/lumen", "lumen/graph"}, {"lumen/graph", "lumen/store"}, {"lumen/rest", "net/http"}, {"lumen/store/embedded", "net/http"},
-			{"lumen/graph", "lumen/graph/model"}, {"lumen/graph", "lumen/graph/guard"}, {"lumen/store/storetest", "github.com/testcontainers/testcontainers-go"}, {"lumen/cmd/lumen", "lumen/cmd/internal/server"},
+			{"lumen/graph", "lumen/graph/model"}, {"lumen/store/storetest", "github.com/testcontainers/testcontainers-go"}, {"lumen/cmd/lumen", "lumen/cmd/internal/server"},
+			{"lumen/cmd/lumen", "lumen/cmd/internal/program"}, {"lumen/cmd/internal/program", "lumen/cmd/internal/server"}, {"lumen/cmd/internal/e2e/harness", "lumen/cmd/internal/program"},
 		} {
 			require.Empty(t, forbidden(pair[0], pair[1]), pair)
 		}

@@ -1,0 +1,121 @@
+package e2e
+
+import (
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"lumen/cmd/internal/e2e/harness"
+	"lumen/store"
+	"lumen/store/storetest"
+)
+
+// fill gives the merchant n customers, a millisecond apart, the oldest being number 1.
+func fill(t *testing.T, d *harness.Server, m storetest.Merchant, n int) {
+	t.Helper()
+	d.SQL(t, `INSERT INTO customers (merchant_id, id, email, email_key, email_shared, name, name_key, billing_address_line1, search_key, created_at, updated_at)
+		SELECT $1, 'cust_' || lpad(i::text, 8, '0'), 'filled' || i || '@example.com', 'filled' || i || '@example.com', false, 'Name ' || i, 'name ' || i, md5(i::text),
+			'filled' || i || '@example.com' || E'\n' || 'name ' || i || E'\n', at, at
+		FROM (SELECT i, timestamptz '2024-01-01' + i * interval '1 millisecond' AS at FROM generate_series(1, $2) AS i) AS rows`, m.ID, n)
+	d.SQL(t, "ANALYZE customers")
+}
+
+// poison makes every statement that looks at the customer with this number fail.
+func poison(t *testing.T, d *harness.Server, number int) {
+	t.Helper()
+	d.SQL(t, `CREATE FUNCTION sound(id text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+		IF id = '`+fmt.Sprintf("cust_%08d", number)+`' THEN RAISE EXCEPTION 'injected fault'; END IF; RETURN true; END $$`)
+	d.SQL(t, `CREATE POLICY poison ON customers AS RESTRICTIVE FOR SELECT TO lumen_app USING (sound(id))`)
+}
+
+// open sends a request for the list and returns the response with its body unread.
+func open(t *testing.T, d *harness.Server, key store.Secret, encoding string) *http.Response {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), "GET", d.RestURL, nil)
+	require.NoError(t, err)
+	request.Header.Set("Authorization", "Bearer "+string(key))
+	request.Header.Set("Accept-Encoding", encoding)
+	response, err := harness.Client.Do(request)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = response.Body.Close() })
+	return response
+}
+
+// decoded returns the body of a response as text.
+func decoded(t *testing.T, response *http.Response, encoding string) io.Reader {
+	t.Helper()
+	if encoding != "gzip" {
+		require.Empty(t, response.Header.Get("Content-Encoding"))
+		return response.Body
+	}
+	require.Equal(t, "gzip", response.Header.Get("Content-Encoding"))
+	plain, err := gzip.NewReader(response.Body)
+	require.NoError(t, err)
+	return plain
+}
+
+// A list of several batches is complete, and each row in it once.
+func TestListOfManyBatches(t *testing.T) {
+	t.Parallel()
+	d := harness.Serve(t)
+	m := d.Merchant(t, "Many")
+	const n = 2345
+	fill(t, d, m, n)
+	count := countStatements(t, d)
+	for _, encoding := range []string{"identity", "gzip"} {
+		var list struct{ Customers []struct{ ID string } }
+		require.NoError(t, json.NewDecoder(decoded(t, open(t, d, m.ReadKey, encoding), encoding)).Decode(&list))
+		require.Len(t, list.Customers, n)
+		for i, c := range list.Customers {
+			require.Equal(t, fmt.Sprintf("cust_%08d", n-i), c.ID)
+		}
+		require.Equal(t, int64(5), count())
+	}
+}
+
+// When a batch fails after the first byte was sent, the client sees a broken connection, never a list that ends.
+func TestListThatFailsHalfWayIsAborted(t *testing.T) {
+	t.Parallel()
+	d := harness.Serve(t)
+	m := d.Merchant(t, "Many")
+	fill(t, d, m, 3000)
+	poison(t, d, 1200) // in the fourth batch of six
+	for _, encoding := range []string{"identity", "gzip"} {
+		response := open(t, d, m.ReadKey, encoding)
+		require.Equal(t, http.StatusOK, response.StatusCode)
+		raw, err := io.ReadAll(response.Body)
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF, encoding)
+		text := string(raw)
+		if encoding == "gzip" {
+			plain, err := gzip.NewReader(strings.NewReader(text))
+			require.NoError(t, err)
+			read, _ := io.ReadAll(plain)
+			text = string(read)
+		}
+		require.True(t, strings.HasPrefix(text, `{"customers":[{`))
+		require.False(t, json.Valid([]byte(text)))
+		require.NotContains(t, text, "error")
+	}
+	require.Equal(t, 2, strings.Count(d.Log.String(), `"msg":"list aborted"`))
+	require.Equal(t, 2, strings.Count(d.Log.String(), `"aborted":true`))
+
+	// The process and its connections are as good as before.
+	d.SQL(t, "DROP POLICY poison ON customers")
+	require.Equal(t, 200, d.Send(t, m.ReadKey, "GET", "/api/customers", "").Status)
+}
+
+// When the first batch fails nothing was sent yet, and the reply is an error like others.
+func TestListThatFailsAtOnceIsAnError(t *testing.T) {
+	t.Parallel()
+	d := harness.Serve(t)
+	m := d.Merchant(t, "Many")
+	fill(t, d, m, 1500)
+	poison(t, d, 1400)
+	require.Equal(t, answer{500, `{"error":"Failed to fetch customers"}`}, brief(d.Send(t, m.ReadKey, "GET", "/api/customers", "")))
+}

@@ -1,0 +1,391 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/vektah/gqlparser/v2"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"lumen/cmd/internal/e2e/harness"
+	"lumen/store"
+	"lumen/store/storetest"
+)
+
+// call is one operation of either door, on the customer with an id where it has one.
+type call struct {
+	name  string // "GET /api/customers/{id}" or "Query.customer"
+	write bool
+	byID  bool
+	send  func(d *harness.Server, t testing.TB, key store.Secret, id string) harness.Reply
+	// refusals of a caller who may only read, and of one for whom there is no such customer
+	forbidden, absent string
+}
+
+func restCall(method, path, body string, write bool) call {
+	c := call{name: method + " " + path, write: write, byID: strings.Contains(path+body, "{id}"), absent: restNoCustomer, forbidden: restForbidden}
+	if method == "HEAD" {
+		c.absent, c.forbidden = "", ""
+	}
+	c.send = func(d *harness.Server, t testing.TB, key store.Secret, id string) harness.Reply {
+		return d.Send(t, key, method, strings.Replace(path, "{id}", id, 1), strings.NewReplacer("{id}", id, "{new}", harness.FreshEmail()).Replace(body))
+	}
+	return c
+}
+
+// graphqlCall is a field of Query or Mutation; absent is its value for a customer that is not there.
+func graphqlCall(field, arguments, selection, absent string) call {
+	kind, name, _ := strings.Cut(field, ".")
+	c := call{name: field, write: kind == "Mutation", byID: strings.Contains(arguments, "{id}")}
+	c.absent = `{"data":{"` + name + `":` + absent + `}}`
+	c.forbidden = `{"errors":[{"message":"This credential may not do that","path":["` + name + `"],"extensions":{"code":"FORBIDDEN"}}],"data":{"` + name + `":null}}`
+	if name == "customers" { // which is never null
+		c.forbidden = strings.Replace(c.forbidden, `{"customers":null}`, "null", 1)
+	}
+	c.send = func(d *harness.Server, t testing.TB, key store.Secret, id string) harness.Reply {
+		call := strings.NewReplacer("{id}", id, "{new}", harness.FreshEmail()).Replace(arguments)
+		return d.GraphQL(t, key, strings.ToLower(kind)+"{"+name+call+selection+"}", nil)
+	}
+	return c
+}
+
+const notFoundPayload = `"userErrors":[{"code":"NOT_FOUND","field":["id"],"message":"Customer not found or access denied","reason":null}]}`
+
+// mints are the two calls that make an access token.
+var mints = []string{"POST /api/access-tokens", "Mutation.createAccessToken"}
+
+// calls are all that a caller can do. TestEveryOperationIsInTheMatrix holds it to that.
+var calls = []call{
+	restCall("GET", "/api/customers", "", false),
+	restCall("HEAD", "/api/customers", "", false),
+	restCall("POST", "/api/customers", `{"email":"{new}"}`, true),
+	restCall("GET", "/api/customers/{id}", "", false),
+	restCall("HEAD", "/api/customers/{id}", "", false),
+	restCall("POST", "/api/customers/{id}", `{"name":"Changed","email":"{new}"}`, true),
+	restCall("PATCH", "/api/customers/{id}", `{"name":"Changed","email":"{new}"}`, true),
+	restCall("DELETE", "/api/customers/{id}", "", true),
+	restCall("POST", "/api/access-tokens", `{"customerId":"{id}","access":"write"}`, true),
+	graphqlCall("Query.customer", `(id:"{id}")`, allFields, `null`),
+	graphqlCall("Query.node", `(id:"{id}")`, `{id ...on Customer`+allFields+` ...on Merchant{called:name}}`, `null`),
+	graphqlCall("Query.nodes", `(ids:["{id}","{id}"])`, `{id ...on Customer`+allFields+` ...on Merchant{called:name}}`, `[null,null]`),
+	graphqlCall("Query.merchant", ``, `{id name}`, ``),
+	graphqlCall("Query.customers", `(first:250,filter:{includeDeleted:true})`, `{totalCount pageInfo{hasNextPage hasPreviousPage startCursor endCursor} edges{cursor node`+allFields+`} nodes{id}}`, ``),
+	graphqlCall("Mutation.createCustomer", `(input:{email:"{new}"})`, `{customer`+allFields+userErrorFields+`}`, ``),
+	graphqlCall("Mutation.updateCustomer", `(id:"{id}",input:{name:"Changed",email:"{new}"})`, `{customer`+allFields+userErrorFields+`}`, `{"customer":null,`+notFoundPayload),
+	graphqlCall("Mutation.createAccessToken", `(input:{customerId:"{id}",access:WRITE})`, `{accessToken{token access customerId expiresAt}`+userErrorFields+`}`,
+		`{"accessToken":null,`+strings.Replace(notFoundPayload, `["id"]`, `["input","customerId"]`, 1)),
+	graphqlCall("Mutation.deleteCustomer", `(id:"{id}")`, `{deletedCustomerId`+userErrorFields+`}`, `{"deletedCustomerId":null,`+notFoundPayload),
+}
+
+func TestEveryOperationIsInTheMatrix(t *testing.T) {
+	t.Parallel()
+	var want []string
+
+	text, err := os.ReadFile("../../../schema.graphql")
+	require.NoError(t, err)
+	schema := gqlparser.MustLoadSchema(&ast.Source{Name: "schema.graphql", Input: string(text)})
+	require.Nil(t, schema.Subscription)
+	for _, root := range []*ast.Definition{schema.Query, schema.Mutation} {
+		for _, field := range root.Fields {
+			if !strings.HasPrefix(field.Name, "__") {
+				want = append(want, root.Name+"."+field.Name)
+			}
+		}
+	}
+
+	// REST's paths stand in its source; their methods it tells itself.
+	d := harness.Serve(t)
+	sources, err := filepath.Glob("../../../rest/*.go")
+	require.NoError(t, err)
+	paths := 0
+	for _, source := range sources {
+		code, err := os.ReadFile(source)
+		require.NoError(t, err)
+		for _, path := range regexp.MustCompile(`mux\.Handle\w*\("([^"]*)"`).FindAllStringSubmatch(string(code), -1) {
+			if path[1] == "/" || strings.HasSuffix(source, "_test.go") { // all else is 404
+				continue
+			}
+			paths++
+			r := d.Send(t, "", "BREW", strings.Replace(path[1], "{id}", "cust_1", 1), "")
+			require.Equal(t, http.StatusMethodNotAllowed, r.Status)
+			for _, method := range strings.Split(r.Header.Get("Allow"), ", ") {
+				want = append(want, method+" "+path[1])
+			}
+		}
+	}
+	require.Equal(t, 3, paths)
+
+	var have []string
+	for _, c := range calls {
+		have = append(have, c.name)
+	}
+	slices.Sort(want)
+	slices.Sort(have)
+	require.Equal(t, want, have)
+}
+
+// tenant is a merchant with customers that differ from other tenants' in nothing but ids and a canary.
+type tenant struct {
+	storetest.Merchant
+	canary           string
+	live, gone       string
+	strangersSecrets []string // what no reply to this tenant may hold
+}
+
+func tenants(t *testing.T, d *harness.Server) [3]tenant {
+	t.Helper()
+	var all [3]tenant
+	for i := range all {
+		m := &all[i]
+		m.Merchant, m.canary = d.Merchant(t, fmt.Sprintf("Canary%cMerchant", 'A'+i)), fmt.Sprintf("Canary%c", 'A'+i)
+		customer := func(email string) string {
+			return d.Create(t, m.Merchant, fmt.Sprintf(`{"email":%q,"name":"%s Name","userId":"user_1","billingAddressLine1":"%s","billingCity":"%s","billingCountry":"US","taxId":"%s"}`, email, m.canary, m.canary, m.canary, m.canary))
+		}
+		m.live, m.gone = customer("live@example.com"), customer("gone@example.com")
+		require.Equal(t, 200, d.Send(t, m.WriteKey, "DELETE", "/api/customers/"+m.gone, "").Status)
+	}
+	for i := range all {
+		for j := range all {
+			if i != j {
+				all[i].strangersSecrets = append(all[i].strangersSecrets, all[j].canary, all[j].live, all[j].gone, all[j].ID, string(all[j].WriteKey))
+			}
+		}
+	}
+	return all
+}
+
+func TestActors(t *testing.T) {
+	t.Parallel()
+	d := harness.Serve(t)
+	all := tenants(t, d)
+	a, b := all[0], all[1]
+	disabled := d.Merchant(t, "Disabled")
+	owner := d.Owner(t)
+	_, err := owner.Merchants.Disable(t.Context(), disabled.ID)
+	require.NoError(t, err)
+	key := func(secret store.Secret, change func(store.Key)) store.Secret {
+		created, err := owner.Keys.Create(t.Context(), store.NewKey{MerchantID: a.ID, Access: store.WriteAccess, Secret: secret})
+		require.NoError(t, err)
+		change(created)
+		return secret
+	}
+	before := everything(t, d)
+	customersOfA := func() int { return len(storedRows(t, d, a.Merchant)) }
+
+	checked := func(t *testing.T, reader *tenant, r harness.Reply) harness.Reply {
+		t.Helper()
+		strangers := reader.strangersSecrets
+		for _, text := range append(strangers, "SQLSTATE", "pq:", "customers_", "DETAIL") {
+			require.NotContains(t, r.Body, text)
+			require.NotContains(t, fmt.Sprint(r.Header), text)
+		}
+		return r
+	}
+
+	// Nobody: not one byte of these replies depends on who is asking, for what, or why it is refused.
+	nobodies := map[string]store.Secret{
+		"no credential": "",
+		"unknown key":   store.NewSecret(),
+		"malformed key": "lumen_sk_1",
+		"revoked key": key(store.NewSecret(), func(k store.Key) {
+			_, err := owner.Keys.Revoke(t.Context(), k.ID)
+			require.NoError(t, err)
+		}),
+		"expired key": key(store.NewSecret(), func(k store.Key) {
+			d.SQL(t, "UPDATE api_keys SET expires_at = now() - interval '1 second' WHERE id = $1", k.ID)
+		}),
+		"disabled merchant's key": disabled.WriteKey,
+		"demo key":                key(store.NewDemoSecret(), func(store.Key) {}),
+	}
+	for name, token := range forgeries(t, d, a.Merchant, b.Merchant) {
+		nobodies[name] = token
+	}
+	for name, secret := range nobodies {
+		t.Run(name, func(t *testing.T) {
+			for _, c := range calls {
+				want := answer{401, restNoAccess}
+				switch {
+				case strings.Contains(c.name, "."):
+					want.body = `{"errors":[{"message":"Unauthorized","extensions":{"code":"UNAUTHENTICATED"}}]}`
+				case strings.HasPrefix(c.name, "HEAD"):
+					want.body = ""
+				}
+				none := &tenant{strangersSecrets: append(slices.Clone(a.strangersSecrets), b.strangersSecrets...)}
+				present, absent := checked(t, none, c.send(d, t, secret, a.live)), c.send(d, t, secret, "cust_absent")
+				require.Equal(t, want, brief(present), c.name)
+				require.Equal(t, stable(present.Header), stable(absent.Header), c.name)
+				require.Equal(t, brief(present), brief(absent), c.name)
+				require.Equal(t, "Bearer", present.Header.Get("WWW-Authenticate"))
+			}
+		})
+	}
+	t.Run("read-only key", func(t *testing.T) {
+		for _, c := range calls {
+			r := checked(t, &a, c.send(d, t, a.ReadKey, a.live))
+			switch {
+			case c.write && strings.HasPrefix(c.name, "Mutation"):
+				require.Equal(t, answer{200, c.forbidden}, brief(r), c.name)
+			case c.write:
+				require.Equal(t, answer{403, c.forbidden}, brief(r), c.name)
+			default:
+				require.Equal(t, 200, r.Status, c.name)
+				require.Equal(t, strings.HasPrefix(c.name, "HEAD"), !strings.Contains(r.Body, a.canary), "%s %s", c.name, r.Body)
+				require.NotContains(t, r.Body, "errors")
+			}
+		}
+	})
+	require.Equal(t, before, everything(t, d), "none of this has written anything")
+
+	t.Run("another merchant: foreign, deleted and absent are the same", func(t *testing.T) {
+		for _, c := range calls {
+			if !c.byID {
+				continue
+			}
+			for _, secret := range []store.Secret{b.WriteKey, b.ReadKey} {
+				if c.write && secret == b.ReadKey {
+					continue
+				}
+				absent := checked(t, &b, c.send(d, t, secret, "cust_01hzzzzzzzzzzzzzzzzzzzzzzz"))
+				want := answer{200, c.absent}
+				if !strings.Contains(c.name, ".") {
+					want.status = 404
+				}
+				require.Equal(t, want, brief(absent), c.name)
+				for _, id := range []string{a.live, a.gone, all[2].live, b.gone} {
+					r := checked(t, &b, c.send(d, t, secret, id))
+					require.Equal(t, brief(absent), brief(r), c.name)
+					require.Equal(t, stable(absent.Header), stable(r.Header), c.name)
+				}
+			}
+		}
+		// Nor is a merchant a node for another.
+		r := d.GraphQL(t, b.WriteKey, `query($ids:[ID!]!){nodes(ids:$ids){id} node(id:"`+a.ID+`"){id}}`, map[string]any{"ids": []string{a.ID, b.ID, a.live}})
+		require.Equal(t, answer{200, `{"data":{"nodes":[null,{"id":"` + b.ID + `"},null],"node":null}}`}, brief(r))
+	})
+	require.Equal(t, before, everything(t, d), "none of this has written anything")
+
+	t.Run("another merchant: lists and creates its own", func(t *testing.T) {
+		rows := customersOfA()
+		for _, c := range calls {
+			if c.byID {
+				continue
+			}
+			r := checked(t, &b, c.send(d, t, b.WriteKey, ""))
+			require.Less(t, r.Status, 300, c.name)
+			require.NotContains(t, r.Body, "errors")
+		}
+		// The very address of A's customer, and counts that do not see A's.
+		require.Equal(t, 409, d.Send(t, b.WriteKey, "POST", "/api/customers", `{"email":"live@example.com"}`).Status)
+		require.Equal(t, 201, d.Send(t, b.WriteKey, "POST", "/api/customers", `{"email":"gone@example.com"}`).Status)
+		require.Equal(t, `{"data":{"customers":{"totalCount":1}}}`, d.GraphQL(t, b.WriteKey, `{customers(filter:{email:"live@example.com"}){totalCount}}`, nil).Body)
+		require.Equal(t, rows, customersOfA())
+	})
+	t.Run("owner", func(t *testing.T) {
+		for _, c := range calls {
+			id := a.live
+			if c.write && c.byID {
+				id = d.Create(t, a.Merchant, `{"email":"`+harness.FreshEmail()+`","name":"`+a.canary+`"}`)
+			}
+			r := checked(t, &a, c.send(d, t, a.WriteKey, id))
+			require.Less(t, r.Status, 300, "%s: %s", c.name, r.Body)
+			require.NotContains(t, r.Body, `"errors"`)
+			if strings.HasPrefix(c.name, "Mutation") {
+				require.Contains(t, r.Body, `"userErrors":[]`)
+			}
+			switch {
+			case strings.HasPrefix(c.name, "DELETE"), strings.HasSuffix(c.name, "deleteCustomer"):
+				require.Equal(t, 404, d.Send(t, a.WriteKey, "GET", "/api/customers/"+id, "").Status)
+			case slices.Contains(mints, c.name):
+				require.Contains(t, r.Body, `"customerId":"`+id+`"`)
+			case c.write && c.byID:
+				require.Contains(t, d.Send(t, a.WriteKey, "GET", "/api/customers/"+id, "").Body, `"name":"Changed"`)
+			}
+		}
+	})
+	t.Run("a key stops when it is revoked, and starts with its merchant", func(t *testing.T) {
+		secret := store.NewSecret()
+		created, err := owner.Keys.Create(t.Context(), store.NewKey{MerchantID: a.ID, Access: store.ReadAccess, Secret: secret})
+		require.NoError(t, err)
+		status := func() int { return d.Send(t, secret, "GET", "/api/customers/"+a.live, "").Status }
+		require.Equal(t, 200, status())
+		_, err = owner.Merchants.Disable(t.Context(), a.ID)
+		require.NoError(t, err)
+		stops(t, status)
+		_, err = owner.Merchants.Enable(t.Context(), a.ID)
+		require.NoError(t, err)
+		require.Equal(t, 200, status())
+		_, err = owner.Keys.Revoke(t.Context(), created.ID)
+		require.NoError(t, err)
+		stops(t, status)
+	})
+
+	// The log names merchants by id, and nothing that they own.
+	for line := range strings.Lines(d.Log.String()) {
+		for _, m := range all {
+			for _, text := range []string{m.canary, m.live, m.gone, "user_1"} {
+				require.NotContains(t, line, text)
+			}
+		}
+	}
+}
+
+// One process, one connection pool, the same questions: replies never mix merchants up.
+func TestMerchantsInterleaved(t *testing.T) {
+	t.Parallel()
+	interleaved(t, 60, 20*time.Second)
+}
+
+// interleaved has twelve clients of three merchants ask the same twice in each of so many rounds, all at once.
+func interleaved(t *testing.T, rounds int, within time.Duration) {
+	d := harness.Serve(t)
+	all := tenants(t, d)
+	query := `query($ids:[ID!]!){merchant{id} nodes(ids:$ids){id} customers{totalCount nodes{name}}}`
+	ids := []string{all[0].live, all[1].live, all[2].live, all[0].ID, all[1].ID, all[2].ID}
+	deadline := time.Now().Add(within)
+	done := make(chan string, 12)
+	var asked atomic.Int64
+	for worker := range 12 {
+		go func() {
+			m := all[worker%3]
+			own := func(id string) string {
+				if id == m.live || id == m.ID {
+					return `{"id":"` + id + `"}`
+				}
+				return "null"
+			}
+			var nodes []string
+			for _, id := range ids {
+				nodes = append(nodes, own(id))
+			}
+			want := `{"data":{"merchant":{"id":"` + m.ID + `"},"nodes":[` + strings.Join(nodes, ",") + `],"customers":{"totalCount":1,"nodes":[{"name":"` + m.canary + ` Name"}]}}}`
+			for i := 0; i < rounds && time.Now().Before(deadline); i++ {
+				asked.Add(1)
+				if got := d.GraphQL(t, m.WriteKey, query, map[string]any{"ids": ids}).Body; got != want {
+					done <- got
+					return
+				}
+				if got := d.Send(t, m.ReadKey, "GET", "/api/customers", "").Body; strings.Count(got, m.live) != 1 || strings.Count(got, `"id"`) != 1 {
+					done <- got
+					return
+				}
+			}
+			done <- ""
+		}()
+	}
+	for range 12 {
+		if mixedUp := <-done; mixedUp != "" {
+			t.Error(mixedUp) // and let the others end before the server does
+		}
+	}
+	t.Logf("%d rounds", asked.Load())
+	require.GreaterOrEqual(t, int(asked.Load()), rounds, "of twelve times as many")
+}

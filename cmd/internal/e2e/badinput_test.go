@@ -1,0 +1,346 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"lumen/cmd/internal/e2e/harness"
+	"lumen/store"
+	"lumen/store/storetest"
+)
+
+// marker is in every bad value, so that an echo of it shows.
+const marker = "M4rk3r"
+
+// nasty are parts of JSON strings, as they stand in the body.
+var nasty = []string{
+	// What is not text.
+	`\u0000`, `\ud800`, `\udc00`, `\ud800\ud800`, `\udc00\ud800`, `\ud800x`, "\xc0\x80", "\xf5\x80\x80\x80", "\xe2\x82", "\xff", "\xed\xa0\x80", "\xfe\xff", "\x00", "\x1f", "\n",
+	`\x41`, `\u12`, `\`, `"`,
+	// What is text and misleads.
+	`\ufeff`, "\xef\xbb\xbf", `\u202e`, `\u2028`, `\u2029`, `\u200b`, `\u200d`, `\u2060`, `\u00ad`, `\u061c`, `\u180e`, `\u0007`, `\u001b[31m`, `\u0085`, `\u009f`, `\u007f`, `\r\nBcc: x`, `\t`, `\u00a0`, `\u3000`,
+	// What changes its form.
+	`e\u0301`, `\u00e9`, `\u0130`, `\u0131`, `\u00df`, `\u1e9e`, `\u212a`, `\u03c2`, `\u03a3`, `\uff21`, `\u13a0`, `\uab70`, `\u0345`, `\u1f80`, `\u0300`, `\uac00`, `\u1100\u1161`,
+	// What has a meaning somewhere.
+	`\\`, `\"`, `'`, `''`, `%00`, `%s%n`, `$1`, `$$`, `?`, `::text`, `{{7*7}}`, `${x}`, `<script>alert(1)</script>`, `&amp;`, `' OR 1=1--`, `\\u0000`, `\\x00`, `\\'`, `/*`, `,`, `;`, `null`, `()`, `[]`, `..`, `-`, `@`, `@@`, `+tag`,
+	// Far away.
+	`\ud83d\ude00`, "\U0001F468\u200D\U0001F469", `\ue000`, `\ufffe`, `\uffff`, "\U0010FFFF", `\udbff\udfff`, `\ufffd`,
+	// Long.
+	strings.Repeat("x", 64), strings.Repeat("x", 255), strings.Repeat("x", 300), strings.Repeat("x.", 130), strings.Repeat("\u00e9", 250), strings.Repeat(`\u0390`, 200), strings.Repeat("x", 5000), strings.Repeat("\U0001F600", 10000),
+}
+
+// badInput sends create and update through both doors and holds the rules of every bad input.
+type badInput struct {
+	*harness.Server
+	m        storetest.Merchant
+	number   atomic.Int64
+	accepted atomic.Int64
+	attempts [4]atomic.Int64 // by doorsAndOperations
+}
+
+var doorsAndOperations = []string{"REST create", "REST update", "GraphQL create", "GraphQL update"}
+
+// attempt sends an input, which may not even be JSON, and returns the customer that came of it, or nil. target is who is
+// updated.
+func (b *badInput) attempt(t *testing.T, how, target, input string) map[string]any {
+	t.Helper()
+	before := ""
+	if strings.HasSuffix(how, "update") {
+		before = b.Send(t, b.m.ReadKey, "GET", "/api/customers/"+target, "").Body
+	}
+	b.attempts[slices.Index(doorsAndOperations, how)].Add(1)
+	start := time.Now()
+	var r harness.Reply
+	switch how {
+	case "REST create":
+		r = b.Send(t, b.m.WriteKey, "POST", "/api/customers", input)
+	case "REST update":
+		r = b.Send(t, b.m.WriteKey, "POST", "/api/customers/"+target, input)
+	case "GraphQL create":
+		r = b.Send(t, b.m.WriteKey, "POST", "/graphql", `{"query":`+harness.JSON(t, operations["create"])+`,"variables":{"input":`+input+`}}`)
+	case "GraphQL update":
+		r = b.Send(t, b.m.WriteKey, "POST", "/graphql", `{"query":`+harness.JSON(t, operations["update"])+`,"variables":{"id":"`+target+`","input":`+input+`}}`)
+	}
+	require.Less(t, time.Since(start), atOnce, "%s %.200q", how, input)
+	require.Less(t, r.Status, 500, "%s %.200q: %s", how, input, r.Body)
+
+	var shown struct {
+		Customer map[string]any
+		Data     struct {
+			It struct{ Customer map[string]any }
+		}
+	}
+	require.NoError(t, json.Unmarshal([]byte(r.Body), &shown), "%s %.200q: %q", how, input, r.Body)
+	customer := shown.Customer
+	if customer == nil {
+		customer = shown.Data.It.Customer
+	}
+	if customer != nil {
+		if strings.HasSuffix(how, "create") {
+			b.accepted.Add(1)
+		}
+		return customer
+	}
+	require.NotContains(t, r.Body, marker, "%s %.200q", how, input)
+	require.NotContains(t, r.Body, "INTERNAL", "%s %.200q", how, input)
+	require.NotContains(t, r.Body, "SQLSTATE")
+	if before != "" {
+		require.Equal(t, before, b.Send(t, b.m.ReadKey, "GET", "/api/customers/"+target, "").Body, "%s %.200q", how, input)
+	}
+	return nil
+}
+
+// Values that are hostile, odd or long, in every kind of field, through both doors. The long form sends all of them everywhere,
+// the short one a sixth, each door and operation its own.
+func TestBadValues(t *testing.T) {
+	t.Parallel()
+	b := &badInput{Server: harness.Serve(t)}
+	b.m = b.Merchant(t, "Bad")
+	step, least := 6, int64(75)
+	if storetest.Long() {
+		step, least = 1, 500
+	}
+	t.Run("fields", func(t *testing.T) {
+		for _, field := range []string{"email", "email's domain", "name", "userId", "billingCity", "billingPostalCode", "billingCountry", "taxId"} {
+			t.Run(field, func(t *testing.T) {
+				t.Parallel()
+				target := b.Create(t, b.m, fmt.Sprintf(`{"email":"target%d@x.io","name":"Before","taxId":"before"}`, b.number.Add(1)))
+				for turn, how := range doorsAndOperations {
+					for i := turn % step; i < len(nasty); i += step {
+						b.value(t, how, field, target, nasty[i], i/step)
+					}
+				}
+			})
+		}
+		t.Run("addresses", func(t *testing.T) {
+			t.Parallel()
+			target := b.Create(t, b.m, `{"email":"target@addresses.io","name":"Before"}`)
+			for turn, how := range doorsAndOperations {
+				for i := turn % step; i < len(oddAddresses); i += step {
+					b.reads(t, how, "email", target, strings.ReplaceAll(oddAddresses[i], "#", fmt.Sprint(how[0:1], len(how), i)))
+				}
+			}
+		})
+	})
+	var rows int64
+	require.NoError(t, b.Superuser().QueryRow(t.Context(), "SELECT count(*) - 9 FROM customers").Scan(&rows))
+	require.Equal(t, b.accepted.Load(), rows, "nothing was stored that was refused")
+	for i, how := range doorsAndOperations {
+		n := b.attempts[i].Load()
+		require.GreaterOrEqual(t, n, least, how)
+		t.Logf("%s: %d bad inputs", how, n)
+	}
+	t.Logf("%d creations were accepted, and read back as what was sent", rows)
+}
+
+func (b *badInput) value(t *testing.T, how, field, target, part string, i int) {
+	t.Helper()
+	// In front, in the middle, at the end: white space counts only in the middle.
+	text := []string{marker + part + "z", part + marker, marker + part}[i%3]
+	switch field {
+	case "email":
+		text = fmt.Sprintf("%s%d@x.io", text, b.number.Add(1))
+	case "email's domain":
+		field, text = "email", fmt.Sprintf("a%d@%s.io", b.number.Add(1), text)
+	case "billingCountry":
+		text = part
+	}
+	input := `{"` + field + `":"` + text + `"}`
+	if how, field := strings.HasSuffix(how, "create"), field; how && field != "email" {
+		input = fmt.Sprintf(`{"email":"n%d@x.io",`, b.number.Add(1)) + input[1:]
+	}
+	b.readsBack(t, how, field, text, b.attempt(t, how, target, input))
+}
+
+// oddAddresses are whole addresses; # makes each one's own.
+var oddAddresses = []string{
+	"#" + strings.Repeat("a", 58) + "@" + strings.Repeat("b.", 90) + "example", "#" + strings.Repeat("a", 245) + "@x.io", "#" + strings.Repeat("a", 310) + "@x.io", "#" + strings.Repeat("a", 1<<20) + "@x.io", "#" + strings.Repeat("\\u00e9", 120) + "@x.io",
+	"plus+tag#@x.io", `\"quo ted#\"@x.io`, `\"#\"@x.io`, "#@[127.0.0.1]", "#@[IPv6:::1]", "#@127.0.0.1", "#@m\\u00fcnchen.example", "#@xn--mnchen-3ya.example", "#@XN--A", "#@xn--.example", "#@xn--\\u00fc.example",
+	"\\u0130#@x.io", "\\u0131#@x.io", "I#@x.io", "#@\\u0130.example", "stra\\u00dfe#@x.io", "STRA\\u1e9eE#@x.io", "#@stra\\u00dfe.example", "\\u212a#@x.io", "\\u03c3\\u03c2\\u03a3#@x.io", "\\uff21#@x.io", "#@\\uff58.io", "#\\uff20x.io", "#@x\\u3002io",
+	"#@x.io.", "#@.x.io", "#@x..io", "#@-x.io", "#@x-.io", ".#@x.io", "#.@x.io", "a..#@x.io", "#@x", "#@x.i", "#@x.123", "#@" + strings.Repeat("a", 64) + ".io", "#@a_b.io",
+	" #@x.io ", "# @x.io", "#@ x.io", "#@x.io\\r\\nBcc: y@x.io", "#@x.io%0d%0aBcc:y", "#@@x.io", "#@y@x.io", "@", "#@", "@#.io", "#", "", " ", "Name <#@x.io>", "<#@x.io>", "mailto:#@x.io", "#@x.io,y@x.io", "#@x.io;y@x.io", "(c)#@x.io", "#@x.io(c)", "#\\\\@x.io", "'#@x.io", "`#@x.io",
+	"#@x.io\\u0000", "\\u202e#@x.io", "\\ufeff#@x.io", "#\\u200b@x.io", "#\\u00ad@x.io", "e\\u0301#@x.io", "\\u00e9#@x.io", "\\ud83d\\ude00#@x.io", "#@\\ud83d\\ude00.io", "\\u0661#@x.io", "#@\\u0661.io",
+}
+
+// reads sends one value of one field as it is.
+func (b *badInput) reads(t *testing.T, how, field, target, text string) {
+	t.Helper()
+	b.readsBack(t, how, field, text, b.attempt(t, how, target, `{"`+field+`":"`+text+`"}`))
+}
+
+// readsBack holds that what was accepted is what was sent.
+func (b *badInput) readsBack(t *testing.T, how, field, text string, customer map[string]any) {
+	t.Helper()
+	if customer == nil {
+		return
+	}
+	// What was accepted reads back as it was sent, but for what is documented.
+	var sent string
+	require.NoError(t, json.Unmarshal([]byte(`"`+text+`"`), &sent), "accepted %q", text)
+	require.True(t, slices.Equal([]rune(sent), []rune(strings.ToValidUTF8(sent, ""))))
+	want := any(strings.TrimSpace(sent))
+	if field == "billingCountry" {
+		want = strings.ToUpper(want.(string))
+	}
+	if want == "" {
+		want = nil
+	}
+	require.Equal(t, want, customer[field], "%s %q", how, text)
+	var read struct{ Customer map[string]any }
+	require.NoError(t, json.Unmarshal([]byte(b.Send(t, b.m.ReadKey, "GET", fmt.Sprint("/api/customers/", customer["id"]), "").Body), &read))
+	require.Equal(t, want, read.Customer[field], "%s %q", how, text)
+}
+
+// The same parts as literals in a GraphQL document, whose escapes are not JSON's.
+func TestBadLiterals(t *testing.T) {
+	t.Parallel()
+	d := harness.Serve(t)
+	m := d.Merchant(t, "Literals")
+	for i, part := range nasty {
+		for _, literal := range []string{`"` + marker + part + `z"`, `"""` + marker + part + `z"""`} {
+			body, err := json.Marshal(map[string]string{"query": fmt.Sprintf(`mutation{createCustomer(input:{email:"n%d.%d@x.io",name:%s}){customer{name} userErrors{message}}}`, i, len(literal), literal)})
+			require.NoError(t, err)
+			start := time.Now()
+			r := d.Send(t, m.WriteKey, "POST", "/graphql", string(body))
+			require.Less(t, time.Since(start), atOnce)
+			require.Less(t, r.Status, 500)
+			var shown struct {
+				Data struct {
+					CreateCustomer struct{ Customer *struct{ Name string } }
+				}
+			}
+			require.NoError(t, json.Unmarshal([]byte(r.Body), &shown))
+			if shown.Data.CreateCustomer.Customer == nil {
+				require.NotContains(t, r.Body, marker, "%q", literal)
+				continue
+			}
+			// A replacement character appears only where one was sent.
+			name := shown.Data.CreateCustomer.Customer.Name
+			replaced := strings.ContainsRune(strings.ToValidUTF8(part, "\ufffd"), '\ufffd') || part == `\ufffd` && !strings.HasPrefix(literal, `"""`)
+			require.Equal(t, replaced, strings.ContainsRune(name, '\ufffd'), "%q became %q", literal, name)
+		}
+	}
+}
+
+// Bodies that are not what they should be. In each, IN stands for the members that make it a good one.
+func TestBadBodies(t *testing.T) {
+	t.Parallel()
+	b := &badInput{Server: harness.Serve(t)}
+	b.m = b.Merchant(t, "Bodies")
+	target := b.Create(t, b.m, `{"email":"target@x.io"}`)
+	utf16 := func(text string) string {
+		var out strings.Builder
+		for _, c := range text {
+			out.WriteByte(0)
+			out.WriteByte(byte(c))
+		}
+		return out.String()
+	}
+	const ok, bad = true, false
+	for _, c := range []struct {
+		body     string
+		accepted bool // by REST
+	}{
+		{`{IN}`, ok}, {" \r\n\t{ IN } \n", ok}, {`{IN,"x":"` + marker + `"}`, ok}, {`{IN,"x":{"y":[1,2,{"z":null}]}}`, ok},
+		{`{IN,"n":1e400}`, ok}, {`{IN,"n":9223372036854775808}`, ok}, {`{IN,"n":-0}`, ok}, {`{IN,"NAME":"` + marker + `"}`, ok},
+		{``, bad}, {` `, bad}, {`null`, bad}, {`true`, bad}, {`5`, bad}, {`"` + marker + `"`, bad}, {`[]`, bad}, {`[{IN}]`, bad}, {`{IN`, bad}, {`{IN}}`, bad}, {`{IN}{IN}`, bad}, {`{IN} ` + marker, bad}, {`{IN},`, bad}, {`{IN,}`, bad},
+		{`{IN,"a":1,"a":1}`, bad}, {`{IN,"x":{"a":1,"a":2}}`, bad}, {`{IN,"name":"` + marker + `","name":"B"}`, bad}, {`{IN,"\u006eame":"` + marker + `","name":"B"}`, bad}, {`{IN,IN}`, bad},
+		{`{IN,"n":NaN}`, bad}, {`{IN,"n":Infinity}`, bad}, {`{IN,"n":01}`, bad}, {`{IN,"n":1.}`, bad}, {`{IN,"n":.5}`, bad}, {`{IN,"n":+1}`, bad}, {`{IN,"n":0x10}`, bad}, {`{IN,"n":1e}`, bad}, {`{IN,"n":--1}`, bad},
+		{`{IN,"n":'` + marker + `'}`, bad}, {`{IN,name:"` + marker + `"}`, bad}, {`{IN,/*` + marker + `*/"a":1}`, bad}, {"{IN}//" + marker, bad}, {"{IN,\"a\":\"\x01\"}", bad}, {"{IN,\"a\":\"\xff\"}", bad}, {"{IN,\"\xff\":1}", bad}, {`{IN,"a":"\ud800"}`, bad}, {`{IN,"\udc00":1}`, bad},
+		{"\xef\xbb\xbf{IN}", bad}, {"\xfe\xff" + utf16(`{"email":"a@x.io"}`), bad}, {utf16(`{"email":"a@x.io"}`), bad}, {"{IN}\x00", bad}, {"\x00{IN}", bad},
+		{`{IN,"x":` + strings.Repeat("[", 10001) + strings.Repeat("]", 10001) + `}`, bad}, {`{IN,"x":` + strings.Repeat("[", 30000), bad}, {`{IN,"x":` + strings.Repeat(`{"a":`, 10001) + "1" + strings.Repeat("}", 10001) + `}`, bad},
+		{strings.Repeat("[", 60000), bad}, {strings.Repeat(`{"a":`, 12000), bad}, {`{IN,"x":"` + strings.Repeat("x", 1<<20) + `"}`, bad}, {`{IN,"x":"` + strings.Repeat("x", 5<<20) + `"}`, bad},
+		{`email=a@x.io&name=` + marker, bad}, {`<email>a@x.io</email>`, bad}, {`{"email":{"$ne":"` + marker + `"}}`, bad}, {`{"email":["a@x.io","` + marker + `"]}`, bad},
+	} {
+		for _, how := range doorsAndOperations {
+			members := fmt.Sprintf(`"email":"n%d@x.io"`, b.number.Add(1))
+			customer := b.attempt(t, how, target, strings.ReplaceAll(c.body, "IN", members))
+			accepted := c.accepted
+			if strings.HasPrefix(how, "GraphQL") && strings.Contains(c.body, `IN,"`) { // an unknown key
+				accepted = bad
+			}
+			if how == "GraphQL update" && strings.TrimSpace(c.body) == "null" {
+				accepted = bad
+			}
+			require.Equal(t, accepted, customer != nil, "%s %.200q", how, c.body)
+		}
+		// The same as the whole body of GraphQL.
+		members := `"query":"{merchant{name}}"`
+		r := b.Send(t, b.m.WriteKey, "POST", "/graphql", strings.ReplaceAll(c.body, "IN", members))
+		require.Less(t, r.Status, 500, "%.200q", c.body)
+		require.NotContains(t, r.Body, marker)
+		require.Equal(t, c.accepted, r.Body == `{"data":{"merchant":{"name":"Bodies"}}}`, "%.200q: %s", c.body, r.Body)
+		if !c.accepted {
+			require.GreaterOrEqual(t, r.Status, 400)
+		}
+	}
+	// A depth that JSON allows is no type of any field.
+	for _, deep := range []string{strings.Repeat("[", 33) + strings.Repeat("]", 33), strings.Repeat("[", 9000) + strings.Repeat("]", 9000), strings.Repeat(`{"a":`, 5000) + `"` + marker + `"` + strings.Repeat("}", 5000)} {
+		for _, how := range doorsAndOperations {
+			require.Nil(t, b.attempt(t, how, target, `{"email":"deep@x.io","name":`+deep+`}`))
+		}
+	}
+	require.Len(t, storedRows(t, b.Server, b.m), int(b.accepted.Load())+1)
+}
+
+// Every value of the wrong JSON type in every field.
+func TestBadTypes(t *testing.T) {
+	t.Parallel()
+	b := &badInput{Server: harness.Serve(t)}
+	b.m = b.Merchant(t, "Types")
+	target := b.Create(t, b.m, `{"email":"target@x.io"}`)
+	for _, field := range append(slices.Clone(store.FieldNames), store.DangerousFlag) {
+		for _, value := range []string{`5`, `-0`, `1e999`, `9223372036854775808`, `1.5`, `true`, `[]`, `{}`, `["` + marker + `"]`, `{"` + marker + `":1}`, `[null]`, `""`, `"true"`} {
+			isText := strings.HasPrefix(value, `"`)
+			if field == store.DangerousFlag && value == "true" || field != store.DangerousFlag && isText {
+				continue
+			}
+			for _, how := range doorsAndOperations {
+				input := `{"` + field + `":` + value + `}`
+				if field != "email" {
+					input = fmt.Sprintf(`{"email":"n%d@x.io",`, b.number.Add(1)) + input[1:]
+				}
+				require.Nil(t, b.attempt(t, how, target, input), "%s %s", how, input)
+			}
+		}
+	}
+	require.Len(t, storedRows(t, b.Server, b.m), 1)
+}
+
+// Ids from GraphQL's variables and literals; REST's are in TestRoutes.
+func TestBadIDs(t *testing.T) {
+	t.Parallel()
+	d := harness.Serve(t)
+	m := d.Merchant(t, "IDs")
+	for _, id := range []string{
+		`""`, `"cust_"`, `"CUST_1"`, `"cust_` + marker + ` "`, `" cust_1"`, `"cust_1\n"`, `"cust_\u0000"`, `"../` + marker + `"`, `"' OR 1=1--` + marker + `"`, `"$1"`, `"?"`, `"cust_١"`, `"cust_é"`,
+		`"` + strings.Repeat("x", 10<<10) + marker + `"`, `5`, `-1`, `9223372036854775807`, `"cust_%00"`, `"customer_1"`,
+	} {
+		const coordinates = `"path":["it"],"extensions":{"code":"INVALID_ID"}}],"data":`
+		for operation, want := range map[string]string{
+			operations["get"]:                         `{"errors":[{"message":"Invalid customer ID format",` + coordinates + `{"it":null}}`,
+			`query($id:ID!){it:node(id:$id){id}}`:     `{"errors":[{"message":"Invalid customer ID format",` + coordinates + `{"it":null}}`,
+			`query($id:ID!){it:nodes(ids:[$id]){id}}`: `{"data":{"it":[null]}}`,
+			operations["delete"]:                      `{"data":{"it":{"deletedCustomerId":null,"userErrors":[{"code":"INVALID_ID","field":["id"],"message":"Invalid customer ID format","reason":null}]}}}`,
+			`mutation($id:ID!){it:updateCustomer(id:$id,input:{email:"bad"}){userErrors{code field message}}}`: `{"data":{"it":{"userErrors":[{"code":"INVALID_ID","field":["id"],"message":"Invalid customer ID format"}]}}}`,
+		} {
+			require.Equal(t, answer{200, want}, brief(d.GraphQL(t, m.WriteKey, operation, `{"id":`+id+`}`)), "%.100s", id)
+		}
+	}
+	for _, id := range []string{`1.5`, `true`, `["cust_1"]`, `{}`, `null`, `9223372036854775808`, `1e3`} {
+		r := d.GraphQL(t, m.WriteKey, operations["get"], `{"id":`+id+`}`)
+		if id == "1e3" { // a whole number, and so an ID
+			require.Contains(t, r.Body, "INVALID_ID")
+			continue
+		}
+		require.Contains(t, r.Body, "GRAPHQL_VALIDATION_FAILED", id)
+		require.NotContains(t, r.Body, `"data"`)
+	}
+}

@@ -1,0 +1,60 @@
+//go:build browser
+
+package browser
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+
+	"lumen/cmd/internal/e2e/harness"
+)
+
+// A page of an origin that is allowed reads and changes its customer through both doors, with a token and nothing else; the
+// browser keeps a page of any other origin from every reply.
+func TestPagesOfOtherOriginsInABrowser(t *testing.T) {
+	t.Parallel()
+	page := func() *httptest.Server {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			_, _ = fmt.Fprint(w, "<title>A shop</title>")
+		}))
+		t.Cleanup(s.Close)
+		return s
+	}
+	allowed, stranger := page(), page()
+	d := harness.Serve(t, "--cors-origins", allowed.URL)
+	m := d.Merchant(t, "Shop")
+	id := d.Create(t, m, `{"email":"ada@example.com","name":"Ada"}`)
+	token := string(d.Mint(t, m.WriteKey, `{"access":"write","customerId":"`+id+`"}`))
+
+	// ask returns what a page got: a line for each request.
+	ask := func(origin string) string {
+		w := openWindow(t, 800, 600, "light")
+		w.run(t, chromedp.Navigate(origin))
+		script := fmt.Sprintf(`window.said = ''; (async () => {
+			const headers = { authorization: 'Bearer %[1]s', 'content-type': 'application/json' };
+			const send = async (path, method, body) => {
+				try {
+					const reply = await fetch('%[2]s' + path, { method, headers, body: body && JSON.stringify(body) });
+					said += reply.status + ' ' + (reply.headers.get('x-request-id') ? 'id ' : '') + await reply.text() + '\n';
+				} catch (e) { said += e.name + '\n'; }
+			};
+			await send('/graphql', 'POST', { query: 'query($id: ID!) { customer(id: $id) { name } }', variables: { id: '%[3]s' } });
+			await send('/api/customers/%[3]s', 'PATCH', { name: 'Ada King' });
+			await send('/api/customers', 'GET');
+			said += document.cookie + 'end';
+		})()`, token, d.URL, id)
+		w.run(t, chromedp.Evaluate(script, nil))
+		w.until(t, `window.said.endsWith('end')`)
+		return evaluate[string](t, w, `window.said`)
+	}
+	said := ask(allowed.URL)
+	require.Regexp(t, `^200 id \{"data":\{"customer":\{"name":"Ada"\}\},.*\n200 id \{"customer":\{.*"name":"Ada King".*\n403 id \{"error":"This credential may not do that"\}\nend$`, said)
+	require.Equal(t, "TypeError\nTypeError\nTypeError\nend", ask(stranger.URL))
+	require.Equal(t, []string{"Ada King"}, d.Lines(t, "SELECT name FROM customers"))
+}

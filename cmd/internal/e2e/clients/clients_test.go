@@ -1,0 +1,151 @@
+//go:build clients
+
+package clients
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"lumen/cmd/internal/e2e/harness"
+)
+
+// npmRun runs a script of graph/clients and returns what it wrote.
+func npmRun(t *testing.T, script string, variables ...string) (string, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "npm", "run", script)
+	cmd.Dir = "../../../../graph/clients"
+	cmd.Env = append(harness.Environment(variables...), "NO_COLOR=1")
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// server are the variables of a script that works as a merchant of its own.
+func server(t *testing.T, d *harness.Server) []string {
+	t.Helper()
+	return []string{"LUMEN_URL=" + d.GraphQLURL, "LUMEN_KEY=" + string(d.Merchant(t, "Acme").WriteKey)}
+}
+
+// Each client generates its code from schema.graphql, is compiled strictly, and works against the server. Relay's sends
+// ids alone, to a server that executes nothing but what its compiler wrote down.
+func TestClients(t *testing.T) {
+	for name, flags := range map[string][]string{
+		"typescript": nil,
+		"genqlient":  nil,
+		"relay":      {"--trusted-documents", "../../../../graph/clients/relay/generated/persisted-documents.json", "--trusted-documents-mode", "only"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, err := npmRun(t, "build:"+name)
+			require.NoError(t, err, "npm ci in graph/clients comes first: %s", out)
+			out, err = npmRun(t, name, server(t, harness.Serve(t, flags...))...)
+			t.Log(out)
+			require.NoError(t, err)
+			require.Contains(t, out, "deleted a customer: it is gone, the others are not\n", "it came to its end")
+		})
+	}
+
+	// What graphql-codegen wrote down is read as well, and found by the ids that its documents carry.
+	t.Run("the manifest of graphql-codegen", func(t *testing.T) {
+		const manifest = "../../../../graph/clients/typescript/generated/persisted-documents.json"
+		d := harness.Serve(t, "--trusted-documents", manifest, "--trusted-documents-mode", "only")
+		m := d.Merchant(t, "Codegen")
+		text, err := os.ReadFile(manifest)
+		require.NoError(t, err)
+		var documents map[string]string
+		require.NoError(t, json.Unmarshal(text, &documents))
+		require.Len(t, documents, 5)
+		for id, document := range documents {
+			r := d.Send(t, m.WriteKey, "POST", "/graphql", `{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"`+id+`"}},"variables":{"id":"cust_1","first":1,"input":{"email":"`+harness.FreshEmail()+`"}}}`)
+			require.Regexp(t, `^\{"data":\{"`, r.Body, document)
+			require.Contains(t, d.GraphQL(t, m.WriteKey, document, nil).Body, "DOCUMENT_NOT_TRUSTED")
+		}
+	})
+}
+
+func TestClientsAudit(t *testing.T) {
+	out, err := npmRun(t, "audit", server(t, harness.Serve(t, "--introspection"))...)
+	t.Log(out)
+	require.NoError(t, err)
+
+	t.Run("and it would tell", func(t *testing.T) {
+		out, err := npmRun(t, "audit", server(t, harness.Serve(t))...) // two audits ask for a type
+		require.Error(t, err)
+		require.Contains(t, out, "56 ok, 3 notice, 1 warn, 1 error\n")
+	})
+}
+
+func TestClientsSchema(t *testing.T) {
+	for _, script := range []string{"lint", "compare"} {
+		out, err := npmRun(t, script)
+		require.NoError(t, err, out)
+	}
+
+	text, err := os.ReadFile("../../../../graph/clients/schema/released.graphql")
+	require.NoError(t, err)
+	// changed returns the variable that shows the scripts the released schema with a change.
+	changed := func(t *testing.T, from, to string) string {
+		t.Helper()
+		require.Equal(t, 1, strings.Count(string(text), from), from)
+		folder := t.TempDir()
+		require.NoError(t, os.WriteFile(filepath.Join(folder, "schema.graphql"), []byte(strings.Replace(string(text), from, to, 1)), 0o644))
+		return "LUMEN_SCHEMA=" + folder
+	}
+
+	// declared returns the variable that shows the comparison a list of one breaking change.
+	declared := func(t *testing.T, breaking string) string {
+		t.Helper()
+		file := filepath.Join(t.TempDir(), "breaking.txt")
+		require.NoError(t, os.WriteFile(file, []byte("# Why.\n"+breaking+"\n"), 0o644))
+		return "LUMEN_BREAKING=" + file
+	}
+
+	const nothing = "LUMEN_BREAKING=/dev/null"
+
+	for rule, change := range map[string][2]string{
+		"relay-arguments":   {"    first: Int\n", "    first: String\n"},
+		"naming-convention": {"  ASC\n", "  Asc\n"},
+	} {
+		t.Run("the linter refuses what breaks "+rule, func(t *testing.T) {
+			out, err := npmRun(t, "lint", changed(t, change[0], change[1]))
+			require.Error(t, err)
+			require.Contains(t, out, "@graphql-eslint/"+rule+"\n")
+		})
+	}
+
+	const cursor = "  \"Where the customer stands in the list, for `after` and `before`.\"\n  cursor: String!\n"
+	for breaking, change := range map[string][2]string{
+		"ENUM_VALUE_REMOVED InvalidInputReason.WRONG_TYPE":    {"  \"The value has the wrong type.\"\n  WRONG_TYPE\n", ""},
+		"FIELD_ARGUMENT_DEFAULT_CHANGED Query.customers.sort": {"direction: DESC}", "direction: ASC}"},
+		"FIELD_ARGUMENT_TYPE_CHANGED Query.customers.first":   {"    first: Int\n", "    first: Int!\n"},
+		"FIELD_REMOVED CustomerEdge.cursor":                   {cursor, ""},
+		"FIELD_TYPE_CHANGED CustomerConnection.totalCount":    {"totalCount: Int!", "totalCount: Int"},
+		"INPUT_FIELD_ADDED CustomerFilter.kind":               {"  includeDeleted:", "  kind: Int!\n  includeDeleted:"},
+		"OBJECT_TYPE_INTERFACE_REMOVED Merchant":              {"Merchant implements Node", "Merchant"},
+	} {
+		t.Run("a release refuses "+breaking, func(t *testing.T) {
+			schema := changed(t, change[0], change[1])
+			out, err := npmRun(t, "compare", schema, nothing)
+			require.Error(t, err)
+			require.Contains(t, out, "not declared: "+breaking+"\n")
+			out, err = npmRun(t, "compare", schema, declared(t, breaking))
+			require.NoError(t, err, "once it is declared: %s", out)
+		})
+	}
+
+	t.Run("a release takes additions", func(t *testing.T) {
+		out, err := npmRun(t, "compare", changed(t, cursor, cursor+"  position: Int\n"), nothing)
+		require.NoError(t, err, out)
+		require.Contains(t, out, "FIELD_ADDED CustomerEdge.position")
+	})
+
+	t.Run("a release refuses a declaration of nothing", func(t *testing.T) {
+		out, err := npmRun(t, "compare", changed(t, cursor, cursor), declared(t, "FIELD_REMOVED CustomerEdge.cursor"))
+		require.Error(t, err)
+		require.Contains(t, out, "declared, but not there: FIELD_REMOVED CustomerEdge.cursor\n")
+	})
+}

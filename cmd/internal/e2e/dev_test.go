@@ -1,0 +1,271 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/stretchr/testify/require"
+
+	"lumen/cmd/internal/e2e/harness"
+	"lumen/store"
+)
+
+// sampleCustomers is how many customers the demo merchant has, the deleted one aside.
+const sampleCustomers = 26
+
+type listed struct {
+	Customers []struct {
+		ID, Email        string
+		Name, UserID     *string
+		CreatedAt        time.Time
+		DeletedAt        *time.Time
+		BillingCountry   *string
+		BillingCity      *string
+		BillingAddrLine1 *string `json:"billingAddressLine1"`
+	}
+}
+
+func customersOf(t *testing.T, r harness.Ready, query string) listed {
+	t.Helper()
+	status, body := harness.Fetch(t, "GET", r.RestURL+query, r.APIKey, "")
+	require.Equal(t, http.StatusOK, status, body)
+	var list listed
+	require.NoError(t, json.Unmarshal([]byte(body), &list))
+	return list
+}
+
+func TestDevShowsSomething(t *testing.T) {
+	t.Parallel()
+	_, r := harness.LaunchDev(t, harness.DataDir(t))
+	list := customersOf(t, r, "?includeDeleted=true").Customers
+
+	require.GreaterOrEqual(t, len(list), 25)
+	deleted, nameless, emails, scripts := 0, 0, map[string]int{}, map[string]bool{}
+	for _, c := range list {
+		emails[c.Email]++
+		if c.DeletedAt != nil {
+			deleted++
+		}
+		if c.Name == nil {
+			nameless++
+			continue
+		}
+		for _, letter := range *c.Name {
+			for script, table := range unicode.Scripts {
+				if unicode.Is(table, letter) && script != "Common" && script != "Inherited" {
+					scripts[script] = true
+				}
+			}
+		}
+	}
+	require.Equal(t, 1, deleted)
+	require.GreaterOrEqual(t, nameless, 2)
+	require.Greater(t, len(scripts), 6, scripts)
+	shared := 0
+	for _, n := range emails {
+		if n == 2 {
+			shared++
+		}
+	}
+	require.Equal(t, 1, shared)
+	require.Greater(t, list[0].CreatedAt.Sub(list[len(list)-1].CreatedAt), 350*24*time.Hour)
+
+	status, body := harness.Fetch(t, "POST", r.GraphQLURL, r.APIKey, `{"query":"{ merchant { id } __schema { queryType { name } } }"}`)
+	require.Equal(t, http.StatusOK, status)
+	require.Contains(t, body, `{"data":{"merchant":{"id":"`+r.MerchantID+`"},"__schema":{"queryType":{"name":"Query"}}}`)
+
+	owner, err := store.OpenOwner(r.DatabaseURL)
+	require.NoError(t, err)
+	defer func() { _ = owner.Close() }()
+	merchants, err := owner.Merchants.List(t.Context())
+	require.NoError(t, err)
+	require.Len(t, merchants, 1)
+}
+
+func TestDevPrintsWhatWorksWhenPasted(t *testing.T) {
+	t.Parallel()
+	p := harness.Launch(t, nil, "dev", "--addr", "127.0.0.1:0", "--data-dir", harness.DataDir(t))
+	var printed strings.Builder
+	for !strings.Contains(printed.String(), "Ctrl-C") {
+		line, err := p.Stdout.ReadString('\n')
+		require.NoError(t, err, "the program wrote: %s", p.Stderr)
+		printed.WriteString(line)
+	}
+	text := strings.ReplaceAll(printed.String(), "\\\n", " ")
+
+	rest := regexp.MustCompile(`curl -H 'Authorization: Bearer (\S+)' '(http\S+)'`).FindStringSubmatch(text)
+	require.NotNil(t, rest, text)
+	status, body := harness.Fetch(t, "GET", rest[2], rest[1], "")
+	require.Equal(t, http.StatusOK, status, body)
+	require.Equal(t, 3, strings.Count(body, `"email":`))
+
+	query := regexp.MustCompile(`curl (http\S+) -H 'Authorization: Bearer (\S+)' -H 'Content-Type: application/json' +-d '([^']+)'`).FindStringSubmatch(text)
+	require.NotNil(t, query, text)
+	status, body = harness.Fetch(t, "POST", query[1], query[2], query[3])
+	require.Equal(t, http.StatusOK, status, body)
+	require.Contains(t, body, fmt.Sprintf(`"totalCount":%d`, sampleCustomers))
+	require.NotContains(t, body, "errors")
+}
+
+func TestDevKeepsDataAndKeyBetweenRuns(t *testing.T) {
+	t.Parallel()
+	dir := harness.DataDir(t)
+	first, r := harness.LaunchDev(t, dir)
+	status, body := harness.Fetch(t, "POST", r.RestURL, r.APIKey, `{"email":"kept@example.com"}`)
+	require.Equal(t, http.StatusCreated, status, body)
+	info, err := os.Stat(filepath.Join(dir, "demo-key"))
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	require.True(t, strings.HasPrefix(r.APIKey, "lumen_sk_demo_"))
+	info, err = os.Stat(filepath.Join(dir, "token-secret"))
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	token := mintedAt(t, r)
+	require.NoError(t, first.Cmd.Process.Signal(os.Interrupt))
+	require.NoError(t, first.Wait(t))
+
+	second, again := harness.LaunchDev(t, dir)
+	require.Equal(t, [2]string{r.MerchantID, r.APIKey}, [2]string{again.MerchantID, again.APIKey})
+	require.Len(t, customersOf(t, again, "?email=kept@example.com").Customers, 1)
+	status, body = harness.Fetch(t, "GET", again.RestURL+"?limit=1", token, "")
+	require.Equal(t, http.StatusOK, status, "a token outlives a restart: %s", body)
+	mintedAt(t, again)
+	require.NoError(t, second.Cmd.Process.Signal(os.Interrupt))
+	require.NoError(t, second.Wait(t))
+
+	_, anew := harness.LaunchDev(t, dir, "--reset")
+	require.NotEqual(t, r.MerchantID, anew.MerchantID)
+	require.NotEqual(t, r.APIKey, anew.APIKey)
+	mintedAt(t, anew)
+	status, _ = harness.Fetch(t, "GET", anew.RestURL+"?limit=1", token, "")
+	require.Equal(t, http.StatusUnauthorized, status)
+	require.Empty(t, customersOf(t, anew, "?email=kept@example.com").Customers)
+	require.Len(t, customersOf(t, anew, "").Customers, sampleCustomers)
+}
+
+// mintedAt returns an access token of the demo merchant's.
+func mintedAt(t *testing.T, r harness.Ready) string {
+	t.Helper()
+	status, body := harness.Fetch(t, "POST", r.URL+"/api/access-tokens", r.APIKey, `{}`)
+	require.Equal(t, http.StatusCreated, status, body)
+	var minted struct{ AccessToken struct{ Token string } }
+	require.NoError(t, json.Unmarshal([]byte(body), &minted))
+	return minted.AccessToken.Token
+}
+
+func TestDevMakesATokenSecretWhenItsOwnIsGone(t *testing.T) {
+	t.Parallel()
+	dir := harness.DataDir(t)
+	first, r := harness.LaunchDev(t, dir)
+	token := mintedAt(t, r)
+	require.NoError(t, first.Cmd.Process.Signal(os.Interrupt))
+	require.NoError(t, first.Wait(t))
+	require.NoError(t, os.Remove(filepath.Join(dir, "token-secret")))
+
+	second, again := harness.LaunchDev(t, dir)
+	mintedAt(t, again)
+	status, _ := harness.Fetch(t, "GET", again.RestURL+"?limit=1", token, "")
+	require.Equal(t, http.StatusUnauthorized, status)
+	require.NoError(t, second.Cmd.Process.Signal(os.Interrupt))
+	require.NoError(t, second.Wait(t))
+
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "token-secret"), []byte("hunter2"), 0o600))
+	third := harness.Launch(t, nil, "dev", "--addr", "127.0.0.1:0", "--data-dir", dir)
+	require.Error(t, third.Wait(t))
+	require.Contains(t, third.Stderr.String(), filepath.Join(dir, "token-secret")+" holds what is not the base64 of 32 bytes")
+	require.NotContains(t, third.Stderr.String(), "hunter2")
+}
+
+func TestDevThatIsKilledLeavesNoPostgres(t *testing.T) {
+	t.Parallel()
+	dir := harness.DataDir(t)
+	p, r := harness.LaunchDev(t, dir)
+	pidFile, err := os.ReadFile(filepath.Join(dir, "postgres", "postmaster.pid"))
+	require.NoError(t, err)
+	pid, err := strconv.Atoi(strings.SplitN(string(pidFile), "\n", 2)[0])
+	require.NoError(t, err)
+	require.NoError(t, syscall.Kill(pid, 0), "Postgres runs")
+
+	require.NoError(t, p.Cmd.Process.Kill())
+	require.Error(t, p.Wait(t))
+	require.Eventually(t, func() bool { return syscall.Kill(pid, 0) == syscall.ESRCH }, 15*time.Second, 20*time.Millisecond)
+
+	// As a power cut would have left it: the file is there, its process is not.
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "postgres", "postmaster.pid"), pidFile, 0o600))
+	_, again := harness.LaunchDev(t, dir)
+	require.Equal(t, r.APIKey, again.APIKey)
+	require.Len(t, customersOf(t, again, "").Customers, sampleCustomers)
+}
+
+func TestDevRefusesAFolderInUse(t *testing.T) {
+	t.Parallel()
+	dir := harness.DataDir(t)
+	first, _ := harness.LaunchDev(t, dir)
+	second := harness.Launch(t, nil, "dev", "--addr", "127.0.0.1:0", "--data-dir", dir)
+	require.Error(t, second.Wait(t))
+	require.Equal(t, fmt.Sprintf("lumen: %s is in use by process %d\n", dir, first.Cmd.Process.Pid), second.Stderr.String())
+}
+
+func TestDevAnswersOnlyToLoopbackHosts(t *testing.T) {
+	t.Parallel()
+	_, r := harness.LaunchDev(t, harness.DataDir(t))
+	for host, want := range map[string]int{
+		"localhost": 200, "localhost:8080": 200, "shop.localhost": 200, "127.0.0.1": 200, "127.1.2.3:99": 200, "[::1]:8080": 200,
+		"evil.example": 403, "localhost.evil.example": 403, "127.0.0.1.evil.example": 403, "10.0.0.1": 403, "0.0.0.0": 403,
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), "GET", r.RestURL+"?limit=1", nil)
+		require.NoError(t, err)
+		request.Host = host
+		request.Header.Set("Authorization", "Bearer "+r.APIKey)
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, want, response.StatusCode, host)
+	}
+}
+
+func TestDevIgnoresADatabaseURLAndSaysSo(t *testing.T) {
+	t.Parallel()
+	p := harness.Launch(t, func(cmd *exec.Cmd) {
+		cmd.Env = harness.Environment("LUMEN_DATABASE_URL=postgres://secret:secret@production/lumen")
+	}, "dev", "--addr", "127.0.0.1:0", "--json", "--data-dir", harness.DataDir(t))
+	r := p.Ready(t)
+	require.Contains(t, r.DatabaseURL, "@127.0.0.1:")
+	require.Equal(t, "lumen: LUMEN_DATABASE_URL is ignored: dev runs a Postgres of its own\n", p.Stderr.String())
+}
+
+// As root it is the test that an ordinary user can run it; everybody else shows that with every other test.
+func TestDevRunsAsAnOrdinaryUser(t *testing.T) {
+	t.Parallel()
+	home := harness.DataDir(t)
+	p := harness.Launch(t, func(cmd *exec.Cmd) {
+		cmd.Env = harness.Environment("HOME="+home, "XDG_DATA_HOME=")
+		if os.Geteuid() == 0 {
+			require.NoError(t, os.Chown(home, 65534, 65534))
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+			cmd.Dir = home
+		}
+	}, "dev", "--addr", "127.0.0.1:0", "--json")
+	r := p.Ready(t)
+	require.Len(t, customersOf(t, r, "").Customers, sampleCustomers)
+	_, err := os.Stat(filepath.Join(home, ".local", "share", "lumen", "demo-key"))
+	require.NoError(t, err)
+}
+
+func TestDevUsesThePostgresThatItIsGiven(t *testing.T) {
+	t.Parallel()
+	p := harness.Launch(t, nil, "dev", "--addr", "127.0.0.1:0", "--data-dir", harness.DataDir(t), "--postgres-bin", "/nowhere")
+	require.Error(t, p.Wait(t))
+	require.Contains(t, p.Stderr.String(), "/nowhere")
+}

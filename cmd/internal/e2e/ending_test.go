@@ -1,0 +1,135 @@
+package e2e
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"lumen/cmd/internal/e2e/harness"
+	"lumen/store"
+	"lumen/store/storetest"
+)
+
+// A list that is being sent ends when its credential does: the connection is aborted, so that the client can't take what it
+// has for the whole list.
+func TestListsEndWithTheirCredential(t *testing.T) {
+	t.Parallel()
+	d := harness.Serve(t)
+	const customers = 10_000
+	revokeKeys := func(t *testing.T, m storetest.Merchant) {
+		keys, err := d.Owner(t).Keys.List(t.Context(), m.ID)
+		require.NoError(t, err)
+		for _, key := range keys {
+			_, err := d.Owner(t).Keys.Revoke(t.Context(), key.ID)
+			require.NoError(t, err)
+		}
+	}
+	for name, c := range map[string]struct {
+		credential func(t *testing.T, m storetest.Merchant) store.Secret
+		ends       func(t *testing.T, m storetest.Merchant)
+		code       string
+	}{
+		"a key that is revoked": {ends: revokeKeys},
+		"a key of a merchant that is disabled": {ends: func(t *testing.T, m storetest.Merchant) {
+			_, err := d.Owner(t).Merchants.Disable(t.Context(), m.ID)
+			require.NoError(t, err)
+		}},
+		"a key that expires": {
+			credential: func(t *testing.T, m storetest.Merchant) store.Secret {
+				secret, expires := store.NewSecret(), 2*time.Second
+				_, err := d.Owner(t).Keys.Create(t.Context(), store.NewKey{MerchantID: m.ID, Access: store.ReadAccess, Secret: secret, Expires: &expires})
+				require.NoError(t, err)
+				return secret
+			},
+			ends: func(*testing.T, storetest.Merchant) { time.Sleep(2 * time.Second) },
+		},
+		"a token that expires": {
+			credential: func(t *testing.T, m storetest.Merchant) store.Secret { return d.Mint(t, m.WriteKey, `{"expiresIn":2}`) },
+			ends:       func(*testing.T, storetest.Merchant) { time.Sleep(2 * time.Second) },
+		},
+		"a token whose key is revoked": {
+			credential: func(t *testing.T, m storetest.Merchant) store.Secret { return d.Mint(t, m.WriteKey, `{}`) },
+			ends:       revokeKeys,
+		},
+		"none: it is read to its end": {ends: func(*testing.T, storetest.Merchant) {}, code: "OK"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := d.Merchant(t, "Ending")
+			d.Fill(t, m, customers)
+			credential := m.ReadKey
+			if c.credential != nil {
+				credential = c.credential(t, m)
+			}
+			list := readSlowly(t, d, credential)
+			c.ends(t, m)
+			time.Sleep(600 * time.Millisecond) // what is kept of a credential is good for half a second
+			d.SQL(t, "UPDATE customers SET name = 'fresh' WHERE merchant_id = $1", m.ID)
+			body, err := list()
+			if c.code == "OK" {
+				require.NoError(t, err)
+				require.True(t, strings.HasSuffix(string(body), "]}"))
+				require.Contains(t, string(body), `"name":"fresh"`, "later batches are read when they are needed")
+				return
+			}
+			require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+			require.NotContains(t, string(body), `"name":"fresh"`, "a row that was read after the credential had ended")
+			require.Less(t, strings.Count(string(body), `"merchantId"`), customers/2)
+			require.Eventually(t, func() bool {
+				for line := range strings.Lines(d.Log.String()) {
+					if strings.Contains(line, `"merchant":"`+m.ID+`"`) && strings.Contains(line, `"code":"UNAUTHENTICATED","status":200,"aborted":true`) {
+						return true
+					}
+				}
+				return false
+			}, 5*time.Second, 10*time.Millisecond)
+		})
+	}
+	t.Cleanup(func() {
+		require.NotContains(t, d.Log.String(), "list aborted", "a credential that ended is no error of the server")
+	})
+}
+
+// A credential that can't be asked for any more counts as ended when its last good answer is too old.
+func TestListsEndWhenTheirCredentialCannotBeAsked(t *testing.T) {
+	t.Parallel()
+	d := harness.Serve(t)
+	m := d.Merchant(t, "Ending")
+	d.Fill(t, m, 10_000)
+	list := readSlowly(t, d, m.ReadKey)
+	holder, err := d.Superuser().Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, holder.Rollback(t.Context())) }()
+	_, err = holder.Exec(t.Context(), "LOCK TABLE api_keys")
+	require.NoError(t, err)
+	time.Sleep(600 * time.Millisecond)
+	body, err := list()
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	require.Less(t, strings.Count(string(body), `"merchantId"`), 5_000)
+	require.Eventually(t, func() bool { return strings.Contains(d.Log.String(), "list aborted") }, 5*time.Second, 10*time.Millisecond)
+}
+
+// readSlowly asks for the list and returns when it has begun: the rest waits for the function that reads it, as far as the
+// buffers of the two sides do not hold it.
+func readSlowly(t *testing.T, d *harness.Server, credential store.Secret) func() ([]byte, error) {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(d.URL, "http://"))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	require.NoError(t, conn.SetDeadline(time.Now().Add(60*time.Second)))
+	_, err = fmt.Fprintf(conn, "GET /api/customers HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", string(credential))
+	require.NoError(t, err)
+	response, err := http.ReadResponse(bufio.NewReaderSize(conn, 4<<10), nil)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	_, err = io.ReadFull(response.Body, make([]byte, 64<<10))
+	require.NoError(t, err)
+	return func() ([]byte, error) { return io.ReadAll(response.Body) }
+}

@@ -1,0 +1,86 @@
+//go:build faults
+
+package faults
+
+import (
+	"net/url"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"lumen/cmd/internal/e2e/harness"
+	"lumen/store/storetest"
+)
+
+// What the README says of backups, word for word: one server is dumped while it is written to, and on another, that knows
+// neither the roles nor the database, everything works as before.
+func TestFaultsABackupIsRestored(t *testing.T) {
+	t.Parallel()
+	from, to := storetest.NewBreakable(t, storetest.BreakableOptions{}), storetest.NewBreakable(t, storetest.BreakableOptions{})
+	m, other := from.Merchant(t, "Kept"), from.Merchant(t, "Other")
+	from.Fill(t, m, 300)
+	from.Fill(t, other, 20)
+	before := startService(t, from.AppURL())
+	list := func(s *service, m storetest.Merchant) string {
+		status, body := harness.Fetch(t, "GET", s.url+"/api/customers?sort=createdAt", string(m.WriteKey), "")
+		require.Equal(t, 200, status, body)
+		return body
+	}
+	kept, others := list(before, m), list(before, other)
+
+	to.Forget(t)
+	dump, restore := backupCommands(t, from)
+	folder := t.TempDir()
+	paste(t, from, folder, dump)
+	later := startWriters(t, 1, before.url, m, &tally{})
+	later.awaitMore(t, 1)
+	later.stop() // what came after the dump is not in it
+	paste(t, to, folder, restore)
+
+	after := startService(t, to.AppURL())
+	after.awaitReadiness(t, 200, 5*time.Second)
+	require.Equal(t, kept, list(after, m))
+	require.Equal(t, others, list(after, other))
+	status, body := harness.Fetch(t, "POST", after.url+"/api/customers", string(m.WriteKey), `{"email":"new@example.com"}`)
+	require.Equal(t, 201, status, body)
+	require.Equal(t, others, list(after, other), "another's customer came")
+}
+
+// backupCommands are the README's, for the names that the tests have.
+func backupCommands(t *testing.T, db *storetest.Breakable) (dump, restore string) {
+	t.Helper()
+	readme, err := os.ReadFile("../../../../README.md")
+	require.NoError(t, err)
+	block := regexp.MustCompile("(?s)\n### Backup\n.*?```sh\n(.*?)```").FindStringSubmatch(string(readme))
+	require.NotNil(t, block)
+	named := func(raw string) *url.URL {
+		u, err := url.Parse(raw)
+		require.NoError(t, err)
+		return u
+	}
+	owner := named(db.OwnerURL())
+	commands := strings.ReplaceAll(block[1], "lumen_owner", owner.User.Username())
+	commands = regexp.MustCompile(`\blumen\b`).ReplaceAllString(commands, strings.TrimPrefix(owner.Path, "/"))
+	dump, restore, found := strings.Cut(commands, "\n\n")
+	require.True(t, found)
+	return dump, restore
+}
+
+// paste runs commands as the superuser of a server.
+func paste(t *testing.T, db *storetest.Breakable, folder, commands string) {
+	t.Helper()
+	u, err := url.Parse(db.SuperuserURL())
+	require.NoError(t, err)
+	password, _ := u.User.Password()
+	cmd := exec.CommandContext(t.Context(), "bash", "-euc", commands)
+	cmd.Dir = folder
+	cmd.Env = append(os.Environ(), "PATH="+db.Programs()+":"+os.Getenv("PATH"),
+		"PGHOST="+u.Hostname(), "PGPORT="+u.Port(), "PGUSER="+u.User.Username(), "PGPASSWORD="+password, "PGDATABASE=postgres")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s\n%s", commands, out)
+}

@@ -1,0 +1,323 @@
+//go:build faults
+
+package faults
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+	"github.com/stretchr/testify/require"
+
+	"lumen/store/storetest"
+)
+
+// neighbourhood is a few customers at a few addresses, and the history of what clients did with them. No other customer
+// has these addresses.
+type neighbourhood struct {
+	name  string
+	began time.Time
+
+	mu         sync.Mutex
+	history    []porcupine.Operation
+	ids        map[int]string // of the customers that a client knows
+	last       int            // the number of the last write
+	population int            // at most
+	unknowns   int            // writes of unknown outcome
+	complaints []string
+}
+
+// The bounds of a neighbourhood keep its history short enough to be checked: the time doubles with each write of unknown
+// outcome.
+const (
+	neighbours     = 4 // clients
+	addresses      = 2
+	historySize    = 80
+	historyUnknown = 6
+	mostPeople     = worldSize - neighbours
+)
+
+func (n *neighbourhood) email(address int) string {
+	text := fmt.Sprintf("%s.%d@example.com", n.name, address)
+	if rand.IntN(2) == 0 { // the same address
+		return strings.ToUpper(text)
+	}
+	return text
+}
+
+// over reports whether the history is long enough.
+func (n *neighbourhood) over() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.history) >= historySize || n.unknowns >= historyUnknown
+}
+
+// next chooses what a client does.
+func (n *neighbourhood) next() (in request, id string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.last++
+	in = request{value: n.last, address: 1 + rand.IntN(addresses), flag: rand.IntN(4) == 0}
+	dice := rand.IntN(100)
+	switch {
+	case dice < 12:
+		return request{action: toList, address: in.address}, ""
+	case (dice < 40 || len(n.ids) == 0) && n.population < mostPeople:
+		n.population++
+		in.who = n.last
+		return in, ""
+	case len(n.ids) == 0:
+		return request{action: toList, address: in.address}, ""
+	}
+	known := make([]int, 0, len(n.ids))
+	for who := range n.ids {
+		known = append(known, who)
+	}
+	who := known[rand.IntN(len(known))]
+	switch {
+	case dice < 55:
+		return request{action: toGet, who: who}, n.ids[who]
+	case dice < 70:
+		return request{action: toDelete, who: who}, n.ids[who]
+	case dice < 85:
+		return request{action: toUpdate, who: who, value: in.value}, n.ids[who]
+	}
+	in.action, in.who = toUpdate, who
+	return in, n.ids[who]
+}
+
+// perform does it, through whichever door.
+func (n *neighbourhood) perform(ctx context.Context, c *caller, in request, id string) (out response, people []person) {
+	var one person
+	value := strconv.Itoa(in.value)
+	input := map[string]any{"name": value, "userId": value}
+	if in.address != 0 {
+		input["email"] = n.email(in.address)
+	}
+	if in.flag {
+		input["dangerouslyAllowSameEmailForDifferentCustomers"] = true
+	}
+	switch in.action {
+	case toCreate:
+		input["taxId"] = strconv.Itoa(in.who)
+		out.verdict, one = c.create(ctx, input)
+	case toUpdate:
+		out.verdict, one = c.update(ctx, id, input)
+	case toDelete:
+		out.verdict = c.remove(ctx, id)
+	case toGet:
+		out.verdict, one = c.get(ctx, id)
+	case toList:
+		out.verdict, people = c.holders(ctx, n.email(in.address))
+	}
+	if out.verdict != done || in.action == toDelete {
+		return out, nil
+	}
+	if in.action != toList {
+		people = []person{one}
+		out.being = n.being(one)
+		return out, people
+	}
+	for _, p := range people {
+		out.people = append(out.people, n.being(p))
+	}
+	inOrder(out.people)
+	return out, people
+}
+
+// being is what the model says of a customer.
+func (n *neighbourhood) being(p person) being {
+	b := being{who: whoIs(p)}
+	_, _ = fmt.Sscanf(p.Name, "%d", &b.value)
+	_, _ = fmt.Sscanf(strings.ToLower(p.Email), n.name+".%d@", &b.address)
+	if p.Name != p.UserID {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.complaints = append(n.complaints, fmt.Sprintf("half a write: %+v", p))
+	}
+	return b
+}
+
+func whoIs(p person) (who int) {
+	_, _ = fmt.Sscanf(p.TaxID, "%d", &who)
+	return who
+}
+
+// note adds an operation to the history. Nothing follows from a read of unknown outcome.
+func (n *neighbourhood) note(call int64, in request, out response, people []person) {
+	returned := time.Since(n.began).Nanoseconds()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	write := in.action != toGet && in.action != toList
+	if out.verdict == unknown {
+		if !write {
+			return
+		}
+		n.unknowns++
+		returned = never
+	}
+	if in.action == toCreate && out.verdict == taken || in.action == toDelete && out.verdict == done {
+		n.population--
+	}
+	if in.action == toDelete && out.verdict == done && rand.IntN(4) > 0 {
+		delete(n.ids, in.who) // the others are asked for again
+	}
+	for _, p := range people {
+		n.ids[whoIs(p)] = p.ID
+	}
+	n.history = append(n.history, at(call, returned, in, out))
+}
+
+// live has clients work there until its history is long enough.
+func (n *neighbourhood) live(ctx context.Context, url string, m storetest.Merchant, log *tally) {
+	var clients sync.WaitGroup
+	for range neighbours {
+		clients.Go(func() {
+			c := newCaller(url, m.WriteKey, log)
+			c.turns = rand.IntN(2)
+			defer c.close()
+			for !n.over() {
+				in, id := n.next()
+				call := time.Since(n.began).Nanoseconds()
+				out, people := n.perform(ctx, c, in, id)
+				n.note(call, in, out, people)
+				if out.verdict == unknown {
+					time.Sleep(20 * time.Millisecond) // as a client does that was told to come back
+				}
+			}
+		})
+	}
+	clients.Wait()
+}
+
+// vandal cuts connections at random until it is stopped: at once, after some bytes, or after nothing came through for a
+// while.
+func vandal(t testing.TB, wires ...*wire) (stop func() int) {
+	stopped := make(chan struct{})
+	var busy sync.WaitGroup
+	cuts := 0
+	busy.Go(func() {
+		for {
+			select {
+			case <-stopped:
+				return
+			case <-time.After(time.Duration(20+rand.IntN(200)) * time.Millisecond):
+			}
+			w, direction := wires[rand.IntN(len(wires))], []string{"upstream", "downstream"}[rand.IntN(2)]
+			kind, attributes := "reset_peer", `{"timeout": 0}`
+			switch rand.IntN(3) {
+			case 0:
+				kind, attributes = "limit_data", fmt.Sprintf(`{"bytes": %d}`, rand.IntN(1200))
+			case 1:
+				kind, attributes = "timeout", fmt.Sprintf(`{"timeout": %d}`, 1+rand.IntN(100))
+			}
+			heal := w.add(t, kind, direction, 0.5, attributes)
+			time.Sleep(time.Duration(5+rand.IntN(60)) * time.Millisecond)
+			heal()
+			cuts++
+		}
+	})
+	return func() int { close(stopped); busy.Wait(); return cuts }
+}
+
+// Whatever is cut, what clients see is as if each operation happened at once, somewhere between its call and its return
+// or, where they were not told, later or never. Three merchants have the same neighbourhoods, so that it would also show
+// if one met another's customers.
+func TestFaultsHistoriesAreLinearizable(t *testing.T) {
+	t.Parallel()
+	db := storetest.NewBreakable(t, storetest.BreakableOptions{})
+	toPostgres := newWire(t, db.Address())
+	s := startService(t, db.AppURLAt(toPostgres.Listen))
+	toService := newWire(t, strings.TrimPrefix(s.url, "http://"))
+	s.p.Canaries.Covers(t, toService.Listen)
+	log := &tally{}
+	wanted := rounds(500, 100_000)
+
+	var mu sync.Mutex
+	var sample []porcupine.Operation
+	operations, unknowns, histories, slowest := 0, 0, 0, time.Duration(0)
+	happened := map[action]int{} // by what they are, those that were done
+	check := func(n *neighbourhood) {
+		began := time.Now()
+		result := linearizable(n.history)
+		mu.Lock()
+		defer mu.Unlock()
+		unknowns, histories, slowest = unknowns+n.unknowns, histories+1, max(slowest, time.Since(began))
+		for _, o := range n.history {
+			action := o.Input.(request).action
+			if action != toList {
+				operations++
+			}
+			if o.Output.(response).verdict == done {
+				happened[action]++
+			}
+		}
+		if result != porcupine.Ok || len(n.complaints) > 0 {
+			t.Errorf("%s is %v: %v\n%s", n.name, result, n.complaints, describe(n.history))
+			wanted = 0
+		}
+		if slices.ContainsFunc(n.history, isGot) {
+			sample = n.history
+		}
+	}
+	more := func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return operations < wanted
+	}
+
+	stop := vandal(t, toPostgres, toService)
+	var merchants sync.WaitGroup
+	for i := range 3 {
+		m := db.Merchant(t, "Street "+strconv.Itoa(i))
+		merchants.Go(func() {
+			for turn := 0; more(); turn++ {
+				n := &neighbourhood{name: fmt.Sprintf("n%d", turn), began: time.Now(), ids: map[int]string{}}
+				n.live(t.Context(), "http://"+toService.Listen, m, log)
+				check(n)
+			}
+		})
+	}
+	merchants.Wait()
+	cuts := stop()
+	t.Logf("%d operations and lists besides, in %d histories; of creations, updates, deletions, gets and lists %v were done; %d writes of unknown outcome, %d cuts; slowest check %v; %s",
+		operations, histories, happened, unknowns, cuts, slowest.Round(time.Millisecond), summary(log.between(time.Time{}, time.Time{})))
+	require.Empty(t, log.complaints())
+	require.True(t, s.runs(), "the service ended")
+	require.Positive(t, unknowns, "nothing was cut")
+	require.Greater(t, cuts, histories/10)
+	for action := toCreate; action <= toList; action++ {
+		require.Greater(t, happened[action], wanted/20)
+	}
+
+	// The same with a lie in it: somebody read what nobody wrote.
+	lie := slices.Clone(sample)
+	i := slices.IndexFunc(lie, isGot)
+	require.GreaterOrEqual(t, i, 0)
+	out := lie[i].Output.(response)
+	out.being.value += 1_000_000
+	lie[i].Output = out
+	require.Equal(t, porcupine.Illegal, linearizable(lie))
+}
+
+// isGot reports whether somebody was read.
+func isGot(o porcupine.Operation) bool {
+	return o.Input.(request).action == toGet && o.Output.(response).verdict == done
+}
+
+// describe prints a history, a line an operation.
+func describe(history []porcupine.Operation) string {
+	var b strings.Builder
+	slices.SortFunc(history, func(a, b porcupine.Operation) int { return int(a.Call - b.Call) })
+	for _, o := range history {
+		fmt.Fprintf(&b, "%12d %12d %+v -> %+v\n", o.Call/1000, min(o.Return, never-1)/1000, o.Input, o.Output)
+	}
+	return b.String()
+}

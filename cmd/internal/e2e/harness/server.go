@@ -1,0 +1,223 @@
+package harness
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"lumen/cmd/internal/program"
+	"lumen/store"
+	"lumen/store/storetest"
+)
+
+// FreshEmail returns an address that nobody has.
+func FreshEmail() string { return strings.ToLower(string(store.NewSecret())[10:40]) + "@example.com" }
+
+// URLs are what serve prints with --json: where the APIs are, and the playground and the private listener where they are on.
+type URLs struct {
+	URL           string `json:"url"`
+	RestURL       string `json:"restUrl"`
+	GraphQLURL    string `json:"graphqlUrl"`
+	PlaygroundURL string `json:"playgroundUrl"`
+	PrivateURL    string `json:"privateUrl"` // for the operator
+}
+
+// Server is `lumen serve`, running in this process on a database of its own.
+type Server struct {
+	*storetest.Database
+	URLs
+	Log         *LockedBuffer
+	TokenSecret store.TokenSecret // of the signing key that there is
+	Canaries    *Canaries
+}
+
+// Serve runs serve through the program's own entry until the test ends. Whatever the test does, the log must hold no
+// email address, no key, no token and nothing that was sent in a field, nor may the metrics, and nothing may have panicked.
+func Serve(t *testing.T, args ...string) *Server {
+	t.Helper()
+	return ServeOn(t, storetest.New(t), args...)
+}
+
+// ServeOn is Serve on a database that the test has prepared.
+func ServeOn(t *testing.T, database *storetest.Database, args ...string) *Server {
+	t.Helper()
+	d := &Server{Database: database, Log: new(LockedBuffer), TokenSecret: store.NewTokenSecret()}
+	_, err := d.Owner(t).TokenKeys.Rotate(t.Context(), d.TokenSecret)
+	require.NoError(t, err)
+	d.URLs = d.Start(t, args...)
+	watched := d.URLs // a test may start another
+	d.Canaries = watch(t, d.URL, source{"log", d.Log.String}, source{"metrics", func() string { return watched.Metrics(t) }})
+	t.Cleanup(func() {
+		require.True(t, len(d.Canaries.known) == 0 || strings.Contains(d.Log.String(), `"msg":"request"`), "a log of what was sent")
+		for line := range strings.Lines(d.Log.String()) {
+			require.NotContains(t, line, "@")
+			require.NotContains(t, line, "lumen_sk_")
+			require.NotContains(t, line, "eyJ") // as every token begins
+			require.NotContains(t, line, d.TokenSecret.Text())
+			require.NotContains(t, line, `"msg":"panic"`)
+			if t.Failed() && strings.Contains(line, `"level":"ERROR"`) {
+				t.Log(strings.TrimSpace(line))
+			}
+		}
+	})
+	return d
+}
+
+// Start starts the program on the database once more.
+func (d *Server) Start(t *testing.T, args ...string) URLs {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	out, in := io.Pipe()
+	ended := make(chan int, 1)
+	go func() {
+		ended <- program.Run(ctx, append([]string{"serve", "--addr", "127.0.0.1:0", "--json", "--private-addr", "127.0.0.1:0", "--shutdown-delay", "0s", "--database-url", d.AppURL(), "--token-secret", d.TokenSecret.Text()}, args...), in, d.Log, program.Release{})
+		_ = in.Close()
+	}()
+	t.Cleanup(func() {
+		Client.CloseIdleConnections()
+		stop()
+		select {
+		case code := <-ended:
+			require.Zero(t, code, d.Log)
+		case <-time.After(30 * time.Second):
+			t.Errorf("serve did not end; its log:\n%s", d.Log)
+		}
+	})
+	var urls URLs
+	require.NoError(t, json.NewDecoder(out).Decode(&urls), d.Log)
+	return urls
+}
+
+// Client takes replies as they come: no redirects, no decompression.
+var Client = &http.Client{
+	Timeout:       30 * time.Second,
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	Transport:     &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true},
+}
+
+// Reply is a response, read whole.
+type Reply struct {
+	Status int
+	Header http.Header
+	Body   string
+	Cost   int // of the operation, where one was executed
+}
+
+// costExtension is what every operation that was executed tells of its cost.
+var costExtension = regexp.MustCompile(`,"extensions":\{"cost":\{"requested":(\d+),"limit":\d+\}\}\}$`)
+
+// Send sends a request with a JSON body and the key, if any, as changed by change. The reply has the operation's cost taken
+// out of its body.
+func (d *Server) Send(t testing.TB, key store.Secret, method, path, body string, change ...func(*http.Request)) Reply {
+	t.Helper()
+	var content io.Reader
+	if body != "" {
+		content = strings.NewReader(body)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), method, d.URL+path, content)
+	require.NoError(t, err)
+	request.Header.Set("Content-Type", "application/json")
+	if key != "" {
+		request.Header.Set("Authorization", "Bearer "+string(key))
+	}
+	for _, c := range change {
+		c(request)
+	}
+	response, err := Client.Do(request)
+	require.NoError(t, err)
+	defer func() { _ = response.Body.Close() }()
+	read, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	public := strings.Contains(response.Header.Get("Cache-Control"), "public")
+	require.Equal(t, !public, response.Header.Get("X-Request-Id") != "", "a reply that shared caches may keep has no id")
+	r := Reply{Status: response.StatusCode, Header: response.Header, Body: string(read)}
+	if path == "/graphql" && strings.Contains(r.Body, `"data":`) {
+		match := costExtension.FindStringSubmatch(r.Body)
+		require.NotNil(t, match, r.Body)
+		r.Body = strings.TrimSuffix(r.Body, match[0]) + "}"
+		r.Cost, err = strconv.Atoi(match[1])
+		require.NoError(t, err)
+	}
+	return r
+}
+
+// GraphQL sends an operation; variables may be nil, JSON text, or anything that becomes it.
+func (d *Server) GraphQL(t testing.TB, key store.Secret, query string, variables any, change ...func(*http.Request)) Reply {
+	t.Helper()
+	if text, ok := variables.(string); ok {
+		variables = json.RawMessage(text)
+	}
+	return d.Send(t, key, "POST", "/graphql", JSON(t, map[string]any{"query": query, "variables": variables}), change...)
+}
+
+// Create adds a customer through REST and returns its id.
+func (d *Server) Create(t testing.TB, m storetest.Merchant, input string) string {
+	t.Helper()
+	r := d.Send(t, m.WriteKey, "POST", "/api/customers", input)
+	require.Equal(t, http.StatusCreated, r.Status, r.Body)
+	return strings.TrimPrefix(r.Header.Get("Location"), "/api/customers/")
+}
+
+// SQL runs a statement as the superuser.
+func (d *Server) SQL(t testing.TB, statement string, args ...any) {
+	t.Helper()
+	_, err := d.Superuser().Exec(t.Context(), statement, args...)
+	require.NoError(t, err)
+}
+
+// Lines returns the one text column that a superuser's query yields.
+func (d *Server) Lines(t testing.TB, query string, args ...any) []string {
+	t.Helper()
+	rows, err := d.Superuser().Query(t.Context(), query, args...)
+	require.NoError(t, err)
+	defer rows.Close()
+	all := []string{}
+	for rows.Next() {
+		var line string
+		require.NoError(t, rows.Scan(&line))
+		all = append(all, line)
+	}
+	require.NoError(t, rows.Err())
+	return all
+}
+
+// JSON returns the value as JSON, with no characters escaped for HTML.
+func JSON(t testing.TB, value any) string {
+	t.Helper()
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	require.NoError(t, encoder.Encode(value))
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// Mint makes an access token through REST, with a body such as `{"access":"write"}`.
+func (d *Server) Mint(t testing.TB, key store.Secret, body string) store.Secret {
+	t.Helper()
+	r := d.Send(t, key, "POST", "/api/access-tokens", body)
+	require.Equal(t, http.StatusCreated, r.Status, r.Body)
+	var minted struct{ AccessToken struct{ Token string } }
+	require.NoError(t, json.Unmarshal([]byte(r.Body), &minted))
+	return store.Secret(minted.AccessToken.Token)
+}
+
+// Metrics returns what Prometheus would be told.
+func (u URLs) Metrics(t testing.TB) string {
+	t.Helper()
+	response, err := Client.Get(u.PrivateURL + "/metrics")
+	require.NoError(t, err)
+	defer func() { _ = response.Body.Close() }()
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return string(body)
+}

@@ -1,0 +1,80 @@
+package harness
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"sync"
+
+	coltrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	v1 "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
+)
+
+// ReceiveTraces takes what is exported to it, and reports what is no export.
+func ReceiveTraces(report func(format string, args ...any), take func(r *http.Request, body []byte, of *v1.ResourceSpans)) http.Handler {
+	return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		var export coltrace.ExportTraceServiceRequest
+		if err := proto.Unmarshal(body, &export); err != nil || r.URL.Path != "/v1/traces" {
+			report("%s is sent what is no export of traces: %v", r.URL.Path, err)
+			return
+		}
+		for _, of := range export.ResourceSpans {
+			take(r, body, of)
+		}
+	})
+}
+
+// told are the texts in all traces of the servers that no test has a collector for.
+type told struct {
+	mu    sync.Mutex
+	texts map[string]bool
+}
+
+// collectTraces has all servers started afterwards send their traces there.
+func collectTraces(report func(format string, args ...any)) (all *told, stop func()) {
+	all = &told{texts: map[string]bool{}}
+	server := httptest.NewServer(ReceiveTraces(report, func(_ *http.Request, _ []byte, of *v1.ResourceSpans) { all.note(of) }))
+	_ = os.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.URL)
+	return all, server.Close
+}
+
+func (all *told) note(of *v1.ResourceSpans) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	attributes := slices.Clone(of.Resource.Attributes)
+	for _, scope := range of.ScopeSpans {
+		for _, span := range scope.Spans {
+			all.texts[span.Name], all.texts[span.Status.GetMessage()], all.texts[span.TraceState] = true, true, true
+			attributes = append(attributes, span.Attributes...)
+			for _, event := range span.Events {
+				all.texts[event.Name] = true
+				attributes = append(attributes, event.Attributes...)
+			}
+			for _, link := range span.Links {
+				attributes = append(attributes, link.Attributes...)
+			}
+		}
+	}
+	for _, a := range attributes {
+		all.texts[a.Key], all.texts[a.Value.String()] = true, true
+	}
+}
+
+// caught says which of the canaries are in a trace.
+func (all *told) caught(of ...*Canaries) (found []string) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	for text := range all.texts {
+		for _, c := range of {
+			for _, piece := range c.in(ownIDs.ReplaceAllString(text, "")) {
+				found = append(found, fmt.Sprintf("a trace holds %q, which a client sent: %s", piece, text))
+			}
+		}
+	}
+	return found
+}

@@ -1,0 +1,90 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"lumen/cmd/internal/e2e/harness"
+)
+
+func brief(r harness.Reply) answer { return answer{r.Status, r.Body} }
+
+// answer is a reply without its headers.
+type answer struct {
+	status int
+	body   string
+}
+
+// header returns a change of a request that sets a header, or takes it away when there is no value.
+func header(name string, values ...string) func(*http.Request) {
+	return func(r *http.Request) {
+		r.Header.Del(name)
+		for _, v := range values {
+			r.Header.Add(name, v)
+		}
+	}
+}
+
+// everything is all that the customers of a merchant, or of all merchants, are.
+func everything(t testing.TB, d *harness.Server) []string {
+	t.Helper()
+	return d.Lines(t, "SELECT to_jsonb(c)::text FROM customers AS c ORDER BY merchant_id, id")
+}
+
+// stops holds the server to what it says of a credential that was ended just now: half a second later at the latest it is
+// refused, and works until then.
+func stops(t testing.TB, status func() int) {
+	t.Helper()
+	for ended := time.Now(); ; {
+		began := time.Now()
+		got := status()
+		if got == http.StatusUnauthorized {
+			return
+		}
+		require.Equal(t, http.StatusOK, got)
+		require.Less(t, began.Sub(ended), 500*time.Millisecond)
+	}
+}
+
+// countStatements makes Postgres count the statements that the service runs on customers: the policy's uncorrelated
+// sub-select is evaluated once in each of them, as soon as it looks at a row. The function that it returns tells how many
+// there were since it was last called.
+func countStatements(t testing.TB, d *harness.Server) func() int64 {
+	t.Helper()
+	d.SQL(t, "CREATE SEQUENCE statements")
+	d.SQL(t, "GRANT USAGE ON SEQUENCE statements TO lumen_app")
+	d.SQL(t, "CREATE POLICY counted ON customers AS RESTRICTIVE TO lumen_app USING ((SELECT nextval('statements')) > 0)")
+	var last int64
+	return func() int64 {
+		var now int64
+		require.NoError(t, d.Superuser().QueryRow(t.Context(), "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM statements").Scan(&now))
+		n := now - last
+		last = now
+		return n
+	}
+}
+
+func compact(t testing.TB, text string) string {
+	t.Helper()
+	var b bytes.Buffer
+	require.NoError(t, json.Compact(&b, []byte(text)), text)
+	return b.String()
+}
+
+var (
+	anyID        = regexp.MustCompile(`"cust_[a-z0-9_]+"`)
+	anyTime      = regexp.MustCompile(`"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z"`)
+	anyRequestID = regexp.MustCompile(`"requestId":"[A-Z2-7]{26}"`)
+)
+
+// timeless returns the text with every customer's id, time and request id replaced.
+func timeless(text string) string {
+	text = anyTime.ReplaceAllString(anyID.ReplaceAllString(text, `"ID"`), `"TIME"`)
+	return anyRequestID.ReplaceAllString(text, `"requestId":"REQUEST"`)
+}

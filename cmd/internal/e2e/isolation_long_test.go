@@ -1,0 +1,57 @@
+//go:build long
+
+package e2e
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"lumen/cmd/internal/e2e/harness"
+)
+
+// That an id is another merchant's does not show in the time that "not found" takes. Each kind is asked for in turn, so that
+// whatever else the machine does meets all of them; only a gross difference fails, the figures are for whoever reads them.
+func TestForeignTakesAsLongAsAbsent(t *testing.T) {
+	const samples = 2000
+	d := harness.Serve(t)
+	all := strangers(t, d)
+	a, b := all[0], all[1]
+	d.Fill(t, a.Merchant, 20_000)
+	for _, door := range []struct {
+		name string
+		ask  func(id string) harness.Reply
+	}{
+		{"REST get", func(id string) harness.Reply { return d.Send(t, b.ReadKey, "GET", "/api/customers/"+id, "") }},
+		{"REST update", func(id string) harness.Reply {
+			return d.Send(t, b.WriteKey, "POST", "/api/customers/"+id, `{"name":"x"}`)
+		}},
+		{"GraphQL get", func(id string) harness.Reply { return d.GraphQL(t, b.ReadKey, operations["get"], `{"id":"`+id+`"}`) }},
+	} {
+		kinds := []struct{ name, id string }{{"absent", "cust_01hzzzzzzzzzzzzzzzzzzzzzzz"}, {"foreign", a.marked}, {"deleted", b.gone}}
+		took := make([][]time.Duration, len(kinds))
+		for n := range samples + 100 {
+			for i := range kinds {
+				i = (i + n) % len(kinds)
+				start := time.Now()
+				door.ask(kinds[i].id)
+				if n >= 100 { // which warm up
+					took[i] = append(took[i], time.Since(start))
+				}
+			}
+		}
+		median := func(i, part int) time.Duration {
+			slices.Sort(took[i])
+			return took[i][len(took[i])*part/100]
+		}
+		for i, kind := range kinds {
+			difference := float64(median(i, 50))/float64(median(0, 50)) - 1
+			t.Logf("%s, %s: median %v, quartiles %v and %v, difference of medians %+.1f %%", door.name, kind.name, median(i, 50), median(i, 25), median(i, 75), 100*difference)
+			require.InDelta(t, 0, difference, 0.5, "%s, %s", door.name, kind.name)
+		}
+	}
+}
+
+func TestMerchantsInterleavedTenThousandTimes(t *testing.T) { interleaved(t, 420, 5*time.Minute) }

@@ -1,0 +1,71 @@
+package e2e
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"lumen/cmd/internal/e2e/harness"
+	"lumen/store"
+	"lumen/store/storetest"
+)
+
+// The standard input of a script confirms nothing.
+func TestMigrateDownAsksAPerson(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	s := db.Store(t)
+	for _, name := range []string{"One", "Two"} {
+		m := db.Merchant(t, name)
+		for _, email := range []string{"a@x.io", "b@x.io"} {
+			created, err := s.Customers.Create(db.Context(t, m), store.CustomerInput{Email: store.Set(email)})
+			require.NoError(t, err)
+			if email == "b@x.io" {
+				_, err := s.Customers.Delete(db.Context(t, m), created.ID)
+				require.NoError(t, err)
+			}
+		}
+	}
+	steps := func(t *testing.T) (applied int) {
+		t.Helper()
+		all, err := db.Owner(t).Migrations(t.Context())
+		require.NoError(t, err)
+		for _, step := range all {
+			if step.AppliedAt != nil {
+				applied++
+			}
+		}
+		return applied
+	}
+	all := steps(t)
+	down := func(input string, flags ...string) (string, error) {
+		cmd := exec.Command(harness.Program(t), append([]string{"migrate", "down", "--owner-database-url", db.OwnerURL()}, flags...)...)
+		cmd.Env = harness.Environment()
+		cmd.Stdin = strings.NewReader(input)
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	for _, input := range []string{"", "n\n", "no\n", "y\n", "yes\n"} {
+		for _, flags := range [][]string{nil, {"--json"}} {
+			out, err := down(input, flags...)
+			var exit *exec.ExitError
+			require.ErrorAs(t, err, &exit)
+			require.Equal(t, 1, exit.ExitCode())
+			require.Equal(t, "lumen: this undoes 0001, 0002, 0003, 0004 and deletes 2 merchants, all API keys, 4 customers, "+
+				"the keys that sign access tokens; "+
+				"run it with --yes, or at a terminal; nothing was undone\n", out)
+		}
+	}
+	require.Equal(t, all, steps(t))
+	require.NoError(t, s.CheckRole(t.Context()), "row-level security is as it was")
+
+	out, err := down("n\n", "--yes")
+	require.NoError(t, err, out)
+	require.Contains(t, out, "Undone 0001_merchants\n")
+	require.Zero(t, steps(t))
+	out, err = down("")
+	require.NoError(t, err, out)
+	require.Equal(t, "Nothing to do.\n", out)
+}

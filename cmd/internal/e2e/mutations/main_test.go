@@ -1,0 +1,11 @@
+// Package mutations takes the guards of tenant isolation out of the source, one at a time, and runs the tests that have to
+// notice.
+package mutations
+
+import (
+	"testing"
+
+	"lumen/store/storetest"
+)
+
+func TestMain(m *testing.M) { storetest.Main(m) }

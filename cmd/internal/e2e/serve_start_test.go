@@ -1,0 +1,31 @@
+//go:build heavy
+
+package e2e
+
+import (
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"lumen/cmd/internal/e2e/harness"
+	"lumen/store/storetest"
+)
+
+// From exec to the first answer: a deployment, or a restart after a crash, is not felt.
+func TestServeAnswersSoonAfterItsStart(t *testing.T) {
+	d := &harness.Server{Database: storetest.New(t)}
+	m := d.Merchant(t, "Acme")
+	harness.Program(t)
+	const times = 5
+	for range times {
+		start := time.Now()
+		p := harness.Launch(t, func(cmd *exec.Cmd) { cmd.Env = harness.Environment("LUMEN_DATABASE_URL=" + d.AppURL()) }, "serve", "--addr", "127.0.0.1:0", "--json")
+		d.URLs, d.Log = p.Ready(t).URLs, p.Stderr
+		require.Equal(t, 200, d.Send(t, m.ReadKey, "GET", "/api/customers?limit=1", "").Status)
+		took := time.Since(start)
+		t.Log(took)
+		require.Less(t, took, 300*time.Millisecond)
+	}
+}

@@ -1,0 +1,651 @@
+package e2e
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/MicahParks/keyfunc/v3"
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"lumen/cmd/internal/e2e/harness"
+	"lumen/store"
+	"lumen/store/storetest"
+)
+
+// members is a JSON object of a token.
+type members = map[string]any
+
+// forged is a token that is to be signed.
+type forged struct{ header, claims members }
+
+func encoded(value any) string {
+	text, err := json.Marshal(value)
+	if err != nil {
+		panic(err)
+	}
+	return base64.RawURLEncoding.EncodeToString(text)
+}
+
+// by returns the token with the signature that sign makes of its other parts.
+func (f forged) by(sign func(signed []byte) []byte) store.Secret {
+	signed := encoded(f.header) + "." + encoded(f.claims)
+	return store.Secret(signed + "." + base64.RawURLEncoding.EncodeToString(sign([]byte(signed))))
+}
+
+// signs adds a signing key to the database and returns its private half, which only a test has.
+func signs(t testing.TB, d *harness.Server, id string) ed25519.PrivateKey {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(nil)
+	require.NoError(t, err)
+	// It waits, and so verifies and does not sign.
+	d.SQL(t, "INSERT INTO token_keys (id, public_key, private_key, signs_from) VALUES ($1, $2, '', clock_timestamp() + interval '1 day')", id, []byte(public))
+	return private
+}
+
+// forgeries are what looks like a token of the merchant's and is none, by what is wrong with it.
+func forgeries(t *testing.T, d *harness.Server, m, other storetest.Merchant) map[string]store.Secret {
+	t.Helper()
+	id := func(n int) string { return fmt.Sprintf("token_key_0000000000000000000000000%d", n) }
+	key, revoked, stranger := signs(t, d, id(1)), signs(t, d, id(2)), signs(t, d, id(3))
+	public := key.Public().(ed25519.PublicKey)
+	d.SQL(t, "UPDATE token_keys SET revoked_at = clock_timestamp() WHERE id = $1", id(2))
+
+	owner := d.Owner(t)
+	mintedBy := func(merchant string, change func(store.Key)) string {
+		created, err := owner.Keys.Create(t.Context(), store.NewKey{MerchantID: merchant, Access: store.WriteAccess, Secret: store.NewSecret()})
+		require.NoError(t, err)
+		change(created)
+		return created.ID
+	}
+	live := mintedBy(m.ID, func(store.Key) {})
+	keyOfOther := mintedBy(other.ID, func(store.Key) {})
+	disabled := d.Merchant(t, "Disabled")
+	keyOfDisabled := mintedBy(disabled.ID, func(store.Key) {})
+	_, err := owner.Merchants.Disable(t.Context(), disabled.ID)
+	require.NoError(t, err)
+
+	now := time.Now().Unix()
+	token := func(changes ...any) forged { // members' names, dotted for the header, and values; nil takes one away
+		f := forged{
+			members{"alg": "EdDSA", "typ": "at+jwt", "kid": id(1)},
+			members{"iss": "lumen", "aud": "lumen", "sub": m.ID, "client_id": live, "merchant_id": m.ID, "scope": "read write", "iat": now - 1, "exp": now + 900, "jti": "JTI"},
+		}
+		for i := 0; i < len(changes); i += 2 {
+			part, name := f.claims, changes[i].(string)
+			if header, ok := strings.CutPrefix(name, "."); ok {
+				part, name = f.header, header
+			}
+			if part[name] = changes[i+1]; changes[i+1] == nil {
+				delete(part, name)
+			}
+		}
+		return f
+	}
+	sign := func(signed []byte) []byte { return ed25519.Sign(key, signed) }
+	with := func(key ed25519.PrivateKey) func([]byte) []byte {
+		return func(signed []byte) []byte { return ed25519.Sign(key, signed) }
+	}
+	good := token().by(sign)
+	require.Equal(t, 200, d.Send(t, good, "GET", "/api/customers", "").Status, "what is forged works when nothing is wrong with it")
+	require.Equal(t, 200, d.Send(t, token("exp", now+3599, "aud", []string{"lumen"}).by(sign), "GET", "/api/customers", "").Status)
+
+	all := map[string]store.Secret{
+		"a life of more than an hour":            token("exp", now+3600).by(sign),
+		"no time at which it was made":           token("iat", nil).by(sign),
+		"a subject that is another":              token("sub", other.ID).by(sign),
+		"a subject without the customer":         token("sub", "cust_1").by(sign),
+		"a customer that is not the subject":     token("customer_id", "cust_1").by(sign),
+		"the audience of development servers":    token("aud", "lumen-dev").by(sign),
+		"a signature by another key":             token().by(with(stranger)),
+		"a signature by a key that is unknown":   token(".kid", id(9)).by(with(stranger)),
+		"a signature by a revoked key":           token(".kid", id(2)).by(with(revoked)),
+		"another key's id":                       token(".kid", id(3)).by(sign),
+		"no key's id":                            token(".kid", nil).by(sign),
+		"a key's id that is a number":            token(".kid", 5).by(sign),
+		"a key's id with a NUL":                  token(".kid", id(1)+"\x00").by(sign),
+		"a key's id that is SQL":                 token(".kid", "' OR 1=1--").by(sign),
+		"no signature":                           token().by(func([]byte) []byte { return nil }),
+		"half a signature":                       token().by(func(signed []byte) []byte { return sign(signed)[:32] }),
+		"a longer signature":                     token().by(func(signed []byte) []byte { return append(sign(signed), 0) }),
+		"expired a second ago":                   token("exp", now-1).by(sign),
+		"expired long ago":                       token("exp", 1).by(sign),
+		"no expiry":                              token("exp", nil).by(sign),
+		"an expiry that is null":                 token("exp", json.RawMessage("null")).by(sign),
+		"an expiry that is text":                 token("exp", fmt.Sprint(now+900)).by(sign),
+		"another audience":                       token("aud", "shop").by(sign),
+		"another audience as well":               token("aud", []string{"lumen", "shop"}).by(sign),
+		"no audience":                            token("aud", nil).by(sign),
+		"another issuer":                         token("iss", "https://lumen.example").by(sign),
+		"no issuer":                              token("iss", nil).by(sign),
+		"the type of an identity":                token(".typ", "JWT").by(sign),
+		"a type in capitals":                     token(".typ", "AT+JWT").by(sign),
+		"no type":                                token(".typ", nil).by(sign),
+		"a critical header":                      token(".crit", []string{"exp"}, ".exp", now).by(sign),
+		"alg none":                               token(".alg", "none").by(func([]byte) []byte { return nil }),
+		"alg none, signed":                       token(".alg", "none").by(sign),
+		"alg in other letters":                   token(".alg", "eddsa").by(sign),
+		"no alg":                                 token(".alg", nil).by(sign),
+		"HS256 under the public key":             token(".alg", "HS256").by(mac(public)),
+		"HS256 under the public key's text":      token(".alg", "HS256").by(mac([]byte(base64.RawURLEncoding.EncodeToString(public)))),
+		"RS256 over an Ed25519 signature":        token(".alg", "RS256").by(sign),
+		"ES256 over an Ed25519 signature":        token(".alg", "ES256").by(sign),
+		"ES256 with its own key in the header":   es256(token(".alg", "ES256")),
+		"Ed25519 with its own key in the header": token(".jwk", members{"kty": "OKP", "crv": "Ed25519", "x": base64.RawURLEncoding.EncodeToString(stranger.Public().(ed25519.PublicKey))}).by(with(stranger)),
+		"a merchant exchanged":                   token("merchant_id", other.ID).by(sign),
+		"a merchant that is unknown":             token("merchant_id", "merchant_none").by(sign),
+		"no merchant":                            token("merchant_id", nil).by(sign),
+		"an API key exchanged":                   token("client_id", keyOfOther).by(sign),
+		"no API key":                             token("client_id", nil).by(sign),
+		"an API key that is a number":            token("client_id", 5).by(sign),
+		"a token of a disabled merchant":         token("merchant_id", disabled.ID, "client_id", keyOfDisabled).by(sign),
+		"a token of a revoked API key":           token("client_id", mintedBy(m.ID, func(k store.Key) { _, err := owner.Keys.Revoke(t.Context(), k.ID); require.NoError(t, err) })).by(sign),
+		"a token of an expired API key": token("client_id", mintedBy(m.ID, func(k store.Key) {
+			d.SQL(t, "UPDATE api_keys SET expires_at = now() - interval '1 second' WHERE id = $1", k.ID)
+		})).by(sign),
+		"no scope":                            token("scope", nil).by(sign),
+		"another scope":                       token("scope", "write").by(sign),
+		"a scope more":                        token("scope", "read write admin").by(sign),
+		"no id":                               token("jti", nil).by(sign),
+		"a customer that is empty":            token("customer_id", "").by(sign),
+		"a customer that is malformed":        token("customer_id", m.ID).by(sign),
+		"a customer that is a list":           token("customer_id", []string{"cust_1"}).by(sign),
+		"2,049 bytes":                         padded(t, token, sign, 2049),
+		"8 KiB":                               padded(t, token, sign, 8<<10),
+		"two parts":                           good[:strings.LastIndex(string(good), ".")],
+		"four parts":                          good + ".e30",
+		"an empty part":                       "." + good,
+		"a padded part":                       good + "=",
+		"a JSON object":                       store.Secret(`{"payload":"` + strings.Split(string(good), ".")[1] + `"}`),
+		"an encrypted token":                  store.Secret(encoded(members{"alg": "dir", "enc": "A256GCM"}) + "..AAAA.AAAA.AAAA"),
+		"claims that are a list":              store.Secret(strings.Join([]string{encoded(token().header), encoded([]int{1}), strings.Split(string(good), ".")[2]}, ".")),
+		"claims that are no JSON":             store.Secret(strings.Join([]string{encoded(token().header), "AAAA", strings.Split(string(good), ".")[2]}, ".")),
+		"a header that is no JSON":            "AAAA" + good[strings.Index(string(good), "."):],
+		"a token behind another scheme's key": "lumen_sk_" + good,
+		"two texts of one signature":          respelt(good),
+		"a token of this server's, its claims swapped": swapped(d.Mint(t, m.WriteKey, `{}`), d.Mint(t, m.WriteKey, `{"access":"write"}`)),
+	}
+	require.Equal(t, 200, d.Send(t, padded(t, token, sign, 2048), "GET", "/api/customers", "").Status)
+	return all
+}
+
+func mac(key []byte) func([]byte) []byte {
+	return func(signed []byte) []byte {
+		h := hmac.New(sha256.New, key)
+		h.Write(signed)
+		return h.Sum(nil)
+	}
+}
+
+// es256 signs with a fresh key of another kind, which it puts into the header.
+func es256(f forged) store.Secret {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	point, err := key.PublicKey.Bytes()
+	if err != nil {
+		panic(err)
+	}
+	text := base64.RawURLEncoding.EncodeToString
+	f.header["jwk"] = members{"kty": "EC", "crv": "P-256", "x": text(point[1:33]), "y": text(point[33:])}
+	return f.by(func(signed []byte) []byte {
+		digest := sha256.Sum256(signed)
+		r, s, err := ecdsa.Sign(rand.Reader, key, digest[:])
+		if err != nil {
+			panic(err)
+		}
+		return append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
+	})
+}
+
+// padded returns a token of so many bytes.
+func padded(t *testing.T, token func(...any) forged, sign func([]byte) []byte, size int) store.Secret {
+	t.Helper()
+	missing := (size - len(token("pad", "").by(sign))) * 3 / 4
+	for n := missing - 40; n < missing; n++ {
+		for header := range 4 { // base64 knows no length of 4n+1, so both parts grow
+			if made := token("pad", strings.Repeat("x", n), ".pad", strings.Repeat("x", header)).by(sign); len(made) == size {
+				return made
+			}
+		}
+	}
+	t.Fatalf("no token has %d bytes", size)
+	return ""
+}
+
+// respelt writes the last character of a signature, of which only two bits count, in another way.
+func respelt(token store.Secret) store.Secret {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	last := strings.IndexByte(letters, token[len(token)-1])
+	return token[:len(token)-1] + store.Secret(letters[last^1])
+}
+
+// swapped is the first token with the claims of the second.
+func swapped(a, b store.Secret) store.Secret {
+	one, two := strings.Split(string(a), "."), strings.Split(string(b), ".")
+	return store.Secret(one[0] + "." + two[1] + "." + one[2])
+}
+
+// Whatever character of a token is changed, it is no longer one.
+func TestTamperedTokens(t *testing.T) {
+	t.Parallel()
+	d := harness.Serve(t)
+	m := d.Merchant(t, "Tampered")
+	token := string(d.Mint(t, m.WriteKey, `{"access":"write"}`))
+	require.Equal(t, 200, d.Send(t, store.Secret(token), "GET", "/api/customers", "").Status)
+	for i := range token {
+		other := byte('A')
+		if token[i] == other {
+			other = 'B'
+		}
+		changed := token[:i] + string(other) + token[i+1:]
+		require.Equal(t, answer{401, restNoAccess}, brief(d.Send(t, store.Secret(changed), "GET", "/api/customers", "")), "byte %d", i)
+	}
+	for _, text := range []string{token[1:], token[:len(token)-1], token + "A", " " + token, token + " x", strings.Replace(token, ".", "..", 1)} {
+		require.Equal(t, 401, d.Send(t, store.Secret(text), "GET", "/api/customers", "").Status, text)
+	}
+}
+
+// What a token may do, by every operation of both doors and every kind of id.
+func TestTokenActors(t *testing.T) {
+	t.Parallel()
+	d := harness.Serve(t)
+	all := tenants(t, d)
+	a, b := all[0], all[1]
+	sibling := d.Create(t, a.Merchant, `{"email":"sibling@example.com","name":"Sibling Secret"}`)
+	ids := map[string]string{"own": a.live, "sibling": sibling, "deleted": a.gone, "foreign": b.live, "absent": "cust_01hzzzzzzzzzzzzzzzzzzzzzzz"}
+	actors := map[string]store.Secret{
+		"a read token":        d.Mint(t, a.WriteKey, `{}`),
+		"a write token":       d.Mint(t, a.WriteKey, `{"access":"write"}`),
+		"a bound read token":  d.Mint(t, a.WriteKey, `{"customerId":"`+a.live+`"}`),
+		"a bound write token": d.Mint(t, a.WriteKey, `{"customerId":"`+a.live+`","access":"write"}`),
+	}
+	// Updates that a bound token may ask for; those of the matrix touch the email.
+	plain := []call{
+		restCall("POST", "/api/customers/{id}", `{"name":"Changed","dangerouslyAllowSameEmailForDifferentCustomers":false}`, true),
+		restCall("PATCH", "/api/customers/{id}", `{"name":"Changed","id":"cust_1"}`, true),
+		graphqlCall("Mutation.updateCustomer", `(id:"{id}",input:{name:"Changed"})`, `{customer`+allFields+userErrorFields+`}`, `{"customer":null,`+notFoundPayload),
+	}
+	isUpdate := func(c call) bool {
+		return strings.HasSuffix(c.name, "/{id}") && !strings.HasPrefix(c.name, "DELETE") || strings.HasSuffix(c.name, "updateCustomer")
+	}
+	for actor, token := range actors {
+		t.Run(actor, func(t *testing.T) {
+			bound, writes := strings.Contains(actor, "bound"), strings.Contains(actor, "write")
+			try := func(c call, touchesEmail bool) {
+				for whose, id := range ids {
+					if !c.byID && whose != "own" {
+						continue
+					}
+					before := everything(t, d)
+					var forbidden bool
+					switch {
+					case slices.Contains(mints, c.name):
+						forbidden = true
+					case c.write && isUpdate(c):
+						forbidden = !writes || bound && touchesEmail
+					case c.write: // create and delete
+						forbidden = !writes || bound
+					case !c.byID && !strings.HasSuffix(c.name, "merchant"): // lists
+						forbidden = bound
+					}
+					if !bound && writes && strings.Contains(strings.ToLower(c.name), "delete") && (whose == "own" || whose == "sibling") {
+						id = d.Create(t, a.Merchant, `{"email":"`+harness.FreshEmail()+`","name":"CanaryA"}`)
+						before = everything(t, d)
+					}
+					r := c.send(d, t, token, id)
+					status := func(rest int) int {
+						if strings.Contains(c.name, ".") {
+							return 200
+						}
+						return rest
+					}
+					what := fmt.Sprintf("%s %s %s: %s", actor, c.name, whose, r.Body)
+					for _, text := range a.strangersSecrets {
+						require.NotContains(t, r.Body, text, what)
+					}
+					if bound {
+						require.NotContains(t, r.Body, "Sibling Secret", what)
+					}
+					found := !c.byID || whose == "own" || whose == "sibling" && !bound
+					switch {
+					case forbidden:
+						require.Equal(t, answer{status(403), c.forbidden}, brief(r), what)
+					case !found:
+						require.Equal(t, answer{status(404), c.absent}, brief(r), what)
+					default:
+						require.Less(t, r.Status, 300, what)
+						require.NotContains(t, r.Body, `"errors"`, what)
+						require.NotContains(t, r.Body, `"code"`, what)
+						if c.byID && !c.write && !strings.HasPrefix(c.name, "HEAD") {
+							require.Contains(t, r.Body, id, what)
+						}
+						continue
+					}
+					require.Equal(t, before, everything(t, d), what)
+				}
+			}
+			for _, c := range calls {
+				try(c, true)
+			}
+			for _, c := range plain {
+				try(c, false)
+			}
+			r := d.GraphQL(t, token, `query($ids:[ID!]!){nodes(ids:$ids){id} node(id:"`+a.ID+`"){id}}`, map[string]any{"ids": []string{b.ID, a.ID, a.live, b.live}})
+			require.Equal(t, answer{200, `{"data":{"nodes":[null,{"id":"` + a.ID + `"},{"id":"` + a.live + `"},null],"node":{"id":"` + a.ID + `"}}}`}, brief(r))
+			require.Equal(t, 401, d.Send(t, token[:len(token)-4], "GET", "/api/customers/"+a.live, "").Status)
+		})
+	}
+
+	t.Run("a bound token that touches the email", func(t *testing.T) {
+		token := actors["a bound write token"]
+		before := everything(t, d)
+		for _, id := range []string{a.live, sibling, "cust_absent"} {
+			for _, body := range []string{
+				`{"email":"x@example.com"}`, `{"email":null}`, `{"email":""}`, `{"email":5}`, `{"email":"not an address","name":5}`, `{"email":"live@example.com"}`,
+				`{"dangerouslyAllowSameEmailForDifferentCustomers":true}`, `{"dangerouslyAllowSameEmailForDifferentCustomers":"yes"}`, `{"name":"x","email":{}}`,
+			} {
+				require.Equal(t, answer{403, restForbidden}, brief(d.Send(t, token, "POST", "/api/customers/"+id, body)), body)
+			}
+			for _, input := range []string{`{email:"x@example.com"}`, `{email:null}`, `{email:""}`, `{email:"not an address",billingCountry:"XX"}`, `{dangerouslyAllowSameEmailForDifferentCustomers:true}`} {
+				r := d.GraphQL(t, token, `mutation{updateCustomer(id:"`+id+`",input:`+input+`){customer{id}}}`, nil)
+				require.Equal(t, answer{200, `{"errors":[{"message":"This credential may not do that","path":["updateCustomer"],"extensions":{"code":"FORBIDDEN"}}],"data":{"updateCustomer":null}}`}, brief(r), input)
+			}
+		}
+		require.Equal(t, before, everything(t, d))
+		for _, body := range []string{`{}`, `{"dangerouslyAllowSameEmailForDifferentCustomers":null}`, `{"Email":"x@example.com"}`} {
+			require.Equal(t, 200, d.Send(t, token, "POST", "/api/customers/"+a.live, body).Status, body)
+		}
+		require.Equal(t, answer{400, restFaults("name WRONG_TYPE")}, brief(d.Send(t, token, "POST", "/api/customers/"+a.live, `{"name":5}`)))
+	})
+	t.Run("a token whose customer was deleted finds nothing", func(t *testing.T) {
+		id := d.Create(t, a.Merchant, `{"email":"soon@example.com"}`)
+		token := d.Mint(t, a.WriteKey, `{"customerId":"`+id+`","access":"write"}`)
+		require.Equal(t, 200, d.Send(t, token, "GET", "/api/customers/"+id, "").Status)
+		require.Equal(t, 200, d.Send(t, a.WriteKey, "DELETE", "/api/customers/"+id, "").Status)
+		require.Equal(t, answer{404, restNoCustomer}, brief(d.Send(t, token, "GET", "/api/customers/"+id, "")))
+		require.Equal(t, answer{404, restNoCustomer}, brief(d.Send(t, token, "POST", "/api/customers/"+id, `{"name":"x"}`)))
+		require.Equal(t, answer{200, `{"data":{"customer":null,"merchant":{"id":"` + a.ID + `"}}}`}, brief(d.GraphQL(t, token, `{customer(id:"`+id+`"){id} merchant{id}}`, nil)))
+	})
+	t.Run("a token stops with its API key, and with its merchant", func(t *testing.T) {
+		owner, secret := d.Owner(t), store.NewSecret()
+		created, err := owner.Keys.Create(t.Context(), store.NewKey{MerchantID: b.ID, Access: store.WriteAccess, Secret: secret})
+		require.NoError(t, err)
+		token, kept := d.Mint(t, secret, `{}`), d.Mint(t, b.WriteKey, `{}`)
+		used := func(token store.Secret) int { return d.Send(t, token, "GET", "/api/customers/"+b.live, "").Status }
+		status := func() int { return used(token) }
+		require.Equal(t, 200, status())
+		_, err = owner.Merchants.Disable(t.Context(), b.ID)
+		require.NoError(t, err)
+		stops(t, status)
+		_, err = owner.Merchants.Enable(t.Context(), b.ID)
+		require.NoError(t, err)
+		require.Equal(t, 200, status())
+		_, err = owner.Keys.Revoke(t.Context(), created.ID)
+		require.NoError(t, err)
+		stops(t, status)
+		require.Equal(t, 200, used(kept))
+	})
+}
+
+// What is wrong with the input is the same through both doors, and nothing is minted.
+func TestBadTokenInput(t *testing.T) {
+	t.Parallel()
+	d := harness.Serve(t)
+	m := d.Merchant(t, "Inputs")
+	for rest, c := range map[string]struct {
+		graphql string
+		faults  []string
+	}{
+		`{"expiresIn":0}`:               {`{expiresIn:0}`, []string{"expiresIn INVALID_FORMAT"}},
+		`{"expiresIn":-900}`:            {`{expiresIn:-900}`, []string{"expiresIn INVALID_FORMAT"}},
+		`{"expiresIn":3601}`:            {`{expiresIn:3601}`, []string{"expiresIn INVALID_FORMAT"}},
+		`{"expiresIn":2147483647}`:      {`{expiresIn:2147483647}`, []string{"expiresIn INVALID_FORMAT"}},
+		`{"customerId":""}`:             {`{customerId:""}`, []string{"customerId INVALID_FORMAT"}},
+		`{"customerId":"` + m.ID + `"}`: {`{customerId:"` + m.ID + `"}`, []string{"customerId INVALID_FORMAT"}},
+		`{"customerId":"cust_\u0000"}`:  {`{customerId:"cust_\u0000"}`, []string{"customerId INVALID_FORMAT"}},
+		`{"customerId":"cust_a b","expiresIn":0,"access":"read"}`: {`{customerId:"cust_a b",expiresIn:0,access:READ}`, []string{"customerId INVALID_FORMAT", "expiresIn INVALID_FORMAT"}},
+	} {
+		require.Equal(t, answer{400, restFaults(c.faults...)}, brief(d.Send(t, m.WriteKey, "POST", "/api/access-tokens", rest)), rest)
+		var list []string
+		for _, fault := range c.faults {
+			field, reason, _ := strings.Cut(fault, " ")
+			list = append(list, `{"code":"INVALID_INPUT","field":["input","`+field+`"],"message":"`+field+` has an invalid format","reason":"`+reason+`"}`)
+		}
+		r := d.GraphQL(t, m.WriteKey, `mutation{createAccessToken(input:`+c.graphql+`){accessToken{token} userErrors{code field message reason}}}`, nil)
+		require.Equal(t, answer{200, `{"data":{"createAccessToken":{"accessToken":null,"userErrors":[` + strings.Join(list, ",") + `]}}}`}, brief(r), c.graphql)
+	}
+	for body, faults := range map[string][]string{
+		`{"access":"READ"}`: {"access INVALID_FORMAT"}, `{"access":"admin"}`: {"access INVALID_FORMAT"}, `{"access":""}`: {"access INVALID_FORMAT"},
+		`{"access":5}`: {"access WRONG_TYPE"}, `{"access":["read"]}`: {"access WRONG_TYPE"}, `{"customerId":5}`: {"customerId WRONG_TYPE"}, `{"customerId":{}}`: {"customerId WRONG_TYPE"},
+		`{"expiresIn":"900"}`: {"expiresIn WRONG_TYPE"}, `{"expiresIn":900.5}`: {"expiresIn WRONG_TYPE"}, `{"expiresIn":true}`: {"expiresIn WRONG_TYPE"}, `{"expiresIn":[900]}`: {"expiresIn WRONG_TYPE"},
+		`{"expiresIn":1e999}`: {"expiresIn INVALID_FORMAT"}, `{"expiresIn":-1e999}`: {"expiresIn INVALID_FORMAT"}, `{"expiresIn":99999999999999999999}`: {"expiresIn INVALID_FORMAT"}, `{"expiresIn":0.0}`: {"expiresIn INVALID_FORMAT"},
+		`{"expiresIn":[],"customerId":false,"access":{}}`: {"access WRONG_TYPE", "customerId WRONG_TYPE", "expiresIn WRONG_TYPE"},
+	} {
+		require.Equal(t, answer{400, restFaults(faults...)}, brief(d.Send(t, m.WriteKey, "POST", "/api/access-tokens", body)), body)
+	}
+	// A key that is none does not leave a token for everybody that was meant for one customer.
+	const notAField = ` is not a field of an access token`
+	require.Equal(t, answer{400, `{"error":"Invalid request data","details":[{"field":"access","code":"INVALID_FORMAT","message":"access has an invalid format"},` +
+		`{"field":"customer_id","code":"INVALID_FORMAT","message":"customer_id` + notAField + `"},{"field":"customerid","code":"INVALID_FORMAT","message":"customerid` + notAField + `"}]}`},
+		brief(d.Send(t, m.WriteKey, "POST", "/api/access-tokens", `{"customerid":"cust_1","customer_id":"cust_1","access":"admin"}`)))
+	require.Contains(t, d.Send(t, m.WriteKey, "POST", "/api/access-tokens", `{"`+strings.Repeat("é", 70)+`":1}`).Body, `"field":"`+strings.Repeat("é", 64)+`..."`)
+	for _, input := range []string{`{access:"READ"}`, `{access:read}`, `{access:ADMIN}`, `{expiresIn:"900"}`, `{expiresIn:900.5}`, `{expiresIn:2147483648}`, `{customerId:true}`, `{merchantId:"merchant_1"}`} {
+		codes, _ := errorsOf(t, d.GraphQL(t, m.WriteKey, `mutation{createAccessToken(input:`+input+`){accessToken{token}}}`, nil))
+		require.Equal(t, []string{"GRAPHQL_VALIDATION_FAILED"}, codes, input)
+	}
+	for _, body := range []string{``, `[]`, `null`, `"x"`, `{`, `{}{}`, `{"access":"read","access":"write"}`} {
+		require.Equal(t, answer{400, restBadJSON}, brief(d.Send(t, m.WriteKey, "POST", "/api/access-tokens", body)), body)
+	}
+
+	// And what is right.
+	id := d.Create(t, m, `{"email":"one@example.com"}`)
+	for body, want := range map[string]string{
+		`{}`: `read null 900`, `{"access":null,"customerId":null,"expiresIn":null}`: `read null 900`, `{"access":"write"}`: `write null 900`,
+		`{"expiresIn":1}`: `read null 1`, `{"expiresIn":3600.0}`: `read null 3600`, `{"expiresIn":9e2,"customerId":"` + id + `"}`: `read "` + id + `" 900`,
+	} {
+		var minted struct {
+			AccessToken struct {
+				Token, Access string
+				CustomerID    json.RawMessage
+				ExpiresAt     time.Time
+			}
+		}
+		r := d.Send(t, m.WriteKey, "POST", "/api/access-tokens", body)
+		require.Equal(t, 201, r.Status, r.Body)
+		require.Equal(t, "no-store", r.Header.Get("Cache-Control"))
+		require.Empty(t, r.Header.Get("Location"))
+		require.NoError(t, json.Unmarshal([]byte(r.Body), &minted))
+		in := time.Until(minted.AccessToken.ExpiresAt).Round(time.Second).Seconds()
+		var seconds float64
+		_, err := fmt.Sscanf(want[strings.LastIndex(want, " "):], "%f", &seconds)
+		require.NoError(t, err)
+		require.InDelta(t, seconds, in, 2)
+		require.Equal(t, want[:strings.LastIndex(want, " ")], minted.AccessToken.Access+" "+string(minted.AccessToken.CustomerID))
+	}
+	for _, input := range []string{`{}`, `{access:null,customerId:null,expiresIn:null}`} {
+		r := d.GraphQL(t, m.WriteKey, `mutation{createAccessToken(input:`+input+`){accessToken{access customerId} userErrors{code}}}`, nil)
+		require.Equal(t, answer{200, `{"data":{"createAccessToken":{"accessToken":{"access":"READ","customerId":null},"userErrors":[]}}}`}, brief(r))
+	}
+}
+
+// Those who ask for the keys while the database does not answer wait for one answer, not for each other's.
+func TestJWKSKeepsNobodyInALine(t *testing.T) {
+	t.Parallel()
+	d := harness.Serve(t)
+	tx, err := d.Superuser().Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
+	_, err = tx.Exec(t.Context(), "LOCK TABLE token_keys IN ACCESS EXCLUSIVE MODE")
+	require.NoError(t, err)
+	began := time.Now()
+	var asking sync.WaitGroup
+	for range 8 {
+		asking.Go(func() {
+			response, err := http.Get(d.URL + "/.well-known/jwks.json")
+			if assert.NoError(t, err) {
+				assert.Equal(t, 503, response.StatusCode)
+				assert.NoError(t, response.Body.Close())
+			}
+		})
+	}
+	asking.Wait()
+	require.Less(t, time.Since(began), 2*2*time.Second, "a lock is waited for for two seconds")
+}
+
+func TestJWKS(t *testing.T) {
+	t.Parallel()
+	d := harness.Serve(t)
+	m := d.Merchant(t, "Verified")
+	const path = "/.well-known/jwks.json"
+	for _, key := range []store.Secret{"", "nonsense", m.WriteKey} {
+		r := d.Send(t, key, "GET", path, "")
+		require.Equal(t, 200, r.Status)
+		require.Equal(t, "application/jwk-set+json", r.Header.Get("Content-Type"))
+		require.Equal(t, "public, max-age=300", r.Header.Get("Cache-Control"))
+		head := d.Send(t, key, "HEAD", path, "")
+		require.Equal(t, answer{200, ""}, brief(head))
+		require.Equal(t, stable(r.Header), stable(head.Header))
+	}
+	for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS", "BREW"} {
+		r := d.Send(t, m.WriteKey, method, path, "")
+		require.Equal(t, answer{405, restNoMethod}, brief(r))
+		require.Equal(t, "GET, HEAD", r.Header.Get("Allow"))
+	}
+	require.Equal(t, answer{404, restNotFound}, brief(d.Send(t, m.WriteKey, "GET", "/.well-known/jwks", "")))
+	require.Contains(t, d.Log.String(), `"route":"/.well-known/jwks.json"`)
+	require.Equal(t, "POST", d.Send(t, m.WriteKey, "GET", "/api/access-tokens", "").Header.Get("Allow"))
+
+	t.Run("another library verifies a token with it, and takes no other", func(t *testing.T) {
+		token := string(d.Mint(t, m.WriteKey, `{"access":"write"}`))
+		keys, err := keyfunc.NewJWKSetJSON(json.RawMessage(d.Send(t, "", "GET", path, "").Body))
+		require.NoError(t, err)
+		parse := func(text string) (*jwt.Token, error) {
+			return jwt.Parse(text, keys.Keyfunc, jwt.WithValidMethods([]string{"EdDSA"}), jwt.WithIssuer("lumen"), jwt.WithAudience("lumen"), jwt.WithExpirationRequired(), jwt.WithIssuedAt())
+		}
+		parsed, err := parse(token)
+		require.NoError(t, err)
+		require.True(t, parsed.Valid)
+		require.Equal(t, "at+jwt", parsed.Header["typ"])
+		claims := parsed.Claims.(jwt.MapClaims)
+		require.Equal(t, []any{m.ID, m.ID, "read write"}, []any{claims["sub"], claims["merchant_id"], claims["scope"]})
+
+		_, err = parse(string(swapped(store.Secret(token), d.Mint(t, m.WriteKey, `{}`))))
+		require.ErrorIs(t, err, jwt.ErrTokenSignatureInvalid)
+		private := signs(t, d, "token_key_00000000000000000000000001")
+		unknown := forged{members{"alg": "EdDSA", "kid": "token_key_00000000000000000000000001"}, members{"exp": time.Now().Unix() + 900}}.by(func(signed []byte) []byte { return ed25519.Sign(private, signed) })
+		_, err = parse(string(unknown))
+		require.ErrorIs(t, err, jwt.ErrTokenUnverifiable)
+	})
+	t.Run("no keys, no tokens", func(t *testing.T) {
+		d.SQL(t, "DELETE FROM token_keys")
+		require.Eventually(t, func() bool { // the server keeps them for a second
+			return brief(d.Send(t, "", "GET", path, "")) == answer{200, `{"keys":[]}`}
+		}, 5*time.Second, 50*time.Millisecond)
+		require.Equal(t, answer{403, restForbidden}, brief(d.Send(t, m.WriteKey, "POST", "/api/access-tokens", `{}`)))
+		r := d.GraphQL(t, m.WriteKey, `mutation{createAccessToken(input:{}){accessToken{token}}}`, nil)
+		require.Equal(t, answer{200, `{"errors":[{"message":"This credential may not do that","path":["createAccessToken"],"extensions":{"code":"FORBIDDEN"}}],"data":{"createAccessToken":null}}`}, brief(r))
+	})
+}
+
+// Signing keys rotate while tokens are minted and used, and no request with a valid token fails.
+func TestRotationUnderLoad(t *testing.T) {
+	t.Parallel()
+	d := harness.Serve(t)
+	m := d.Merchant(t, "Rotating")
+	id := d.Create(t, m, `{"email":"one@example.com"}`)
+	owner := d.Owner(t)
+	kid := func(token store.Secret) string {
+		header, err := base64.RawURLEncoding.DecodeString(strings.Split(string(token), ".")[0])
+		require.NoError(t, err)
+		var h struct{ Kid string }
+		require.NoError(t, json.Unmarshal(header, &h))
+		return h.Kid
+	}
+
+	stop := make(chan struct{})
+	var mu sync.Mutex
+	var tokens []store.Secret
+	var faults []string
+	used := 0
+	var workers sync.WaitGroup
+	for worker := range 6 {
+		workers.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				minted := d.Send(t, m.WriteKey, "POST", "/api/access-tokens", `{"customerId":"`+id+`","access":"write"}`)
+				var body struct{ AccessToken struct{ Token store.Secret } }
+				err := json.Unmarshal([]byte(minted.Body), &body)
+				token := body.AccessToken.Token
+				mu.Lock()
+				if minted.Status != 201 || err != nil {
+					faults = append(faults, minted.Body)
+				} else {
+					tokens = append(tokens, token)
+				}
+				older := tokens[(worker+i*7)%len(tokens)]
+				mu.Unlock()
+				for _, token := range []store.Secret{token, older} {
+					r := d.Send(t, token, "GET", "/api/customers/"+id, "")
+					mu.Lock()
+					used++
+					if r.Status != 200 {
+						faults = append(faults, fmt.Sprint(r.Status, r.Body))
+					}
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	const rotations = 20
+	for range rotations {
+		_, err := owner.TokenKeys.Rotate(t.Context(), d.TokenSecret)
+		require.NoError(t, err)
+		time.Sleep(20 * time.Millisecond) // some tokens by each key; nothing depends on how many
+		d.SQL(t, "UPDATE token_keys SET signs_from = clock_timestamp() WHERE signs_from > clock_timestamp()")
+	}
+	time.Sleep(50 * time.Millisecond)
+	close(stop)
+	workers.Wait()
+	require.Empty(t, faults)
+	byKey := map[string]store.Secret{}
+	for _, token := range tokens {
+		byKey[kid(token)] = token
+	}
+	t.Logf("%d tokens by %d keys, used %d times", len(tokens), len(byKey), used)
+	require.Greater(t, len(byKey), 3)
+
+	leaked := kid(tokens[0])
+	for signer, token := range byKey {
+		require.Equal(t, 200, d.Send(t, token, "GET", "/api/customers/"+id, "").Status, signer)
+	}
+	_, err := owner.TokenKeys.Revoke(t.Context(), leaked)
+	require.NoError(t, err)
+	stops(t, func() int { return d.Send(t, byKey[leaked], "GET", "/api/customers/"+id, "").Status })
+	for signer, token := range byKey {
+		if signer != leaked {
+			require.Equal(t, 200, d.Send(t, token, "GET", "/api/customers/"+id, "").Status, signer)
+		}
+	}
+	require.NotContains(t, d.Send(t, "", "GET", "/.well-known/jwks.json", "").Body, leaked)
+}

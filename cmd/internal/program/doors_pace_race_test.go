@@ -1,8 +1,0 @@
-//go:build race
-
-package program
-
-import "time"
-
-// atOnce allows for the race detector, which slows deep recursion down by more than ten times.
-const atOnce = 10 * time.Second
