@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"regexp"
 	"runtime/debug"
+	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	"lumen/graph/guard"
 	"lumen/graph/model"
@@ -62,7 +63,7 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 		case errcode.ParseFailed, errcode.ValidationFailed, guard.LimitExceeded, guard.DocumentNotTrusted:
 			fails(ctx, store.Code(code))
 			return &gqlerror.Error{
-				Message: wording(library.Message), Path: shortened(library.Path), Locations: library.Locations,
+				Message: wording(library), Path: shortened(library.Path), Locations: library.Locations,
 				Extensions: map[string]any{"code": code},
 			}
 		}
@@ -110,48 +111,81 @@ func (p presenter) recovered(ctx context.Context, cause any) error {
 	return store.NewError(store.Internal)
 }
 
-// The library repeats in its messages what it did not expect. A name may stand there, a value may not: it can be
-// anything, and of any length.
-var (
-	foundValue      = regexp.MustCompile(`(?s), found .*$`)
-	unexpectedValue = regexp.MustCompile(`(?s)^(Unexpected|Expected \S+, found) (String|BlockString|Int|Float)\b.*$`)
-	unfitValue      = regexp.MustCompile(`(?s)^(.*? cannot represent .*? value): .*$`)
-	unknownEnum     = regexp.MustCompile(`(?s)^Value .* (does not exist in "\S+" enum\.)$`)
-	invalidEnum     = regexp.MustCompile(`(?s)^.* is not a valid (\w+)$`)
-	convertedValue  = regexp.MustCompile(`(?s)^cannot use .* as (\w+)(:.*)?$`)
-	suggestion      = regexp.MustCompile(`(?s) Did you mean .*$`) // the library turns off only some of them
-	longName        = regexp.MustCompile(`(?s)"([^"]{64})[^"]+"`)
-)
-
-// longWording is how much is read of either end of a message, in octets.
-const longWording = 2000
-
 // maxWording is the longest message of the library's that is passed on, in characters.
 const maxWording = 300
 
-func wording(message string) string {
-	// What goes on for pages says what it is at its beginning and its end.
-	if len(message) > 2*longWording {
-		message = message[:longWording] + message[len(message)-longWording:]
+// wording returns the library's message as clients may see it. The library repeats what it did not
+// expect. A name may stand there, cut when it is long. A value may not: it can be anything, and of
+// any length. Values stand in the messages of one rule of validation, of the parser, and of the
+// check of variables.
+func wording(refused *gqlerror.Error) string {
+	message := refused.Message
+	switch {
+	case refused.Rule == rules.ValuesOfCorrectTypeRule.Name:
+		message = withoutLiteral(message)
+	case isOfVariable(refused.Path):
+		message = withoutVariable(message)
+	case refused.Extensions["code"] == errcode.ParseFailed:
+		message = withoutToken(message)
 	}
-	message = suggestion.ReplaceAllString(message, "")
-	message = unexpectedValue.ReplaceAllString(message, "$1 $2")
-	message = foundValue.ReplaceAllString(message, "")
-	message = unfitValue.ReplaceAllString(message, "$1")
-	message = unknownEnum.ReplaceAllString(message, "Value $1")
-	message = invalidEnum.ReplaceAllString(message, "not a valid $1")
-	message = convertedValue.ReplaceAllString(message, "cannot be used as $1")
-	message = longName.ReplaceAllString(message, `"$1..."`)
-	if runes := []rune(message); len(runes) > maxWording {
-		message = string(runes[:maxWording-3]) + "..."
+	parts := strings.Split(message, `"`)
+	for i := 1; i < len(parts); i += 2 { // what stands in quotes
+		if name := []rune(parts[i]); len(name) > guard.MaxName {
+			parts[i] = string(name[:guard.MaxName]) + "..."
+		}
+	}
+	text := []rune(strings.Join(parts, `"`))
+	if len(text) > maxWording {
+		return string(text[:maxWording-3]) + "..."
+	}
+	return string(text)
+}
+
+// withoutLiteral takes the literal out of a message of the rule ValuesOfCorrectType. The type comes
+// before the literal, but in the message of an unknown enum value.
+func withoutLiteral(message string) string {
+	const unknownEnum = " does not exist in "
+	message, _, _ = strings.Cut(message, ", found ") // Expected value of type "ID!", found {a:1}.
+	message, _, _ = strings.Cut(message, ": ")       // Int cannot represent non-integer value: "a"
+	if _, enum, found := strings.Cut(message, unknownEnum); found {
+		return "Value" + unknownEnum + enum // Value "A" does not exist in "Access" enum.
 	}
 	return message
 }
 
+// withoutVariable takes the value out of a message about a variable. An enum's value comes first in
+// its message, so all before the type goes; the other values are numbers.
+func withoutVariable(message string) string {
+	const unknownEnum = " is not a valid "
+	if at := strings.LastIndex(message, unknownEnum); at >= 0 {
+		return "not a valid " + message[at+len(unknownEnum):] // A is not a valid Access
+	}
+	if number, found := strings.CutPrefix(message, "cannot use "); found { // cannot use 1.5 as ID: ...
+		_, as, _ := strings.Cut(number, " as ")
+		inputType, _, _ := strings.Cut(as, ":")
+		return "cannot be used as " + inputType
+	}
+	return message
+}
+
+// withoutToken takes out of a parser's message what it found, unless that is a name where none is
+// expected.
+func withoutToken(message string) string {
+	kind, _, isQuoted := strings.Cut(message, ` "`)
+	if isQuoted && strings.HasPrefix(kind, "Unexpected ") && kind != "Unexpected Name" {
+		return kind // Unexpected String "a"
+	}
+	message, _, _ = strings.Cut(message, ", found ") // Expected Name, found String
+	return message
+}
+
+// isOfVariable reports whether a path of the library's leads to a variable.
+func isOfVariable(path ast.Path) bool { return len(path) > 1 && path[0] == ast.PathName("variable") }
+
 // shortened returns a path of the library's. That of a fault in a variable goes no further than the variable: beyond it
 // are keys that the client sent, which can be anything. A long name of a variable is cut, as in wording.
 func shortened(path ast.Path) ast.Path {
-	if len(path) < 2 || path[0] != ast.PathName("variable") {
+	if !isOfVariable(path) {
 		return path
 	}
 	name, isName := path[1].(ast.PathName)
