@@ -42,7 +42,7 @@ func TestDocumentsWithStringsAreNotKept(t *testing.T) {
 	require.NoError(t, err)
 	var outcome Outcome
 	door := newDoor(t, func(o *Options) {
-		o.Trusted, o.Note = trusted, func(_ context.Context, told Outcome) { outcome = told }
+		o.Trusted, o.Observe = trusted, func(_ context.Context, told Outcome) { outcome = told }
 	})
 	source := func(body string) guard.DocumentSource {
 		require.Empty(t, decode(t, ask(door, body)).Errors, body)

@@ -27,7 +27,7 @@ func userErrors(ctx context.Context, err error, id ...string) ([]*model.UserErro
 		return list, nil
 	}
 	known := store.AsError(err)
-	tell(ctx, known.Code)
+	recordCode(ctx, known.Code)
 	one := func(path ...string) ([]*model.UserError, error) {
 		return append(list, &model.UserError{Code: model.UserErrorCode(known.Code), Field: path, Message: known.Message}), nil
 	}
@@ -61,7 +61,7 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 	if errors.As(err, &library) {
 		switch code, _ := library.Extensions["code"].(string); code {
 		case errcode.ParseFailed, errcode.ValidationFailed, guard.LimitExceeded, guard.DocumentNotTrusted:
-			fails(ctx, store.Code(code))
+			recordFailure(ctx, store.Code(code))
 			return &gqlerror.Error{
 				Message: wording(library), Path: shortened(library.Path), Locations: library.Locations,
 				Extensions: map[string]any{"code": code},
@@ -69,7 +69,7 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 		}
 	}
 	known := store.AsError(err)
-	fails(ctx, known.Code)
+	recordFailure(ctx, known.Code)
 	shown := &gqlerror.Error{Message: known.Message, Path: graphql.GetPath(ctx), Extensions: map[string]any{"code": known.Code}}
 	if library != nil && len(shown.Path) == 0 { // The request is refused: the library knows where the fault is.
 		shown.Path, shown.Locations = shortened(library.Path), library.Locations

@@ -39,36 +39,37 @@ func Operations() []string {
 	return names
 }
 
-// telling is an outcome in the making.
-type telling struct {
+// outcomeRecorder collects the outcome of one request. Fields record their errors concurrently.
+type outcomeRecorder struct {
 	mu sync.Mutex
 	Outcome
 }
 
-type tellingKey struct{}
+type recorderKey struct{}
 
-func (t *telling) outcome() Outcome {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.Outcome
+func (r *outcomeRecorder) outcome() Outcome {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.Outcome
 }
 
 // end ends the span of the operation.
-func (t *telling) end(span trace.Span) {
-	if code := t.outcome().Code; code != "" && span.IsRecording() {
+func (r *outcomeRecorder) end(span trace.Span) {
+	if code := r.outcome().Code; code != "" && span.IsRecording() {
 		span.SetAttributes(codeKey.String(string(code)))
 	}
 	span.End()
 }
 
-// tell takes note of an error's code: the outcome's when it is the first, and that of the span that ctx is in.
-func tell(ctx context.Context, code store.Code) trace.Span {
-	if t, ok := ctx.Value(tellingKey{}).(*telling); ok {
-		t.mu.Lock()
-		if t.Code == "" {
-			t.Code = code
+// recordCode records an error's code: in the outcome when it is the first, and in the span of ctx,
+// which it returns.
+func recordCode(ctx context.Context, code store.Code) trace.Span {
+	if r, ok := ctx.Value(recorderKey{}).(*outcomeRecorder); ok {
+		r.mu.Lock()
+		if r.Code == "" {
+			r.Code = code
 		}
-		t.mu.Unlock()
+		r.mu.Unlock()
 	}
 	span := trace.SpanFromContext(ctx)
 	if span.IsRecording() {
@@ -80,9 +81,9 @@ func tell(ctx context.Context, code store.Code) trace.Span {
 // codeKey is the attribute of spans that holds the registry's code.
 const codeKey = attribute.Key("lumen.code")
 
-// fails is tell for an error that the span ends with. What caused it is for the log alone.
-func fails(ctx context.Context, code store.Code) {
-	tell(ctx, code).SetStatus(codes.Error, string(code))
+// recordFailure is recordCode for an error that ends the span. Its cause is for the log alone.
+func recordFailure(ctx context.Context, code store.Code) {
+	recordCode(ctx, code).SetStatus(codes.Error, string(code))
 }
 
 // startSpan starts a span below that of ctx, where that is recorded; else it costs next to nothing.

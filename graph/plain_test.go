@@ -328,8 +328,8 @@ func TestPlainPanics(t *testing.T) {
 	}
 }
 
-// answer writes what encoding/json would make of a response, without looking at the data.
-func TestAnswer(t *testing.T) {
+// writeResult writes what encoding/json would make of a response, without looking at the data.
+func TestWriteResult(t *testing.T) {
 	t.Parallel()
 	faults := gqlerror.List{
 		{Message: "a \"fault\" <&> \u2028 \\", Path: ast.Path{ast.PathName("a"), ast.PathIndex(1)}, Locations: []gqlerror.Location{{Line: 1, Column: 2}}, Extensions: map[string]any{"code": "INTERNAL"}},
@@ -350,7 +350,7 @@ func TestAnswer(t *testing.T) {
 		"neither data nor faults": {graphql.Response{Errors: gqlerror.List{}, Extensions: map[string]any{}}, `{"data":null}`},
 	} {
 		w := httptest.NewRecorder()
-		answer(w, http.StatusTeapot, &c.response)
+		writeResult(w, http.StatusTeapot, &c.response)
 		wanted, err := json.Marshal(c.response)
 		require.NoError(t, err)
 		require.Equal(t, respelled(t, wanted), respelled(t, w.Body.Bytes()), name)

@@ -102,7 +102,7 @@ func same(t *testing.T, said, read any) {
 	}
 }
 
-func TestUntimely(t *testing.T) {
+func TestStatusWithoutData(t *testing.T) {
 	t.Parallel()
 	list := func(codes ...store.Code) (list gqlerror.List) {
 		for _, code := range codes {
@@ -111,10 +111,10 @@ func TestUntimely(t *testing.T) {
 		}
 		return list
 	}
-	require.Equal(t, 200, untimely(nil))
-	require.Equal(t, 503, untimely(list(store.Unavailable)))
-	require.Equal(t, 429, untimely(list(store.RateLimited, store.RateLimited)))
-	require.Equal(t, 503, untimely(list(store.RateLimited, store.Unavailable)))
-	require.Equal(t, 503, untimely(list(store.Unavailable, store.RateLimited)))
-	require.Equal(t, 200, untimely(list(store.Unavailable, store.InvalidID)))
+	require.Equal(t, 200, statusWithoutData(nil))
+	require.Equal(t, 503, statusWithoutData(list(store.Unavailable)))
+	require.Equal(t, 429, statusWithoutData(list(store.RateLimited, store.RateLimited)))
+	require.Equal(t, 503, statusWithoutData(list(store.RateLimited, store.Unavailable)))
+	require.Equal(t, 503, statusWithoutData(list(store.Unavailable, store.RateLimited)))
+	require.Equal(t, 200, statusWithoutData(list(store.Unavailable, store.InvalidID)))
 }

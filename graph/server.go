@@ -35,8 +35,8 @@ type Options struct {
 	Charge func(ctx context.Context, cost int) error
 	// RequestID returns the id of the request that a context belongs to. It is shown with internal errors and outages.
 	RequestID func(context.Context) string
-	// Note is told what came of each request; nil tells nobody.
-	Note func(context.Context, Outcome)
+	// Observe receives the outcome of each request; nil for none.
+	Observe func(context.Context, Outcome)
 	// Log gets the causes that no reply shows.
 	Log *slog.Logger
 }
@@ -62,8 +62,14 @@ func newServer(customers *store.Customers, tokens *auth.Tokens, authenticate Aut
 	}
 
 	server := handler.New(executable)
-	server.AddTransport(transport{authenticate, options.Charge, options.Limits, guard.NewDocuments(guarded(), options.Limits, options.Trusted), options.Note})
-	server.SetQueryCache(guard.Handover{})
+	server.AddTransport(transport{
+		authenticate: authenticate,
+		charge:       options.Charge,
+		limits:       options.Limits,
+		documents:    guard.NewDocuments(guarded(), options.Limits, options.Trusted),
+		observe:      options.Observe,
+	})
+	server.SetQueryCache(guard.PreparedDocument{})
 	server.SetErrorPresenter(errors.present)
 	server.SetRecoverFunc(errors.recovered)
 	server.Use(guard.CoerceVariables{Schema: guarded()}) // before anything reads a variable

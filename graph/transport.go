@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
-	"github.com/99designs/gqlgen/graphql/errcode"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 	"go.opentelemetry.io/otel/trace"
 
@@ -26,7 +25,7 @@ type transport struct {
 	charge       func(ctx context.Context, cost int) error
 	limits       guard.Limits
 	documents    *guard.Documents
-	note         func(context.Context, Outcome)
+	observe      func(context.Context, Outcome)
 }
 
 var _ graphql.Transport = transport{}
@@ -45,9 +44,9 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 	mediaType := accepts(r.Header)
 	w.Header().Set("Content-Type", mediaType+"; charset=utf-8")
 	ctx := r.Context()
-	told := &telling{Outcome: Outcome{Operation: guard.NoField}}
-	if t.note != nil {
-		defer func() { t.note(r.Context(), told.outcome()) }()
+	recorder := &outcomeRecorder{Outcome: Outcome{Operation: guard.NoField}}
+	if t.observe != nil {
+		defer func() { t.observe(r.Context(), recorder.outcome()) }()
 	}
 	sent, err := func() (*guard.Request, error) {
 		if r.Method != http.MethodPost {
@@ -61,27 +60,29 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 		ctx = authenticated
 		return read(w, r, t.limits.Body)
 	}()
-	ctx = context.WithValue(ctx, tellingKey{}, told)
+	ctx = context.WithValue(ctx, recorderKey{}, recorder)
 	if err != nil {
-		deny(ctx, w, executor, err)
+		writeError(ctx, w, executor, err)
 		return
 	}
 
 	ctx, span := startSpan(ctx, "GraphQL Operation") // its type is not known yet
-	defer told.end(span)
-	operation, refused := t.prepare(ctx, executor, sent, told)
+	defer recorder.end(span)
+	operation, refused := t.prepare(ctx, executor, sent, recorder)
 	if refused != nil {
 		// The media type for GraphQL has a status for a document that was refused; plain JSON says it in the body.
 		status := http.StatusOK
 		if mediaType == responseType {
 			status = http.StatusBadRequest
 		}
-		refuse(w, status, executor.DispatchError(graphql.WithOperationContext(ctx, operation), t.limits.First(refused)))
+		response := executor.DispatchError(graphql.WithOperationContext(ctx, operation), t.limits.First(refused))
+		writeRefusal(w, status, response)
 		return
 	}
 	if t.charge != nil {
-		if err := t.charge(ctx, operation.Stats.GetExtension(guard.CostLimit{}.ExtensionName()).(int)); err != nil {
-			deny(ctx, w, executor, err)
+		cost, _ := guard.Cost(operation)
+		if err := t.charge(ctx, cost); err != nil {
+			writeError(ctx, w, executor, err)
 			return
 		}
 	}
@@ -92,34 +93,32 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 	}
 	status := http.StatusOK
 	if isNull(response.Data) {
-		status = untimely(response.Errors)
+		status = statusWithoutData(response.Errors)
 	}
-	if slices.ContainsFunc(response.Errors, passes) {
+	if slices.ContainsFunc(response.Errors, isTemporary) {
 		w.Header().Set("Retry-After", "1")
 	}
 	response.Errors = t.limits.First(response.Errors)
-	answer(w, status, response)
+	writeResult(w, status, response)
 }
 
 // prepare returns the operation that a request asks for, ready to be executed, or why it will not be.
-func (t transport) prepare(ctx context.Context, executor graphql.GraphExecutor, sent *guard.Request, told *telling) (*graphql.OperationContext, gqlerror.List) {
+func (t transport) prepare(
+	ctx context.Context, executor graphql.GraphExecutor, sent *guard.Request, recorder *outcomeRecorder,
+) (*graphql.OperationContext, gqlerror.List) {
 	if beyond := t.limits.CheckVariables(sent); beyond != nil {
 		return nil, gqlerror.List{beyond}
 	}
 	document, source, refused := t.documents.Find(sent)
-	told.Document = source
+	recorder.Document = source
 	if refused != nil {
 		return nil, refused
 	}
-	operation := document.Tree.Operations.ForName(sent.OperationName)
-	if operation == nil {
-		why := "the document has no operation of this name"
-		if sent.OperationName == "" {
-			why = "the document has several operations, and operationName says none of them"
-		}
-		return nil, gqlerror.List{guard.Refusal(errcode.ValidationFailed, why)}
+	operation, missing := document.Operation(sent.OperationName)
+	if missing != nil {
+		return nil, gqlerror.List{missing}
 	}
-	told.Operation = document.RootFields[operation]
+	recorder.Operation = document.RootField(operation)
 	if span := trace.SpanFromContext(ctx); span.IsRecording() {
 		span.SetName(string(operation.Operation))
 		span.SetAttributes(operationTypes[operation.Operation])
@@ -127,9 +126,7 @@ func (t transport) prepare(ctx context.Context, executor graphql.GraphExecutor, 
 	prepared, refused := executor.CreateOperationContext(guard.WithDocument(ctx, document), &graphql.RawParams{
 		Query: document.Text, OperationName: sent.OperationName, Variables: sent.Variables,
 	})
-	if cost, known := prepared.Stats.GetExtension(guard.CostLimit{}.ExtensionName()).(int); known {
-		told.Cost = cost
-	}
+	recorder.Cost, _ = guard.Cost(prepared)
 	return prepared, refused
 }
 
@@ -145,8 +142,8 @@ var statuses = map[store.Code]int{
 	store.Unavailable:      http.StatusServiceUnavailable,
 }
 
-// deny refuses a request for another reason than its document: its status is the error's in both media types.
-func deny(ctx context.Context, w http.ResponseWriter, executor graphql.GraphExecutor, err error) {
+// writeError refuses a request for another reason than its document: its status is the error's in both media types.
+func writeError(ctx context.Context, w http.ResponseWriter, executor graphql.GraphExecutor, err error) {
 	known := store.AsError(err)
 	switch known.Code {
 	case store.Unauthenticated:
@@ -154,45 +151,43 @@ func deny(ctx context.Context, w http.ResponseWriter, executor graphql.GraphExec
 	case store.RateLimited, store.Unavailable:
 		w.Header().Set("Retry-After", strconv.Itoa(known.RetrySeconds()))
 	}
-	refuse(w, statuses[known.Code], executor.DispatchError(ctx, gqlerror.List{gqlerror.WrapPath(nil, err)}))
+	writeRefusal(w, statuses[known.Code], executor.DispatchError(ctx, gqlerror.List{gqlerror.WrapPath(nil, err)}))
 }
 
-// refuse answers a request that was not executed: there is no data, not even null.
-func refuse(w http.ResponseWriter, status int, response *graphql.Response) {
-	write(w, status, struct {
+// writeRefusal answers a request that was not executed: there is no data, not even null.
+func writeRefusal(w http.ResponseWriter, status int, response *graphql.Response) {
+	writeBody(w, status, marshal(struct {
 		Errors     gqlerror.List  `json:"errors"`
 		Extensions map[string]any `json:"extensions,omitempty"`
-	}{response.Errors, response.Extensions})
+	}{response.Errors, response.Extensions}))
 }
 
-// answer sends the reply of an operation that was executed, in the order that the specification advises: errors first. The
-// data is JSON already, and may be large: it is not read again, as an encoder would.
-func answer(w http.ResponseWriter, status int, response *graphql.Response) {
+// writeResult sends the reply of an operation that was executed, in the order that the specification
+// advises: errors first. The data is JSON already and may be large. An encoder would read it again.
+func writeResult(w http.ResponseWriter, status int, response *graphql.Response) {
 	body := make([]byte, 0, len(response.Data)+256)
 	body = append(body, '{')
 	if len(response.Errors) > 0 {
-		body = append(append(append(body, `"errors":`...), encode(response.Errors)...), ',')
+		body = append(append(append(body, `"errors":`...), marshal(response.Errors)...), ',')
 	}
 	body = append(append(body, `"data":`...), response.Data...)
 	if len(response.Data) == 0 {
 		body = append(body, "null"...)
 	}
 	if len(response.Extensions) > 0 {
-		body = append(append(body, `,"extensions":`...), encode(response.Extensions)...)
+		body = append(append(body, `,"extensions":`...), marshal(response.Extensions)...)
 	}
-	send(w, status, append(body, '}'))
+	writeBody(w, status, append(body, '}'))
 }
 
-func write(w http.ResponseWriter, status int, reply any) { send(w, status, encode(reply)) }
-
-func send(w http.ResponseWriter, status int, body []byte) {
+func writeBody(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
 }
 
-// encode returns a part of a reply as JSON, in which texts are as readable as they can be.
-func encode(part any) []byte {
+// marshal returns a part of a reply as JSON, in which texts are as readable as they can be.
+func marshal(part any) []byte {
 	var encoded bytes.Buffer
 	encoder := stdjson.NewEncoder(&encoded)
 	encoder.SetEscapeHTML(false)
@@ -225,15 +220,15 @@ func accepts(header http.Header) string {
 
 func isNull(data []byte) bool { return len(data) == 0 || string(data) == "null" }
 
-// passes tells whether what was refused may be asked for again in a while.
-func passes(err *gqlerror.Error) bool {
+// isTemporary reports whether a client may send what was refused again in a while.
+func isTemporary(err *gqlerror.Error) bool {
 	code := err.Extensions["code"]
 	return code == store.Unavailable || code == store.RateLimited
 }
 
-// untimely returns the status of a reply without data that another time may have some: 503, or 429 when all of it is the
-// merchant's own doing.
-func untimely(list gqlerror.List) int {
+// statusWithoutData returns the status of a reply without data. Where all errors are temporary, it is
+// 503, or 429 when the merchant's own requests are the only cause.
+func statusWithoutData(list gqlerror.List) int {
 	status := http.StatusOK
 	for _, err := range list {
 		switch err.Extensions["code"] {

@@ -77,18 +77,18 @@ func introspectionLengths(schema *ast.Schema) map[[2]string]length {
 // than maxIDs, nil for none.
 func (c *Costs) of(operation *ast.OperationDefinition, variables map[string]any, maxIDs int) (int, *ast.Field) {
 	adding := costing{Costs: c, variables: variables, maxIDs: maxIDs, known: make(map[string]price)}
-	return int(min(math.Ceil(adding.selections(operation.SelectionSet).once), enough)), adding.tooMany
+	return int(min(math.Ceil(adding.selections(operation.SelectionSet).once), saturated)), adding.tooMany
 }
 
-// least returns what the cheapest operation of a document costs without variables: pages are as long as they are by
-// themselves, and lists of ids short.
-func (c *Costs) least(d *Document) int {
-	least := enough
-	for _, operation := range d.Tree.Operations {
-		cost, _ := c.of(operation, nil, enough)
-		least = min(least, cost)
+// minCost returns what the cheapest operation of a document costs without variables. Pages then have
+// their default length, and lists of ids are short.
+func (c *Costs) minCost(d *Document) int {
+	cheapest := saturated
+	for _, operation := range d.tree.Operations {
+		cost, _ := c.of(operation, nil, saturated)
+		cheapest = min(cheapest, cost)
 	}
-	return least
+	return cheapest
 }
 
 // price is what a selection costs once, and for each element of the page that it is selected in. Typical is what it

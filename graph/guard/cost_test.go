@@ -52,7 +52,7 @@ func TestCost(t *testing.T) {
 	} {
 		document, refused := NewDocuments(testSchema, DefaultLimits, nil).parse(c.query)
 		require.Empty(t, refused, c.query)
-		cost, tooMany := plain.of(document.Tree.Operations[0], c.variables, 250)
+		cost, tooMany := plain.of(document.tree.Operations[0], c.variables, 250)
 		require.Equal(t, c.want, cost, c.query)
 		require.Nil(t, tooMany)
 	}
@@ -62,10 +62,10 @@ func TestCost(t *testing.T) {
 		document, refused := NewDocuments(testSchema, DefaultLimits, nil).parse(`query($i:[ID!]!){nodes(ids:["x","y"]){id} a:nodes(ids:$i){id}}`)
 		require.Empty(t, refused)
 		for _, ids := range []any{[]any{"x", "y", "z"}, []string{"x", "y", "z"}} {
-			_, tooMany := plain.of(document.Tree.Operations[0], map[string]any{"i": ids}, 2)
+			_, tooMany := plain.of(document.tree.Operations[0], map[string]any{"i": ids}, 2)
 			require.Equal(t, "a", tooMany.Alias)
 		}
-		_, tooMany := plain.of(document.Tree.Operations[0], map[string]any{"i": []string{"x"}}, 2)
+		_, tooMany := plain.of(document.tree.Operations[0], map[string]any{"i": []string{"x"}}, 2)
 		require.Nil(t, tooMany)
 	})
 	t.Run("what a field costs can be set", func(t *testing.T) {
@@ -73,7 +73,7 @@ func TestCost(t *testing.T) {
 		own := newTestCosts(t, map[string]int{"Customer.email": 7, "Query.customer": 20})
 		document, refused := NewDocuments(testSchema, DefaultLimits, nil).parse(`{customer(id:"x"){id email}}`)
 		require.Empty(t, refused)
-		require.Equal(t, 28, own.least(document))
+		require.Equal(t, 28, own.minCost(document))
 		require.NoError(t, CheckFieldCosts(schema, map[string]int{"Customer.email": 0}))
 		for _, name := range []string{"Customer.mail", "Nobody.email", "Customer", "", "."} {
 			require.Error(t, CheckFieldCosts(schema, map[string]int{name: 1}), name)
@@ -88,10 +88,10 @@ func TestCost(t *testing.T) {
 		}
 		text += " fragment F60 on Query{customers(first:250){nodes{id}}}"
 		wide := DefaultLimits
-		wide.Depth, wide.Fields, wide.Tokens = enough, enough+1, 10_000
+		wide.Depth, wide.Fields, wide.Tokens = saturated, saturated+1, 10_000
 		document, refused := NewDocuments(testSchema, wide, nil).parse(text)
 		require.Empty(t, refused)
-		require.Equal(t, enough, plain.least(document))
+		require.Equal(t, saturated, plain.minCost(document))
 	})
 	t.Run("the lists of the introspection count as long as they are", func(t *testing.T) {
 		t.Parallel()
@@ -109,7 +109,7 @@ func TestCost(t *testing.T) {
 		}
 		document, refused := NewDocuments(testSchema, DefaultLimits, nil).parse(`{__schema{types{name}}}`)
 		require.Empty(t, refused)
-		require.Equal(t, 2+len(schema.Types), plain.least(document))
+		require.Equal(t, 2+len(schema.Types), plain.minCost(document))
 
 		// A type that was chosen may have the longest lists, all types together have them as long as they are on average.
 		for query, atLeast := range map[string]int{
@@ -122,8 +122,8 @@ func TestCost(t *testing.T) {
 		} {
 			document, refused := NewDocuments(testSchema, DefaultLimits, nil).parse(query)
 			require.Empty(t, refused, query)
-			require.GreaterOrEqual(t, plain.least(document), atLeast, query)
-			require.Less(t, plain.least(document), 1000, query)
+			require.GreaterOrEqual(t, plain.minCost(document), atLeast, query)
+			require.Less(t, plain.minCost(document), 1000, query)
 		}
 	})
 }

@@ -22,21 +22,39 @@ type Documents struct {
 	schema  Schema
 	limits  Limits
 	trusted *Trusted
-	kept    *kept
+	cache   *documentCache
 }
 
 // Document is a valid document within the limits.
 type Document struct {
 	Text       string // that it was parsed from
-	Tree       *ast.QueryDocument
+	tree       *ast.QueryDocument
 	uses       variableUses
-	RootFields map[*ast.OperationDefinition]string // see graph.Outcome.Operation
+	rootFields map[*ast.OperationDefinition]string // see graph.Outcome.Operation
+}
+
+// Operation returns the operation of a document that a request names, or why there is none.
+func (d *Document) Operation(name string) (*ast.OperationDefinition, *gqlerror.Error) {
+	if operation := d.tree.Operations.ForName(name); operation != nil {
+		return operation, nil
+	}
+	if name == "" {
+		return nil, Refusal(errcode.ValidationFailed,
+			"the document has several operations, and operationName says none of them")
+	}
+	return nil, Refusal(errcode.ValidationFailed, "the document has no operation of this name")
+}
+
+// RootField returns the name in the schema of the root field that an operation of the document
+// selects: SeveralFields for several.
+func (d *Document) RootField(operation *ast.OperationDefinition) string {
+	return d.rootFields[operation]
 }
 
 // NewDocuments returns the documents of a schema.
 func NewDocuments(schema Schema, limits Limits, trusted *Trusted) *Documents {
 	return &Documents{
-		schema: schema, limits: limits, trusted: trusted, kept: newKept(limits.Tokens),
+		schema: schema, limits: limits, trusted: trusted, cache: newDocumentCache(limits.Tokens),
 	}
 }
 
@@ -51,12 +69,12 @@ func (d *Documents) Find(request *Request) (*Document, DocumentSource, gqlerror.
 	case request.Query == nil, d.trusted.Only():
 		return nil, NoDocument, gqlerror.List{Refusal(DocumentNotTrusted, "no such document is trusted here")}
 	}
-	if kept := d.kept.get(*request.Query); kept != nil {
-		return kept, KeptDocument, nil
+	if cached := d.cache.get(*request.Query); cached != nil {
+		return cached, KeptDocument, nil
 	}
 	parsed, refused := d.parse(*request.Query)
 	if len(refused) == 0 && !holdsString(parsed.Text) {
-		d.kept.add(parsed)
+		d.cache.add(parsed)
 	}
 	return parsed, ParsedDocument, refused
 }
@@ -92,7 +110,7 @@ func (d *Documents) parse(text string) (*Document, gqlerror.List) {
 // validate returns the document of a tree that is within the limits. It is ready to be executed when
 // it has no faults.
 func (d *Documents) validate(text string, tree *ast.QueryDocument) (*Document, gqlerror.List) {
-	prepared := &Document{Text: text, Tree: tree, RootFields: make(map[*ast.OperationDefinition]string)}
+	prepared := &Document{Text: text, tree: tree, rootFields: make(map[*ast.OperationDefinition]string)}
 	faults := validator.ValidateWithRules(d.schema.Schema, tree, withoutSuggestions())
 	for _, fault := range faults {
 		errcode.Set(fault, errcode.ValidationFailed)
@@ -109,7 +127,7 @@ func (d *Documents) validate(text string, tree *ast.QueryDocument) (*Document, g
 	}
 	known := make(rootFields)
 	for _, operation := range tree.Operations {
-		prepared.RootFields[operation] = known.of(operation.SelectionSet)
+		prepared.rootFields[operation] = known.of(operation.SelectionSet)
 	}
 	return prepared, faults
 }
@@ -149,28 +167,28 @@ func withoutSuggestions() *rules.Rules {
 
 type documentKey struct{}
 
-// WithDocument returns a context from which Handover gives the executor this document.
+// WithDocument returns a context from which PreparedDocument gives the executor this document.
 func WithDocument(ctx context.Context, document *Document) context.Context {
 	return context.WithValue(ctx, documentKey{}, document)
 }
 
-// Handover gives the executor, as if from a cache, the document that was prepared for its request. So the executor
-// never parses: what is executed is what was checked.
-type Handover struct{}
+// PreparedDocument gives the executor the document that was prepared for its request, as if from a
+// cache. So the executor never parses, and executes what was checked.
+type PreparedDocument struct{}
 
-var _ graphql.Cache[*ast.QueryDocument] = Handover{}
+var _ graphql.Cache[*ast.QueryDocument] = PreparedDocument{}
 
 // Get implements graphql.Cache.
-func (Handover) Get(ctx context.Context, _ string) (*ast.QueryDocument, bool) {
+func (PreparedDocument) Get(ctx context.Context, _ string) (*ast.QueryDocument, bool) {
 	prepared, ok := ctx.Value(documentKey{}).(*Document)
 	if !ok {
 		return nil, false
 	}
-	return prepared.Tree, true
+	return prepared.tree, true
 }
 
 // Add implements graphql.Cache.
-func (Handover) Add(context.Context, string, *ast.QueryDocument) {}
+func (PreparedDocument) Add(context.Context, string, *ast.QueryDocument) {}
 
 // lexeme matches what hides quotes from each other: a block string, in which \u is no escape, a comment, and in the group
 // the inside of a string.

@@ -61,9 +61,15 @@ func (c CostLimit) MutateOperationContext(_ context.Context, operation *graphql.
 	case tooMany != nil:
 		return gqlerror.WrapPath(ast.Path{ast.PathName(tooMany.Alias)}, store.Invalid(store.NewFault("ids", store.TooLong)))
 	case cost > c.Limits.Cost:
-		return exceeded("the operation costs too much", c.Limits.Cost)
+		return overLimit("the operation costs too much", c.Limits.Cost)
 	}
 	return nil
+}
+
+// Cost returns what an operation costs, and false when it was refused before that was known.
+func Cost(operation *graphql.OperationContext) (int, bool) {
+	cost, known := operation.Stats.GetExtension(costStat).(int)
+	return cost, known
 }
 
 // CostReport is what clients see as extensions.cost.
@@ -75,8 +81,8 @@ type CostReport struct {
 // InterceptResponse implements graphql.ResponseInterceptor.
 func (c CostLimit) InterceptResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 	if graphql.HasOperationContext(ctx) {
-		if cost := graphql.GetOperationContext(ctx).Stats.GetExtension(costStat); cost != nil {
-			graphql.RegisterExtension(ctx, "cost", CostReport{cost.(int), c.Limits.Cost})
+		if cost, known := Cost(graphql.GetOperationContext(ctx)); known {
+			graphql.RegisterExtension(ctx, "cost", CostReport{cost, c.Limits.Cost})
 		}
 	}
 	return next(ctx)

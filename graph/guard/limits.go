@@ -38,8 +38,8 @@ var DefaultLimits = Limits{
 	VariablesSize: 32 << 10, IDs: store.MaxPageSize, Errors: 10, Cost: 25_000,
 }
 
-// exceeded is the refusal of a request that is beyond a limit.
-func exceeded(what string, limit int) *gqlerror.Error {
+// overLimit is the refusal of a request that is beyond a limit.
+func overLimit(what string, limit int) *gqlerror.Error {
 	return Refusal(LimitExceeded, fmt.Sprintf("%s: the limit is %d", what, limit))
 }
 
@@ -48,7 +48,7 @@ func (l Limits) First(list gqlerror.List) gqlerror.List {
 	if len(list) <= l.Errors || l.Errors == 1 {
 		return list[:min(len(list), l.Errors)]
 	}
-	return append(slices.Clone(list[:l.Errors-1]), exceeded("there are more errors than a reply lists", l.Errors))
+	return append(slices.Clone(list[:l.Errors-1]), overLimit("there are more errors than a reply lists", l.Errors))
 }
 
 // check returns why a document is beyond the limits, nil when it is not. The document need not be valid: this comes
@@ -63,7 +63,7 @@ func (l Limits) check(document *measured) *gqlerror.Error {
 	}
 	// Validation looks at each operation and at each fragment by itself.
 	if most := 2 * l.Fields; all.fields > most {
-		return exceeded("too many fields in all operations and fragments", most)
+		return overLimit("too many fields in all operations and fragments", most)
 	}
 	return nil
 }
@@ -71,17 +71,17 @@ func (l Limits) check(document *measured) *gqlerror.Error {
 func (l Limits) exceededBy(size shape) *gqlerror.Error {
 	switch {
 	case size.depth > l.Depth:
-		return exceeded("the selections nest too deep", l.Depth)
+		return overLimit("the selections nest too deep", l.Depth)
 	case size.fields > l.Fields:
-		return exceeded("too many fields", l.Fields)
+		return overLimit("too many fields", l.Fields)
 	case size.aliases > l.Aliases:
-		return exceeded("too many aliases", l.Aliases)
+		return overLimit("too many aliases", l.Aliases)
 	case size.aliasLength > MaxName:
-		return exceeded("an alias is too long", MaxName)
+		return overLimit("an alias is too long", MaxName)
 	case size.directives > l.Directives:
-		return exceeded("too many directives", l.Directives)
+		return overLimit("too many directives", l.Directives)
 	case size.valueDepth > l.ValueDepth:
-		return exceeded("a value nests too deep", l.ValueDepth)
+		return overLimit("a value nests too deep", l.ValueDepth)
 	}
 	return nil
 }
@@ -90,9 +90,9 @@ func (l Limits) exceededBy(size shape) *gqlerror.Error {
 func (l Limits) CheckVariables(r *Request) *gqlerror.Error {
 	switch {
 	case r.VariablesSize > l.VariablesSize:
-		return exceeded("the variables are too large", l.VariablesSize)
+		return overLimit("the variables are too large", l.VariablesSize)
 	case jsonDepth(r.Variables) > l.ValueDepth+1: // the object that holds them does not count
-		return exceeded("a variable nests too deep", l.ValueDepth)
+		return overLimit("a variable nests too deep", l.ValueDepth)
 	}
 	return nil
 }

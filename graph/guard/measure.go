@@ -14,14 +14,15 @@ type shape struct {
 	here, inlined int
 }
 
-// enough is more than any limit. Sums stop there: nested fragments can stand for more fields than an int can count.
-const enough = 1 << 30
+// saturated caps sums so they cannot overflow: nested fragments can stand for more fields than an int
+// can count. It is more than any limit.
+const saturated = 1 << 30
 
 func (s shape) plus(other shape) shape {
 	return shape{
-		fields:      min(s.fields+other.fields, enough),
-		aliases:     min(s.aliases+other.aliases, enough),
-		directives:  min(s.directives+other.directives, enough),
+		fields:      min(s.fields+other.fields, saturated),
+		aliases:     min(s.aliases+other.aliases, saturated),
+		directives:  min(s.directives+other.directives, saturated),
 		depth:       max(s.depth, other.depth),
 		valueDepth:  max(s.valueDepth, other.valueDepth),
 		aliasLength: max(s.aliasLength, other.aliasLength),

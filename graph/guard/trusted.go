@@ -85,8 +85,8 @@ func Trust(
 			fault = "there are two of this id"
 		case len(refused) > 0:
 			fault = refused[0].Message
-		case costs.least(prepared) > limits.Cost:
-			fault = exceeded("the operation costs too much", limits.Cost).Message
+		case costs.minCost(prepared) > limits.Cost:
+			fault = overLimit("the operation costs too much", limits.Cost).Message
 		}
 		if fault != "" {
 			faults = append(faults, fmt.Sprintf("document %.64q: %s", key, fault))

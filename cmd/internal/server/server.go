@@ -50,7 +50,7 @@ func NewHandler(b *Backend, options Options) http.Handler {
 	doorLog := slog.New(outageSampler{options.Log.Handler(), new(logSampler)})
 	restDoor := rest.NewHandler(b.Store.Customers, b.Auth.Tokens, authenticate, rest.Options{Log: doorLog, Note: annotateREST})
 
-	options.GraphQL.RequestID, options.GraphQL.Log, options.GraphQL.Note = RequestID, doorLog, annotateGraphQL
+	options.GraphQL.RequestID, options.GraphQL.Log, options.GraphQL.Observe = RequestID, doorLog, annotateGraphQL
 	mux := http.NewServeMux()
 	mux.Handle("/", crossOrigin(options, restDoor)) // also says 404 for everything else
 	mount(mux, graphQLPath, crossOrigin(options, graph.NewHandler(b.Store.Customers, b.Auth.Tokens, authenticate, options.GraphQL)))

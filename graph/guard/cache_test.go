@@ -41,7 +41,7 @@ var shapes = map[string]func(n int) string{
 	"comment": func(n int) string { return fmt.Sprintf("query n%d{merchant{id}}", n) + strings.Repeat("#\n", 1900) },
 }
 
-func TestDocumentsTakeNoMoreThanIsThought(t *testing.T) {
+func TestCachedDocumentsTakeNoMoreThanIsThought(t *testing.T) {
 	heap := func() int {
 		runtime.GC()
 		runtime.GC()
@@ -73,7 +73,7 @@ func TestDocumentsTakeNoMoreThanIsThought(t *testing.T) {
 	}
 }
 
-func TestDocumentsKeptAreBounded(t *testing.T) {
+func TestDocumentCacheIsBounded(t *testing.T) {
 	t.Parallel()
 	add := func(d *Documents, text string) {
 		_, _, refused := d.Find(&Request{Query: &text})
@@ -83,13 +83,13 @@ func TestDocumentsKeptAreBounded(t *testing.T) {
 	t.Run("by their number", func(t *testing.T) {
 		t.Parallel()
 		d := NewDocuments(testSchema, DefaultLimits, nil)
-		for n := range 3 * keptDocuments {
+		for n := range 3 * maxCachedDocuments {
 			add(d, fmt.Sprintf("query n%d{merchant{id}}", n))
 			add(d, hot)
 		}
-		require.Equal(t, keptDocuments, d.kept.documents.Len())
-		require.NotNil(t, d.kept.get(hot), "what is used stays")
-		require.Nil(t, d.kept.get("query n0{merchant{id}}"))
+		require.Equal(t, maxCachedDocuments, d.cache.documents.Len())
+		require.NotNil(t, d.cache.get(hot), "what is used stays")
+		require.Nil(t, d.cache.get("query n0{merchant{id}}"))
 	})
 	t.Run("by their memory", func(t *testing.T) {
 		t.Parallel()
@@ -97,11 +97,11 @@ func TestDocumentsKeptAreBounded(t *testing.T) {
 		for n := range 45 {
 			add(d, shapes["fields"](n))
 			add(d, hot)
-			require.LessOrEqual(t, d.kept.memory, keptMemory)
+			require.LessOrEqual(t, d.cache.memory, maxCacheMemory)
 		}
-		require.Less(t, d.kept.documents.Len(), 45)
-		require.NotNil(t, d.kept.get(hot))
-		d.kept.documents.Purge()
-		require.Zero(t, d.kept.memory, "what goes is taken off")
+		require.Less(t, d.cache.documents.Len(), 45)
+		require.NotNil(t, d.cache.get(hot))
+		d.cache.documents.Purge()
+		require.Zero(t, d.cache.memory, "what goes is taken off")
 	})
 }

@@ -1,0 +1,59 @@
+package guard
+
+import (
+	"sync"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+)
+
+// The cache holds at most this many documents, in at most this many octets of memory. All merchants
+// share it, so it holds only documents without strings: see holdsString.
+const (
+	maxCachedDocuments = 1000
+	maxCacheMemory     = 16 << 20
+)
+
+// tokenMemory is the most memory that a token takes which makes a node, such as a field's name, once
+// it is parsed and validated. In octets.
+const tokenMemory = 300
+
+// memory returns the most memory that a document takes, in octets. It has no more tokens that make
+// nodes than the limit, nor than every second octet.
+func (d *Document) memory(maxTokens int) int {
+	return len(d.Text) + tokenMemory*min(len(d.Text)/2+1, maxTokens)
+}
+
+// documentCache holds the documents that were used last, as they were parsed and validated.
+type documentCache struct {
+	mu        sync.Mutex
+	documents *simplelru.LRU[string, *Document]
+	memory    int
+	maxTokens int
+}
+
+func newDocumentCache(maxTokens int) *documentCache {
+	c := &documentCache{maxTokens: maxTokens}
+	onEvict := func(_ string, d *Document) { c.memory -= d.memory(maxTokens) }
+	c.documents, _ = simplelru.NewLRU(maxCachedDocuments, onEvict) // The only error is a size of 0.
+	return c
+}
+
+func (c *documentCache) get(text string) *Document {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	d, _ := c.documents.Get(text)
+	return d
+}
+
+func (c *documentCache) add(d *Document) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.documents.Contains(d.Text) { // Two requests parsed it at the same time.
+		return
+	}
+	c.memory += d.memory(c.maxTokens)
+	c.documents.Add(d.Text, d)
+	for c.memory > maxCacheMemory {
+		c.documents.RemoveOldest()
+	}
+}
