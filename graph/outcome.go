@@ -15,11 +15,11 @@ import (
 	"lumen/store"
 )
 
-// Outcome is what may be told of a request to this door: words of the schema, of the registry of errors and numbers,
-// nothing that a client wrote.
+// Outcome is what logs, metrics and traces may tell of a request: words of the schema and of the
+// registry of errors, and numbers. Nothing in it comes from a client.
 type Outcome struct {
-	// Operation is the root field's name in the schema: guard.SeveralFields when there are different ones, guard.NoField when the request
-	// was refused before that was known.
+	// Operation is the root field's name in the schema. It is guard.SeveralFields when there are
+	// different ones, and guard.NoField when the request was refused before that was known.
 	Operation string
 	// Code is that of the first error, user errors included; "" for none.
 	Code store.Code

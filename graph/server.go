@@ -42,14 +42,18 @@ type Options struct {
 }
 
 // NewHandler returns the handler of POST /graphql.
-func NewHandler(customers *store.Customers, tokens *auth.Tokens, authenticate Authenticate, options Options) http.Handler {
+func NewHandler(
+	customers *store.Customers, tokens *auth.Tokens, authenticate Authenticate, options Options,
+) http.Handler {
 	server := newServer(customers, tokens, authenticate, options)
 	server.Use(plain{})
 	return server
 }
 
 // newServer returns the handler as it is without plain, which adds nothing but speed: tests compare the two.
-func newServer(customers *store.Customers, tokens *auth.Tokens, authenticate Authenticate, options Options) *handler.Server {
+func newServer(
+	customers *store.Customers, tokens *auth.Tokens, authenticate Authenticate, options Options,
+) *handler.Server {
 	resolver := &Resolver{customers: customers, tokens: tokens}
 	executable := generated.NewExecutableSchema(generated.Config{Resolvers: resolver})
 	errors := presenter{requestID: options.RequestID, log: options.Log}
@@ -84,9 +88,10 @@ func newServer(customers *store.Customers, tokens *auth.Tokens, authenticate Aut
 	return server
 }
 
+// schema returns the schema of schema.graphql.
 func schema() *ast.Schema { return generated.NewExecutableSchema(generated.Config{}).Schema() }
 
-// guarded is the schema as the guard needs it.
+// guarded returns the schema as package guard needs it.
 func guarded() guard.Schema { return guard.Schema{Schema: schema(), Coerce: scalar.Coerce} }
 
 // fieldCosts holds the costs of the root fields whose kind the schema does not tell.
@@ -99,11 +104,13 @@ func (o Options) costs() (*guard.Costs, error) {
 	return guard.NewCosts(schema(), fieldCosts, o.FieldCosts)
 }
 
-// CheckFieldCosts returns an error unless each name is a field of the schema, as in "Query.customers", and no cost negative.
+// CheckFieldCosts returns an error unless each name is a field of the schema, as in
+// "Query.customers", and no cost is negative.
 func CheckFieldCosts(own map[string]int) error { return guard.CheckFieldCosts(schema(), own) }
 
-// Trust prepares the documents of a manifest, given by their ids, for a door with these options. With only, nothing
-// else will be executed. A document that the schema or a limit refuses is an error, which names it.
+// Trust prepares the documents of a manifest, given by their ids, for a handler with these options.
+// With only, the handler executes no other documents. A document that the schema or a limit refuses is
+// an error that names it.
 func Trust(manifest map[string]string, options Options, only bool) (*guard.Trusted, error) {
 	costs, err := options.costs()
 	if err != nil {

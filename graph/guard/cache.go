@@ -13,8 +13,8 @@ const (
 	maxCacheMemory     = 16 << 20
 )
 
-// tokenMemory is the most memory that a token takes which makes a node, such as a field's name, once
-// it is parsed and validated. In octets.
+// tokenMemory is the most memory, in octets, that a token takes once it is parsed and validated. Only
+// tokens that make a node, such as a field's name, take any.
 const tokenMemory = 300
 
 // memory returns the most memory that a document takes, in octets. It has no more tokens that make

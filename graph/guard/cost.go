@@ -9,23 +9,23 @@ import (
 	"lumen/store"
 )
 
-// What an operation costs is known before it runs: each field costs its price, once for every time it
-// can be in the reply. A list counts as long as it can be: a page as it was asked for, objects by id as
-// many as there are ids. Nothing is taken off for what @skip and @include leave out, nor for pages that
-// turn out short.
+// The cost of an operation is known before it runs. Each field costs its price, as often as it can
+// appear in the reply. A list counts with its longest length: a page with the length that the client
+// asks for, objects by id with the number of ids. Neither @skip and @include nor pages that turn out
+// short lower the cost.
 
-// listLength is how long a list counts that nothing is known of, such as one of user errors.
+// listLength is the length of a list of unknown length, such as that of user errors.
 const listLength = 10
 
-// Costs tells what operations on one schema cost.
+// Costs computes what operations on one schema cost.
 type Costs struct {
-	prices  map[[2]string]float64 // by type and field: what the field costs apart from what is selected in it
-	lengths map[[2]string]length  // by type and field: how long a list of the introspection is
+	prices  map[[2]string]float64 // by type and field
+	lengths map[[2]string]length  // of introspection, by type and field
 }
 
 // NewCosts returns what operations on a schema cost. Each table holds what fields cost, by type and
-// field as in "Type.field", instead of the price of their kind; a later table goes before an earlier
-// one. A root field that neither has a known kind nor stands in a table is an error.
+// field as in "Type.field", instead of the price of their kind. A later table overrides an earlier
+// one. A root field with neither a known kind nor a place in a table is an error.
 func NewCosts(schema *ast.Schema, tables ...map[string]int) (*Costs, error) {
 	prices, err := fieldPrices(schema, tables)
 	if err != nil {
@@ -34,10 +34,10 @@ func NewCosts(schema *ast.Schema, tables ...map[string]int) (*Costs, error) {
 	return &Costs{prices: prices, lengths: introspectionLengths(schema)}, nil
 }
 
-// length is how long a list is at the most, and on average.
+// length holds how long a list is at most, and on average.
 type length struct{ longest, average float64 }
 
-// introspectionLengths are how long the lists of the schema's own description are.
+// introspectionLengths returns the lengths of the lists of introspection.
 func introspectionLengths(schema *ast.Schema) map[[2]string]length {
 	lengths := map[[2]string]length{
 		// Not a list, but about every second type wraps another.
@@ -73,8 +73,8 @@ func introspectionLengths(schema *ast.Schema) map[[2]string]length {
 	return lengths
 }
 
-// of returns what a valid operation with these variables costs, at the most, and a field of it that is given more ids
-// than maxIDs, nil for none.
+// of returns the most that a valid operation with these variables can cost, and a field of it that has
+// more ids than maxIDs, nil for none.
 func (c *Costs) of(operation *ast.OperationDefinition, variables map[string]any, maxIDs int) (int, *ast.Field) {
 	adding := costing{Costs: c, variables: variables, maxIDs: maxIDs, known: make(map[string]price)}
 	return int(min(math.Ceil(adding.selections(operation.SelectionSet).once), saturated)), adding.tooMany
@@ -91,8 +91,8 @@ func (c *Costs) minCost(d *Document) int {
 	return cheapest
 }
 
-// price is what a selection costs once, and for each element of the page that it is selected in. Typical is what it
-// costs once where it is selected in all types of the schema, whose lists are as long as they are on average.
+// price holds what a selection costs once, and for each element of the page around it. typical is what
+// it costs once in a list of all types of the schema, where lists have their average length.
 type price struct{ once, each, typical float64 }
 
 // costing adds up one operation.
@@ -156,7 +156,7 @@ func (c *costing) field(f *ast.Field) price {
 	return cost
 }
 
-// pageSize is how many elements a page can have. One that is out of range is refused later.
+// pageSize returns how many elements a page can have. A size out of range is refused later.
 func (c *costing) pageSize(f *ast.Field) float64 {
 	for _, name := range []string{"first", "last"} {
 		if n, ok := c.argument(f, name).(int64); ok {
@@ -166,7 +166,7 @@ func (c *costing) pageSize(f *ast.Field) float64 {
 	return store.DefaultPageSize
 }
 
-// searching is what the search in the filter of a page costs, if there is one.
+// searching returns what the search in the filter of a page costs, 0 for no search.
 func (c *costing) searching(f *ast.Field) float64 {
 	if filter, ok := c.argument(f, "filter").(map[string]any); ok && filter["search"] != nil {
 		return searchPrice
@@ -186,7 +186,7 @@ func (c *costing) listLength(f *ast.Field) float64 {
 	return float64(n)
 }
 
-// argument returns the value of an argument, nil for one that is not given or can't be read.
+// argument returns the value of an argument, nil for one that is absent or unreadable.
 func (c *costing) argument(f *ast.Field, name string) any {
 	argument := f.Arguments.ForName(name)
 	if argument == nil {

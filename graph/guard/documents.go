@@ -16,8 +16,9 @@ import (
 	"github.com/vektah/gqlparser/v2/validator/rules"
 )
 
-// Documents turns what a request asks for into a document that is safe to execute: trusted or parsed, within the limits,
-// valid. It takes the place of the executor's own parsing, which validates before anything can be counted.
+// Documents finds the document of a request: a trusted one, a cached one, or one that it parses. It
+// returns only valid documents within the limits. The executor's own parsing would validate before
+// anything can be counted.
 type Documents struct {
 	schema  Schema
 	limits  Limits
@@ -27,7 +28,7 @@ type Documents struct {
 
 // Document is a valid document within the limits.
 type Document struct {
-	Text       string // that it was parsed from
+	Text       string // what it was parsed from
 	tree       *ast.QueryDocument
 	uses       variableUses
 	rootFields map[*ast.OperationDefinition]string // see graph.Outcome.Operation
@@ -132,7 +133,8 @@ func (d *Documents) validate(text string, tree *ast.QueryDocument) (*Document, g
 	return prepared, faults
 }
 
-// undefer takes @defer out of a selection. gqlgen knows it unasked, and would leave fields out of the only reply there is.
+// undefer takes @defer out of a selection. gqlgen always knows @defer, and would leave fields out of
+// the only reply that this server sends.
 func undefer(set ast.SelectionSet) {
 	without := func(list ast.DirectiveList) ast.DirectiveList {
 		return slices.DeleteFunc(list, func(d *ast.Directive) bool { return d.Name == "defer" })
@@ -150,7 +152,7 @@ func undefer(set ast.SelectionSet) {
 	}
 }
 
-// withoutSuggestions are the rules of validation, but for those that would tell names of the schema.
+// withoutSuggestions returns the rules of validation in which no message suggests names of the schema.
 func withoutSuggestions() *rules.Rules {
 	all := rules.NewDefaultRules()
 	for suggesting, silent := range map[string]core.Rule{
@@ -190,15 +192,15 @@ func (PreparedDocument) Get(ctx context.Context, _ string) (*ast.QueryDocument, 
 // Add implements graphql.Cache.
 func (PreparedDocument) Add(context.Context, string, *ast.QueryDocument) {}
 
-// lexeme matches what hides quotes from each other: a block string, in which \u is no escape, a comment, and in the group
-// the inside of a string.
+// lexeme matches what can hold a quote: a block string, in which \u is no escape; a comment; and a
+// string, whose inside is the group.
 var lexeme = regexp.MustCompile(`(?s)"""(?:\\"""|.)*?"""|#[^\n\r]*|"((?:[^"\\\n\r]|\\.)*)"`)
 
-// escape matches one escape, or a surrogate pair of two; its groups are halves of one.
+// escape matches one escape, or the two of a surrogate pair. Its groups match half a pair.
 var escape = regexp.MustCompile(`(?i)\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(ud[89a-f][0-9a-f]{2})|(u\{0*d[89a-f][0-9a-f]{2}\})|.)`)
 
-// hasHalfPair reports whether an escape in a document is half a surrogate pair, which the parser would take for U+FFFD:
-// nothing is stored other than it was sent.
+// hasHalfPair reports whether an escape in a document is half a surrogate pair. The parser would read
+// it as U+FFFD, and the server must not store other text than the client sent.
 func hasHalfPair(text string) bool {
 	for _, inside := range lexeme.FindAllStringSubmatch(text, -1) {
 		for _, match := range escape.FindAllStringSubmatch(inside[1], -1) {

@@ -32,8 +32,8 @@ func (NoIntrospection) MutateOperationContext(_ context.Context, operation *grap
 	return nil
 }
 
-// CostLimit refuses operations that cost more than the limit or list more ids than one list may have, and tells in the
-// extensions of a reply what its operation cost.
+// CostLimit refuses operations that cost more than the limit or whose lists hold too many ids. It
+// writes the cost of an operation into the extensions of the reply.
 type CostLimit struct {
 	Costs  *Costs
 	Limits Limits
@@ -44,7 +44,7 @@ var (
 	_ graphql.ResponseInterceptor     = CostLimit{}
 )
 
-// costStat is under which name an operation's statistics hold its cost.
+// costStat is the name of the cost in the statistics of an operation.
 const costStat = "Cost"
 
 // ExtensionName implements graphql.HandlerExtension.
@@ -72,7 +72,7 @@ func Cost(operation *graphql.OperationContext) (int, bool) {
 	return cost, known
 }
 
-// CostReport is what clients see as extensions.cost.
+// CostReport is extensions.cost in a reply.
 type CostReport struct {
 	Requested int `json:"requested"`
 	Limit     int `json:"limit"`

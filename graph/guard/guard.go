@@ -32,12 +32,12 @@ const (
 	DocumentNotTrusted = "DOCUMENT_NOT_TRUSTED"
 )
 
-// Refusal is what is answered to an operation that will not be executed.
+// Refusal returns the error of an operation that will not be executed.
 func Refusal(code, message string) *gqlerror.Error {
 	err := gqlerror.Errorf("%s", message)
 	errcode.Set(err, code)
 	return err
 }
 
-// MaxName is the longest name that is repeated whole, in characters.
+// MaxName is the longest name, in characters, that replies repeat whole.
 const MaxName = 64

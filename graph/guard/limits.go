@@ -9,17 +9,18 @@ import (
 	"lumen/store"
 )
 
-// Limits bound what one request may ask for. They are checked before anything is executed, in time linear in the
-// request.
+// Limits bound what one request may ask for. They are checked before anything is executed, in time
+// linear in the size of the request.
 type Limits struct {
 	// Body is the largest body that is read, in octets.
 	Body int
-	// Tokens is how many a document may have.
+	// Tokens is how many tokens a document may have.
 	Tokens int
-	// Depth is how deep selections may nest, those of fragments included; and values, in a document or in variables.
+	// Depth is how deep selections may nest, including those of fragments. ValueDepth is how deep values
+	// may nest, in a document or in variables.
 	Depth, ValueDepth int
-	// Fields, Aliases and Directives are how many an operation or a fragment may have, with all that is spread in it.
-	// A spread counts as a field.
+	// Fields, Aliases and Directives are how many an operation or a fragment may have, including the
+	// fragments that it spreads. A spread counts as a field.
 	Fields, Aliases, Directives int
 	// VariablesSize is the largest text of the variables, in octets.
 	VariablesSize int
@@ -27,23 +28,23 @@ type Limits struct {
 	IDs int
 	// Errors is how many errors a reply lists.
 	Errors int
-	// Cost is what an operation may cost; see cost.go for what things cost.
+	// Cost is what an operation may cost. See prices.go for what fields cost.
 	Cost int
 }
 
-// DefaultLimits are wide enough for two full pages of all fields, for thirty lookups in one operation and for the
-// introspection query.
+// DefaultLimits are wide enough for two full pages with all fields, for 30 lookups in one operation and
+// for the introspection query.
 var DefaultLimits = Limits{
 	Body: 64 << 10, Tokens: 2000, Depth: 20, ValueDepth: 10, Fields: 1000, Aliases: 30, Directives: 50,
 	VariablesSize: 32 << 10, IDs: store.MaxPageSize, Errors: 10, Cost: 25_000,
 }
 
-// overLimit is the refusal of a request that is beyond a limit.
+// overLimit returns the refusal of a request that is over a limit.
 func overLimit(what string, limit int) *gqlerror.Error {
 	return Refusal(LimitExceeded, fmt.Sprintf("%s: the limit is %d", what, limit))
 }
 
-// First returns as many of the errors as a reply lists. Where there are more, the last one says so.
+// First returns as many of the errors as a reply lists. If there are more, the last one says so.
 func (l Limits) First(list gqlerror.List) gqlerror.List {
 	if len(list) <= l.Errors || l.Errors == 1 {
 		return list[:min(len(list), l.Errors)]
@@ -51,8 +52,8 @@ func (l Limits) First(list gqlerror.List) gqlerror.List {
 	return append(slices.Clone(list[:l.Errors-1]), overLimit("there are more errors than a reply lists", l.Errors))
 }
 
-// check returns why a document is beyond the limits, nil when it is not. The document need not be valid: this comes
-// before validation, whose time grows faster than the document does.
+// check returns the refusal of a document that is over a limit, else nil. It runs before validation,
+// whose time grows faster than the document does, so the document need not be valid.
 func (l Limits) check(document *measured) *gqlerror.Error {
 	var all shape
 	for _, definition := range document.definitions {
@@ -61,7 +62,7 @@ func (l Limits) check(document *measured) *gqlerror.Error {
 		}
 		all = all.plus(definition)
 	}
-	// Validation looks at each operation and at each fragment by itself.
+	// Validation visits each operation and each fragment by itself.
 	if most := 2 * l.Fields; all.fields > most {
 		return overLimit("too many fields in all operations and fragments", most)
 	}
@@ -86,7 +87,7 @@ func (l Limits) exceededBy(size shape) *gqlerror.Error {
 	return nil
 }
 
-// CheckVariables returns why the variables of a request are beyond the limits, nil when they are not.
+// CheckVariables returns the refusal of a request whose variables are over a limit, else nil.
 func (l Limits) CheckVariables(r *Request) *gqlerror.Error {
 	switch {
 	case r.VariablesSize > l.VariablesSize:

@@ -10,7 +10,8 @@ import (
 type shape struct {
 	fields, aliases, directives, depth, valueDepth, aliasLength int
 
-	// here are the fields of the selection itself and of the inline fragments in it, inlined those of the latter.
+	// here counts the fields of the selection itself and of the inline fragments in it. inlined counts
+	// only those of the inline fragments.
 	here, inlined int
 }
 
@@ -31,16 +32,16 @@ func (s shape) plus(other shape) shape {
 	}
 }
 
-// measured is what was found in a document on the way to the limits.
+// measured holds the sizes of the parts of a document.
 type measured struct {
 	definitions []shape             // of each operation and each fragment
-	unknown     *ast.FragmentSpread // a spread of a fragment that is not there; nil for none
+	unknown     *ast.FragmentSpread // the first spread of a missing fragment; nil for none
 
 	fragments map[string]*ast.FragmentDefinition
 	known     map[string]shape // by the name of the fragment
 }
 
-// measure looks at each part of a document once, however often fragments spread it.
+// measure visits each part of a document once, however often fragments spread it.
 func measure(document *ast.QueryDocument) *measured {
 	m := &measured{
 		known: make(map[string]shape), fragments: make(map[string]*ast.FragmentDefinition, len(document.Fragments)),
@@ -94,8 +95,8 @@ func (m *measured) field(f *ast.Field) shape {
 	return size
 }
 
-// inlineFragment counts the fields of inline fragments in inline fragments once more for each: as often, validation
-// compares them with each other.
+// inlineFragment counts the fields of a nested inline fragment once more for each fragment around it,
+// because validation compares them with each other that often.
 func (m *measured) inlineFragment(f *ast.InlineFragment) shape {
 	size := m.selections(f.SelectionSet)
 	size.fields += size.inlined
@@ -103,8 +104,8 @@ func (m *measured) inlineFragment(f *ast.InlineFragment) shape {
 	return size
 }
 
-// spread returns the size of a fragment and of its spread, which counts as a field: validation compares spreads, too. A
-// fragment that is part of itself is refused by validation.
+// spread returns the size of a fragment and of its spread. The spread counts as a field, because
+// validation compares spreads too. Validation refuses a fragment that is part of itself.
 func (m *measured) spread(s *ast.FragmentSpread) shape {
 	size, known := m.known[s.Name]
 	definition := m.fragments[s.Name]
@@ -140,7 +141,7 @@ func (m *measured) directives(list ast.DirectiveList) shape {
 // quote, so the test is for a quote alone: one in a comment counts as well.
 func holdsString(text string) bool { return strings.Contains(text, `"`) }
 
-// valueDepth is how deep the lists and objects of a value nest.
+// valueDepth returns how deep the lists and objects of a value nest.
 func valueDepth(value *ast.Value) int {
 	if value == nil || value.Kind != ast.ListValue && value.Kind != ast.ObjectValue {
 		return 0
@@ -152,7 +153,7 @@ func valueDepth(value *ast.Value) int {
 	return deepest + 1
 }
 
-// jsonDepth is valueDepth for a value that was read from JSON.
+// jsonDepth is valueDepth for a value read from JSON.
 func jsonDepth(value any) int {
 	deepest := 0
 	switch value := value.(type) {

@@ -2,14 +2,14 @@ package guard
 
 import "github.com/vektah/gqlparser/v2/ast"
 
-// What is told in the place of a root field's name.
+// These stand in the place of a root field's name.
 const (
 	SeveralFields = "several"
 	NoField       = "none"
 )
 
-// rootFields finds graph.Outcome.Operation of the operations of one document: what their selections select, whatever they skip. It
-// looks at each fragment once, however often it is spread.
+// rootFields finds the root fields of the operations of one document, whatever @skip and @include leave
+// out. It visits each fragment once, however often it is spread, and keeps what it found there.
 type rootFields map[*ast.FragmentDefinition]string
 
 func (known rootFields) of(set ast.SelectionSet) string {

@@ -10,12 +10,12 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// apolloFormat is what a manifest of Apollo's says that it is.
+// apolloFormat is the format that Apollo's manifests name.
 const apolloFormat = "apollo-persisted-query-manifest"
 
-// ReadManifest returns the documents of a manifest of trusted documents by their ids. It reads two forms: the JSON object
-// of ids and documents that graphql-codegen's client preset and Relay's compiler write, and Apollo's manifest with its
-// list of operations.
+// ReadManifest returns the documents of a manifest of trusted documents by their ids. It reads two
+// forms: the JSON object of ids and documents that graphql-codegen's client preset and Relay's compiler
+// write, and Apollo's manifest with its list of operations.
 func ReadManifest(manifest []byte) (map[string]string, error) {
 	var members map[string]jsontext.Value
 	if err := json.Unmarshal(manifest, &members); err != nil {
@@ -53,18 +53,18 @@ func readApolloManifest(manifest []byte) (map[string]string, error) {
 	return documents, nil
 }
 
-// digestPrefix is what the specification of persisted documents puts before an id that is a SHA-256 digest. Not every
-// tool writes it, and not every client sends it.
+// digestPrefix stands before an id that is a SHA-256 digest, as the specification of persisted
+// documents has it. Not every tool writes it, and not every client sends it.
 const digestPrefix = "sha256:"
 
-// Trusted are the documents that an operator has approved, ready to be executed.
+// Trusted holds the documents that an operator has approved, ready to be executed.
 type Trusted struct {
 	documents map[string]*Document
 	only      bool
 }
 
-// Trust prepares the documents of a manifest, given by their ids, for this schema, these limits and these costs. With only, nothing
-// else will be executed. A document that the schema or a limit refuses is an error, which names it.
+// Trust prepares the documents of a manifest, given by their ids. With only, the server executes no
+// other documents. A document that the schema or a limit refuses is an error that names it.
 func Trust(
 	schema Schema, manifest map[string]string, limits Limits, costs *Costs, only bool,
 ) (*Trusted, error) {
@@ -101,7 +101,7 @@ func Trust(
 	return t, nil
 }
 
-// Only reports whether nothing but the trusted documents is executed.
+// Only reports whether the server executes trusted documents alone.
 func (t *Trusted) Only() bool { return t != nil && t.only }
 
 func (t *Trusted) find(id string) *Document {
