@@ -25,12 +25,14 @@ func Authenticate(authenticator *auth.Authenticator) func(*http.Request) (contex
 			return nil, store.NewError(store.Unauthenticated)
 		}
 		ctx, waited := gate.WithArrival(r.Context())
-		r.Body = timedBody{r.Body, waited}
+		if r.Body != http.NoBody {
+			r.Body = timedBody{r.Body, waited}
+		}
 		credential, err := authenticator.Authenticate(ctx, auth.Secret(secret))
 		if err != nil {
 			return nil, err
 		}
-		annotate(ctx, func(n *requestInfo) { n.merchant = credential.Merchant.ID })
+		annotate(ctx, func(info *requestInfo) { info.merchant = credential.Merchant.ID })
 		return store.WithRecheck(store.WithCredential(ctx, credential), authenticator.Recheck(auth.Secret(secret))), nil
 	}
 }

@@ -57,3 +57,27 @@ func TestDocsAreCompressedAndKept(t *testing.T) {
 	response, _ = fetch("/docs/")
 	require.Equal(t, http.StatusNotFound, response.StatusCode, "no path is redirected")
 }
+
+// Replies share the values of some headers. Whatever a handler does to its own, the next reply has them as
+// they were. Vary tells caches of the encoding whether or not the client names one.
+func TestSharedHeadersStayAsTheyAre(t *testing.T) {
+	t.Parallel()
+	log := slog.New(slog.DiscardHandler)
+	change := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for _, name := range []string{"Vary", "Cache-Control", "X-Content-Type-Options"} {
+			w.Header().Add(name, "more")
+		}
+	})
+	for _, encoding := range []string{"", "identity", "gzip"} {
+		for range 2 {
+			r, w := httptest.NewRequest(http.MethodGet, "/", nil), httptest.NewRecorder()
+			if encoding != "" {
+				r.Header.Set("Accept-Encoding", encoding)
+			}
+			wrapped(change, change, Options{Log: log}).ServeHTTP(w, r)
+			require.Equal(t, []string{"Accept-Encoding", "more"}, w.Header()["Vary"], encoding)
+			require.Equal(t, []string{"no-store", "more"}, w.Header()["Cache-Control"])
+			require.Equal(t, []string{"nosniff", "more"}, w.Header()["X-Content-Type-Options"])
+		}
+	}
+}

@@ -39,7 +39,7 @@ type kind struct {
 	forBound bool
 }
 
-var kinds = []kind{
+var kinds = [...]kind{
 	{
 		name: "customer", rate: func(r Rates) float64 { return r.Customer }, forBound: true,
 		// Not by key: a merchant may mint a customer's tokens with several, and they all act for the one customer.
@@ -129,11 +129,7 @@ func (l *Limiter) chargeCost(ctx context.Context, cost int) error {
 func (l *Limiter) charge(ctx context.Context, need, paid int) error {
 	tightest, refused := l.take(ctx, need, paid)
 	if tightest.limit > 0 {
-		annotate(ctx, func(n *requestInfo) {
-			n.header.Set("RateLimit-Limit", strconv.Itoa(tightest.limit))
-			n.header.Set("RateLimit-Remaining", strconv.Itoa(tightest.remaining))
-			n.header.Set("RateLimit-Reset", strconv.Itoa(tightest.reset))
-		})
+		annotate(ctx, func(info *requestInfo) { tightest.tell(info.header) })
 	}
 	if !refused {
 		return nil
@@ -151,7 +147,7 @@ func (l *Limiter) take(ctx context.Context, need, paid int) (tightest level, ref
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	var draws []*draw
+	draws := make([]draw, 0, len(kinds))
 	for _, b := range l.buckets {
 		if id, ok := b.kind.holder(credential); ok {
 			draws = append(draws, b.draw(holder{credential.Merchant.ID, id}, need))
@@ -229,10 +225,13 @@ type draw struct {
 	need   int
 }
 
-func (b *buckets) draw(who holder, need int) *draw { return &draw{b, b.of(who), min(need, b.size)} }
+func (b *buckets) draw(who holder, need int) draw { return draw{b, b.of(who), min(need, b.size)} }
 
 // wait returns how long it is until the bucket holds n tokens, rounded up: to wait that long is enough.
-func (d *draw) wait(now time.Time, n int) time.Duration {
+func (d draw) wait(now time.Time, n int) time.Duration {
+	if d.bucket.TokensAt(now) >= float64(n) { // as a rule, and cheaper than a reservation
+		return 0
+	}
 	reservation := d.bucket.ReserveN(now, n)
 	defer reservation.CancelAt(now)
 	return (reservation.DelayFrom(now) + time.Microsecond - 1).Truncate(time.Microsecond)
@@ -245,12 +244,25 @@ type level struct {
 	wait             time.Duration // until the request that was refused can be paid for
 }
 
-func (d *draw) level(now time.Time, wait time.Duration) level {
+func (d draw) level(now time.Time, wait time.Duration) level {
 	perSecond, size := float64(d.from.rate), float64(d.from.size)
 	tokens := d.bucket.TokensAt(now)
 	full := time.Duration((size - tokens) / perSecond * float64(time.Second))
 	reset := int((full + time.Second - 1) / time.Second)
 	return level{limit: d.from.size, remaining: int(tokens), reset: reset, wait: wait}
+}
+
+// The names of the headers as http.Header has them: Set would make them canonical with each reply.
+const (
+	limitHeader     = "Ratelimit-Limit"
+	remainingHeader = "Ratelimit-Remaining"
+	resetHeader     = "Ratelimit-Reset"
+)
+
+// tell puts the level into the header of a reply.
+func (l level) tell(header http.Header) {
+	values := []string{strconv.Itoa(l.limit), strconv.Itoa(l.remaining), strconv.Itoa(l.reset)}
+	header[limitHeader], header[remainingHeader], header[resetHeader] = values[0:1:1], values[1:2:2], values[2:3:3]
 }
 
 // tighter reports whether a caller has to mind this one rather than the other.

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"lumen/store"
 )
 
 const (
@@ -59,6 +61,68 @@ func endBuffering(log *slog.Logger) {
 	if h, ok := log.Handler().(logHandler); ok {
 		h.buffer.end()
 	}
+}
+
+// accessLog writes the line of a request.
+type accessLog struct {
+	handler  slog.Handler
+	refusals logSampler
+
+	mu      sync.RWMutex
+	results map[result]slog.Handler
+}
+
+// result is what a line begins with. The values are from closed sets, so there are few results, and a
+// handler for each has these attributes formatted once.
+type result struct {
+	method, route, operation string
+	code                     store.Code
+	status                   int
+	aborted                  bool
+}
+
+func newAccessLog(log *slog.Logger) *accessLog {
+	return &accessLog{handler: accessHandler(log), results: make(map[result]slog.Handler)}
+}
+
+func (l *accessLog) write(ctx context.Context, info *requestInfo, method, route string, start, end time.Time) {
+	code, skipped := info.outcome(), 0
+	refused := code == store.RateLimited || code == store.Unavailable
+	if refused {
+		var logged bool
+		if logged, skipped = l.refusals.next(start); !logged {
+			return
+		}
+	}
+	if !l.handler.Enabled(ctx, slog.LevelInfo) {
+		return
+	}
+	// Without a PC, which a Logger asks the runtime for and which no line has.
+	record := slog.NewRecord(end, slog.LevelInfo, "request", 0)
+	record.AddAttrs(
+		slog.Float64("duration_ms", float64(end.Sub(start).Microseconds())/1000), slog.String("merchant", info.merchant),
+	)
+	if refused {
+		record.AddAttrs(slog.Int("unlogged", skipped))
+	}
+	_ = l.handlerOf(result{method, route, info.operation, code, info.status, info.aborted}).Handle(ctx, record)
+}
+
+func (l *accessLog) handlerOf(r result) slog.Handler {
+	l.mu.RLock()
+	handler, ok := l.results[r]
+	l.mu.RUnlock()
+	if ok {
+		return handler
+	}
+	handler = l.handler.WithAttrs([]slog.Attr{
+		slog.String("method", r.method), slog.String("route", r.route), slog.String("operation", r.operation),
+		slog.String("code", string(r.code)), slog.Int("status", r.status), slog.Bool("aborted", r.aborted),
+	})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.results[r] = handler
+	return handler
 }
 
 // logBuffer collects lines. Each Write is one line, or several.

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -105,6 +106,85 @@ func TestARequestsLineInTheLog(t *testing.T) {
 		"status": 404.0, "aborted": false, "merchant": "merchant_1", "requestId": "from-a-proxy",
 	}, line)
 	require.Equal(t, "other", send("JANE")["method"], "a method can be any word")
+}
+
+// A line has the same bytes whichever result it is the first of, in both formats.
+func TestARequestsLineIsExact(t *testing.T) {
+	t.Parallel()
+	times := regexp.MustCompile(`(time"?[:=]"?)[^" ]+|(duration_ms"?[:=])[0-9.]+`)
+	for format, want := range map[string]string{
+		"json": `{"time":"T","level":"INFO","msg":"request","method":"GET","route":"/api/customers/{id}","operation":"getCustomer",` +
+			`"code":"%[1]s","status":%[2]d,"aborted":%[3]t,"duration_ms":T,"merchant":"merchant_1"%[4]s,"requestId":"%[5]s"}` + "\n",
+		"text": `time=T level=INFO msg=request method=GET route=/api/customers/{id} operation=getCustomer ` +
+			`code=%[1]s status=%[2]d aborted=%[3]t duration_ms=T merchant=merchant_1%[4]s requestId=%[5]s` + "\n",
+	} {
+		var out bytes.Buffer
+		unlogged := `,"unlogged":0`
+		log := NewLog(&out, func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, nil) })
+		if format == "text" {
+			unlogged = " unlogged=0"
+			log = NewLog(&out, func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, nil) })
+		}
+		endBuffering(log)
+		handler := observe(log, nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			annotateREST(r.Context(), "getCustomer", "")
+			annotate(r.Context(), func(info *requestInfo) { info.merchant = "merchant_1" })
+			switch r.URL.RawQuery {
+			case "cut":
+				panic(http.ErrAbortHandler)
+			case "limited":
+				w.WriteHeader(http.StatusTooManyRequests)
+			}
+		}))
+		for _, c := range []struct {
+			query, code string
+			status      int
+			aborted     bool
+			unlogged    string
+		}{{"", "OK", 200, false, ""}, {"cut", "OK", 200, true, ""}, {"limited", "RATE_LIMITED", 429, false, unlogged}} {
+			for _, id := range []string{"one", "two"} {
+				out.Reset()
+				r := httptest.NewRequest("GET", "/api/customers/cust_1?"+c.query, nil)
+				r.Header.Set("X-Request-Id", id)
+				func() {
+					defer func() { _ = recover() }()
+					handler.ServeHTTP(httptest.NewRecorder(), r)
+				}()
+				require.Equal(t, fmt.Sprintf(want, c.code, c.status, c.aborted, c.unlogged, id), times.ReplaceAllString(out.String(), "${1}${2}T"))
+			}
+		}
+	}
+}
+
+func TestRequestIDs(t *testing.T) {
+	t.Parallel()
+	seen, letters := make(map[string]bool), make(map[rune]int)
+	send := func(given ...string) string {
+		r, w := httptest.NewRequest("GET", "/", nil), httptest.NewRecorder()
+		r.Header[requestIDHeader] = given
+		observe(slog.New(slog.DiscardHandler), nil, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			require.Equal(t, w.Header().Get("X-Request-Id"), RequestID(r.Context()))
+		})).ServeHTTP(w, r)
+		return w.Header().Get("X-Request-Id")
+	}
+	for range 2000 {
+		id := send()
+		require.Regexp(t, "^[A-Z2-7]{26}$", id)
+		require.False(t, seen[id])
+		seen[id] = true
+		for _, letter := range id {
+			letters[letter]++
+		}
+	}
+	require.Len(t, letters, 32)
+	for letter, n := range letters {
+		require.InDelta(t, 2000*26/32, n, 300, "%c", letter)
+	}
+	require.Equal(t, "a.B_c-9", send("a.B_c-9"))
+	require.Equal(t, "first", send("first", "second"))
+	for _, malformed := range []string{"", " ", "a b", "a\nb", strings.Repeat("a", 65), "ä"} {
+		require.Regexp(t, "^[A-Z2-7]{26}$", send(malformed))
+	}
 }
 
 // A reply that shared caches may keep carries no id, however it begins; its line in the log does. After a panic it is

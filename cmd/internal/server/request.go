@@ -2,8 +2,8 @@ package server
 
 import (
 	"context"
-	"crypto/rand"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"regexp"
 	"strings"
@@ -44,34 +44,34 @@ type requestInfoKey struct{}
 
 // RequestID returns the id of the request that ctx belongs to, "" outside of one.
 func RequestID(ctx context.Context) string {
-	if n, ok := ctx.Value(requestInfoKey{}).(*requestInfo); ok {
-		return n.requestID
+	if info, ok := ctx.Value(requestInfoKey{}).(*requestInfo); ok {
+		return info.requestID
 	}
 	return ""
 }
 
 func annotate(ctx context.Context, change func(*requestInfo)) {
-	if n, ok := ctx.Value(requestInfoKey{}).(*requestInfo); ok {
-		change(n)
+	if info, ok := ctx.Value(requestInfoKey{}).(*requestInfo); ok {
+		change(info)
 	}
 }
 
 // annotateREST takes what the REST door reports.
 func annotateREST(ctx context.Context, operation string, code store.Code) {
-	annotate(ctx, func(n *requestInfo) {
+	annotate(ctx, func(info *requestInfo) {
 		if operation != "" {
-			n.operation = operation
+			info.operation = operation
 		}
 		if code != "" {
-			n.code = code
+			info.code = code
 		}
 	})
 }
 
 // annotateGraphQL takes what the GraphQL door reports.
 func annotateGraphQL(ctx context.Context, o graph.Outcome) {
-	annotate(ctx, func(n *requestInfo) {
-		n.operation, n.code, n.cost, n.document = o.Operation, o.Code, o.Cost, o.Document
+	annotate(ctx, func(info *requestInfo) {
+		info.operation, info.code, info.cost, info.document = o.Operation, o.Code, o.Cost, o.Document
 	})
 }
 
@@ -83,19 +83,19 @@ const (
 )
 
 // outcome is the code of the request: the one that its door reported, else the one of the status.
-func (n *requestInfo) outcome() store.Code {
+func (info *requestInfo) outcome() store.Code {
 	switch {
-	case n.left && n.code == store.Unavailable:
+	case info.left && info.code == store.Unavailable:
 		return leftCode
-	case n.code != "":
-		return n.code
-	case n.status < http.StatusBadRequest:
+	case info.code != "":
+		return info.code
+	case info.status < http.StatusBadRequest:
 		return okCode
 	}
-	if code, ok := statusCodes[n.status]; ok {
+	if code, ok := statusCodes[info.status]; ok {
 		return code
 	}
-	if n.status < http.StatusInternalServerError {
+	if info.status < http.StatusInternalServerError {
 		return store.BadRequest
 	}
 	return store.Internal
@@ -108,56 +108,57 @@ var statusCodes = map[int]store.Code{
 	http.StatusServiceUnavailable: store.Unavailable,
 }
 
-// observe gives each request an id, a line in the log, if it is not one of very many refusals, and a place in the metrics. None
-// of them hold anything that a client can choose: no query, header or body, and of path and method only which of the known
-// ones it is.
+// observe gives each request an id, a line in the access log, unless the sampler skips it, and a place in
+// the metrics. None of them hold anything that a client can choose: no query, header or body, and of path
+// and method only which of the known ones it is.
 func observe(log *slog.Logger, metrics *Metrics, next http.Handler) http.Handler {
-	var refusals logSampler
-	access := accessHandler(log)
+	access := newAccessLog(log)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		n := &requestInfo{requestID: r.Header.Get(requestIDHeader), status: http.StatusOK, header: w.Header(), operation: guard.NoField, aborted: true}
-		if !requestIDForm.MatchString(n.requestID) {
-			n.requestID = rand.Text()
-		}
-		w.Header().Set(requestIDHeader, n.requestID)
+		header := w.Header()
+		reply := &replyWriter{ResponseWriter: w, requestInfo: requestInfo{
+			requestID: requestID(r), status: http.StatusOK, header: header, operation: guard.NoField, aborted: true,
+		}}
+		info := &reply.requestInfo
+		header[requestIDHeader] = []string{info.requestID}
 		span := trace.SpanFromContext(r.Context())
 		if traced := span.SpanContext(); traced.IsValid() {
-			n.traceID = traced.TraceID().String()
+			info.traceID = traced.TraceID().String()
 		}
-		ctx := context.WithValue(r.Context(), requestInfoKey{}, n)
+		ctx := context.WithValue(r.Context(), requestInfoKey{}, info)
 		route := routes.of(r.URL.Path)
 		metrics.begin(route.door)
 		start := time.Now()
 		defer func() {
-			took := time.Since(start)
-			n.left = r.Context().Err() != nil
-			n.aborted = n.aborted || n.left
-			metrics.end(route.door, n, took)
-			n.describe(span, route.pattern)
-			code := n.outcome()
-			attributes := []slog.Attr{
-				slog.String("method", methodOf(r)), slog.String("route", route.pattern), slog.String("operation", n.operation),
-				slog.String("code", string(code)), slog.Int("status", n.status), slog.Bool("aborted", n.aborted),
-				slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.String("merchant", n.merchant),
-			}
-			if code == store.RateLimited || code == store.Unavailable {
-				logged, before := refusals.next(start)
-				if !logged {
-					return
-				}
-				attributes = append(attributes, slog.Int("unlogged", before))
-			}
-			if access.Enabled(ctx, slog.LevelInfo) {
-				record := slog.NewRecord(time.Now(), slog.LevelInfo, "request", 0)
-				record.AddAttrs(attributes...)
-				_ = access.Handle(ctx, record)
-			}
+			end := time.Now()
+			info.left = r.Context().Err() != nil
+			info.aborted = info.aborted || info.left
+			metrics.end(route.door, info, end.Sub(start))
+			info.describe(span, route.pattern)
+			access.write(ctx, info, methodOf(r), route.pattern, start, end)
 		}()
-		reply := &replyWriter{ResponseWriter: w, notes: n}
 		next.ServeHTTP(reply, r.WithContext(ctx))
 		reply.begin() // if next wrote nothing
-		n.aborted = false
+		info.aborted = false
 	})
+}
+
+// requestID returns the id that a proxy gave the request, when it is well-formed, else a new one. An id
+// need not be hard to guess, only unlike all others: so it does not take crypto/rand, which asks the kernel.
+func requestID(r *http.Request) string {
+	if given := r.Header[requestIDHeader]; len(given) > 0 && requestIDForm.MatchString(given[0]) {
+		return given[0]
+	}
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+	var id [26]byte
+	var random uint64
+	for i := range id {
+		if i%12 == 0 { // 12 letters take 60 bits
+			random = rand.Uint64()
+		}
+		id[i] = alphabet[random%32]
+		random /= 32
+	}
+	return string(id[:])
 }
 
 // methodOf is the request's method, if it is a usual one: a method can be any word.
@@ -169,27 +170,32 @@ func methodOf(r *http.Request) string {
 	return "other"
 }
 
-// replyWriter remembers the status for the log, and takes the request's id out of replies that shared caches may keep.
+// replyWriter records the status, and takes the request's id out of replies that shared caches may keep.
+// It holds the requestInfo as well, so that both are one allocation.
 type replyWriter struct {
 	http.ResponseWriter
-	notes *requestInfo
+	requestInfo
 	begun bool
 }
 
-// begin completes the header when the reply begins, as only then Cache-Control is known. A shared cache hands out the
-// header of the request that filled it with every reply, and a client that reports the id would report a stranger's
-// request. Of what Lumen puts into a header, nothing else that varies by request comes with a public reply.
+// begin completes the header when the reply begins, as only then Cache-Control is known. A shared cache
+// hands out the header of the request that filled it with every reply, and a client that reports the id
+// would report a stranger's request. Of what Lumen puts into a header, nothing else that varies by request
+// comes with a public reply.
 func (w *replyWriter) begin() {
-	if !w.begun && strings.Contains(w.Header().Get("Cache-Control"), "public") {
-		w.Header().Del(requestIDHeader)
+	if w.begun {
+		return
 	}
 	w.begun = true
+	if cache := w.header["Cache-Control"]; len(cache) > 0 && strings.Contains(cache[0], "public") {
+		delete(w.header, requestIDHeader)
+	}
 }
 
 // WriteHeader implements http.ResponseWriter.
 func (w *replyWriter) WriteHeader(status int) {
 	w.begin()
-	w.notes.status = status
+	w.status = status
 	w.ResponseWriter.WriteHeader(status)
 }
 

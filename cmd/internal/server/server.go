@@ -61,15 +61,42 @@ func NewHandler(b *Backend, options Options) http.Handler {
 		mount(mux, pattern, pages)
 	}
 
-	compress, err := gzhttp.NewWrapper(gzhttp.MinSize(1024))
-	if err != nil {
-		panic(err) // the options are constants
-	}
-	handler := noRedirects(mux, restDoor)
+	return wrapped(mux, restDoor, options)
+}
+
+// wrapped returns the handler with what is done for all requests around it.
+func wrapped(handler, notFound http.Handler, options Options) http.Handler {
+	handler = noRedirects(handler, notFound)
 	if options.LoopbackOnly {
 		handler = loopbackOnly(handler)
 	}
-	return options.Tracing.wrap(observe(options.Log, options.Metrics, recoverPanics(options.Log, forbidCaching(compress(handler)))))
+	handler = recoverPanics(options.Log, forbidCaching(compress(handler)))
+	return options.Tracing.wrap(observe(options.Log, options.Metrics, handler))
+}
+
+// The values of headers that many replies share. Nothing changes them in place: http.Header's methods
+// replace a value, or copy it before they add to it.
+var (
+	noStore        = []string{"no-store"}
+	noSniff        = []string{"nosniff"}
+	acceptEncoding = []string{"Accept-Encoding"}
+)
+
+// compress compresses replies of 1 KiB and more for clients that accept it.
+func compress(next http.Handler) http.Handler {
+	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(1024))
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	compressing := wrap(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.Header["Accept-Encoding"]) > 0 {
+			compressing.ServeHTTP(w, r)
+			return
+		}
+		w.Header()["Vary"] = acceptEncoding // nothing else was set yet
+		next.ServeHTTP(w, r)
+	})
 }
 
 // pages returns the handler of what is made for people. A development server that was told to listen elsewhere than on
@@ -132,8 +159,8 @@ func noRedirects(next, notFound http.Handler) http.Handler {
 // of what belongs to nobody say otherwise themselves.
 func forbidCaching(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
+		header := w.Header()
+		header["Cache-Control"], header["X-Content-Type-Options"] = noStore, noSniff
 		next.ServeHTTP(w, r)
 	})
 }
