@@ -53,8 +53,8 @@ func NewTracing(ctx context.Context, log *slog.Logger) (*Tracing, error) {
 	if start == nil {
 		return nil, errors.New("OTEL_EXPORTER_OTLP_PROTOCOL is none of http/protobuf, http/json and grpc")
 	}
-	// What the library has to say of itself comes as every other line of the log does.
-	otel.SetLogger(logr.FromSlogHandler(messagesAlone{log.With("from", "OpenTelemetry").Handler()}))
+	// The messages of the library itself go to the log like any other line.
+	otel.SetLogger(logr.FromSlogHandler(messageOnly{log.With("from", "OpenTelemetry").Handler()}))
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("tracing", "error", err) }))
 	exporter, err := start(ctx)
 	if err != nil {
@@ -67,25 +67,27 @@ func NewTracing(ctx context.Context, log *slog.Logger) (*Tracing, error) {
 	return newTracing(exporter, from, log), nil
 }
 
-// messagesAlone drops the values that come with a message: of variables that are ill-formed, which may hold secrets.
-type messagesAlone struct{ slog.Handler }
+// messageOnly drops the values that come with a message: those of ill-formed variables, which may hold
+// secrets.
+type messageOnly struct{ slog.Handler }
 
 // Handle implements slog.Handler.
-func (h messagesAlone) Handle(ctx context.Context, record slog.Record) error {
+func (h messageOnly) Handle(ctx context.Context, record slog.Record) error {
 	return h.Handler.Handle(ctx, slog.NewRecord(record.Time, record.Level, record.Message, record.PC))
 }
 
 // WithAttrs implements slog.Handler.
-func (h messagesAlone) WithAttrs([]slog.Attr) slog.Handler { return h }
+func (h messageOnly) WithAttrs([]slog.Attr) slog.Handler { return h }
 
 // WithGroup implements slog.Handler.
-func (h messagesAlone) WithGroup(string) slog.Handler { return h }
+func (h messageOnly) WithGroup(string) slog.Handler { return h }
 
 // The exporters read their own variables, http/json or not included.
 func overHTTP(ctx context.Context) (*otlptrace.Exporter, error) { return otlptracehttp.New(ctx) }
 func overGRPC(ctx context.Context) (*otlptrace.Exporter, error) { return otlptracegrpc.New(ctx) }
 
-// setting is what an OTEL_EXPORTER_OTLP_ variable says, that for traces alone before that for all signals.
+// setting returns the value of an OTEL_EXPORTER_OTLP_ variable: that for traces before that for all
+// signals.
 func setting(name string) string {
 	return cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_"+name), os.Getenv("OTEL_EXPORTER_OTLP_"+name))
 }
@@ -115,16 +117,17 @@ func (t *Tracing) wrap(next http.Handler) http.Handler {
 		return next
 	}
 	return otelhttp.NewHandler(next, "",
-		otelhttp.WithTracerProvider(t.provider), otelhttp.WithMeterProvider(noop.NewMeterProvider()), otelhttp.WithPropagators(parentAlone{}),
+		otelhttp.WithTracerProvider(t.provider), otelhttp.WithMeterProvider(noop.NewMeterProvider()), otelhttp.WithPropagators(traceparentOnly{}),
 		otelhttp.WithFilter(func(r *http.Request) bool { return routes.of(r.URL.Path).door != doorOther }),
 		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return methodOf(r) + " " + routes.of(r.URL.Path).pattern }))
 }
 
-// parentAlone reads the W3C traceparent of a request. Its tracestate and its baggage are text that a client writes.
-type parentAlone struct{ propagation.TraceContext }
+// traceparentOnly reads the W3C traceparent of a request, and neither its tracestate nor its baggage, which
+// are text that a client writes.
+type traceparentOnly struct{ propagation.TraceContext }
 
 // Extract implements propagation.TextMapPropagator.
-func (p parentAlone) Extract(ctx context.Context, carrier propagation.TextMapCarrier) context.Context {
+func (p traceparentOnly) Extract(ctx context.Context, carrier propagation.TextMapCarrier) context.Context {
 	parent := trace.SpanContextFromContext(p.TraceContext.Extract(ctx, carrier))
 	return trace.ContextWithRemoteSpanContext(ctx, parent.WithTraceState(trace.TraceState{}))
 }
