@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lumen/cmd/internal/e2e/harness"
-	"lumen/store"
+	"lumen/store/auth"
 	"lumen/store/storetest"
 )
 
@@ -35,7 +35,7 @@ func poison(t *testing.T, d *harness.Server, number int) {
 }
 
 // open sends a request for the list and returns the response with its body unread.
-func open(t *testing.T, d *harness.Server, key store.Secret, encoding string) *http.Response {
+func open(t *testing.T, d *harness.Server, key auth.Secret, encoding string) *http.Response {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), "GET", d.RestURL, nil)
 	require.NoError(t, err)
@@ -102,8 +102,8 @@ func TestListThatFailsHalfWayIsAborted(t *testing.T) {
 		require.False(t, json.Valid([]byte(text)))
 		require.NotContains(t, text, "error")
 	}
-	require.Equal(t, 2, strings.Count(d.Log.String(), `"msg":"list aborted"`))
-	require.Equal(t, 2, strings.Count(d.Log.String(), `"aborted":true`))
+	require.Equal(t, 2, strings.Count(d.Logged(), `"msg":"list aborted"`))
+	require.Equal(t, 2, strings.Count(d.Logged(), `"aborted":true`))
 
 	// The process and its connections are as good as before.
 	d.SQL(t, "DROP POLICY poison ON customers")

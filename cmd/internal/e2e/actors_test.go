@@ -18,6 +18,8 @@ import (
 
 	"lumen/cmd/internal/e2e/harness"
 	"lumen/store"
+	"lumen/store/auth"
+	"lumen/store/owner"
 	"lumen/store/storetest"
 )
 
@@ -26,7 +28,7 @@ type call struct {
 	name  string // "GET /api/customers/{id}" or "Query.customer"
 	write bool
 	byID  bool
-	send  func(d *harness.Server, t testing.TB, key store.Secret, id string) harness.Reply
+	send  func(d *harness.Server, t testing.TB, key auth.Secret, id string) harness.Reply
 	// refusals of a caller who may only read, and of one for whom there is no such customer
 	forbidden, absent string
 }
@@ -36,7 +38,7 @@ func restCall(method, path, body string, write bool) call {
 	if method == "HEAD" {
 		c.absent, c.forbidden = "", ""
 	}
-	c.send = func(d *harness.Server, t testing.TB, key store.Secret, id string) harness.Reply {
+	c.send = func(d *harness.Server, t testing.TB, key auth.Secret, id string) harness.Reply {
 		return d.Send(t, key, method, strings.Replace(path, "{id}", id, 1), strings.NewReplacer("{id}", id, "{new}", harness.FreshEmail()).Replace(body))
 	}
 	return c
@@ -51,7 +53,7 @@ func graphqlCall(field, arguments, selection, absent string) call {
 	if name == "customers" { // which is never null
 		c.forbidden = strings.Replace(c.forbidden, `{"customers":null}`, "null", 1)
 	}
-	c.send = func(d *harness.Server, t testing.TB, key store.Secret, id string) harness.Reply {
+	c.send = func(d *harness.Server, t testing.TB, key auth.Secret, id string) harness.Reply {
 		call := strings.NewReplacer("{id}", id, "{new}", harness.FreshEmail()).Replace(arguments)
 		return d.GraphQL(t, key, strings.ToLower(kind)+"{"+name+call+selection+"}", nil)
 	}
@@ -169,11 +171,11 @@ func TestActors(t *testing.T) {
 	all := tenants(t, d)
 	a, b := all[0], all[1]
 	disabled := d.Merchant(t, "Disabled")
-	owner := d.Owner(t)
-	_, err := owner.Merchants.Disable(t.Context(), disabled.ID)
+	operator := d.Owner(t)
+	_, err := operator.Merchants.Disable(t.Context(), disabled.ID)
 	require.NoError(t, err)
-	key := func(secret store.Secret, change func(store.Key)) store.Secret {
-		created, err := owner.Keys.Create(t.Context(), store.NewKey{MerchantID: a.ID, Access: store.WriteAccess, Secret: secret})
+	key := func(secret auth.Secret, change func(owner.Key)) auth.Secret {
+		created, err := operator.Keys.Create(t.Context(), owner.NewKey{MerchantID: a.ID, Access: store.WriteAccess, Secret: secret})
 		require.NoError(t, err)
 		change(created)
 		return secret
@@ -192,19 +194,19 @@ func TestActors(t *testing.T) {
 	}
 
 	// Nobody: not one byte of these replies depends on who is asking, for what, or why it is refused.
-	nobodies := map[string]store.Secret{
+	nobodies := map[string]auth.Secret{
 		"no credential": "",
-		"unknown key":   store.NewSecret(),
+		"unknown key":   auth.NewSecret(),
 		"malformed key": "lumen_sk_1",
-		"revoked key": key(store.NewSecret(), func(k store.Key) {
-			_, err := owner.Keys.Revoke(t.Context(), k.ID)
+		"revoked key": key(auth.NewSecret(), func(k owner.Key) {
+			_, err := operator.Keys.Revoke(t.Context(), k.ID)
 			require.NoError(t, err)
 		}),
-		"expired key": key(store.NewSecret(), func(k store.Key) {
+		"expired key": key(auth.NewSecret(), func(k owner.Key) {
 			d.SQL(t, "UPDATE api_keys SET expires_at = now() - interval '1 second' WHERE id = $1", k.ID)
 		}),
 		"disabled merchant's key": disabled.WriteKey,
-		"demo key":                key(store.NewDemoSecret(), func(store.Key) {}),
+		"demo key":                key(auth.NewDemoSecret(), func(owner.Key) {}),
 	}
 	for name, token := range forgeries(t, d, a.Merchant, b.Merchant) {
 		nobodies[name] = token
@@ -250,7 +252,7 @@ func TestActors(t *testing.T) {
 			if !c.byID {
 				continue
 			}
-			for _, secret := range []store.Secret{b.WriteKey, b.ReadKey} {
+			for _, secret := range []auth.Secret{b.WriteKey, b.ReadKey} {
 				if c.write && secret == b.ReadKey {
 					continue
 				}
@@ -312,24 +314,24 @@ func TestActors(t *testing.T) {
 		}
 	})
 	t.Run("a key stops when it is revoked, and starts with its merchant", func(t *testing.T) {
-		secret := store.NewSecret()
-		created, err := owner.Keys.Create(t.Context(), store.NewKey{MerchantID: a.ID, Access: store.ReadAccess, Secret: secret})
+		secret := auth.NewSecret()
+		created, err := operator.Keys.Create(t.Context(), owner.NewKey{MerchantID: a.ID, Access: store.ReadAccess, Secret: secret})
 		require.NoError(t, err)
 		status := func() int { return d.Send(t, secret, "GET", "/api/customers/"+a.live, "").Status }
 		require.Equal(t, 200, status())
-		_, err = owner.Merchants.Disable(t.Context(), a.ID)
+		_, err = operator.Merchants.Disable(t.Context(), a.ID)
 		require.NoError(t, err)
 		stops(t, status)
-		_, err = owner.Merchants.Enable(t.Context(), a.ID)
+		_, err = operator.Merchants.Enable(t.Context(), a.ID)
 		require.NoError(t, err)
 		require.Equal(t, 200, status())
-		_, err = owner.Keys.Revoke(t.Context(), created.ID)
+		_, err = operator.Keys.Revoke(t.Context(), created.ID)
 		require.NoError(t, err)
 		stops(t, status)
 	})
 
 	// The log names merchants by id, and nothing that they own.
-	for line := range strings.Lines(d.Log.String()) {
+	for line := range strings.Lines(d.Logged()) {
 		for _, m := range all {
 			for _, text := range []string{m.canary, m.live, m.gone, "user_1"} {
 				require.NotContains(t, line, text)

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lumen/cmd/internal/e2e/harness"
-	"lumen/store"
+	"lumen/store/auth"
 )
 
 // canary is in everything that a client can choose, and must be in nothing that an operator sees.
@@ -32,7 +32,7 @@ func canaryHeaders(r *http.Request) {
 }
 
 // flood sends what no operator may see, through both doors, well-formed and not. n makes each round different.
-func flood(t *testing.T, d *harness.Server, keys []store.Secret, n int) {
+func flood(t *testing.T, d *harness.Server, keys []auth.Secret, n int) {
 	word := fmt.Sprintf("%s%d", canary, n)
 	customer := fmt.Sprintf(`{"email":"%[1]s@example.com","name":"%[1]s","userId":"%[1]s","billingAddressLine1":"%[1]s","billingAddressLine2":"%[1]s","billingCity":"%[1]s","billingPostalCode":"%[1]s","taxId":"%[1]s"`, word)
 	text := func(query, variables string) string {
@@ -72,7 +72,7 @@ func TestNothingOfAClientsIsSeenByAnOperator(t *testing.T) {
 	collector := openCollector(t)
 	d := harness.Serve(t, "--playground")
 	m := d.Merchant(t, "Watched")
-	keys := []store.Secret{m.WriteKey, m.ReadKey, canary, "lumen_sk_" + canary, "eyJ" + canary}
+	keys := []auth.Secret{m.WriteKey, m.ReadKey, canary, "lumen_sk_" + canary, "eyJ" + canary}
 	flood(t, d, keys, 0)
 	after := closed(t, d.Metrics(t))
 	flood(t, d, keys, 1)
@@ -90,7 +90,7 @@ func TestNothingOfAClientsIsSeenByAnOperator(t *testing.T) {
 	collector.mu.Lock()
 	defer collector.mu.Unlock()
 	metrics := d.Metrics(t)
-	for what, seen := range map[string]string{"log": d.Log.String(), "metrics": metrics, "traces": collector.received.String()} {
+	for what, seen := range map[string]string{"log": d.Logged(), "metrics": metrics, "traces": collector.received.String()} {
 		for line := range strings.Lines(seen) {
 			require.NotContains(t, strings.ToLower(line), canary, what)
 			require.NotContains(t, line, id, what)

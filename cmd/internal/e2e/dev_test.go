@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lumen/cmd/internal/e2e/harness"
-	"lumen/store"
+	"lumen/store/owner"
 )
 
 // sampleCustomers is how many customers the demo merchant has, the deleted one aside.
@@ -85,10 +85,10 @@ func TestDevShowsSomething(t *testing.T) {
 	require.Equal(t, http.StatusOK, status)
 	require.Contains(t, body, `{"data":{"merchant":{"id":"`+r.MerchantID+`"},"__schema":{"queryType":{"name":"Query"}}}`)
 
-	owner, err := store.OpenOwner(r.DatabaseURL)
+	operator, err := owner.Open(r.DatabaseURL)
 	require.NoError(t, err)
-	defer func() { _ = owner.Close() }()
-	merchants, err := owner.Merchants.List(t.Context())
+	defer func() { _ = operator.Close() }()
+	merchants, err := operator.Merchants.List(t.Context())
 	require.NoError(t, err)
 	require.Len(t, merchants, 1)
 }

@@ -14,6 +14,8 @@ import (
 
 	"lumen/cmd/internal/e2e/harness"
 	"lumen/store"
+	"lumen/store/auth"
+	"lumen/store/owner"
 	"lumen/store/storetest"
 )
 
@@ -32,7 +34,7 @@ func TestListsEndWithTheirCredential(t *testing.T) {
 		}
 	}
 	for name, c := range map[string]struct {
-		credential func(t *testing.T, m storetest.Merchant) store.Secret
+		credential func(t *testing.T, m storetest.Merchant) auth.Secret
 		ends       func(t *testing.T, m storetest.Merchant)
 		code       string
 	}{
@@ -42,20 +44,20 @@ func TestListsEndWithTheirCredential(t *testing.T) {
 			require.NoError(t, err)
 		}},
 		"a key that expires": {
-			credential: func(t *testing.T, m storetest.Merchant) store.Secret {
-				secret, expires := store.NewSecret(), 2*time.Second
-				_, err := d.Owner(t).Keys.Create(t.Context(), store.NewKey{MerchantID: m.ID, Access: store.ReadAccess, Secret: secret, Expires: &expires})
+			credential: func(t *testing.T, m storetest.Merchant) auth.Secret {
+				secret, expires := auth.NewSecret(), 2*time.Second
+				_, err := d.Owner(t).Keys.Create(t.Context(), owner.NewKey{MerchantID: m.ID, Access: store.ReadAccess, Secret: secret, Expires: &expires})
 				require.NoError(t, err)
 				return secret
 			},
 			ends: func(*testing.T, storetest.Merchant) { time.Sleep(2 * time.Second) },
 		},
 		"a token that expires": {
-			credential: func(t *testing.T, m storetest.Merchant) store.Secret { return d.Mint(t, m.WriteKey, `{"expiresIn":2}`) },
+			credential: func(t *testing.T, m storetest.Merchant) auth.Secret { return d.Mint(t, m.WriteKey, `{"expiresIn":2}`) },
 			ends:       func(*testing.T, storetest.Merchant) { time.Sleep(2 * time.Second) },
 		},
 		"a token whose key is revoked": {
-			credential: func(t *testing.T, m storetest.Merchant) store.Secret { return d.Mint(t, m.WriteKey, `{}`) },
+			credential: func(t *testing.T, m storetest.Merchant) auth.Secret { return d.Mint(t, m.WriteKey, `{}`) },
 			ends:       revokeKeys,
 		},
 		"none: it is read to its end": {ends: func(*testing.T, storetest.Merchant) {}, code: "OK"},
@@ -83,7 +85,7 @@ func TestListsEndWithTheirCredential(t *testing.T) {
 			require.NotContains(t, string(body), `"name":"fresh"`, "a row that was read after the credential had ended")
 			require.Less(t, strings.Count(string(body), `"merchantId"`), customers/2)
 			require.Eventually(t, func() bool {
-				for line := range strings.Lines(d.Log.String()) {
+				for line := range strings.Lines(d.Logged()) {
 					if strings.Contains(line, `"merchant":"`+m.ID+`"`) && strings.Contains(line, `"code":"UNAUTHENTICATED","status":200,"aborted":true`) {
 						return true
 					}
@@ -93,7 +95,7 @@ func TestListsEndWithTheirCredential(t *testing.T) {
 		})
 	}
 	t.Cleanup(func() {
-		require.NotContains(t, d.Log.String(), "list aborted", "a credential that ended is no error of the server")
+		require.NotContains(t, d.Logged(), "list aborted", "a credential that ended is no error of the server")
 	})
 }
 
@@ -118,7 +120,7 @@ func TestListsEndWhenTheirCredentialCannotBeAsked(t *testing.T) {
 
 // readSlowly asks for the list and returns when it has begun: the rest waits for the function that reads it, as far as the
 // buffers of the two sides do not hold it.
-func readSlowly(t *testing.T, d *harness.Server, credential store.Secret) func() ([]byte, error) {
+func readSlowly(t *testing.T, d *harness.Server, credential auth.Secret) func() ([]byte, error) {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(d.URL, "http://"))
 	require.NoError(t, err)

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lumen/cmd/internal/e2e/harness"
-	"lumen/store"
+	"lumen/store/auth"
 	"lumen/store/storetest"
 )
 
@@ -118,8 +118,8 @@ func TestNothingForeignComesOut(t *testing.T) {
 		}
 	}
 	foreignCursor := lastCursor(t, d.Send(t, a.WriteKey, "GET", "/api/customers?limit=1", "").Body)
-	minted := func(body string) store.Secret {
-		var reply struct{ AccessToken struct{ Token store.Secret } }
+	minted := func(body string) auth.Secret {
+		var reply struct{ AccessToken struct{ Token auth.Secret } }
 		_ = json.Unmarshal([]byte(d.Send(t, b.WriteKey, "POST", "/api/access-tokens", body).Body), &reply)
 		return reply.AccessToken.Token
 	}
@@ -129,7 +129,7 @@ func TestNothingForeignComesOut(t *testing.T) {
 	recorded := d.Canaries.Record(b.WriteKey, b.ReadKey, secret, bound)
 	free := d.Send(t, b.WriteKey, "POST", "/api/customers", `{"email":"`+a.only+`"}`)
 	ids := []string{a.twin, a.gone, a.marked, c.marked, "cust_" + a.canary + "_markedgone", a.ID, "cust_absent", "nonsense", b.marked, b.gone, sharedID}
-	for _, key := range []store.Secret{b.ReadKey, bound, b.WriteKey, secret} {
+	for _, key := range []auth.Secret{b.ReadKey, bound, b.WriteKey, secret} {
 		d.GraphQL(t, key, `query($ids:[ID!]!){nodes(ids:$ids){id ...on Customer`+allFields+`}}`, map[string]any{"ids": ids})
 		for _, id := range ids {
 			for _, call := range calls {
@@ -157,7 +157,7 @@ func TestNothingForeignComesOut(t *testing.T) {
 		require.NotContains(t, free.Body, "already exists", "an address that only another has")
 		require.Empty(t, b.holdsForeign(recorded.String()))
 		own := 0
-		for line := range strings.Lines(d.Log.String()) {
+		for line := range strings.Lines(d.Logged()) {
 			if strings.Contains(line, b.ID) {
 				own++
 				require.Empty(t, b.holdsForeign(line))
@@ -179,7 +179,7 @@ func TestNothingForeignComesOut(t *testing.T) {
 }
 
 // searchEverywhere reads every list there is, looking for what is a's.
-func searchEverywhere(t testing.TB, d *harness.Server, key store.Secret, a stranger, foreignCursor string) {
+func searchEverywhere(t testing.TB, d *harness.Server, key auth.Secret, a stranger, foreignCursor string) {
 	t.Helper()
 	for _, query := range []string{"", "includeDeleted=true", "updatedSince=2020-01-01T00:00:00Z", "userId=same_user", "userId=" + a.canary + "_user", "email=twin1@example.com", "email=" + a.canary + "@" + a.canary + ".example", "email=" + url.QueryEscape(a.only)} {
 		d.Send(t, key, "GET", "/api/customers?"+query, "")

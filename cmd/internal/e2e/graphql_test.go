@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lumen/cmd/internal/e2e/harness"
-	"lumen/store"
+	"lumen/store/auth"
 )
 
 const graphqlType = "application/graphql-response+json"
@@ -253,12 +253,12 @@ func TestArguments(t *testing.T) {
 	d := harness.Serve(t)
 	m, other := d.Merchant(t, "Arguments"), d.Merchant(t, "Others")
 	for i := range 5 {
-		for _, merchant := range []store.Secret{m.WriteKey, other.WriteKey} {
+		for _, merchant := range []auth.Secret{m.WriteKey, other.WriteKey} {
 			require.Equal(t, 201, d.Send(t, merchant, "POST", "/api/customers", fmt.Sprintf(`{"email":"c%d@example.com"}`, i)).Status)
 		}
 		d.SQL(t, "UPDATE customers SET created_at = $1, updated_at = $1 WHERE email = $2", time.Date(2024, 1, 1+i, 0, 0, 0, 0, time.UTC), fmt.Sprintf("c%d@example.com", i))
 	}
-	cursor := func(key store.Secret, arguments string) string {
+	cursor := func(key auth.Secret, arguments string) string {
 		r := d.GraphQL(t, key, `{customers(first:1`+arguments+`){pageInfo{endCursor}}}`, nil)
 		var body struct {
 			Data struct {

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lumen/cmd/internal/e2e/harness"
-	"lumen/store"
+	"lumen/store/auth"
 	"lumen/store/storetest"
 )
 
@@ -32,7 +32,7 @@ func newStopwatch(t testing.TB, d *harness.Server) stopwatch {
 }
 
 // time returns how long the reply to an operation takes, which has to contain wanted.
-func (s stopwatch) time(t testing.TB, key store.Secret, body, wanted string) time.Duration {
+func (s stopwatch) time(t testing.TB, key auth.Secret, body, wanted string) time.Duration {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), "POST", s.URL+"/graphql", strings.NewReader(body))
 	require.NoError(t, err)
@@ -62,7 +62,7 @@ func randomWord() string {
 // has sent before and those that nobody has sent. Both come in random order, so that whatever else
 // the machine does meets both.
 func documentTimes(
-	t testing.TB, s stopwatch, first, second store.Secret, tries int, body func(word string) string,
+	t testing.TB, s stopwatch, first, second auth.Secret, tries int, body func(word string) string,
 ) (sent, fresh []time.Duration) {
 	const wanted = `{"data":{"node":null}`
 	isSent := make([]bool, 2*tries)

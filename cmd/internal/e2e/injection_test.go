@@ -16,6 +16,7 @@ import (
 
 	"lumen/cmd/internal/e2e/harness"
 	"lumen/store"
+	"lumen/store/auth"
 	"lumen/store/storetest"
 )
 
@@ -79,7 +80,7 @@ type parameter struct {
 }
 
 // injectable are all the places there are, in the hands of a merchant with this key, and a customer to be updated.
-func injectable(t *testing.T, d *harness.Server, key store.Secret, target string) []parameter {
+func injectable(t *testing.T, d *harness.Server, key auth.Secret, target string) []parameter {
 	t.Helper()
 	var all []parameter
 	add := func(name string, send func(p string) harness.Reply) { all = append(all, parameter{name, send}) }

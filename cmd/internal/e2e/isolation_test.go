@@ -18,7 +18,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"lumen/cmd/internal/e2e/harness"
-	"lumen/store"
+	"lumen/store/auth"
 )
 
 // These are ways in which merchants learn of each other that no other test has; see TestLeaks for all of them.
@@ -28,7 +28,7 @@ func TestRepliesAreKeptNowhere(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	all := strangers(t, d)
-	for _, key := range []store.Secret{all[0].WriteKey, all[1].ReadKey, d.Mint(t, all[2].WriteKey, `{}`), "lumen_sk_nobody", ""} {
+	for _, key := range []auth.Secret{all[0].WriteKey, all[1].ReadKey, d.Mint(t, all[2].WriteKey, `{}`), "lumen_sk_nobody", ""} {
 		for _, c := range calls {
 			for _, id := range []string{all[0].twin, "cust_absent", "nonsense"} {
 				r := c.send(d, t, key, id)

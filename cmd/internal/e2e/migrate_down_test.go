@@ -9,6 +9,7 @@ import (
 
 	"lumen/cmd/internal/e2e/harness"
 	"lumen/store"
+	"lumen/store/schema"
 	"lumen/store/storetest"
 )
 
@@ -30,7 +31,7 @@ func TestMigrateDownAsksAPerson(t *testing.T) {
 	}
 	steps := func(t *testing.T) (applied int) {
 		t.Helper()
-		all, err := db.Owner(t).Migrations(t.Context())
+		all, err := db.Migrator(t).Status(t.Context())
 		require.NoError(t, err)
 		for _, step := range all {
 			if step.AppliedAt != nil {
@@ -59,7 +60,7 @@ func TestMigrateDownAsksAPerson(t *testing.T) {
 		}
 	}
 	require.Equal(t, all, steps(t))
-	require.NoError(t, s.CheckRole(t.Context()), "row-level security is as it was")
+	require.NoError(t, schema.Check(t.Context(), db.Service(t)), "row-level security is as it was")
 
 	out, err := down("n\n", "--yes")
 	require.NoError(t, err, out)

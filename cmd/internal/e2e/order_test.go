@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lumen/cmd/internal/e2e/harness"
-	"lumen/store"
+	"lumen/store/auth"
 )
 
 // The bodies of REST's refusals.
@@ -55,7 +55,7 @@ func TestFirstFailureWins(t *testing.T) {
 
 	for _, c := range []struct {
 		name         string
-		key          store.Secret
+		key          auth.Secret
 		method, path string
 		body         string
 		change       func(*http.Request)

@@ -68,7 +68,7 @@ func TestFloodBehindALock(t *testing.T) {
 	done.Wait()
 	require.NoError(t, tx.Rollback(t.Context()))
 	require.Equal(t, 404, d.Send(t, m.WriteKey, "GET", "/api/customers/cust_a", "").Status)
-	require.LessOrEqual(t, strings.Count(d.Log.String(), `"msg":"request failed"`), 100, "of those that had a connection")
+	require.LessOrEqual(t, strings.Count(d.Logged(), `"msg":"request failed"`), 100, "of those that had a connection")
 }
 
 func TestKeysThatCannotBeLookedUp(t *testing.T) {

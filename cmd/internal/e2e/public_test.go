@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lumen/cmd/internal/e2e/harness"
-	"lumen/store"
+	"lumen/store/auth"
 )
 
 // publicPaths returns the path of every reply that is marked public: the keys that verify tokens, the files of the
@@ -67,7 +67,7 @@ func TestPublicReplies(t *testing.T) {
 			require.NotContains(t, r.Header, "X-Request-Id", path)
 		}
 	}
-	require.Contains(t, d.Log.String(), `"requestId":"of-this-request"`, "the log keeps the id")
+	require.Contains(t, d.Logged(), `"requestId":"of-this-request"`, "the log keeps the id")
 }
 
 // All replies that are not public carry the id, those on the paths of public ones included.
@@ -86,7 +86,7 @@ func TestRepliesThatAreNotPublic(t *testing.T) {
 		{"GET", "/api/customers/cust_absent", 404}, {"POST", "/api/access-tokens", 400}, {"GET", "/graphql", 405},
 		{"POST", "/graphql", 400}, {"OPTIONS", "/api/customers", 405},
 	} {
-		for _, key := range []store.Secret{m.WriteKey, ""} {
+		for _, key := range []auth.Secret{m.WriteKey, ""} {
 			r := d.Send(t, key, c.method, c.path, "", header("X-Request-Id", "of-this-request"))
 			if key != "" {
 				require.Equal(t, c.status, r.Status, c.path)

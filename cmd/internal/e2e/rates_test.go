@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lumen/cmd/internal/e2e/harness"
-	"lumen/store"
+	"lumen/store/auth"
 	"lumen/store/storetest"
 )
 
@@ -76,7 +76,7 @@ func TestRatesOfBothDoors(t *testing.T) {
 		require.Equal(t, 9-i, left(t, r, 10), c)
 	}
 	// Who is not let in is charged to nobody, and told nothing; neither is a route that there is not.
-	for _, key := range []store.Secret{"", "lumen_sk_unknown", store.NewSecret()} {
+	for _, key := range []auth.Secret{"", "lumen_sk_unknown", auth.NewSecret()} {
 		for path, status := range map[string]int{"/api/customers": 401, "/graphql": 401, "/api/nothing": 404} {
 			r := d.Send(t, key, "POST", path, "{}")
 			require.Equal(t, status, r.Status)
@@ -174,7 +174,7 @@ func TestRatesOfTokens(t *testing.T) {
 	m := d.Merchant(t, "Tokens")
 	reader, customer := d.Mint(t, m.WriteKey, `{}`), d.Create(t, m, `{"email":"a@example.com"}`)
 	bound := d.Mint(t, m.WriteKey, `{"access":"write","customerId":"`+customer+`"}`)
-	for i, key := range []store.Secret{reader, bound, m.WriteKey, bound, reader, bound, reader} {
+	for i, key := range []auth.Secret{reader, bound, m.WriteKey, bound, reader, bound, reader} {
 		r := d.Send(t, key, "GET", "/api/customers/cust_absent", "")
 		require.Equal(t, 404, r.Status)
 		if key == bound {
@@ -183,7 +183,7 @@ func TestRatesOfTokens(t *testing.T) {
 			require.Equal(t, 6-i, left(t, r, 10))
 		}
 	}
-	for _, key := range []store.Secret{reader, bound, m.WriteKey} {
+	for _, key := range []auth.Secret{reader, bound, m.WriteKey} {
 		rest, graphql := d.Send(t, key, "GET", "/api/customers/cust_absent", ""), d.GraphQL(t, key, `{merchant{id}}`, nil)
 		require.Equal(t, answer{429, restTooMany}, brief(rest))
 		require.Equal(t, answer{429, graphqlTooMany}, brief(graphql))
@@ -201,7 +201,7 @@ func TestRatesOfTokens(t *testing.T) {
 }
 
 // boundTo returns a token with write access that is bound to a new customer, and two more for the same one.
-func boundTo(t *testing.T, d *harness.Server, m storetest.Merchant, email string) (customer string, tokens [3]store.Secret) {
+func boundTo(t *testing.T, d *harness.Server, m storetest.Merchant, email string) (customer string, tokens [3]auth.Secret) {
 	t.Helper()
 	customer = d.Create(t, m, `{"email":"`+email+`"}`)
 	for i := range tokens {

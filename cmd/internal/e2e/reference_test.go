@@ -12,6 +12,8 @@ import (
 
 	"lumen/cmd/internal/e2e/harness"
 	"lumen/store"
+	"lumen/store/auth"
+	"lumen/store/owner"
 	"lumen/store/storetest"
 )
 
@@ -76,9 +78,9 @@ func readReference(t *testing.T) reference {
 // referenceMerchant makes a merchant with the id of the text, or another, and in it the customer of the text.
 func referenceMerchant(t *testing.T, d *harness.Server, text reference, id string) storetest.Merchant {
 	t.Helper()
-	m := storetest.Merchant{Merchant: store.Merchant{ID: id}, WriteKey: store.NewSecret()}
+	m := storetest.Merchant{Merchant: store.Merchant{ID: id}, WriteKey: auth.NewSecret()}
 	d.SQL(t, "INSERT INTO merchants (id, name) VALUES ($1, 'Reference')", id)
-	_, err := d.Owner(t).Keys.Create(t.Context(), store.NewKey{MerchantID: id, Access: store.WriteAccess, Secret: m.WriteKey})
+	_, err := d.Owner(t).Keys.Create(t.Context(), owner.NewKey{MerchantID: id, Access: store.WriteAccess, Secret: m.WriteKey})
 	require.NoError(t, err)
 	// The reply of "get" without what only a server may say is the input that makes it.
 	created := d.Create(t, m, strings.TrimSuffix(strings.TrimPrefix(text.blocks[getReply], `{"customer":`), "}"))
@@ -215,7 +217,7 @@ func TestReferenceErrors(t *testing.T) {
 	} {
 		require.Equal(t, answer{500, text.blocks[e.block]}, brief(d.Send(t, m.WriteKey, e.method, e.path, e.body)))
 	}
-	require.Equal(t, 4, strings.Count(d.Log.String(), "injected fault"), "the causes are in the log")
+	require.Equal(t, 4, strings.Count(d.Logged(), "injected fault"), "the causes are in the log")
 	require.Equal(t, answer{200, timeless(text.blocks[deleteReply])}, func() answer {
 		d.SQL(t, "DROP TRIGGER fault ON customers")
 		return brief(d.Send(t, m.WriteKey, "DELETE", one, ""))
@@ -248,7 +250,7 @@ func TestInternalErrors(t *testing.T) {
 		r := d.GraphQL(t, m.WriteKey, query, nil)
 		require.Equal(t, answer{200, want}, answer{r.Status, timeless(r.Body)})
 		require.Contains(t, r.Body, `"requestId":"`+r.Header.Get("X-Request-Id")+`"`)
-		require.Contains(t, d.Log.String(), r.Header.Get("X-Request-Id"))
+		require.Contains(t, d.Logged(), r.Header.Get("X-Request-Id"))
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lumen/cmd/internal/e2e/harness"
-	"lumen/store"
+	"lumen/store/auth"
 	"lumen/store/storetest"
 )
 
@@ -89,7 +89,7 @@ func TestReadinessFollowsTheCatalogue(t *testing.T) {
 		d.SQL(t, closes)
 		becomes(http.StatusOK)
 	}
-	require.Contains(t, d.Log.String(), "mend it with: REVOKE ALL ON FUNCTION public.lumen_token_keys() FROM PUBLIC CASCADE;")
+	require.Contains(t, d.Logged(), "mend it with: REVOKE ALL ON FUNCTION public.lumen_token_keys() FROM PUBLIC CASCADE;")
 }
 
 func TestServeRefusesAnEmptyDatabase(t *testing.T) {
@@ -161,7 +161,7 @@ func TestServeAndTheTokenSecret(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
 	m := db.Merchant(t, "Acme")
-	secret := store.NewTokenSecret()
+	secret := auth.NewTokenSecret()
 	body := `{}`
 	mint := func(t *testing.T, env ...string) (status int, log string) {
 		t.Helper()
@@ -201,7 +201,7 @@ func TestServeAndTheTokenSecret(t *testing.T) {
 		require.Contains(t, log, off[false])
 	})
 	t.Run("one that does not open the signing key is refused", func(t *testing.T) {
-		wrong := store.NewTokenSecret().Text()
+		wrong := auth.NewTokenSecret().Text()
 		line := refuses(t, "LUMEN_TOKEN_SECRET="+wrong, "LUMEN_DATABASE_URL="+db.AppURL())
 		require.Regexp(t, `^lumen: refusing to serve: the token secret does not open signing key token_key_[a-z0-9]{26}\n$`, line)
 		require.NotContains(t, line, wrong)

@@ -25,6 +25,8 @@ import (
 
 	"lumen/cmd/internal/e2e/harness"
 	"lumen/store"
+	"lumen/store/auth"
+	"lumen/store/owner"
 	"lumen/store/storetest"
 )
 
@@ -43,9 +45,9 @@ func encoded(value any) string {
 }
 
 // by returns the token with the signature that sign makes of its other parts.
-func (f forged) by(sign func(signed []byte) []byte) store.Secret {
+func (f forged) by(sign func(signed []byte) []byte) auth.Secret {
 	signed := encoded(f.header) + "." + encoded(f.claims)
-	return store.Secret(signed + "." + base64.RawURLEncoding.EncodeToString(sign([]byte(signed))))
+	return auth.Secret(signed + "." + base64.RawURLEncoding.EncodeToString(sign([]byte(signed))))
 }
 
 // signs adds a signing key to the database and returns its private half, which only a test has.
@@ -59,25 +61,25 @@ func signs(t testing.TB, d *harness.Server, id string) ed25519.PrivateKey {
 }
 
 // forgeries are what looks like a token of the merchant's and is none, by what is wrong with it.
-func forgeries(t *testing.T, d *harness.Server, m, other storetest.Merchant) map[string]store.Secret {
+func forgeries(t *testing.T, d *harness.Server, m, other storetest.Merchant) map[string]auth.Secret {
 	t.Helper()
 	id := func(n int) string { return fmt.Sprintf("token_key_0000000000000000000000000%d", n) }
 	key, revoked, stranger := signs(t, d, id(1)), signs(t, d, id(2)), signs(t, d, id(3))
 	public := key.Public().(ed25519.PublicKey)
 	d.SQL(t, "UPDATE token_keys SET revoked_at = clock_timestamp() WHERE id = $1", id(2))
 
-	owner := d.Owner(t)
-	mintedBy := func(merchant string, change func(store.Key)) string {
-		created, err := owner.Keys.Create(t.Context(), store.NewKey{MerchantID: merchant, Access: store.WriteAccess, Secret: store.NewSecret()})
+	operator := d.Owner(t)
+	mintedBy := func(merchant string, change func(owner.Key)) string {
+		created, err := operator.Keys.Create(t.Context(), owner.NewKey{MerchantID: merchant, Access: store.WriteAccess, Secret: auth.NewSecret()})
 		require.NoError(t, err)
 		change(created)
 		return created.ID
 	}
-	live := mintedBy(m.ID, func(store.Key) {})
-	keyOfOther := mintedBy(other.ID, func(store.Key) {})
+	live := mintedBy(m.ID, func(owner.Key) {})
+	keyOfOther := mintedBy(other.ID, func(owner.Key) {})
 	disabled := d.Merchant(t, "Disabled")
-	keyOfDisabled := mintedBy(disabled.ID, func(store.Key) {})
-	_, err := owner.Merchants.Disable(t.Context(), disabled.ID)
+	keyOfDisabled := mintedBy(disabled.ID, func(owner.Key) {})
+	_, err := operator.Merchants.Disable(t.Context(), disabled.ID)
 	require.NoError(t, err)
 
 	now := time.Now().Unix()
@@ -105,7 +107,7 @@ func forgeries(t *testing.T, d *harness.Server, m, other storetest.Merchant) map
 	require.Equal(t, 200, d.Send(t, good, "GET", "/api/customers", "").Status, "what is forged works when nothing is wrong with it")
 	require.Equal(t, 200, d.Send(t, token("exp", now+3599, "aud", []string{"lumen"}).by(sign), "GET", "/api/customers", "").Status)
 
-	all := map[string]store.Secret{
+	all := map[string]auth.Secret{
 		"a life of more than an hour":            token("exp", now+3600).by(sign),
 		"no time at which it was made":           token("iat", nil).by(sign),
 		"a subject that is another":              token("sub", other.ID).by(sign),
@@ -154,8 +156,8 @@ func forgeries(t *testing.T, d *harness.Server, m, other storetest.Merchant) map
 		"no API key":                             token("client_id", nil).by(sign),
 		"an API key that is a number":            token("client_id", 5).by(sign),
 		"a token of a disabled merchant":         token("merchant_id", disabled.ID, "client_id", keyOfDisabled).by(sign),
-		"a token of a revoked API key":           token("client_id", mintedBy(m.ID, func(k store.Key) { _, err := owner.Keys.Revoke(t.Context(), k.ID); require.NoError(t, err) })).by(sign),
-		"a token of an expired API key": token("client_id", mintedBy(m.ID, func(k store.Key) {
+		"a token of a revoked API key":           token("client_id", mintedBy(m.ID, func(k owner.Key) { _, err := operator.Keys.Revoke(t.Context(), k.ID); require.NoError(t, err) })).by(sign),
+		"a token of an expired API key": token("client_id", mintedBy(m.ID, func(k owner.Key) {
 			d.SQL(t, "UPDATE api_keys SET expires_at = now() - interval '1 second' WHERE id = $1", k.ID)
 		})).by(sign),
 		"no scope":                            token("scope", nil).by(sign),
@@ -171,10 +173,10 @@ func forgeries(t *testing.T, d *harness.Server, m, other storetest.Merchant) map
 		"four parts":                          good + ".e30",
 		"an empty part":                       "." + good,
 		"a padded part":                       good + "=",
-		"a JSON object":                       store.Secret(`{"payload":"` + strings.Split(string(good), ".")[1] + `"}`),
-		"an encrypted token":                  store.Secret(encoded(members{"alg": "dir", "enc": "A256GCM"}) + "..AAAA.AAAA.AAAA"),
-		"claims that are a list":              store.Secret(strings.Join([]string{encoded(token().header), encoded([]int{1}), strings.Split(string(good), ".")[2]}, ".")),
-		"claims that are no JSON":             store.Secret(strings.Join([]string{encoded(token().header), "AAAA", strings.Split(string(good), ".")[2]}, ".")),
+		"a JSON object":                       auth.Secret(`{"payload":"` + strings.Split(string(good), ".")[1] + `"}`),
+		"an encrypted token":                  auth.Secret(encoded(members{"alg": "dir", "enc": "A256GCM"}) + "..AAAA.AAAA.AAAA"),
+		"claims that are a list":              auth.Secret(strings.Join([]string{encoded(token().header), encoded([]int{1}), strings.Split(string(good), ".")[2]}, ".")),
+		"claims that are no JSON":             auth.Secret(strings.Join([]string{encoded(token().header), "AAAA", strings.Split(string(good), ".")[2]}, ".")),
 		"a header that is no JSON":            "AAAA" + good[strings.Index(string(good), "."):],
 		"a token behind another scheme's key": "lumen_sk_" + good,
 		"two texts of one signature":          respelt(good),
@@ -193,7 +195,7 @@ func mac(key []byte) func([]byte) []byte {
 }
 
 // es256 signs with a fresh key of another kind, which it puts into the header.
-func es256(f forged) store.Secret {
+func es256(f forged) auth.Secret {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		panic(err)
@@ -215,7 +217,7 @@ func es256(f forged) store.Secret {
 }
 
 // padded returns a token of so many bytes.
-func padded(t *testing.T, token func(...any) forged, sign func([]byte) []byte, size int) store.Secret {
+func padded(t *testing.T, token func(...any) forged, sign func([]byte) []byte, size int) auth.Secret {
 	t.Helper()
 	missing := (size - len(token("pad", "").by(sign))) * 3 / 4
 	for n := missing - 40; n < missing; n++ {
@@ -230,16 +232,16 @@ func padded(t *testing.T, token func(...any) forged, sign func([]byte) []byte, s
 }
 
 // respelt writes the last character of a signature, of which only two bits count, in another way.
-func respelt(token store.Secret) store.Secret {
+func respelt(token auth.Secret) auth.Secret {
 	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	last := strings.IndexByte(letters, token[len(token)-1])
-	return token[:len(token)-1] + store.Secret(letters[last^1])
+	return token[:len(token)-1] + auth.Secret(letters[last^1])
 }
 
 // swapped is the first token with the claims of the second.
-func swapped(a, b store.Secret) store.Secret {
+func swapped(a, b auth.Secret) auth.Secret {
 	one, two := strings.Split(string(a), "."), strings.Split(string(b), ".")
-	return store.Secret(one[0] + "." + two[1] + "." + one[2])
+	return auth.Secret(one[0] + "." + two[1] + "." + one[2])
 }
 
 // Whatever character of a token is changed, it is no longer one.
@@ -248,17 +250,17 @@ func TestTamperedTokens(t *testing.T) {
 	d := harness.Serve(t)
 	m := d.Merchant(t, "Tampered")
 	token := string(d.Mint(t, m.WriteKey, `{"access":"write"}`))
-	require.Equal(t, 200, d.Send(t, store.Secret(token), "GET", "/api/customers", "").Status)
+	require.Equal(t, 200, d.Send(t, auth.Secret(token), "GET", "/api/customers", "").Status)
 	for i := range token {
 		other := byte('A')
 		if token[i] == other {
 			other = 'B'
 		}
 		changed := token[:i] + string(other) + token[i+1:]
-		require.Equal(t, answer{401, restNoAccess}, brief(d.Send(t, store.Secret(changed), "GET", "/api/customers", "")), "byte %d", i)
+		require.Equal(t, answer{401, restNoAccess}, brief(d.Send(t, auth.Secret(changed), "GET", "/api/customers", "")), "byte %d", i)
 	}
 	for _, text := range []string{token[1:], token[:len(token)-1], token + "A", " " + token, token + " x", strings.Replace(token, ".", "..", 1)} {
-		require.Equal(t, 401, d.Send(t, store.Secret(text), "GET", "/api/customers", "").Status, text)
+		require.Equal(t, 401, d.Send(t, auth.Secret(text), "GET", "/api/customers", "").Status, text)
 	}
 }
 
@@ -270,7 +272,7 @@ func TestTokenActors(t *testing.T) {
 	a, b := all[0], all[1]
 	sibling := d.Create(t, a.Merchant, `{"email":"sibling@example.com","name":"Sibling Secret"}`)
 	ids := map[string]string{"own": a.live, "sibling": sibling, "deleted": a.gone, "foreign": b.live, "absent": "cust_01hzzzzzzzzzzzzzzzzzzzzzzz"}
-	actors := map[string]store.Secret{
+	actors := map[string]auth.Secret{
 		"a read token":        d.Mint(t, a.WriteKey, `{}`),
 		"a write token":       d.Mint(t, a.WriteKey, `{"access":"write"}`),
 		"a bound read token":  d.Mint(t, a.WriteKey, `{"customerId":"`+a.live+`"}`),
@@ -384,20 +386,20 @@ func TestTokenActors(t *testing.T) {
 		require.Equal(t, answer{200, `{"data":{"customer":null,"merchant":{"id":"` + a.ID + `"}}}`}, brief(d.GraphQL(t, token, `{customer(id:"`+id+`"){id} merchant{id}}`, nil)))
 	})
 	t.Run("a token stops with its API key, and with its merchant", func(t *testing.T) {
-		owner, secret := d.Owner(t), store.NewSecret()
-		created, err := owner.Keys.Create(t.Context(), store.NewKey{MerchantID: b.ID, Access: store.WriteAccess, Secret: secret})
+		operator, secret := d.Owner(t), auth.NewSecret()
+		created, err := operator.Keys.Create(t.Context(), owner.NewKey{MerchantID: b.ID, Access: store.WriteAccess, Secret: secret})
 		require.NoError(t, err)
 		token, kept := d.Mint(t, secret, `{}`), d.Mint(t, b.WriteKey, `{}`)
-		used := func(token store.Secret) int { return d.Send(t, token, "GET", "/api/customers/"+b.live, "").Status }
+		used := func(token auth.Secret) int { return d.Send(t, token, "GET", "/api/customers/"+b.live, "").Status }
 		status := func() int { return used(token) }
 		require.Equal(t, 200, status())
-		_, err = owner.Merchants.Disable(t.Context(), b.ID)
+		_, err = operator.Merchants.Disable(t.Context(), b.ID)
 		require.NoError(t, err)
 		stops(t, status)
-		_, err = owner.Merchants.Enable(t.Context(), b.ID)
+		_, err = operator.Merchants.Enable(t.Context(), b.ID)
 		require.NoError(t, err)
 		require.Equal(t, 200, status())
-		_, err = owner.Keys.Revoke(t.Context(), created.ID)
+		_, err = operator.Keys.Revoke(t.Context(), created.ID)
 		require.NoError(t, err)
 		stops(t, status)
 		require.Equal(t, 200, used(kept))
@@ -514,7 +516,7 @@ func TestJWKS(t *testing.T) {
 	d := harness.Serve(t)
 	m := d.Merchant(t, "Verified")
 	const path = "/.well-known/jwks.json"
-	for _, key := range []store.Secret{"", "nonsense", m.WriteKey} {
+	for _, key := range []auth.Secret{"", "nonsense", m.WriteKey} {
 		r := d.Send(t, key, "GET", path, "")
 		require.Equal(t, 200, r.Status)
 		require.Equal(t, "application/jwk-set+json", r.Header.Get("Content-Type"))
@@ -529,7 +531,7 @@ func TestJWKS(t *testing.T) {
 		require.Equal(t, "GET, HEAD", r.Header.Get("Allow"))
 	}
 	require.Equal(t, answer{404, restNotFound}, brief(d.Send(t, m.WriteKey, "GET", "/.well-known/jwks", "")))
-	require.Contains(t, d.Log.String(), `"route":"/.well-known/jwks.json"`)
+	require.Contains(t, d.Logged(), `"route":"/.well-known/jwks.json"`)
 	require.Equal(t, "POST", d.Send(t, m.WriteKey, "GET", "/api/access-tokens", "").Header.Get("Allow"))
 
 	t.Run("another library verifies a token with it, and takes no other", func(t *testing.T) {
@@ -546,7 +548,7 @@ func TestJWKS(t *testing.T) {
 		claims := parsed.Claims.(jwt.MapClaims)
 		require.Equal(t, []any{m.ID, m.ID, "read write"}, []any{claims["sub"], claims["merchant_id"], claims["scope"]})
 
-		_, err = parse(string(swapped(store.Secret(token), d.Mint(t, m.WriteKey, `{}`))))
+		_, err = parse(string(swapped(auth.Secret(token), d.Mint(t, m.WriteKey, `{}`))))
 		require.ErrorIs(t, err, jwt.ErrTokenSignatureInvalid)
 		private := signs(t, d, "token_key_00000000000000000000000001")
 		unknown := forged{members{"alg": "EdDSA", "kid": "token_key_00000000000000000000000001"}, members{"exp": time.Now().Unix() + 900}}.by(func(signed []byte) []byte { return ed25519.Sign(private, signed) })
@@ -570,8 +572,8 @@ func TestRotationUnderLoad(t *testing.T) {
 	d := harness.Serve(t)
 	m := d.Merchant(t, "Rotating")
 	id := d.Create(t, m, `{"email":"one@example.com"}`)
-	owner := d.Owner(t)
-	kid := func(token store.Secret) string {
+	operator := d.Owner(t)
+	kid := func(token auth.Secret) string {
 		header, err := base64.RawURLEncoding.DecodeString(strings.Split(string(token), ".")[0])
 		require.NoError(t, err)
 		var h struct{ Kid string }
@@ -581,7 +583,7 @@ func TestRotationUnderLoad(t *testing.T) {
 
 	stop := make(chan struct{})
 	var mu sync.Mutex
-	var tokens []store.Secret
+	var tokens []auth.Secret
 	var faults []string
 	used := 0
 	var workers sync.WaitGroup
@@ -594,7 +596,7 @@ func TestRotationUnderLoad(t *testing.T) {
 				default:
 				}
 				minted := d.Send(t, m.WriteKey, "POST", "/api/access-tokens", `{"customerId":"`+id+`","access":"write"}`)
-				var body struct{ AccessToken struct{ Token store.Secret } }
+				var body struct{ AccessToken struct{ Token auth.Secret } }
 				err := json.Unmarshal([]byte(minted.Body), &body)
 				token := body.AccessToken.Token
 				mu.Lock()
@@ -605,7 +607,7 @@ func TestRotationUnderLoad(t *testing.T) {
 				}
 				older := tokens[(worker+i*7)%len(tokens)]
 				mu.Unlock()
-				for _, token := range []store.Secret{token, older} {
+				for _, token := range []auth.Secret{token, older} {
 					r := d.Send(t, token, "GET", "/api/customers/"+id, "")
 					mu.Lock()
 					used++
@@ -619,7 +621,7 @@ func TestRotationUnderLoad(t *testing.T) {
 	}
 	const rotations = 20
 	for range rotations {
-		_, err := owner.TokenKeys.Rotate(t.Context(), d.TokenSecret)
+		_, err := operator.TokenKeys.Rotate(t.Context(), d.TokenSecret)
 		require.NoError(t, err)
 		time.Sleep(20 * time.Millisecond) // some tokens by each key; nothing depends on how many
 		d.SQL(t, "UPDATE token_keys SET signs_from = clock_timestamp() WHERE signs_from > clock_timestamp()")
@@ -628,7 +630,7 @@ func TestRotationUnderLoad(t *testing.T) {
 	close(stop)
 	workers.Wait()
 	require.Empty(t, faults)
-	byKey := map[string]store.Secret{}
+	byKey := map[string]auth.Secret{}
 	for _, token := range tokens {
 		byKey[kid(token)] = token
 	}
@@ -639,7 +641,7 @@ func TestRotationUnderLoad(t *testing.T) {
 	for signer, token := range byKey {
 		require.Equal(t, 200, d.Send(t, token, "GET", "/api/customers/"+id, "").Status, signer)
 	}
-	_, err := owner.TokenKeys.Revoke(t.Context(), leaked)
+	_, err := operator.TokenKeys.Revoke(t.Context(), leaked)
 	require.NoError(t, err)
 	stops(t, func() int { return d.Send(t, byKey[leaked], "GET", "/api/customers/"+id, "").Status })
 	for signer, token := range byKey {

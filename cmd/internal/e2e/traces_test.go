@@ -52,7 +52,7 @@ func TestTracesGoFromHTTPToSQL(t *testing.T) {
 		}, attributes(spans[root]))
 		require.Equal(t, map[string]string{"db.system.name": "postgresql", "db.operation.name": "SELECT", "db.collection.name": "customers"}, attributes(spans["SELECT customers"]))
 		require.Equal(t, map[string]string{"db.system.name": "postgresql", "db.operation.name": "SELECT", "db.stored_procedure.name": "lumen_authenticate"}, attributes(spans["SELECT lumen_authenticate"]))
-		require.Contains(t, d.Log.String(), `"traceId":"`+id+`"`)
+		require.Contains(t, d.Logged(), `"traceId":"`+id+`"`)
 		require.Equal(t, "lumen-test", collector.resource["service.name"])
 		require.Equal(t, "opens", collector.header.Get("X-Collector-Key"))
 	})
@@ -80,7 +80,7 @@ func TestTracesGoFromHTTPToSQL(t *testing.T) {
 		}
 		require.Equal(t, "42P01", attributes(spans["SELECT customers"])["db.response.status_code"])
 		require.NotContains(t, collector.received.String(), "mislaid")
-		require.Contains(t, d.Log.String(), `"field":"Query.customer"`)
+		require.Contains(t, d.Logged(), `"field":"Query.customer"`)
 	})
 	t.Run("user errors are told without a failure, what is refused with one", func(t *testing.T) {
 		const id = "3af7651916cd43dd8448eb211c80319c"

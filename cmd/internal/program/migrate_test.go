@@ -7,13 +7,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"lumen/store"
+	"lumen/store/schema"
 	"lumen/store/storetest"
 )
 
 func TestAPersonAtATerminalConfirms(t *testing.T) {
 	t.Parallel()
-	loss := store.Loss{Steps: []string{"0001", "0002"}, Merchants: 1, Customers: 0}
+	loss := schema.Loss{Steps: []string{"0001", "0002"}, Merchants: 1, Customers: 0}
 	for input, confirms := range map[string]bool{"yes\n": true, "yes": true, "": false, "y\n": false, "no\n": false, "YES\n": false, "\nyes\n": false} {
 		var shown bytes.Buffer
 		err := terminal{err: &shown}.confirmLoss(loss, strings.NewReader(input), true)
@@ -29,11 +29,11 @@ func TestMigrateDownNamesNothingThatStays(t *testing.T) {
 	db.Merchant(t, "Stays")
 	_, err := db.Superuser().Exec(t.Context(), "UPDATE lumen_migrations SET group_id = 2 WHERE name = '0004'")
 	require.NoError(t, err)
-	loss, err := db.Owner(t).CountLoss(t.Context())
+	loss, err := db.Migrator(t).CountLoss(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, store.Loss{Steps: []string{"0004"}}, loss)
+	require.Equal(t, schema.Loss{Steps: []string{"0004"}}, loss)
 	require.Empty(t, loss.Tables())
-	loss, err = storetest.Empty(t).Owner(t).CountLoss(t.Context())
+	loss, err = storetest.Empty(t).Migrator(t).CountLoss(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, loss.Steps)
 }

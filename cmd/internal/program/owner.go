@@ -16,7 +16,7 @@ type ownerFlags struct {
 // operator connects as the owner.
 func (f ownerFlags) operator() (*owner.Owner, error) { return openAs(f, owner.Open) }
 
-// migrator connects as the owner, to migrate.
+// migrator connects as the operator, to migrate.
 func (f ownerFlags) migrator() (*schema.Migrator, error) { return openAs(f, schema.Open) }
 
 // openAs opens the owner's connection string. An error names the variable that holds it.

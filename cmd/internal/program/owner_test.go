@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"lumen/store"
+	"lumen/store/auth"
 	"lumen/store/storetest"
 )
 
@@ -17,7 +17,7 @@ func TestCommandsOnADatabaseThatIsNotMigrated(t *testing.T) {
 	for _, command := range [][]string{
 		{"merchant", "create", "--name", "Acme"}, {"merchant", "list"}, {"merchant", "disable", "merchant_1"},
 		{"key", "create", "--merchant", "merchant_1"}, {"key", "list", "--merchant", "merchant_1"}, {"key", "revoke", "key_1"},
-		{"token-key", "rotate", "--token-secret", store.NewTokenSecret().Text()}, {"token-key", "list"}, {"token-key", "revoke", "token_key_1"},
+		{"token-key", "rotate", "--token-secret", auth.NewTokenSecret().Text()}, {"token-key", "list"}, {"token-key", "revoke", "token_key_1"},
 	} {
 		var stdout, stderr bytes.Buffer
 		require.Equal(t, 1, Run(t.Context(), append(command, url), &stdout, &stderr, Release{}), command)

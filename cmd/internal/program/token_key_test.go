@@ -10,13 +10,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"lumen/store"
+	"lumen/store/auth"
 	"lumen/store/storetest"
 )
 
 func TestTokenKeyCommands(t *testing.T) {
 	t.Parallel()
-	db, secret := storetest.New(t), store.NewTokenSecret().Text()
+	db, secret := storetest.New(t), auth.NewTokenSecret().Text()
 	// command runs one and returns what it printed. A secret must not be in that.
 	command := func(code int, args ...string) (out, err string) {
 		t.Helper()
@@ -70,7 +70,7 @@ func TestTokenKeyCommands(t *testing.T) {
 	require.Equal(t, first, keys[0])
 	require.Equal(t, "waiting", keys[1].State)
 	require.Contains(t, out, keys[1].ID)
-	_, err = command(1, "rotate", owner, "--token-secret="+store.NewTokenSecret().Text())
+	_, err = command(1, "rotate", owner, "--token-secret="+auth.NewTokenSecret().Text())
 	require.Regexp(t, `^lumen: rotate token keys: the token secret does not open signing key token_key_\w+; use the service's secret, or revoke that key\n$`, err)
 
 	out, _ = command(0, "list", owner)

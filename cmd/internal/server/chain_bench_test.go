@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lumen/store"
+	"lumen/store/gate"
 )
 
 // BenchmarkChain measures what this package does for a read by id: everything but the connection, the look-up
@@ -34,7 +35,7 @@ func BenchmarkChain(b *testing.B) {
 			defer endBuffering(log)
 			limiter := NewLimiter(Rates{Key: 1e6, Merchant: 1e6, Customer: 1e6, Burst: 3600})
 			authenticate := limiter.limit(func(r *http.Request) (context.Context, error) {
-				ctx, _ := store.Arrived(r.Context())
+				ctx, _ := gate.WithArrival(r.Context())
 				annotate(ctx, func(info *requestInfo) { info.merchant = credential.Merchant.ID })
 				return store.WithCredential(ctx, credential), nil
 			})

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"lumen/cmd/internal/e2e/harness"
-	"lumen/store"
+	"lumen/store/auth"
 )
 
 // outcome is what a caller learns of an operation.
@@ -96,12 +96,12 @@ func summary(samples []exchanged) string {
 type caller struct {
 	http  *http.Client
 	url   string
-	key   store.Secret
+	key   auth.Secret
 	log   *tally
 	turns int
 }
 
-func newCaller(url string, key store.Secret, log *tally) *caller {
+func newCaller(url string, key auth.Secret, log *tally) *caller {
 	return &caller{
 		// Longer than the service takes in any case: what takes longer is a fault of its own.
 		http: &http.Client{Timeout: 40 * time.Second, Transport: harness.Watching{Next: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 4}}},

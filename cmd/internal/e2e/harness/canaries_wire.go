@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing/iotest"
 
-	"lumen/store"
+	"lumen/store/auth"
 )
 
 // Watching notes what is sent to servers that are watched, and keeps every byte of the replies that somebody records.
@@ -100,7 +100,7 @@ func wrongs(r *http.Request, response *http.Response) string {
 }
 
 // Record keeps every byte of the replies to these keys and tokens.
-func (c *Canaries) Record(keys ...store.Secret) *LockedBuffer {
+func (c *Canaries) Record(keys ...auth.Secret) *LockedBuffer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	all := new(LockedBuffer)

@@ -145,7 +145,7 @@ func (p *Process) Ready(t *testing.T) Ready {
 	require.NoError(t, err, "the program wrote: %s", p.Stderr)
 	var r Ready
 	require.NoError(t, json.Unmarshal(line, &r))
-	p.Canaries = watch(t, r.URL, source{"log", p.Stderr.String})
+	p.Canaries = watch(t, r.URL, source{"log", func() string { return Logged(r.URL, p.Stderr) }})
 	return r
 }
 

@@ -15,12 +15,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lumen/cmd/internal/program"
-	"lumen/store"
+	"lumen/store/auth"
 	"lumen/store/storetest"
 )
 
 // FreshEmail returns an address that nobody has.
-func FreshEmail() string { return strings.ToLower(string(store.NewSecret())[10:40]) + "@example.com" }
+func FreshEmail() string { return strings.ToLower(string(auth.NewSecret())[10:40]) + "@example.com" }
 
 // URLs are what serve prints with --json: where the APIs are, and the playground and the private listener where they are on.
 type URLs struct {
@@ -36,7 +36,7 @@ type Server struct {
 	*storetest.Database
 	URLs
 	Log         *LockedBuffer
-	TokenSecret store.TokenSecret // of the signing key that there is
+	TokenSecret auth.TokenSecret // of the signing key that there is
 	Canaries    *Canaries
 }
 
@@ -50,15 +50,16 @@ func Serve(t *testing.T, args ...string) *Server {
 // ServeOn is Serve on a database that the test has prepared.
 func ServeOn(t *testing.T, database *storetest.Database, args ...string) *Server {
 	t.Helper()
-	d := &Server{Database: database, Log: new(LockedBuffer), TokenSecret: store.NewTokenSecret()}
+	d := &Server{Database: database, Log: new(LockedBuffer), TokenSecret: auth.NewTokenSecret()}
 	_, err := d.Owner(t).TokenKeys.Rotate(t.Context(), d.TokenSecret)
 	require.NoError(t, err)
 	d.URLs = d.Start(t, args...)
 	watched := d.URLs // a test may start another
-	d.Canaries = watch(t, d.URL, source{"log", d.Log.String}, source{"metrics", func() string { return watched.Metrics(t) }})
+	d.Canaries = watch(t, d.URL, source{"log", d.Logged}, source{"metrics", func() string { return watched.Metrics(t) }})
 	t.Cleanup(func() {
-		require.True(t, len(d.Canaries.known) == 0 || strings.Contains(d.Log.String(), `"msg":"request"`), "a log of what was sent")
-		for line := range strings.Lines(d.Log.String()) {
+		log := d.Logged()
+		require.True(t, len(d.Canaries.known) == 0 || strings.Contains(log, `"msg":"request"`), "a log of what was sent")
+		for line := range strings.Lines(log) {
 			require.NotContains(t, line, "@")
 			require.NotContains(t, line, "lumen_sk_")
 			require.NotContains(t, line, "eyJ") // as every token begins
@@ -117,7 +118,7 @@ var costExtension = regexp.MustCompile(`,"extensions":\{"cost":\{"requested":(\d
 
 // Send sends a request with a JSON body and the key, if any, as changed by change. The reply has the operation's cost taken
 // out of its body.
-func (d *Server) Send(t testing.TB, key store.Secret, method, path, body string, change ...func(*http.Request)) Reply {
+func (d *Server) Send(t testing.TB, key auth.Secret, method, path, body string, change ...func(*http.Request)) Reply {
 	t.Helper()
 	var content io.Reader
 	if body != "" {
@@ -151,7 +152,7 @@ func (d *Server) Send(t testing.TB, key store.Secret, method, path, body string,
 }
 
 // GraphQL sends an operation; variables may be nil, JSON text, or anything that becomes it.
-func (d *Server) GraphQL(t testing.TB, key store.Secret, query string, variables any, change ...func(*http.Request)) Reply {
+func (d *Server) GraphQL(t testing.TB, key auth.Secret, query string, variables any, change ...func(*http.Request)) Reply {
 	t.Helper()
 	if text, ok := variables.(string); ok {
 		variables = json.RawMessage(text)
@@ -201,13 +202,13 @@ func JSON(t testing.TB, value any) string {
 }
 
 // Mint makes an access token through REST, with a body such as `{"access":"write"}`.
-func (d *Server) Mint(t testing.TB, key store.Secret, body string) store.Secret {
+func (d *Server) Mint(t testing.TB, key auth.Secret, body string) auth.Secret {
 	t.Helper()
 	r := d.Send(t, key, "POST", "/api/access-tokens", body)
 	require.Equal(t, http.StatusCreated, r.Status, r.Body)
 	var minted struct{ AccessToken struct{ Token string } }
 	require.NoError(t, json.Unmarshal([]byte(r.Body), &minted))
-	return store.Secret(minted.AccessToken.Token)
+	return auth.Secret(minted.AccessToken.Token)
 }
 
 // Metrics returns what Prometheus would be told.

@@ -40,17 +40,17 @@ var (
 	allHolds     = tests{"./cmd/internal/e2e", "^TestNothingForeignComesOut$"}
 	tokenTests   = tests{"./cmd/internal/e2e", "^TestTokenActors$"}
 	bindingTests = tests{"./store", "^(TestBindingIsolation|TestSelectingIsBound|TestBindingReachesBothGuards)$"}
-	ruleTests    = tests{"./store", "^TestCatalogue$/^has_no_fault$"}
+	ruleTests    = tests{"./store/schema", "^TestCatalogue$/^has_no_fault$"}
 	wallTests    = tests{"./store/wall", "^(TestNoMerchant|TestNothingIsLeft|TestBoundToOneCustomer)$"}
 	cursorTests  = tests{"./store", "^TestCursor"}
-	cacheTests   = tests{"./store", "^(TestCredentialsAreNotMixedUp|TestCredentialCache)$"}
-	keyTests     = tests{"./store", "^(TestAuthenticate|TestMerchantsWithTheSameKeyIDs)$"}
+	cacheTests   = tests{"./store/auth", "^(TestCredentialsAreNotMixedUp|TestCredentialCache)$"}
+	keyTests     = tests{"./store/auth", "^(TestAuthenticate|TestMerchantsWithTheSameKeyIDs)$"}
 )
 
 const (
-	customersSQL = "store/migrations/0002_customers.tx.up.sql"
-	keysSQL      = "store/migrations/0001_merchants.tx.up.sql"
-	tokensSQL    = "store/migrations/0003_access_tokens.tx.up.sql"
+	customersSQL = "store/schema/migrations/0002_customers.tx.up.sql"
+	keysSQL      = "store/schema/migrations/0001_merchants.tx.up.sql"
+	tokensSQL    = "store/schema/migrations/0003_access_tokens.tx.up.sql"
 	// remembered gives what it was given first, for good.
 	remembered = "\nvar firstGiven string\n\nfunc remembered(text string) string {\n\tif firstGiven == \"\" {\n\t\tfirstGiven = text\n\t}\n\treturn firstGiven\n}\n"
 )
@@ -94,13 +94,13 @@ var mutations = []mutation{
 
 	// What tells merchants apart besides.
 	{"a cursor is anybody's", "store/cursor.go", [][2]string{{"sum.Write([]byte(merchant))", "sum.Write([]byte(merchant[:0]))"}}, "", false, cursorTests, foreignHolds},
-	{"the cache gives one credential to everybody", "store/credential_cache.go", [][2]string{{"kept, ok := c.kept.Get(presented)\n\tnow :=", "kept, ok := c.kept.Get(digest{})\n\tnow :="}, {"c.kept.Add(presented, found)", "c.kept.Add(digest{}, found)"}}, "", false, cacheTests, tests{}},
-	{"everybody waits for one look-up", "store/credential_cache.go", [][2]string{{"string(presented[:])", "string(presented[:0])"}}, "", false, cacheTests, tests{}},
-	{"those who are looked up together are taken for each other", "store/gather.go", [][2]string{{"i := row.question() - 1", "i := len(all.questions) - row.question()"}}, "", false, tests{"./store", "^TestLookUpsAreGathered$"}, tests{}},
+	{"the cache gives one credential to everybody", "store/auth/credential_cache.go", [][2]string{{"kept, ok := c.kept.Get(presented)\n\tnow :=", "kept, ok := c.kept.Get(Digest{})\n\tnow :="}, {"c.kept.Add(presented, found)", "c.kept.Add(Digest{}, found)"}}, "", false, cacheTests, tests{}},
+	{"everybody waits for one look-up", "store/auth/credential_cache.go", [][2]string{{"string(presented[:])", "string(presented[:0])"}}, "", false, cacheTests, tests{}},
+	{"those who are looked up together are taken for each other", "store/auth/gather.go", [][2]string{{"i := row.question() - 1", "i := len(all.questions) - row.question()"}}, "", false, tests{"./store/auth", "^TestLookUpsAreGathered$"}, tests{}},
 	{"requests share their look-up of customers", "graph/lookup.go", [][2]string{{"context.WithValue(ctx, lookupKey{}, &lookup{customers: r.customers})", "context.WithValue(ctx, lookupKey{}, shared(r))"}},
 		"\nvar theOne lookup\n\nfunc shared(r *Resolver) *lookup { theOne.customers = r.customers; return &theOne }\n", false, foreignTests, tests{}},
 	{"every id of a merchant is one's own", "graph/lookup.go", [][2]string{{"else if id == self.ID {", "else if store.IsMerchantID(id) {"}}, "", false, actorTests, foreignHolds},
-	{"merchants wait for each other's addresses", "store/customers.go", [][2]string{{`wall.WithLock(ctx, merchant+" "+mustEmailKey(*email))`, `wall.WithLock(ctx, merchant[:0]+" "+mustEmailKey(*email))`}}, "", false, tests{"./store", "^TestMerchantsDoNotWaitForEachOther$"}, foreignHolds},
+	{"merchants wait for each other's addresses", "store/customers.go", [][2]string{{`wall.WithLock(ctx, merchant+" "+address.MustKey(*email))`, `wall.WithLock(ctx, merchant[:0]+" "+address.MustKey(*email))`}}, "", false, tests{"./store", "^TestMerchantsDoNotWaitForEachOther$"}, foreignHolds},
 
 	// Keys and tokens.
 	{"a key is any merchant's", keysSQL, [][2]string{{"ON m.id = k.merchant_id\n    WHERE k.digest", "ON true\n    WHERE k.digest"}}, "", false, keyTests, tests{}},
@@ -108,7 +108,7 @@ var mutations = []mutation{
 	{"a token ends with any merchant's key", tokensSQL, [][2]string{{"WHERE k.merchant_id = merchant AND k.id = key)", "WHERE k.id = key ORDER BY k.expires_at LIMIT 1)"}}, "", false, keyTests, tests{}},
 	{"a token lives by any merchant's key", tokensSQL, [][2]string{{"      AND k.merchant_id = merchant AND k.id = key\n", "      AND k.id = key\n"}}, "", false, keyTests, tests{}},
 	{"a token's key has any merchant", tokensSQL, [][2]string{{"JOIN public.merchants AS m ON m.id = k.merchant_id\n    WHERE t.key_id", "JOIN public.merchants AS m ON true\n    WHERE t.key_id"}}, "", false, keyTests, tests{}},
-	{"keys are listed whose ever they are", "store/keys.go", [][2]string{{`Where("merchant_id = ?", merchantID).Order(`, `Where("?::text IS NOT NULL", merchantID).Order(`}}, "", false, keyTests, tests{}},
+	{"keys are listed whose ever they are", "store/owner/keys.go", [][2]string{{`Where("merchant_id = ?", merchantID).Order(`, `Where("?::text IS NOT NULL", merchantID).Order(`}}, "", false, keyTests, tests{}},
 }
 
 // mutated returns the file with the mutation, and fails when it does not find its place.
@@ -127,7 +127,7 @@ func (m mutation) mutated(t *testing.T) string {
 // unmutated are the places that name the merchant, or bind to a customer, and guard nothing.
 var unmutated = map[string]string{
 	"store/demo.go: \n\t\tWHERE merchant_id = ? AND id = ?": "the owner's, for dev's samples",
-	"store/role.go: a.attname = 'merchant_id'":              "asks the catalogue",
+	"store/schema/role.go: a.attname = 'merchant_id'":              "asks the catalogue",
 	"store/catalogue_sql.go: lumen.merchant":                "asks the catalogue",
 }
 
@@ -188,7 +188,7 @@ func TestMutationsTakeOutEveryGuard(t *testing.T) {
 			check(file, 0, string(text), guarded)
 		}
 	}
-	migrations, err := filepath.Glob("../../../../store/migrations/*.up.sql")
+	migrations, err := filepath.Glob("../../../../store/schema/migrations/*.up.sql")
 	require.NoError(t, err)
 	for _, file := range migrations {
 		text, err := os.ReadFile(file)

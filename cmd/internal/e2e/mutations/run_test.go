@@ -70,7 +70,7 @@ func (m mutant) run(t *testing.T, these tests) (failed []string) {
 // Each guard is taken out of the source. A mutation that no test notices is a guard that nobody would miss.
 func TestMutations(t *testing.T) {
 	db := storetest.New(t)
-	const role = "store/role.go"
+	const role = "store/schema/role.go"
 	unwalled := mutation{name: "no row-level security", file: customersSQL, edits: [][2]string{
 		{"ALTER TABLE customers ENABLE ROW LEVEL SECURITY;", ""}, {"ALTER TABLE customers FORCE ROW LEVEL SECURITY;", ""},
 	}}.mutated(t)
