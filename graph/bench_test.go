@@ -85,7 +85,7 @@ func BenchmarkOperations(b *testing.B) {
 	const held = 10_000
 	db, merchant, ids := storetest.Filled(b, held)
 	credential, _ := store.CredentialFrom(db.Context(b, merchant))
-	door := NewHandler(db.Store(b).Customers, nil, func(r *http.Request) (context.Context, error) {
+	door := NewHandler(db.Store(b), nil, func(r *http.Request) (context.Context, error) {
 		return store.WithCredential(r.Context(), credential), nil
 	}, Options{Limits: guard.DefaultLimits, Log: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "request" }})
 
@@ -126,7 +126,7 @@ func BenchmarkOperations(b *testing.B) {
 func BenchmarkPageWithoutPostgres(b *testing.B) {
 	db := bun.NewDB(sql.OpenDB(full{}), pgdialect.New())
 	b.Cleanup(func() { _ = db.Close() })
-	customers := store.NewCustomers(db)
+	customers := store.New(db, store.Options{})
 	door := NewHandler(customers, nil, func(r *http.Request) (context.Context, error) {
 		return store.WithCredential(r.Context(), store.Credential{Merchant: store.Merchant{ID: "merchant_1"}}), nil
 	}, Options{Limits: guard.DefaultLimits, Log: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "request" }})

@@ -35,7 +35,7 @@ func newDoor(t testing.TB, change ...func(*Options)) http.Handler {
 		c(&options)
 	}
 	merchant := store.Merchant{ID: "merchant_1", Name: "One"}
-	return NewHandler(store.NewCustomers(db), new(auth.Tokens), func(r *http.Request) (context.Context, error) {
+	return NewHandler(store.New(db, store.Options{}), new(auth.Tokens), func(r *http.Request) (context.Context, error) {
 		return store.WithCredential(r.Context(), store.Credential{Access: store.WriteAccess, Merchant: merchant}), nil
 	}, options)
 }
@@ -95,7 +95,7 @@ func TestPanics(t *testing.T) {
 		"before there is an operation": {func(*http.Request) (context.Context, error) { panic("secret cause") }, 500},
 	} {
 		log.Reset()
-		w := ask(NewHandler(nil, nil, c.authenticate, options), bodyOf(t, `{customer(id:"cust_1"){id}}`, ""))
+		w := ask(NewHandler(store.New(bun.NewDB(nil, pgdialect.New()), store.Options{}), nil, c.authenticate, options), bodyOf(t, `{customer(id:"cust_1"){id}}`, ""))
 		require.Equal(t, c.status, w.Code, name)
 		require.Equal(t, "application/json; charset=utf-8", w.Header().Get("Content-Type"), name)
 		require.Contains(t, w.Body.String(), shown, name)
@@ -148,7 +148,7 @@ func TestOutageOfManyFields(t *testing.T) {
 	t.Parallel()
 	db := bun.NewDB(sql.OpenDB(gone{}), pgdialect.New())
 	t.Cleanup(func() { _ = db.Close() })
-	customers := store.NewCustomers(db)
+	customers := store.New(db, store.Options{})
 	door := NewHandler(customers, nil, func(r *http.Request) (context.Context, error) {
 		return store.WithCredential(r.Context(), store.Credential{Merchant: store.Merchant{ID: "merchant_1"}}), nil
 	}, Options{Limits: guard.DefaultLimits, Log: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "" }})

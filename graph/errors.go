@@ -19,34 +19,31 @@ import (
 	"lumen/store"
 )
 
-// userErrors divides what came of a mutation: what the caller can mend becomes user errors, anything else stays an
-// error of the field. id is where the arguments name the customer that must exist.
-func userErrors(ctx context.Context, err error, id ...string) ([]*model.UserError, error) {
+// userErrors divides the outcomes of a mutation: what the caller can mend becomes user errors, anything else
+// stays an error of the field. An outcome that names no field of the input is about the argument id.
+func userErrors(ctx context.Context, err error) ([]*model.UserError, error) {
 	list := []*model.UserError{}
 	if err == nil {
 		return list, nil
 	}
 	known := store.AsError(err)
 	recordCode(ctx, known.Code)
-	one := func(path ...string) ([]*model.UserError, error) {
-		return append(list, &model.UserError{Code: model.UserErrorCode(known.Code), Field: path, Message: known.Message}), nil
-	}
-	switch known.Code {
-	case store.EmailRequired, store.EmailTaken:
-		return one("input", "email")
-	case store.InvalidID, store.NotFound:
-		return one(id...)
-	case store.InvalidInput:
-		for _, f := range known.Faults {
-			reason := model.InvalidInputReason(f.Reason)
-			list = append(list, &model.UserError{
-				Code: model.UserErrorCodeInvalidInput, Field: []string{"input", f.Field}, Message: f.Message, Reason: &reason,
-			})
-		}
-		return list, nil
-	default:
+	code := model.UserErrorCode(known.Code)
+	if !code.IsValid() {
 		return list, known
 	}
+	for _, f := range known.Faults {
+		reason := model.InvalidInputReason(f.Reason)
+		list = append(list, &model.UserError{Code: code, Field: []string{"input", f.Field}, Message: f.Message, Reason: &reason})
+	}
+	if len(list) == 0 {
+		path := []string{"id"}
+		if known.Field != "" {
+			path = []string{"input", known.Field}
+		}
+		list = append(list, &model.UserError{Code: code, Field: path, Message: known.Message})
+	}
+	return list, nil
 }
 
 // presenter turns every top-level error into one that a caller may see: the registry's, the library's wording for a
@@ -79,12 +76,9 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 	}
 	if known.Code == store.Internal || known.Code == store.Unavailable {
 		shown.Extensions["requestId"] = p.requestID(ctx)
-		if ctx.Err() != nil { // the client left: that is why, and nobody's fault
-			return shown
-		}
-		if errors.Unwrap(known) != nil { // what was refused because too much goes on has none, and would fill the log
-			p.log.ErrorContext(ctx, "operation failed", "code", known.Code, "field", schemaField(ctx), "error", known)
-		}
+	}
+	if known.IsLogged(ctx) {
+		p.log.ErrorContext(ctx, "operation failed", "code", known.Code, "field", schemaField(ctx), "error", known)
 	}
 	return shown
 }

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"slices"
 
 	"lumen/graph/generated"
 	"lumen/graph/scalar"
@@ -12,8 +13,9 @@ import (
 // Resolver is the root of the resolvers, a line or five each: they call the store and say what came of it in the
 // graph's types. They run concurrently and share nothing but what is here.
 type Resolver struct {
-	customers *store.Customers
-	tokens    *auth.Tokens
+	store   *store.Store
+	tokens  *auth.Tokens
+	sources []source
 }
 
 var _ generated.ResolverRoot = (*Resolver)(nil)
@@ -30,8 +32,9 @@ type (
 )
 
 func (r *queryResolver) Node(ctx context.Context, id string) (scalar.Node, error) {
-	if !store.IsCustomerID(id) && !store.IsMerchantID(id) {
-		return nil, store.NewError(store.InvalidID)
+	isNode := func(noun store.Noun) bool { return noun.IsID(id) }
+	if !slices.ContainsFunc(store.Nouns(), isNode) && !store.IsMerchantID(id) {
+		return nil, store.NounOf[store.Customer]().NewError(store.InvalidID)
 	}
 	nodes, err := r.Nodes(ctx, []string{id})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/99designs/gqlgen/graphql/handler/extension"
 	"github.com/vektah/gqlparser/v2/ast"
 
+	"lumen/graph/encode"
 	"lumen/graph/generated"
 	"lumen/graph/guard"
 	"lumen/graph/scalar"
@@ -42,19 +43,15 @@ type Options struct {
 }
 
 // NewHandler returns the handler of POST /graphql.
-func NewHandler(
-	customers *store.Customers, tokens *auth.Tokens, authenticate Authenticate, options Options,
-) http.Handler {
-	server := newServer(customers, tokens, authenticate, options)
-	server.Use(plain{})
+func NewHandler(s *store.Store, tokens *auth.Tokens, authenticate Authenticate, options Options) http.Handler {
+	server := newServer(s, tokens, authenticate, options)
+	server.Use(encode.NewRows(encoded...))
 	return server
 }
 
-// newServer returns the handler as it is without plain, which adds nothing but speed: tests compare the two.
-func newServer(
-	customers *store.Customers, tokens *auth.Tokens, authenticate Authenticate, options Options,
-) *handler.Server {
-	resolver := &Resolver{customers: customers, tokens: tokens}
+// newServer returns the handler without the encoder, which adds nothing but speed: tests compare the two.
+func newServer(s *store.Store, tokens *auth.Tokens, authenticate Authenticate, options Options) *handler.Server {
+	resolver := &Resolver{store: s, tokens: tokens, sources: sources(s)}
 	executable := generated.NewExecutableSchema(generated.Config{Resolvers: resolver})
 	errors := presenter{requestID: options.RequestID, log: options.Log}
 
@@ -83,7 +80,7 @@ func newServer(
 		server.Use(guard.NoIntrospection{})
 	}
 	server.Use(guard.CostLimit{Costs: costs, Limits: options.Limits})
-	server.AroundOperations(resolver.withLookup)
+	server.AroundOperations(resolver.withLoader)
 	server.AroundRootFields(traceField)
 	return server
 }

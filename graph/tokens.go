@@ -11,7 +11,7 @@ func (r *mutationResolver) CreateAccessToken(
 	ctx context.Context, input model.CreateAccessTokenInput,
 ) (*model.CreateAccessTokenPayload, error) {
 	minted, err := r.tokens.Create(ctx, minting(input))
-	faults, err := userErrors(ctx, err, "input", "customerId")
+	faults, err := userErrors(ctx, err)
 	if err != nil {
 		return nil, err
 	}

@@ -130,28 +130,13 @@ func (t transport) prepare(
 	return prepared, refused
 }
 
-// statuses are those of requests that were refused for another reason than their document.
-var statuses = map[store.Code]int{
-	store.BadRequest:       http.StatusBadRequest,
-	store.Unauthenticated:  http.StatusUnauthorized,
-	store.MethodNotAllowed: http.StatusMethodNotAllowed,
-	store.PayloadTooLarge:  http.StatusRequestEntityTooLarge,
-	store.UnsupportedType:  http.StatusUnsupportedMediaType,
-	store.RateLimited:      http.StatusTooManyRequests,
-	store.Internal:         http.StatusInternalServerError,
-	store.Unavailable:      http.StatusServiceUnavailable,
-}
-
 // writeError refuses a request for another reason than its document: its status is the error's in both media types.
 func writeError(ctx context.Context, w http.ResponseWriter, executor graphql.GraphExecutor, err error) {
 	known := store.AsError(err)
-	switch known.Code {
-	case store.Unauthenticated:
-		w.Header().Set("WWW-Authenticate", "Bearer")
-	case store.RateLimited, store.Unavailable:
-		w.Header().Set("Retry-After", strconv.Itoa(known.RetrySeconds()))
+	for name, value := range known.Headers() {
+		w.Header().Set(name, value)
 	}
-	writeRefusal(w, statuses[known.Code], executor.DispatchError(ctx, gqlerror.List{gqlerror.WrapPath(nil, err)}))
+	writeRefusal(w, known.Status(), executor.DispatchError(ctx, gqlerror.List{gqlerror.WrapPath(nil, err)}))
 }
 
 // writeRefusal answers a request that was not executed: there is no data, not even null.

@@ -39,7 +39,7 @@ func BenchmarkRoutes(b *testing.B) {
 	const held = 10_000
 	db, merchant, ids := storetest.Filled(b, held)
 	credential, _ := store.CredentialFrom(db.Context(b, merchant))
-	door := NewHandler(db.Store(b).Customers, nil, func(r *http.Request) (context.Context, error) {
+	door := NewHandler(db.Store(b), nil, func(r *http.Request) (context.Context, error) {
 		return store.WithCredential(r.Context(), credential), nil
 	}, Options{Log: slog.New(slog.DiscardHandler)})
 
@@ -106,19 +106,20 @@ func BenchmarkRoutes(b *testing.B) {
 // BenchmarkEncodePage has what is left of a page of 50 without Postgres: its way from the store's customers to JSON.
 func BenchmarkEncodePage(b *testing.B) {
 	text := "Some text of a usual length"
-	page := &store.Page{HasNext: true}
+	page := &store.Page[store.Customer]{}
 	for i := range 50 {
-		page.Customers = append(page.Customers, store.Customer{
+		page.Items = append(page.Items, store.Customer{
 			ID: fmt.Sprintf("cust_%026d", i), Email: "somebody@example.com", Name: &text, UserID: &text, BillingAddressLine1: &text,
 			BillingCity: &text, BillingPostalCode: &text, BillingCountry: &text, TaxID: &text, MerchantID: fmt.Sprintf("merchant_%026d", 1),
 			CreatedAt: time.UnixMilli(1_700_000_000_000), UpdatedAt: time.UnixMilli(1_700_000_000_000),
 		})
 	}
+	service := customers.service()
 	w := &reply{header: make(http.Header)}
 	b.ReportAllocs()
 	for b.Loop() {
 		w.reset()
-		send(w, http.StatusOK, "application/json", appendPage(nil, page))
+		send(w, http.StatusOK, "application/json", service.appendPage(nil, page))
 	}
 	require.Equal(b, 50, bytes.Count(w.body.Bytes(), []byte(`"id":`)))
 }

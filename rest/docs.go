@@ -120,5 +120,6 @@ func document(mediaType, keep string, content func() []byte) http.Handler {
 }
 
 func refuse(w http.ResponseWriter, code store.Code) {
-	writeJSON(w, statuses[code], errorBody{Error: store.NewError(code).Message})
+	err := store.NewError(code)
+	writeJSON(w, err.Status(), "application/json", errorBody{Error: err.Message})
 }

@@ -99,8 +99,9 @@ func TestDocumentHasEveryErrorAndNoOther(t *testing.T) {
 		500: {"Failed to create access token", "Failed to create customer", "Failed to delete customer", "Failed to fetch customer",
 			"Failed to fetch customers", "Failed to fetch token keys", "Failed to update customer"},
 	}
-	for code, status := range statuses {
-		want[status] = append(want[status], store.NewError(code).Message)
+	for _, code := range store.Codes() {
+		err := store.NounOf[store.Customer]().NewError(code)
+		want[err.Status()] = append(want[err.Status()], err.Message)
 	}
 	for status := range want {
 		slices.Sort(want[status])
@@ -112,14 +113,14 @@ func TestDocumentHasEveryField(t *testing.T) {
 	t.Parallel()
 	d := readDocument(t)
 	var wire []string
-	for _, match := range regexp.MustCompile(`"(\w+)":`).FindAllSubmatch(appendCustomer(nil, &store.Customer{}), -1) {
+	for _, match := range regexp.MustCompile(`"(\w+)":`).FindAllSubmatch(customers.service().appendRow(nil, &store.Customer{}), -1) {
 		wire = append(wire, string(match[1]))
 	}
 	require.Equal(t, wire, d.Components.Schemas["Customer"].Required)
 	for schema, want := range map[string][]string{
 		"Customer":        wire,
-		"NewCustomer":     append(slices.Clone(store.FieldNames), store.DangerousFlag),
-		"CustomerChanges": append(slices.Clone(store.FieldNames), store.DangerousFlag),
+		"NewCustomer":     inputNames(),
+		"CustomerChanges": inputNames(),
 		"NewAccessToken":  auth.TokenFieldNames,
 	} {
 		var names []string

@@ -22,7 +22,7 @@ func TestRetryAfterIsInWholeSeconds(t *testing.T) {
 			err := store.NewError(code)
 			err.RetryAfter = wait
 			w := httptest.NewRecorder()
-			h.fail(w, httptest.NewRequest("GET", "/api/customers", nil), err)
+			h.writeError(w, httptest.NewRequest("GET", "/api/customers", nil), err)
 			require.Equal(t, status, w.Code)
 			require.Equal(t, want, w.Header().Get("Retry-After"), wait)
 		}
@@ -36,10 +36,10 @@ func TestAClientThatLeavesIsNoFault(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	r := httptest.NewRequestWithContext(ctx, "GET", "/api/customers", nil)
 
-	h.fail(httptest.NewRecorder(), r, errors.New("a cause"))
+	h.writeError(httptest.NewRecorder(), r, errors.New("a cause"))
 	require.Contains(t, log.String(), "a cause")
 	log.Reset()
 	leave()
-	h.fail(httptest.NewRecorder(), r, ctx.Err())
+	h.writeError(httptest.NewRecorder(), r, ctx.Err())
 	require.Empty(t, log.String())
 }

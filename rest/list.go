@@ -4,38 +4,43 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"lumen/store"
 )
 
-// parameters are the names of the list's parameters, in the documented order.
-var parameters = []string{"limit", "cursor", "email", "userId", "updatedSince", "includeDeleted"}
-
-// ownNames are those that the store knows by other names.
+// ownNames are the parameters that the store knows by other names.
 var ownNames = map[string]string{"first": "limit", "after": "cursor", "updatedAt": "updatedSince"}
 
-// readQuery reads the list's parameters. Unknown ones are ignored; known ones that are repeated, malformed or out of range
-// are InvalidInput, all of them together.
-func readQuery(r *http.Request) (store.PageQuery, error) {
+// parameters are the names of the list's parameters, in the documented order.
+func (r resource[T]) parameters() []string {
+	return slices.Concat([]string{"limit", "cursor"}, r.filters, []string{"updatedSince", "includeDeleted"})
+}
+
+// readQuery reads the list's parameters. Unknown ones are ignored. Known ones that are repeated, malformed or
+// out of range are InvalidInput, all of them together.
+func (s *service[T]) readQuery(r *http.Request, rows rows[T]) (store.PageQuery, error) {
 	q := queryReader{values: make(map[string][]string), faults: make(map[string]store.Fault)}
 	q.parse(r.URL.RawQuery)
 
-	var query store.PageQuery
-	query.Filter.Email = q.text("email")
-	query.Filter.UserID = q.text("userId")
+	query := store.PageQuery{Filter: make(store.Filter)}
+	for _, name := range s.filters {
+		if text := q.text(name); text != nil {
+			query.Filter[name] = *text
+		}
+	}
 	if since := q.text("updatedSince"); since != nil {
 		if t, ok := store.ParseTime(*since); ok {
-			query.Filter.UpdatedAt.From = &t
+			query.Filter["updatedAt"] = store.TimeRange{From: &t}
 		} else {
 			q.refuse("updatedSince")
 		}
 	}
 	if deleted := q.text("includeDeleted"); deleted != nil {
-		query.Filter.IncludeDeleted = *deleted == "true"
+		query.Filter["includeDeleted"] = *deleted == "true"
 		if *deleted != "true" && *deleted != "false" {
 			q.refuse("includeDeleted")
 		}
@@ -52,7 +57,7 @@ func readQuery(r *http.Request) (store.PageQuery, error) {
 	if query.After != nil && q.values["limit"] == nil {
 		q.refuse("cursor") // it continues pages, and without a limit there are none
 	}
-	return query, q.check(query.Check(r.Context()))
+	return query, q.check(rows.Check(r.Context(), query), s.parameters())
 }
 
 // queryReader collects the parameters and what is wrong with them, by name.
@@ -96,7 +101,7 @@ func (q queryReader) refuse(name string) {
 }
 
 // check adds what the store finds and returns all faults in the documented order, or another error of the store's.
-func (q queryReader) check(err error) error {
+func (q queryReader) check(err error, parameters []string) error {
 	var invalid *store.Error
 	if errors.As(err, &invalid) && invalid.Code != store.InvalidInput {
 		return err
@@ -117,68 +122,4 @@ func (q queryReader) check(err error) error {
 		}
 	}
 	return store.Invalid(faults...)
-}
-
-// appendPage appends a page as it is on the wire.
-func appendPage(to []byte, p *store.Page) []byte {
-	to = appendCustomers(append(to, `{"customers":[`...), p.Customers)
-	to = append(to, `],"nextCursor":`...)
-	if p.HasNext {
-		to = appendText(to, p.Cursor(len(p.Customers)-1))
-	} else {
-		to = append(to, "null"...)
-	}
-	return append(to, '}')
-}
-
-// appendCustomers appends customers with commas between them.
-func appendCustomers(to []byte, customers []store.Customer) []byte {
-	for i := range customers {
-		if i > 0 {
-			to = append(to, ',')
-		}
-		to = appendCustomer(to, &customers[i])
-	}
-	return to
-}
-
-// batchTime is how long a client may take to receive one batch of a streamed list.
-const batchTime = 30 * time.Second
-
-// streamCustomers answers with the whole list, two batches in memory at a time. When a batch fails after the first byte,
-// or the credential has ended, the connection is aborted: a client must never take half a list for the whole.
-func (h *handler) streamCustomers(w http.ResponseWriter, r *http.Request, filter store.CustomerFilter) error {
-	connection := http.NewResponseController(w)
-	started := false
-	text := []byte(`{"customers":[`)
-	for batch, err := range h.customers.All(r.Context(), filter) {
-		if err != nil && !started {
-			return err
-		}
-		if err != nil {
-			code := store.AsError(err).Code
-			h.note(r.Context(), "", code)
-			if code != store.Unauthenticated { // a credential that ended is no fault of ours
-				h.Log.ErrorContext(r.Context(), "list aborted", "error", err)
-			}
-			panic(http.ErrAbortHandler)
-		}
-		if !started {
-			w.Header().Set("Content-Type", "application/json")
-		} else if len(batch) > 0 {
-			text = append(text, ',')
-		}
-		started = true
-		// The list may take as long as it takes, but no batch of it.
-		_ = connection.SetWriteDeadline(time.Now().Add(batchTime))
-		text = appendCustomers(text, batch)
-		if _, err := w.Write(text); err != nil {
-			panic(http.ErrAbortHandler) // the client left
-		}
-		text = text[:0]
-	}
-	if _, err := w.Write(append(text, "]}"...)); err != nil {
-		panic(http.ErrAbortHandler)
-	}
-	return nil
 }

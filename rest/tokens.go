@@ -32,7 +32,7 @@ func (h *handler) createAccessToken(w http.ResponseWriter, r *http.Request) erro
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusCreated, struct {
+	writeJSON(w, http.StatusCreated, "application/json", struct {
 		AccessToken accessToken `json:"accessToken"`
 	}{accessToken{string(minted.Token), minted.Access, minted.CustomerID, instant(minted.ExpiresAt)}})
 	return nil
@@ -124,16 +124,22 @@ func NewJWKS(tokens *auth.Tokens, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
-			h.fail(w, r, store.NewError(store.MethodNotAllowed))
+			h.writeError(w, r, store.NewError(store.MethodNotAllowed))
 			return
 		}
 		// One who leaves must not take the answer from those who wait.
 		set, err, _ := asking.Do("", func() (any, error) { return keys(context.WithoutCancel(r.Context())) })
 		if err != nil {
-			h.fail(w, r, err)
+			h.writeError(w, r, err)
 			return
 		}
 		w.Header().Set("Cache-Control", "public, max-age="+strconv.Itoa(int(jwksAge.Seconds())))
-		write(w, http.StatusOK, "application/jwk-set+json", set)
+		writeJSON(w, http.StatusOK, "application/jwk-set+json", set)
 	})
 }
+
+// instant is a time on the wire.
+type instant time.Time
+
+// MarshalJSON implements json.Marshaler.
+func (t instant) MarshalJSON() ([]byte, error) { return store.AppendTime(nil, time.Time(t)), nil }

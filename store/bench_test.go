@@ -49,7 +49,7 @@ func BenchmarkCustomers(b *testing.B) {
 	list := func(query store.PageQuery, size int, first string) func(*testing.B) error {
 		return func(*testing.B) error {
 			page, err := customers.List(ctx, query)
-			return check(err, err == nil && len(page.Customers) == size && page.Customers[0].ID == first && page.HasNext)
+			return check(err, err == nil && len(page.Items) == size && page.Items[0].ID == first && page.HasNext)
 		}
 	}
 	page, err := customers.List(ctx, store.PageQuery{})
@@ -59,12 +59,12 @@ func BenchmarkCustomers(b *testing.B) {
 	bench("List of 50 after a cursor", list(store.PageQuery{After: &cursor}, 50, ids[50]))
 	bench("List of 250", list(store.PageQuery{First: &most}, most, ids[0]))
 	bench("Count", func(*testing.B) error {
-		n, err := customers.Count(ctx, store.CustomerFilter{})
+		n, err := customers.Count(ctx, store.Filter{})
 		return check(err, n == held)
 	})
 	bench("All of 10000", func(*testing.B) error {
 		n := 0
-		for batch, err := range customers.All(ctx, store.CustomerFilter{}) {
+		for batch, err := range customers.All(ctx, store.Filter{}) {
 			if err != nil {
 				return err
 			}
@@ -75,13 +75,13 @@ func BenchmarkCustomers(b *testing.B) {
 	bench("Update", func(*testing.B) error {
 		n := next()
 		name := fmt.Sprintf("Renamed %d", n)
-		c, err := customers.Update(ctx, ids[n%len(ids)], store.CustomerInput{Name: store.Set(name)})
+		c, err := customers.Update(ctx, ids[n%len(ids)], store.Input{"name": name})
 		return check(err, c != nil && *c.Name == name)
 	})
 	bench("Create", func(*testing.B) error {
 		email := fmt.Sprintf("created%d@example.com", next())
-		c, err := customers.Create(ctx, store.CustomerInput{
-			Email: store.Set(email), Name: store.Set("Name"), UserID: store.Set("user"), BillingCountry: store.Set("DE"),
+		c, err := customers.Create(ctx, store.Input{
+			"email": email, "name": "Name", "userId": "user", "billingCountry": "DE",
 		})
 		return check(err, c != nil && c.Email == email)
 	})

@@ -71,42 +71,16 @@ func recheck(ctx context.Context) error {
 // Operation is what a credential may be asked for.
 type Operation string
 
-// The operations. To get a customer is open to every credential: the scope decides which customers there are.
+// The operations. Reading by id is open to every credential: the scope decides which rows there are.
 const (
 	ToList   Operation = "list"
 	ToCreate Operation = "create"
 	ToUpdate Operation = "update"
 	ToDelete Operation = "delete"
-	ToMint   Operation = "mint"
 )
 
-// Authorize returns Unauthenticated without a credential, and Forbidden when the credential is not one for the operation.
-// The store asks before every operation; doors may ask earlier, to answer before they read a body.
-func Authorize(ctx context.Context, operation Operation) error {
-	credential, ok := CredentialFrom(ctx)
-	switch {
-	case !ok:
-		return NewError(Unauthenticated)
-	case !credential.may(operation):
-		return NewError(Forbidden)
-	}
-	return nil
-}
-
-func (c Credential) may(operation Operation) bool {
-	writes, bound := c.Access == WriteAccess, c.CustomerID != ""
-	switch operation {
-	case ToList:
-		return !bound
-	case ToCreate, ToDelete:
-		return writes && !bound
-	case ToUpdate:
-		return writes
-	case ToMint:
-		return writes && c.TokenID == ""
-	}
-	return false
-}
+// writes reports whether the operation needs a credential with write access.
+func (o Operation) writes() bool { return o != ToList }
 
 // scopeFrom is how the merchant leaves the context, with the customer that the caller is bound to: for the scope's
 // predicates and for the wall's settings. Both are "" without a credential, the customer also when it is bound to none.

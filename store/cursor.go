@@ -13,9 +13,10 @@ import (
 //
 //	base64url( version ‖ sort ‖ direction ‖ digest ‖ length of the id ‖ id ‖ key )
 //
-// It holds the row's full key, so it works when the row is gone. The digest is over the rest and the merchant's id: a
-// cursor that was damaged, or that another merchant was given, does not match. It is no secret and needs none: whoever
-// makes one up gets a place in his own list.
+// It holds the row's full key, so it works when the row is gone. The digest is over the rest and the
+// merchant's id, so a cursor that was damaged, or that another merchant was given, does not match. The
+// prefix of the id tells the noun. A cursor is no secret: a caller who makes one up gets a place in a
+// list of his own.
 const (
 	cursorVersion = 1
 	digestSize    = 12
@@ -27,20 +28,24 @@ const (
 
 var cursorEncoding = base64.RawURLEncoding.Strict()
 
-// sortCodes are the bytes that stand for a sort. Once given they are never given to another.
-var sortCodes = map[SortField]byte{SortCreatedAt: 'c', SortUpdatedAt: 'u', SortEmail: 'e', SortName: 'n'}
+// position is a row's place in a list: the value of the sort's expression and the id.
+type position struct {
+	key string // a time as RFC 3339
+	id  string
+}
 
 var directionCodes = map[SortDirection]byte{Ascending: 'a', Descending: 'd'}
 
-func encodeCursor(merchant string, sort CustomerSort, at position) string {
-	head := []byte{cursorVersion, sortCodes[sort.Field], directionCodes[sort.Direction]}
+func encodeCursor(merchant string, sort order, at position) string {
+	head := []byte{cursorVersion, sort.code, directionCodes[sort.direction]}
 	body := append([]byte{byte(len(at.id))}, at.id...)
 	body = append(body, at.key...)
 	return cursorEncoding.EncodeToString(bytes.Join([][]byte{head, cursorDigest(merchant, head, body), body}, nil))
 }
 
-// decodeCursor returns the place that a cursor of this merchant and this sort names; false for any other text.
-func decodeCursor(merchant string, sort CustomerSort, cursor string) (position, bool) {
+// decodeCursor returns the position that a cursor of this merchant and this order names; false for any
+// other text. The caller checks that the position's id is one of the noun.
+func decodeCursor(merchant string, sort order, cursor string) (position, bool) {
 	if len(cursor) > maxCursor || strings.ContainsAny(cursor, "\r\n") { // which base64 would skip
 		return position{}, false
 	}
@@ -49,7 +54,7 @@ func decodeCursor(merchant string, sort CustomerSort, cursor string) (position, 
 		return position{}, false
 	}
 	head, digest, body := raw[:3], raw[3:3+digestSize], raw[3+digestSize:]
-	want := []byte{cursorVersion, sortCodes[sort.Field], directionCodes[sort.Direction]}
+	want := []byte{cursorVersion, sort.code, directionCodes[sort.direction]}
 	if !bytes.Equal(head, want) || !bytes.Equal(digest, cursorDigest(merchant, head, body)) {
 		return position{}, false
 	}
@@ -58,18 +63,19 @@ func decodeCursor(merchant string, sort CustomerSort, cursor string) (position, 
 		return position{}, false
 	}
 	at := position{id: string(body[1 : 1+idLength]), key: string(body[1+idLength:])}
-	return at, at.valid(sort)
+	return at, at.isReadable(sort)
 }
 
-// valid guards Postgres from a cursor that somebody made up with the right digest.
-func (p position) valid(sort CustomerSort) bool {
-	if sort.Field == SortCreatedAt || sort.Field == SortUpdatedAt {
+// isReadable reports whether Postgres can read the position: somebody may have made it up with the right
+// digest.
+func (p position) isReadable(sort order) bool {
+	if sort.sqlType == "timestamptz" {
 		t, err := time.Parse(cursorTime, p.key)
 		if err != nil || t.Year() < 1 || t.UTC().Format(cursorTime) != p.key {
 			return false
 		}
 	}
-	return IsCustomerID(p.id) && utf8.ValidString(p.key) && !bytes.Contains([]byte(p.key), []byte{0})
+	return utf8.ValidString(p.key) && !strings.Contains(p.key, "\x00")
 }
 
 func cursorDigest(merchant string, head, body []byte) []byte {

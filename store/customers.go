@@ -2,12 +2,13 @@ package store
 
 import (
 	"context"
-	"sync"
+	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
 
 	"lumen/store/address"
+	"lumen/store/gate"
 	"lumen/store/postgres"
 	"lumen/store/wall"
 )
@@ -16,170 +17,201 @@ import (
 type Customer struct {
 	bun.BaseModel `bun:"table:public.customers,alias:c"`
 
-	ID                  string     `bun:"id,pk"`
-	Email               string     `bun:"email"`
-	Name                *string    `bun:"name"`
-	UserID              *string    `bun:"user_id"`
-	BillingAddressLine1 *string    `bun:"billing_address_line1"`
-	BillingAddressLine2 *string    `bun:"billing_address_line2"`
-	BillingCity         *string    `bun:"billing_city"`
-	BillingPostalCode   *string    `bun:"billing_postal_code"`
-	BillingCountry      *string    `bun:"billing_country"`
-	TaxID               *string    `bun:"tax_id"`
-	MerchantID          string     `bun:"merchant_id,pk"`
-	CreatedAt           time.Time  `bun:"created_at"`
-	UpdatedAt           time.Time  `bun:"updated_at"`
-	DeletedAt           *time.Time `bun:"deleted_at"`
-
+	ID, MerchantID                           string
+	Email                                    string
+	Name, UserID                             *string
+	BillingAddressLine1, BillingAddressLine2 *string
+	BillingCity, BillingPostalCode           *string
+	BillingCountry, TaxID                    *string
+	CreatedAt, UpdatedAt                     time.Time
+	DeletedAt                                *time.Time
 	// EmailShared is true when the write that gave the customer its present address carried the dangerous flag.
-	EmailShared bool `bun:"email_shared"`
-
-	// EmailKey and NameKey are what lists sort by; see package address.
-	EmailKey string  `bun:"email_key"`
-	NameKey  *string `bun:"name_key"`
+	EmailShared bool
+	// EmailKey and NameKey are what lists are sorted by.
+	EmailKey string
+	NameKey  *string
 }
 
-// Customers are the five operations of the API reference, and what lists need. Each works for the merchant whose
-// credential the context carries (I1) and is Unauthenticated without one; a credential that is bound to one customer sees
-// no other. Every error is an *Error.
-type Customers struct {
-	scope      scope
-	statements statements
-	updates    sync.Map // by the set of fields: update
+// DangerousFlag admits an address that another live customer has.
+const DangerousFlag = "dangerouslyAllowSameEmailForDifferentCustomers"
+
+// The sort fields of customers besides those of every noun.
+const (
+	SortEmail SortField = "EMAIL" // by the email key
+	SortName  SortField = "NAME"  // by the folded name; customers without one last in either direction
+)
+
+// customers declares the customer. Its fields are in the documented order.
+var customers = &noun[Customer]{
+	name: "customer", plural: "customers", prefix: "cust", table: "customers", owner: "id",
+	columns: []Column[Customer]{
+		text("id", func(c *Customer) *string { return &c.ID }),
+		text("email", func(c *Customer) *string { return &c.Email }).
+			input(rule{required: true, noFormat: true, maxBytes: address.MaxOctets, normalize: checkEmail}),
+		nullableText("name", func(c *Customer) **string { return &c.Name }).input(rule{max: 255}),
+		nullableText("user_id", func(c *Customer) **string { return &c.UserID }).input(rule{max: 255, noFormat: true}),
+		nullableText("billing_address_line1", func(c *Customer) **string { return &c.BillingAddressLine1 }).input(rule{max: 255}),
+		nullableText("billing_address_line2", func(c *Customer) **string { return &c.BillingAddressLine2 }).input(rule{max: 255}),
+		nullableText("billing_city", func(c *Customer) **string { return &c.BillingCity }).input(rule{max: 255}),
+		nullableText("billing_postal_code", func(c *Customer) **string { return &c.BillingPostalCode }).
+			input(rule{max: 32, noFormat: true}),
+		nullableText("billing_country", func(c *Customer) **string { return &c.BillingCountry }).
+			input(rule{normalize: checkCountry}),
+		nullableText("tax_id", func(c *Customer) **string { return &c.TaxID }).input(rule{max: 64, noFormat: true}),
+		text("merchant_id", func(c *Customer) *string { return &c.MerchantID }),
+		instant("created_at", func(c *Customer) *time.Time { return &c.CreatedAt }),
+		instant("updated_at", func(c *Customer) *time.Time { return &c.UpdatedAt }),
+		nullableInstant("deleted_at", func(c *Customer) **time.Time { return &c.DeletedAt }),
+		boolean("email_shared", func(c *Customer) *bool { return &c.EmailShared }).inGraphQLOnly(),
+		text("email_key", func(c *Customer) *string { return &c.EmailKey }).hidden(),
+		nullableText("name_key", func(c *Customer) **string { return &c.NameKey }).hidden(),
+	},
+	flags: []string{DangerousFlag},
+	derived: []derived{
+		{column: "email_key", from: "email", key: address.MustKey},
+		{column: "name_key", from: "name", key: nameKey},
+	},
+	search: []string{"email", "name", "user_id"},
+	sorts: []sorting{
+		{field: SortCreatedAt, code: 'c', column: "created_at"},
+		{field: SortUpdatedAt, code: 'u', column: "updated_at"},
+		{field: SortEmail, code: 'e', column: "email_key"},
+		{field: SortName, code: 'n', column: "name_key", nullable: true},
+	},
+	filters: []filter{
+		{"email", "email_key", equal}, {"userId", "user_id", equal}, {"billingCountry", "billing_country", equal},
+		{"search", searchKey, contains}, {"createdAt", "created_at", within}, {"updatedAt", "updated_at", within},
+	},
+	bound: []Operation{ToUpdate},
 }
 
-// Admit returns Unavailable while so much waits for the database that whatever the merchant in ctx asked for would be refused
-// at once. It spares the caller from reading a request first. That it returns nil promises nothing.
-func (c *Customers) Admit(ctx context.Context) error {
-	merchant, _ := scopeFrom(ctx)
-	if err := c.scope.gate.Admit(merchant); err != nil {
-		return Failed("", err)
-	}
-	return nil
+// IsCustomerID reports whether id has the form of a customer's id.
+func IsCustomerID(id string) bool { return customers.IsID(id) }
+
+// nameKey is what a name is sorted by: folded, and never as high as the stand-in for a missing one.
+func nameKey(name string) string {
+	return strings.ReplaceAll(address.Fold(name), maxNameKey, "\U0010FFFE")
 }
 
-// Get returns the live customer with this id that belongs to the merchant in ctx (I1). Anything else - absent, deleted,
-// another merchant's - is NotFound, indistinguishably. A malformed id is InvalidID.
-func (c *Customers) Get(ctx context.Context, id string) (*Customer, error) {
-	if err := checkCustomerID(id); err != nil {
+// checkEmail accepts an address, which is stored as it was sent.
+func checkEmail(email string) (string, bool) { return email, address.IsValid(email) }
+
+// Customers are Rows with the rules of the email address.
+type Customers struct{ *Rows[Customer] }
+
+func newCustomers(db *bun.DB, g *gate.Gate) *Customers { return &Customers{newRows(customers, db, g)} }
+
+// Create adds a customer. EmailRequired, InvalidInput and EmailTaken (I2) tell what is wrong with the
+// input, Forbidden that the credential may not create. It returns after the commit (I4).
+func (c *Customers) Create(ctx context.Context, in Input) (*Customer, error) {
+	if err := c.Authorize(ctx, ToCreate); err != nil {
 		return nil, err
 	}
-	customer, err := c.scope.one(ctx, c.statements.get, id)
+	v, err := normalizeCustomer(in, true)
 	if err != nil {
-		return nil, Failed("fetch customer", err)
+		return nil, customers.failed("create", "customer", err)
 	}
-	if customer == nil {
-		return nil, NewError(NotFound)
-	}
-	return customer, nil
-}
-
-// GetMany returns, by id, those of the customers that Get would return. It is one statement, however many ids; ids
-// that are malformed find nothing.
-func (c *Customers) GetMany(ctx context.Context, ids []string) (map[string]*Customer, error) {
-	var customers []Customer
-	var err error
-	if len(ids) == 1 { // one of an array of one: Postgres would plan it anew each time
-		customers, err = c.scope.run(ctx, c.statements.get, ids[0])
-	} else {
-		customers, err = c.scope.run(ctx, c.statements.getMany, ids)
-	}
-	switch {
-	case err != nil && len(ids) == 1:
-		return nil, Failed("fetch customer", err)
-	case err != nil:
-		return nil, Failed("fetch customers", err)
-	}
-	found := make(map[string]*Customer, len(customers))
-	for i := range customers {
-		found[customers[i].ID] = &customers[i]
-	}
-	return found, nil
-}
-
-// Create adds a customer. EmailRequired, InvalidInput and EmailTaken (I2) tell what is wrong with the input; Forbidden
-// that the credential may not create. The reply comes after the commit (I4).
-func (c *Customers) Create(ctx context.Context, in CustomerInput) (*Customer, error) {
-	if err := Authorize(ctx, ToCreate); err != nil {
-		return nil, err
-	}
-	in, err := in.normalize(true)
-	if err != nil {
-		return nil, err
-	}
-	id, err := NewID(customerPrefix)
-	if err != nil {
-		return nil, Failed("create customer", err)
-	}
-	created, err := c.scope.write(in.lockAddress(ctx), c.statements.create, append([]any{id}, everything.values(in)...)...)
+	created, err := c.insert(lockAddress(ctx, v), v, unlessTaken)
 	switch {
 	case postgres.Violates(err, uniqueEmail), err == nil && created == nil:
-		return nil, NewError(EmailTaken)
+		return nil, emailTaken()
 	case err != nil:
-		return nil, Failed("create customer", err)
+		return nil, customers.failed("create", "customer", err)
 	}
 	return created, nil
 }
 
-// Update changes what the input says and keeps the rest. UpdatedAt moves exactly when a stored value changes. It fails
-// as Get does for the id, and as Create does for the input. Who is bound to the customer may not touch its email: an
-// address that is refused would tell of other customers.
-func (c *Customers) Update(ctx context.Context, id string, in CustomerInput) (*Customer, error) {
-	if err := Authorize(ctx, ToUpdate); err != nil {
+// Update changes the fields that the input holds and keeps the rest. UpdatedAt moves exactly when a
+// stored value changes. It fails as Get does for the id, and as Create does for the input. A bound caller
+// may not touch the email: an address that is refused would tell of other customers.
+func (c *Customers) Update(ctx context.Context, id string, in Input) (*Customer, error) {
+	if err := c.authorizeID(ctx, ToUpdate, id); err != nil {
 		return nil, err
 	}
-	if err := checkCustomerID(id); err != nil {
-		return nil, err
-	}
-	if _, customer := scopeFrom(ctx); customer != "" && in.touchesEmail() {
+	if _, customer := scopeFrom(ctx); customer != "" && touchesEmail(in) {
 		return nil, NewError(Forbidden)
 	}
-	in, err := in.normalize(false)
+	v, err := normalizeCustomer(in, false)
 	if err != nil {
-		return nil, err
+		return nil, customers.failed("update", "customer", err)
 	}
-	update := c.updating(in)
-	updated, err := c.scope.write(in.lockAddress(ctx), update.text, append([]any{id}, update.says.values(in)...)...)
+	updated, err := c.update(lockAddress(ctx, v), id, v, unlessTakenByAnother)
 	taken := postgres.Violates(err, uniqueEmail)
 	if err != nil && !taken {
-		return nil, Failed("update customer", err)
+		return nil, customers.failed("update", "customer", err)
 	}
 	if updated == nil {
 		// No row: the customer is not there, or its new address is taken. Existence is asked first.
 		if _, err := c.Get(ctx, id); err != nil {
 			return nil, err
 		}
-		return nil, &Error{Code: EmailTaken, Message: emailTakenOnUpdate}
+		err := emailTaken()
+		err.Message = emailTakenOnUpdate
+		return nil, err
 	}
 	return updated, nil
 }
 
-// Delete marks the customer as deleted, for good (I3), and returns it as it then is. It fails as Get does; deleting
-// twice is NotFound.
-func (c *Customers) Delete(ctx context.Context, id string) (*Customer, error) {
-	if err := Authorize(ctx, ToDelete); err != nil {
+// normalizeCustomer is normalize, but a missing address wins over every other fault.
+func normalizeCustomer(in Input, creating bool) (values, error) {
+	email, present := in["email"]
+	text, isText := email.(string)
+	if (present || creating) && (email == nil || isText && strings.TrimSpace(text) == "") {
+		err := customers.NewError(EmailRequired)
+		err.Field = "email"
 		return nil, err
 	}
-	if err := checkCustomerID(id); err != nil {
-		return nil, err
-	}
-	deleted, err := c.scope.write(ctx, c.statements.delete, id)
-	if err != nil {
-		return nil, Failed("delete customer", err)
-	}
-	if deleted == nil {
-		return nil, NewError(NotFound)
-	}
-	return deleted, nil
+	return customers.normalize(in, creating)
 }
 
-// lockAddress makes the writers of one address of one merchant wait for each other, so that what each sees when it
-// checks the live rows is what stands when it commits (I2). The unique index alone does not know of flagged rows.
-func (in CustomerInput) lockAddress(ctx context.Context) context.Context {
-	email := in.Email.Ptr()
+// touchesEmail reports whether the input says anything of the email, even what can't be read, or sets the
+// flag.
+func touchesEmail(in Input) bool {
+	_, present := in["email"]
+	flag := in[DangerousFlag]
+	return present || flag != nil && flag != false
+}
+
+// uniqueEmail is the index that holds I2 when two writers meet.
+const uniqueEmail = "customers_email_unique"
+
+// emailTakenOnUpdate is the reference's longer text for the same code.
+const emailTakenOnUpdate = "Another customer with this email already exists. Use " + DangerousFlag + " to allow."
+
+func emailTaken() *Error {
+	err := customers.NewError(EmailTaken)
+	err.Field = "email"
+	return err
+}
+
+// lockAddress makes the writers of one address of one merchant wait for each other, so that what each sees
+// when it checks the live rows is what stands when it commits (I2). The unique index does not know of
+// flagged rows.
+func lockAddress(ctx context.Context, v values) context.Context {
+	email := v.text("email")
 	if email == nil {
 		return ctx
 	}
 	merchant, _ := scopeFrom(ctx)
 	return wall.WithLock(ctx, merchant+" "+address.MustKey(*email))
+}
+
+// unlessTaken refuses an insert when a live row holds the address and the flag is not set.
+func unlessTaken(w *writer) {
+	flag := w.flag(DangerousFlag)
+	w.set("email_shared", flag)
+	w.unless(flag, w.others("holder").Where("holder.email_key = "+w.ref("email_key")))
+}
+
+// unlessTakenByAnother refuses an update when the address changes to one that another live row holds and
+// the flag is not set.
+func unlessTakenByAnother(w *writer) {
+	key := w.ref("email_key")
+	if key == "" {
+		return
+	}
+	flag, moves := w.flag(DangerousFlag), "c.email_key <> "+key
+	w.set("email_shared", "CASE WHEN "+moves+" THEN "+flag+" ELSE c.email_shared END")
+	// Not the row itself: when this waited for a writer that moved the row away, the check still sees the row as it was.
+	w.unless("NOT ("+moves+") OR "+flag, w.others("holder").Where("holder.email_key = "+key).Where("holder.id <> c.id"))
 }

@@ -1,12 +1,18 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
 	"lumen/store/gate"
 	"lumen/store/postgres"
-	"runtime/debug"
-	"time"
 )
 
 // Code names an outcome on which a caller may act. The codes are part of the contract of both doors.
@@ -31,33 +37,43 @@ const (
 	Unavailable      Code = "UNAVAILABLE"
 )
 
-// texts are the messages that callers see. The reference's are literal.
-var texts = map[Code]string{
-	EmailRequired:    "Email is required",
-	InvalidInput:     "Invalid request data",
-	InvalidID:        "Invalid customer ID format",
-	BadRequest:       "The request body is not valid JSON",
-	Unauthenticated:  "Unauthorized",
-	Forbidden:        "This credential may not do that",
-	NotFound:         "Customer not found or access denied",
-	RouteNotFound:    "Not found",
-	MethodNotAllowed: "Method not allowed",
-	EmailTaken:       "A customer with this email already exists",
-	PayloadTooLarge:  "Request body too large",
-	UnsupportedType:  "Content-Type must be application/json",
-	RateLimited:      "Too many requests",
-	Internal:         "Internal server error",
-	Unavailable:      "Service temporarily unavailable",
+// outcome is a row of the registry: the HTTP status of a code in both APIs, and the message that callers
+// see, in which {noun} and {Noun} stand for the noun. The reference's texts are literal.
+type outcome struct {
+	status int
+	text   string
 }
 
-// emailTakenOnUpdate is the reference's longer text for the same code.
-const emailTakenOnUpdate = "Another customer with this email already exists. Use dangerouslyAllowSameEmailForDifferentCustomers to allow."
+var registry = map[Code]outcome{
+	EmailRequired:    {400, "Email is required"},
+	InvalidInput:     {400, "Invalid request data"},
+	InvalidID:        {400, "Invalid {noun} ID format"},
+	BadRequest:       {400, "The request body is not valid JSON"},
+	Unauthenticated:  {401, "Unauthorized"},
+	Forbidden:        {403, "This credential may not do that"},
+	NotFound:         {404, "{Noun} not found or access denied"},
+	RouteNotFound:    {404, "Not found"},
+	MethodNotAllowed: {405, "Method not allowed"},
+	EmailTaken:       {409, "A {noun} with this email already exists"},
+	PayloadTooLarge:  {413, "Request body too large"},
+	UnsupportedType:  {415, "Content-Type must be application/json"},
+	RateLimited:      {429, "Too many requests"},
+	Internal:         {500, "Internal server error"},
+	Unavailable:      {503, "Service temporarily unavailable"},
+}
+
+// Codes returns all codes of the registry.
+func Codes() []Code { return slices.Sorted(maps.Keys(registry)) }
 
 // Error is an outcome for the caller. Its Message never holds anything that came from Postgres or from Go; the cause,
 // if any, is for the log alone.
 type Error struct {
 	Code    Code
 	Message string
+	// Noun is the name of the noun that the outcome is about, "" for none.
+	Noun string
+	// Field is the documented name of the one field that the outcome is about, "" for none.
+	Field string
 	// Faults lists every bad field of an InvalidInput, in the documented order of the fields.
 	Faults []Fault
 	// RetryAfter is how long to wait before asking again, when the code is RateLimited or Unavailable. 0 is a second.
@@ -97,8 +113,16 @@ var messages = map[Reason]string{
 	WrongType:          "has the wrong type",
 }
 
-// NewError returns an Error with the registry's text for code.
-func NewError(code Code) *Error { return &Error{Code: code, Message: texts[code]} }
+// NewError returns an Error that is about no noun, with the registry's text for code.
+func NewError(code Code) *Error { return newError(code, "") }
+
+func newError(code Code, noun string) *Error {
+	text := registry[code].text
+	if noun != "" && strings.Contains(text, "{") {
+		text = strings.NewReplacer("{noun}", noun, "{Noun}", strings.ToUpper(noun[:1])+noun[1:]).Replace(text)
+	}
+	return &Error{Code: code, Message: text, Noun: noun}
+}
 
 // Invalid returns an InvalidInput with these faults, or nil when there are none.
 func Invalid(faults ...Fault) error {
@@ -119,9 +143,25 @@ func (e *Error) Error() string {
 	return text
 }
 
-// RetrySeconds returns RetryAfter in whole seconds, rounded up, and at least one.
-func (e *Error) RetrySeconds() int {
-	return max(1, int((e.RetryAfter+time.Second-1)/time.Second))
+// Status returns the HTTP status of a reply that is this outcome as a whole.
+func (e *Error) Status() int { return registry[e.Code].status }
+
+// Headers returns the HTTP headers of a reply that is this outcome as a whole, by name: what a client
+// that is not authenticated must send, and how many seconds a client should wait.
+func (e *Error) Headers() map[string]string {
+	switch e.Code {
+	case Unauthenticated:
+		return map[string]string{"WWW-Authenticate": "Bearer"}
+	case RateLimited, Unavailable:
+		return map[string]string{"Retry-After": strconv.Itoa(max(1, int((e.RetryAfter+time.Second-1)/time.Second)))}
+	}
+	return nil
+}
+
+// IsLogged reports whether the cause of the outcome goes to the log. It does not when the client left,
+// which is then the cause, nor when an overload was the reason: that has no cause and would fill the log.
+func (e *Error) IsLogged(ctx context.Context) bool {
+	return (e.Code == Internal || e.Code == Unavailable) && e.cause != nil && ctx.Err() == nil
 }
 
 // Unwrap returns the cause.
@@ -133,7 +173,7 @@ func AsError(err error) *Error {
 	if errors.As(err, &known) {
 		return known
 	}
-	return &Error{Code: Internal, Message: texts[Internal], cause: err}
+	return &Error{Code: Internal, Message: registry[Internal].text, cause: err}
 }
 
 // Failed returns the error that an operation ends with. An outcome passes unchanged. An outage of the
@@ -169,5 +209,5 @@ func Outage(cause error) *Error {
 	if errors.As(cause, &known) && known.Code == Unavailable {
 		return known
 	}
-	return &Error{Code: Unavailable, Message: texts[Unavailable], cause: cause}
+	return &Error{Code: Unavailable, Message: registry[Unavailable].text, cause: cause}
 }

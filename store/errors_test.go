@@ -15,7 +15,7 @@ import (
 func TestTexts(t *testing.T) {
 	t.Parallel()
 	const emailTakenLonger = "Another customer with this email already exists. Use dangerouslyAllowSameEmailForDifferentCustomers to allow."
-	require.Equal(t, map[Code]string{
+	want := map[Code]string{
 		"EMAIL_REQUIRED":         "Email is required",
 		"INVALID_INPUT":          "Invalid request data",
 		"INVALID_ID":             "Invalid customer ID format",
@@ -31,15 +31,19 @@ func TestTexts(t *testing.T) {
 		"RATE_LIMITED":           "Too many requests",
 		"INTERNAL":               "Internal server error",
 		"UNAVAILABLE":            "Service temporarily unavailable",
-	}, texts)
+	}
+	require.Len(t, registry, len(want))
 	require.Equal(t, emailTakenLonger, emailTakenOnUpdate)
-	for code, text := range texts {
-		require.Equal(t, &Error{Code: code, Message: text}, NewError(code))
+	for code, text := range want {
+		require.Equal(t, &Error{Code: code, Message: text, Noun: "customer"}, customers.NewError(code))
+		if !strings.Contains(registry[code].text, "{") {
+			require.Equal(t, &Error{Code: code, Message: text}, NewError(code))
+		}
 	}
 
 	reference, err := os.ReadFile("../cmd/internal/e2e/testdata/customers-api.txt")
 	require.NoError(t, err)
-	literal := []string{texts[EmailRequired], texts[NotFound], texts[EmailTaken], emailTakenOnUpdate}
+	literal := []string{want[EmailRequired], want[NotFound], want[EmailTaken], emailTakenOnUpdate}
 	for _, operation := range []string{"create customer", "update customer", "delete customer"} {
 		literal = append(literal, Failed(operation, errors.New("cause")).(*Error).Message)
 	}

@@ -2,41 +2,30 @@ package store
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
-	"github.com/uptrace/bun"
-
 	"lumen/store/address"
 )
 
-// CustomerFilter narrows a list; what is set combines with AND. Deleted customers are left out unless asked for.
-type CustomerFilter struct {
-	Email          *string // the whole address, in any letter case
-	UserID         *string
-	BillingCountry *string
-	Search         *string // part of the email, name or user id, in any letter case; 2 to 100 characters
-	CreatedAt      TimeRange
-	UpdatedAt      TimeRange
-	IncludeDeleted bool
-}
-
-// timeForm is RFC 3339's; Go's parser lets more pass.
-var timeForm = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
-
-// ParseTime reads RFC 3339 text, with any offset, as both doors take it.
-func ParseTime(text string) (time.Time, bool) {
-	text = strings.ToUpper(text)
-	if !timeForm.MatchString(text) {
-		return time.Time{}, false
-	}
-	t, err := time.Parse(time.RFC3339, text)
-	return t, err == nil
-}
+// Filter narrows a list, by the documented names of the noun's filters. Its conditions combine with AND.
+// Values are a string, a TimeRange, or for includeDeleted a bool. Rows that are deleted are left out
+// unless includeDeleted is true.
+type Filter map[string]any
 
 // TimeRange is From <= t < Before; nil is open.
 type TimeRange struct{ From, Before *time.Time }
+
+// includeDeleted is a filter of every noun.
+const includeDeleted = "includeDeleted"
+
+// filter declares what lists can be filtered by.
+type filter struct {
+	name, column string
+	how          func(*resolving, filter, any) []Fault
+}
 
 // The lengths of a search, in code points.
 const (
@@ -44,97 +33,126 @@ const (
 	maxSearch = 100
 )
 
-// normalize returns the filter in the form that is compared with what is stored, and its faults.
-func (f CustomerFilter) normalize() (CustomerFilter, []Fault) {
+// resolved is a Filter in the form that is compared with what is stored.
+type resolved struct {
+	conditions     []condition
+	includeDeleted bool
+}
+
+type condition struct {
+	expression string
+	value      any
+}
+
+// resolving collects the conditions of a filter. apply normalizes a text by the rule of the field with
+// this name, derive as the column is derived.
+type resolving struct {
+	resolved
+	apply  func(field, text string) (any, []Fault)
+	derive func(column, text string) string
+}
+
+// resolve returns the filter, or its faults in the declared order.
+func (n *noun[T]) resolve(f Filter) (resolved, []Fault) {
+	r := resolving{apply: n.applyRule, derive: n.derive}
+	r.includeDeleted, _ = f[includeDeleted].(bool)
 	var faults []Fault
-	exact := func(name string, value **string) {
-		if *value == nil {
-			return
-		}
-		rule := fieldNamed(name)
-		stored, found := rule.normalize(strings.TrimSpace(**value))
-		if stored == "" {
-			found = []Fault{NewFault(name, InvalidFormat)}
-		}
-		faults = append(faults, found...)
-		*value = &stored
-	}
-	exact("email", &f.Email)
-	exact("userId", &f.UserID)
-	exact("billingCountry", &f.BillingCountry)
-	if f.Email != nil && len(faults) == 0 {
-		key := address.MustKey(*f.Email)
-		f.Email = &key
-	}
-	if f.Search != nil {
-		text := strings.TrimSpace(*f.Search)
-		switch n := utf8.RuneCountInString(text); {
-		case n > maxSearch:
-			faults = append(faults, NewFault("search", TooLong))
-		case n < minSearch, !utf8.ValidString(text):
-			faults = append(faults, NewFault("search", InvalidFormat))
-		case strings.ContainsFunc(text, field{}.forbids):
-			faults = append(faults, NewFault("search", ForbiddenCharacter))
-		}
-		text = address.Fold(text)
-		f.Search = &text
-	}
-	for _, r := range f.ranges() {
-		for _, t := range []*time.Time{r.From, r.Before} {
-			if t != nil && (t.UTC().Year() < 1 || t.UTC().Year() > 9999) { // what Postgres reads as a date
-				faults = append(faults, NewFault(r.name, InvalidFormat))
-			}
+	for _, declared := range n.filters {
+		if value := f[declared.name]; value != nil {
+			faults = append(faults, declared.how(&r, declared, value)...)
 		}
 	}
-	return f, faults
+	return r.resolved, faults
 }
 
-// namedRange is a range of a filter with its name and its column.
-type namedRange struct {
-	name, column string
-	TimeRange
+func (n *noun[T]) applyRule(field, text string) (any, []Fault) {
+	i := slices.IndexFunc(n.columns, func(c Column[T]) bool { return c.Field == field })
+	return n.columns[i].rule.apply(field, text)
 }
 
-func (f CustomerFilter) ranges() []namedRange {
-	return []namedRange{{"createdAt", "created_at", f.CreatedAt}, {"updatedAt", "updated_at", f.UpdatedAt}}
-}
-
-// picks reports that the filter leaves out more than what is deleted.
-func (f CustomerFilter) picks() bool {
-	f.IncludeDeleted = false
-	return f != CustomerFilter{}
-}
-
-// where adds the filter's conditions. Each but search is one that an index can answer under row-level security:
-// equality and order of text and times are leakproof, what search does is not.
-func (f CustomerFilter) where(q *bun.SelectQuery) *bun.SelectQuery {
-	if !f.IncludeDeleted {
-		q = q.Where("c.deleted_at IS NULL")
-	}
-	if f.Email != nil {
-		q = q.Where("c.email_key = ?", *f.Email)
-	}
-	if f.UserID != nil {
-		q = q.Where("c.user_id = ?", *f.UserID)
-	}
-	if f.BillingCountry != nil {
-		q = q.Where("c.billing_country = ?", *f.BillingCountry)
-	}
-	if f.Search != nil {
-		q = q.Where("strpos(c.search_key, ?) > 0", *f.Search)
-	}
-	for _, r := range f.ranges() {
-		if r.From != nil {
-			q = q.Where("c.? >= ?", bun.Ident(r.column), ceiling(*r.From))
-		}
-		if r.Before != nil {
-			q = q.Where("c.? < ?", bun.Ident(r.column), ceiling(*r.Before))
+// derive returns the value of a column that is derived from the text, the text itself when it is not.
+func (n *noun[T]) derive(column, text string) string {
+	for _, d := range n.derived {
+		if d.column == column {
+			return d.key(text)
 		}
 	}
-	return q
+	return text
+}
+
+// equal compares the column with a text of the field of the same name. Equality and order of text and
+// times are leakproof, so an index can answer them under row-level security.
+func equal(r *resolving, f filter, value any) []Fault {
+	text, _ := value.(string)
+	stored, faults := r.apply(f.name, text)
+	if stored == nil {
+		faults = []Fault{NewFault(f.name, InvalidFormat)}
+	}
+	if len(faults) == 0 {
+		r.conditions = append(r.conditions, condition{"c." + f.column + " = ?", r.derive(f.column, stored.(string))})
+	}
+	return faults
+}
+
+// contains looks for a part of the column, a folded text. No index answers it: what it does is not leakproof.
+func contains(r *resolving, f filter, value any) []Fault {
+	text, _ := value.(string)
+	text = strings.TrimSpace(text)
+	switch n := utf8.RuneCountInString(text); {
+	case n > maxSearch:
+		return []Fault{NewFault(f.name, TooLong)}
+	case n < minSearch, !utf8.ValidString(text):
+		return []Fault{NewFault(f.name, InvalidFormat)}
+	case strings.ContainsFunc(text, rule{}.forbids):
+		return []Fault{NewFault(f.name, ForbiddenCharacter)}
+	}
+	r.conditions = append(r.conditions, condition{"strpos(c." + f.column + ", ?) > 0", address.Fold(text)})
+	return nil
+}
+
+// within compares the column with a TimeRange.
+func within(r *resolving, f filter, value any) (faults []Fault) {
+	span, _ := value.(TimeRange)
+	for _, bound := range []struct {
+		text string
+		at   *time.Time
+	}{{" >= ?", span.From}, {" < ?", span.Before}} {
+		if bound.at == nil {
+			continue
+		}
+		if year := bound.at.UTC().Year(); year < 1 || year > 9999 { // what Postgres reads as a date
+			faults = append(faults, NewFault(f.name, InvalidFormat))
+			continue
+		}
+		r.conditions = append(r.conditions, condition{"c." + f.column + bound.text, ceiling(*bound.at)})
+	}
+	return faults
 }
 
 // ceiling rounds up to what Postgres can hold: none of its times lies between t and that. Bun would round down.
 func ceiling(t time.Time) time.Time {
 	return t.Add(time.Microsecond - time.Nanosecond).Truncate(time.Microsecond)
+}
+
+// where adds the conditions to a query.
+func (r resolved) where(q query) {
+	if !r.includeDeleted {
+		q.Where("c.deleted_at IS NULL")
+	}
+	for _, c := range r.conditions {
+		q.Where(c.expression, c.value)
+	}
+}
+
+// timeForm is RFC 3339's; Go's parser lets more pass.
+var timeForm = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
+
+// ParseTime reads RFC 3339 text, with any offset, as both APIs take it.
+func ParseTime(text string) (time.Time, bool) {
+	text = strings.ToUpper(text)
+	if !timeForm.MatchString(text) {
+		return time.Time{}, false
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	return t, err == nil
 }

@@ -6,19 +6,13 @@ import (
 	"go.jetify.com/typeid"
 )
 
-// The prefixes of ids. What follows is a TypeID's suffix: 26 lower-case characters of a version 7 UUID, whose last
+// MerchantPrefix is the prefix of merchants' ids. What follows a prefix is a TypeID's suffix: 26 lower-case characters of a version 7 UUID, whose last
 // 74 bits are random.
-const (
-	customerPrefix = "cust"
-	MerchantPrefix = "merchant"
-)
+const MerchantPrefix = "merchant"
 
 // maxIDSuffix is how long an id may be after its prefix. The accepted forms are wider than what is made today, so that ids
 // brought from elsewhere stay well-formed.
 const maxIDSuffix = 64
-
-// IsCustomerID reports whether id has the form of a customer's id.
-func IsCustomerID(id string) bool { return isID(id, customerPrefix) }
 
 // IsMerchantID reports whether id has the form of a merchant's id.
 func IsMerchantID(id string) bool { return isID(id, MerchantPrefix) }
@@ -38,14 +32,6 @@ func isID(id, prefix string) bool {
 		}
 	}
 	return true
-}
-
-// checkCustomerID returns an InvalidID error unless id is well-formed.
-func checkCustomerID(id string) error {
-	if !IsCustomerID(id) {
-		return NewError(InvalidID)
-	}
-	return nil
 }
 
 // NewID returns a fresh id with this prefix. It fails only when the system has no randomness.

@@ -1,159 +1,179 @@
 package store
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
-
-	"lumen/store/address"
 )
 
-// CustomerInput is what a caller says of a customer, on create and on update alike. Empty text means null.
-type CustomerInput struct {
-	Email               Optional[string]
-	Name                Optional[string]
-	UserID              Optional[string]
-	BillingAddressLine1 Optional[string]
-	BillingAddressLine2 Optional[string]
-	BillingCity         Optional[string]
-	BillingPostalCode   Optional[string]
-	BillingCountry      Optional[string]
-	TaxID               Optional[string]
+// Input is what a caller says of a noun's fields, by their documented names. A field that is absent is
+// kept on update. Nil and empty text clear it. Otherwise its value is a string, a bool, an int64 or a
+// time.Time, as the field has it, or Mistyped.
+type Input map[string]any
 
-	// DangerouslyAllowSameEmailForDifferentCustomers admits an address that another live customer has.
-	DangerouslyAllowSameEmailForDifferentCustomers bool
+// Mistyped stands in an Input for a value that an API could not read as the type of its field. The fault
+// is reported together with those that the store finds.
+type Mistyped struct{}
 
-	// WrongType names the fields whose value a door could not read as their type. They are reported together with
-	// what the store finds.
-	WrongType []string
+// InputField is one of the fields that callers may say.
+type InputField struct {
+	Name string
+	Kind Kind
 }
 
-// field is the rule of one field of a customer. Lengths are in code points.
-type field struct {
-	name     string
-	column   string
-	of       func(*CustomerInput) *Optional[string]
-	max      int
+// Kind is the type of a field's values.
+type Kind int
+
+// The kinds.
+const (
+	TextKind      Kind = iota
+	NumberKind         // an int64
+	EnumKind           // one of several texts
+	TimeKind           // a time.Time
+	ReferenceKind      // the id of another noun
+	FlagKind           // a bool
+)
+
+// rule says what callers may say of a field. Lengths are in code points.
+type rule struct {
+	kind Kind
+	// required fields must be given on create and cannot be cleared.
+	required bool
+	// immutable fields can be given on create alone. Updates ignore them, as they ignore fields that are
+	// read-only.
+	immutable bool
+
+	max      int  // of text; 0 means no limit
+	maxBytes int  // of text, in octets; 0 means no limit
 	noFormat bool // format characters (Cf) are refused as well
-	check    func(string) (string, bool)
+	// normalize returns text as it is stored, and whether it is valid at all. Nil keeps it.
+	normalize func(string) (string, bool)
+
+	least, most int64             // of numbers
+	values      []string          // of enums
+	reference   func(string) bool // whether a text is an id of the other noun
 }
 
-// fields are the rules, in the documented order. The email comes first: its limit is in octets, its form its own.
-var fields = []field{
-	{name: "email", column: "email", of: func(in *CustomerInput) *Optional[string] { return &in.Email }, noFormat: true, check: checkEmail},
-	{name: "name", column: "name", of: func(in *CustomerInput) *Optional[string] { return &in.Name }, max: 255},
-	{name: "userId", column: "user_id", of: func(in *CustomerInput) *Optional[string] { return &in.UserID }, max: 255, noFormat: true},
-	{name: "billingAddressLine1", column: "billing_address_line1", of: func(in *CustomerInput) *Optional[string] { return &in.BillingAddressLine1 }, max: 255},
-	{name: "billingAddressLine2", column: "billing_address_line2", of: func(in *CustomerInput) *Optional[string] { return &in.BillingAddressLine2 }, max: 255},
-	{name: "billingCity", column: "billing_city", of: func(in *CustomerInput) *Optional[string] { return &in.BillingCity }, max: 255},
-	{name: "billingPostalCode", column: "billing_postal_code", of: func(in *CustomerInput) *Optional[string] { return &in.BillingPostalCode }, max: 32, noFormat: true},
-	{name: "billingCountry", column: "billing_country", of: func(in *CustomerInput) *Optional[string] { return &in.BillingCountry }, check: checkCountry},
-	{name: "taxId", column: "tax_id", of: func(in *CustomerInput) *Optional[string] { return &in.TaxID }, max: 64, noFormat: true},
-}
+// values are an Input in the form in which it is stored, by field: a string, a bool, an int64, a
+// time.Time, or nil.
+type values map[string]any
 
-// FieldNames are the documented names of a customer's writable fields, in the documented order.
-var FieldNames = func() []string {
-	names := make([]string, len(fields))
-	for i, f := range fields {
-		names[i] = f.name
+// text returns the text of a field, nil for null and for absent.
+func (v values) text(field string) *string {
+	if value, ok := v[field].(string); ok {
+		return &value
 	}
-	return names
-}()
-
-// DangerousFlag is the documented name of the one key of an input that is not a field of the customer.
-const DangerousFlag = "dangerouslyAllowSameEmailForDifferentCustomers"
-
-// touchesEmail reports whether the input says anything of the email, even what can't be read, or sets the flag.
-func (in CustomerInput) touchesEmail() bool {
-	return in.Email.Present() || in.DangerouslyAllowSameEmailForDifferentCustomers ||
-		slices.Contains(in.WrongType, "email") || slices.Contains(in.WrongType, DangerousFlag)
+	return nil
 }
 
-// Field returns where the input keeps the field with this documented name, which is one of FieldNames.
-func (in *CustomerInput) Field(name string) *Optional[string] { return fieldNamed(name).of(in) }
-
-func fieldNamed(name string) field {
-	return fields[slices.IndexFunc(fields, func(f field) bool { return f.name == name })]
-}
-
-// normalize returns the input as it is stored: white space around values trimmed, empty ones null, the country in
-// upper case. A missing email wins over every other fault; else all faults are reported together.
-func (in CustomerInput) normalize(creating bool) (CustomerInput, error) {
-	out := in
+// normalize returns the input as it is stored, or all of its faults: white space around texts trimmed,
+// empty texts null.
+func (n *noun[T]) normalize(in Input, creating bool) (values, error) {
+	out := make(values, len(in)+len(n.flags))
+	known := 0
 	var faults []Fault
-	for _, f := range fields {
-		if slices.Contains(in.WrongType, f.name) {
-			faults = append(faults, NewFault(f.name, WrongType))
+	for _, c := range n.columns {
+		if c.rule == nil {
 			continue
 		}
-		value := f.of(&in).Ptr()
-		if value == nil {
+		value, present := in[c.Field]
+		if present {
+			known++
+		}
+		if !present && !(creating && c.rule.required) || !creating && c.rule.immutable {
 			continue
 		}
-		trimmed := strings.TrimSpace(*value)
-		if trimmed == "" {
-			*f.of(&out) = Null[string]()
-			continue
-		}
-		stored, found := f.normalize(trimmed)
+		stored, found := c.rule.apply(c.Field, value)
+		out[c.Field] = stored
 		faults = append(faults, found...)
-		*f.of(&out) = Set(stored)
 	}
-	if slices.Contains(in.WrongType, DangerousFlag) {
-		faults = append(faults, NewFault(DangerousFlag, WrongType))
+	for _, name := range n.flags {
+		value, present := in[name]
+		if present {
+			known++
+		}
+		switch value.(type) {
+		case nil: // null is as good as absent
+		case bool:
+			out[name] = value
+		default:
+			faults = append(faults, NewFault(name, WrongType))
+		}
 	}
-
-	emailSaid := out.Email.Present() || creating
-	if emailSaid && out.Email.Ptr() == nil && !slices.Contains(in.WrongType, "email") {
-		return out, NewError(EmailRequired)
+	if known < len(in) {
+		return nil, fmt.Errorf("a %s has not all of the fields %v", n.name, slices.Sorted(maps.Keys(in)))
 	}
 	return out, Invalid(faults...)
 }
 
-// normalize returns a trimmed, not empty value as it is stored, and its faults.
-func (f field) normalize(value string) (string, []Fault) {
-	if !utf8.ValidString(value) {
-		return value, []Fault{NewFault(f.name, InvalidFormat)}
+// apply returns a value of a field as it is stored, and its faults.
+func (r rule) apply(field string, value any) (any, []Fault) {
+	if text, ok := value.(string); ok && r.kind != NumberKind && r.kind != TimeKind {
+		if text = strings.TrimSpace(text); text != "" {
+			return r.applyText(field, text)
+		}
+		value = nil
+	}
+	refuse := func(reason Reason) (any, []Fault) { return nil, []Fault{NewFault(field, reason)} }
+	switch value := value.(type) {
+	case nil:
+		if r.required {
+			return refuse(InvalidFormat)
+		}
+		return nil, nil
+	case int64:
+		if r.kind == NumberKind {
+			if value < r.least || value > r.most {
+				return refuse(InvalidFormat)
+			}
+			return value, nil
+		}
+	case time.Time:
+		if r.kind == TimeKind {
+			if year := value.UTC().Year(); year < 1 || year > 9999 { // what Postgres reads as a date
+				return refuse(InvalidFormat)
+			}
+			return value.UTC().Truncate(time.Millisecond), nil
+		}
+	}
+	return refuse(WrongType)
+}
+
+// applyText is apply for trimmed text that is not empty.
+func (r rule) applyText(field, text string) (any, []Fault) {
+	if !utf8.ValidString(text) {
+		return text, []Fault{NewFault(field, InvalidFormat)}
 	}
 	var faults []Fault
-	if strings.ContainsFunc(value, f.forbids) {
-		faults = append(faults, NewFault(f.name, ForbiddenCharacter))
+	if strings.ContainsFunc(text, r.forbids) {
+		faults = append(faults, NewFault(field, ForbiddenCharacter))
 	}
-	if f.max > 0 && utf8.RuneCountInString(value) > f.max || f.name == "email" && len(value) > address.MaxOctets {
-		faults = append(faults, NewFault(f.name, TooLong))
+	if r.max > 0 && utf8.RuneCountInString(text) > r.max || r.maxBytes > 0 && len(text) > r.maxBytes {
+		faults = append(faults, NewFault(field, TooLong))
 	}
-	if f.check != nil && len(faults) == 0 {
-		stored, ok := f.check(value)
-		if !ok {
-			return value, []Fault{NewFault(f.name, InvalidFormat)}
-		}
-		return stored, nil
+	if len(faults) > 0 {
+		return text, faults
 	}
-	return value, faults
+	ok := true
+	switch {
+	case r.kind == EnumKind:
+		ok = slices.Contains(r.values, text)
+	case r.kind == ReferenceKind:
+		ok = r.reference(text)
+	case r.normalize != nil:
+		text, ok = r.normalize(text)
+	}
+	if !ok {
+		return text, []Fault{NewFault(field, InvalidFormat)}
+	}
+	return text, nil
 }
 
-func (f field) forbids(r rune) bool {
-	return unicode.Is(unicode.Cc, r) || f.noFormat && unicode.Is(unicode.Cf, r)
+// forbids reports whether a character may not stand in the text.
+func (r rule) forbids(c rune) bool {
+	return unicode.Is(unicode.Cc, c) || r.noFormat && unicode.Is(unicode.Cf, c)
 }
-
-// checkEmail accepts an address, which is stored as it was sent.
-func checkEmail(email string) (string, bool) { return email, address.IsValid(email) }
-
-// checkCountry accepts an officially assigned ISO 3166-1 alpha-2 code in any case.
-func checkCountry(code string) (string, bool) {
-	if len(code) != 2 { // before the case is changed, which makes ASCII of some other letters
-		return "", false
-	}
-	code = strings.ToUpper(code)
-	return code, strings.Contains(" "+countries+" ", " "+code+" ")
-}
-
-// countries are the officially assigned codes of ISO 3166-1 alpha-2.
-const countries = "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ " +
-	"CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR " +
-	"GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP " +
-	"KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP MQ MR MS MT " +
-	"MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW " +
-	"SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ " +
-	"UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW"

@@ -43,9 +43,9 @@ func TestReadsOutliveTheirConnections(t *testing.T) {
 		"get":      func() error { _, err := opened.Customers.Get(s.ctx, id); return err },
 		"get many": func() error { _, err := opened.Customers.GetMany(s.ctx, ids); return err },
 		"list":     func() error { _, err := opened.Customers.List(s.ctx, store.PageQuery{}); return err },
-		"count":    func() error { _, err := opened.Customers.Count(s.ctx, store.CustomerFilter{}); return err },
+		"count":    func() error { _, err := opened.Customers.Count(s.ctx, store.Filter{}); return err },
 		"all": func() error {
-			for _, err := range opened.Customers.All(s.ctx, store.CustomerFilter{}) {
+			for _, err := range opened.Customers.All(s.ctx, store.Filter{}) {
 				if err != nil {
 					return err
 				}

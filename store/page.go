@@ -10,7 +10,7 @@ import (
 	"lumen/store/wall"
 )
 
-// Page sizes, in customers.
+// Page sizes, in rows.
 const (
 	DefaultPageSize = 50
 	MaxPageSize     = 250
@@ -19,121 +19,124 @@ const (
 // PageQuery asks for a part of a list. First counts from the start of the range that After and Before bound, Last from
 // its end; nil means not given, and neither means First of DefaultPageSize. Cursors are of the same merchant and sort.
 type PageQuery struct {
-	Filter        CustomerFilter
-	Sort          CustomerSort
+	Filter        Filter
+	Sort          Sort
 	First, Last   *int
 	After, Before *string
 }
 
 // Page is a part of a list, in list order.
-type Page struct {
-	Customers []Customer
+type Page[T any] struct {
+	Items []T
 	// HasNext and HasPrevious tell, exactly, whether the list goes on after the last and before the first of them.
 	HasNext, HasPrevious bool
 
+	noun     *noun[T]
 	merchant string
-	sort     CustomerSort
+	sort     order
 }
 
-// Cursor returns the cursor of the page's i-th customer.
-func (p *Page) Cursor(i int) string {
-	return encodeCursor(p.merchant, p.sort, p.sort.position(&p.Customers[i]))
+// Cursor returns the cursor of the page's i-th row.
+func (p *Page[T]) Cursor(i int) string {
+	return encodeCursor(p.merchant, p.sort, p.noun.position(p.sort, &p.Items[i]))
 }
 
-// List returns a page of the merchant's customers (I1). A query out of bounds is InvalidInput. Forbidden to who is bound
-// to one customer, like Count and All.
-func (c *Customers) List(ctx context.Context, query PageQuery) (*Page, error) {
-	r, err := query.resolve(ctx)
+// List returns a page of the merchant's rows (I1). A query out of bounds is InvalidInput. It is Forbidden
+// to a bound caller unless the noun opens its lists to bound callers, like Count and All.
+func (r *Rows[T]) List(ctx context.Context, query PageQuery) (*Page[T], error) {
+	p, err := r.resolve(ctx, query)
 	if err != nil {
 		return nil, err
 	}
-	customers, behind, err := c.read(ctx, r, true)
+	rows, behind, err := r.readPage(ctx, p, true)
 	if err != nil {
-		return nil, Failed("fetch customers", err)
+		return nil, r.noun.failed("fetch", r.noun.plural, err)
 	}
-	page := &Page{merchant: r.merchant, sort: r.sort}
-	more := len(customers) > r.limit
-	page.Customers = customers[:min(len(customers), r.limit)]
+	page := &Page[T]{noun: r.noun, merchant: p.merchant, sort: p.sort}
+	more := len(rows) > p.limit
+	page.Items = rows[:min(len(rows), p.limit)]
 
 	// more is what lies on within the range; the row at the far bound, or one beyond it, goes on as well.
 	beyond := false
-	if far := r.farBound(); !more && far != nil {
-		if beyond, err = c.exists(ctx, r, *far, r.backwards); err != nil {
-			return nil, Failed("fetch customers", err)
+	if far := p.farBound(); !more && far != nil {
+		if beyond, err = r.exists(ctx, p, *far, p.backwards); err != nil {
+			return nil, r.noun.failed("fetch", r.noun.plural, err)
 		}
 	}
-	if len(customers) == 0 && r.nearBound() != nil {
-		if behind, err = c.exists(ctx, r, *r.nearBound(), !r.backwards); err != nil {
-			return nil, Failed("fetch customers", err)
+	if len(rows) == 0 && p.nearBound() != nil {
+		if behind, err = r.exists(ctx, p, *p.nearBound(), !p.backwards); err != nil {
+			return nil, r.noun.failed("fetch", r.noun.plural, err)
 		}
 	}
 	page.HasNext, page.HasPrevious = more || beyond, behind
-	if r.backwards {
-		slices.Reverse(page.Customers)
+	if p.backwards {
+		slices.Reverse(page.Items)
 		page.HasNext, page.HasPrevious = behind, more || beyond
 	}
 	return page, nil
 }
 
-// Count returns how many customers the filter leaves.
-func (c *Customers) Count(ctx context.Context, filter CustomerFilter) (int, error) {
-	if err := Authorize(ctx, ToList); err != nil {
+// Count returns how many rows the filter leaves.
+func (r *Rows[T]) Count(ctx context.Context, f Filter) (int, error) {
+	if err := r.Authorize(ctx, ToList); err != nil {
 		return 0, err
 	}
-	filter, faults := filter.normalize()
+	filter, faults := r.noun.resolve(f)
 	if len(faults) > 0 {
 		return 0, Invalid(faults...)
 	}
-	// Never prepared: a plan for any merchant would read the whole table for a small one, and its time would tell how many
-	// customers the others have (I1).
-	q := c.scope.selecting(ctx, false)
-	filter.where(q.ColumnExpr("count(*)"))
+	// Never prepared: a plan for any merchant would read the whole table for a small one, and its time would
+	// tell how many rows the others have (I1).
+	q := r.selecting(ctx, false)
+	q.ColumnExpr("count(*)")
+	filter.where(q)
 	n := 0
-	if err := c.scope.read(ctx, q, func(row *wall.Row) { n = int(row.Int()) }); err != nil {
-		return 0, Failed("fetch customers", err)
+	if err := r.scope.read(ctx, q, func(row *wall.Row) { n = int(row.Int()) }); err != nil {
+		return 0, r.noun.failed("fetch", r.noun.plural, err)
 	}
 	return n, nil
 }
 
-// batchSize is how many customers All reads at a time; it holds two batches in memory.
+// batchSize is how many rows All reads at a time; it holds two batches in memory.
 const batchSize = 500
 
-// All yields every customer that the filter leaves, newest first, in batches; while one is used the next is read. No
-// connection waits for whoever uses them. Customers that exist unchanged throughout appear exactly once. The first error
-// ends it. Before each batch it asks again whether the credential is good: one that has ended is Unauthenticated.
-func (c *Customers) All(ctx context.Context, filter CustomerFilter) iter.Seq2[[]Customer, error] {
-	return func(yield func([]Customer, error) bool) {
-		r, err := PageQuery{Filter: filter}.resolve(ctx)
+// All yields every row that the filter leaves, newest first, in batches. While one batch is used the next
+// is read. No connection waits for the caller. Rows that exist unchanged throughout appear exactly once.
+// The first error ends it. Before each batch it asks again whether the credential is good: one that has
+// ended is Unauthenticated.
+func (r *Rows[T]) All(ctx context.Context, f Filter) iter.Seq2[[]T, error] {
+	return func(yield func([]T, error) bool) {
+		p, err := r.resolve(ctx, PageQuery{Filter: f})
 		if err != nil {
 			yield(nil, err)
 			return
 		}
-		r.limit = batchSize
+		p.limit = batchSize
 		ctx, cancel := context.WithCancel(ctx)
 		var reading sync.WaitGroup
 		defer reading.Wait()
 		defer cancel()
 
-		var got batch
-		read := func(ctx context.Context) { got.customers, _, got.err = c.read(ctx, r, false) }
+		var next batch[T]
+		read := func(ctx context.Context) { next.rows, _, next.err = r.readPage(ctx, p, false) }
 		read(ctx)
 		for ctx := gate.Continue(ctx); ; {
-			this := got
+			this := next
 			if this.err == nil {
 				this.err = recheck(ctx)
 			}
 			if this.err != nil {
-				yield(nil, Failed("fetch customers", this.err))
+				yield(nil, r.noun.failed("fetch", r.noun.plural, this.err))
 				return
 			}
-			more := len(this.customers) > r.limit
-			this.customers = this.customers[:min(len(this.customers), r.limit)]
+			more := len(this.rows) > p.limit
+			this.rows = this.rows[:min(len(this.rows), p.limit)]
 			if more {
-				last := r.sort.position(&this.customers[len(this.customers)-1])
-				r.after = &last
-				reading.Go(func() { defer Recovered(&got.err); read(ctx) })
+				last := r.noun.position(p.sort, &this.rows[len(this.rows)-1])
+				p.after = &last
+				reading.Go(func() { defer Recovered(&next.err); read(ctx) })
 			}
-			if !yield(this.customers, nil) || !more {
+			if !yield(this.rows, nil) || !more {
 				return
 			}
 			reading.Wait()
@@ -141,16 +144,16 @@ func (c *Customers) All(ctx context.Context, filter CustomerFilter) iter.Seq2[[]
 	}
 }
 
-type batch struct {
-	customers []Customer
-	err       error
+type batch[T any] struct {
+	rows []T
+	err  error
 }
 
 // pageRange is a PageQuery whose parts were checked.
 type pageRange struct {
 	merchant      string
-	filter        CustomerFilter
-	sort          CustomerSort
+	filter        resolved
+	sort          order
 	after, before *position
 	limit         int
 	backwards     bool // Last: read from the end
@@ -171,20 +174,25 @@ func (r pageRange) farBound() *position {
 	return r.before
 }
 
-// Check returns the InvalidInput, or the Forbidden, with which List, and All for the filter, would refuse the query. It asks
-// no database.
-func (q PageQuery) Check(ctx context.Context) error {
-	_, err := q.resolve(ctx)
+// Check returns the InvalidInput, or the Forbidden, with which List, and All for the filter, would refuse
+// the query. It asks no database.
+func (r *Rows[T]) Check(ctx context.Context, q PageQuery) error {
+	_, err := r.resolve(ctx, q)
 	return err
 }
 
-func (q PageQuery) resolve(ctx context.Context) (pageRange, error) {
-	if err := Authorize(ctx, ToList); err != nil {
+func (r *Rows[T]) resolve(ctx context.Context, q PageQuery) (pageRange, error) {
+	if err := r.Authorize(ctx, ToList); err != nil {
 		return pageRange{}, err
 	}
 	merchant, _ := scopeFrom(ctx)
-	r := pageRange{merchant: merchant, sort: q.Sort.orDefault(), limit: DefaultPageSize}
+	p := pageRange{merchant: merchant, limit: DefaultPageSize}
 	var faults []Fault
+	sort, sorted := r.noun.order(q.Sort)
+	p.sort = sort
+	if !sorted {
+		faults = append(faults, NewFault("sort", InvalidFormat))
+	}
 	size := func(name string, n *int) {
 		if n == nil {
 			return
@@ -192,58 +200,60 @@ func (q PageQuery) resolve(ctx context.Context) (pageRange, error) {
 		if *n < 1 || *n > MaxPageSize {
 			faults = append(faults, NewFault(name, InvalidFormat))
 		}
-		r.limit = *n
+		p.limit = *n
 	}
 	size("first", q.First)
 	size("last", q.Last)
 	if q.First != nil && q.Last != nil {
 		faults = append(faults, Fault{Field: "last", Reason: InvalidFormat, Message: "first and last exclude each other"})
 	}
-	r.backwards = q.Last != nil
+	p.backwards = q.Last != nil
 
 	cursor := func(name string, text *string) *position {
 		if text == nil {
 			return nil
 		}
-		at, ok := decodeCursor(merchant, r.sort, *text)
-		if !ok {
+		at, ok := decodeCursor(merchant, p.sort, *text)
+		if !ok || !r.noun.IsID(at.id) {
 			faults = append(faults, NewFault(name, InvalidFormat))
 		}
 		return &at
 	}
-	r.after, r.before = cursor("after", q.After), cursor("before", q.Before)
+	p.after, p.before = cursor("after", q.After), cursor("before", q.Before)
 
-	filter, found := q.Filter.normalize()
-	r.filter = filter
-	return r, Invalid(append(faults, found...)...)
+	filter, found := r.noun.resolve(q.Filter)
+	p.filter = filter
+	return p, Invalid(append(faults, found...)...)
 }
 
-// usualSizes are those of pages that are prepared: the size is a part of the text, and few are used much.
-var usualSizes = []int{10, 20, 25, DefaultPageSize, 100, 200, MaxPageSize, batchSize}
+// preparedSizes are the sizes of pages whose statements are prepared: the size is a part of the text, and
+// clients use few others.
+var preparedSizes = []int{10, 20, 25, DefaultPageSize, 100, 200, MaxPageSize, batchSize}
 
-// read returns up to limit+1 customers in reading order and, when probing, whether the list has any behind the near
-// bound.
-func (c *Customers) read(ctx context.Context, r pageRange, probing bool) (customers []Customer, behind bool, err error) {
-	q := c.scope.selecting(ctx, !r.filter.picks() && slices.Contains(usualSizes, r.limit))
-	r.filter.where(q.Column(columnNames...))
-	if r.after != nil {
-		r.sort.after(q, *r.after, false)
+// readPage returns up to limit+1 rows in reading order and, when probing, whether the list has any behind
+// the near bound.
+func (r *Rows[T]) readPage(ctx context.Context, p pageRange, probing bool) (rows []T, behind bool, err error) {
+	q := r.selecting(ctx, p.isPrepared() && slices.Contains(preparedSizes, p.limit))
+	q.Column(r.noun.columnNames()...)
+	p.filter.where(q)
+	if p.after != nil {
+		p.sort.after(q, *p.after, false)
 	}
-	if r.before != nil {
-		r.sort.before(q, *r.before, false)
+	if p.before != nil {
+		p.sort.before(q, *p.before, false)
 	}
-	near := r.nearBound()
+	near := p.nearBound()
 	probing = probing && near != nil
 	if probing {
-		probe := q.part(ctx)
-		r.beyond(probe, *near, !r.backwards)
+		probe := r.part(ctx, q)
+		p.beyond(probe, *near, !p.backwards)
 		// Not EXISTS: Postgres drops its ORDER BY, and with it the reason to read the sort's index.
 		q.ColumnExpr("(?) IS NOT NULL AS behind", probe.SelectQuery)
 	}
-	r.sort.order(q.SelectQuery, r.backwards).Limit(int64(r.limit) + 1)
-	customers = make([]Customer, 0, r.limit+1)
-	err = c.scope.read(ctx, q, func(row *wall.Row) {
-		customers = appendCustomer(customers, row)
+	p.sort.apply(q.SelectQuery, p.backwards).Limit(int64(p.limit) + 1)
+	rows = make([]T, 0, p.limit+1)
+	err = r.scope.read(ctx, q, func(row *wall.Row) {
+		rows = r.noun.appendRow(rows, row)
 		if probing {
 			behind = row.Bool()
 		}
@@ -251,23 +261,27 @@ func (c *Customers) read(ctx context.Context, r pageRange, probing bool) (custom
 	if err != nil {
 		return nil, false, err
 	}
-	return customers, behind, nil
+	return rows, behind, nil
 }
+
+// isPrepared reports whether statements of the range are prepared: those that filter by nothing but deletion.
+func (p pageRange) isPrepared() bool { return len(p.filter.conditions) == 0 }
 
 // beyond makes q ask for the row at a bound or past it: before it in list order, or after it.
-func (r pageRange) beyond(q query, bound position, before bool) {
-	r.filter.where(q.ColumnExpr("1"))
+func (p pageRange) beyond(q query, bound position, before bool) {
+	q.ColumnExpr("1")
+	p.filter.where(q)
 	if before {
-		r.sort.before(q, bound, true)
+		p.sort.before(q, bound, true)
 	} else {
-		r.sort.after(q, bound, true)
+		p.sort.after(q, bound, true)
 	}
-	r.sort.order(q.SelectQuery, before).Limit(1)
+	p.sort.apply(q.SelectQuery, before).Limit(1)
 }
 
-func (c *Customers) exists(ctx context.Context, r pageRange, bound position, before bool) (found bool, err error) {
-	q := c.scope.selecting(ctx, !r.filter.picks())
-	r.beyond(q, bound, before)
-	err = c.scope.read(ctx, q, func(*wall.Row) { found = true })
+func (r *Rows[T]) exists(ctx context.Context, p pageRange, bound position, before bool) (found bool, err error) {
+	q := r.selecting(ctx, p.isPrepared())
+	p.beyond(q, bound, before)
+	err = r.scope.read(ctx, q, func(*wall.Row) { found = true })
 	return found && err == nil, err
 }

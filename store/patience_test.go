@@ -80,7 +80,7 @@ func TestASilentDatabaseIsUnavailable(t *testing.T) {
 	s, a := storetest.Open(t, service, store.Options{MaxConnections: 4}), storetest.OpenAuth(t, service, auth.Options{})
 	_, err = a.Authenticator.Authenticate(t.Context(), m.WriteKey)
 	require.NoError(t, err)
-	for batch, err := range s.Customers.All(ctx, store.CustomerFilter{}) {
+	for batch, err := range s.Customers.All(ctx, store.Filter{}) {
 		require.NoError(t, err)
 		require.Empty(t, batch)
 	}
@@ -92,7 +92,7 @@ func TestASilentDatabaseIsUnavailable(t *testing.T) {
 		"get":          func(ctx context.Context) error { _, err := s.Customers.Get(ctx, "cust_a"); return err },
 		"create":       func(ctx context.Context) error { _, err := s.Customers.Create(ctx, emailOf("a@b.example")); return err },
 		"list":         func(ctx context.Context) error { _, err := s.Customers.List(ctx, store.PageQuery{}); return err },
-		"count":        func(ctx context.Context) error { _, err := s.Customers.Count(ctx, store.CustomerFilter{}); return err },
+		"count":        func(ctx context.Context) error { _, err := s.Customers.Count(ctx, store.Filter{}); return err },
 		"another get, which waits for a connection": func(ctx context.Context) error { _, err := s.Customers.Get(ctx, "cust_a"); return err },
 	} {
 		done.Go(func() {

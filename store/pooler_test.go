@@ -43,8 +43,8 @@ func TestPoolerStore(t *testing.T) {
 		ctx := store.WithCredential(t.Context(), credential)
 		var ids []string
 		for i := range 60 {
-			created, err := s.Customers.Create(ctx, store.CustomerInput{
-				Email: store.Set(fmt.Sprintf("%d@example.com", i)), Name: store.Set("Ann"), TaxID: store.Null[string](),
+			created, err := s.Customers.Create(ctx, store.Input{
+				"email": fmt.Sprintf("%d@example.com", i), "name": "Ann", "taxId": nil,
 			})
 			if err != nil {
 				return err
@@ -54,7 +54,7 @@ func TestPoolerStore(t *testing.T) {
 		if _, err := s.Customers.Create(ctx, emailOf("7@EXAMPLE.com")); store.AsError(err).Code != store.EmailTaken {
 			return fmt.Errorf("a taken address: %w", err)
 		}
-		updated, err := s.Customers.Update(ctx, ids[0], store.CustomerInput{Email: store.Set("new@example.com"), Name: store.Null[string]()})
+		updated, err := s.Customers.Update(ctx, ids[0], store.Input{"email": "new@example.com", "name": nil})
 		if err != nil || updated.Name != nil || updated.Email != "new@example.com" {
 			return fmt.Errorf("updated to %v: %w", updated, err)
 		}
@@ -67,19 +67,19 @@ func TestPoolerStore(t *testing.T) {
 		if many, err := s.Customers.GetMany(ctx, append(ids, "cust_none", `cust_{",`)); err != nil || len(many) != 59 {
 			return fmt.Errorf("got %d of many: %w", len(many), err)
 		}
-		if n, err := s.Customers.Count(ctx, store.CustomerFilter{}); err != nil || n != 59 {
+		if n, err := s.Customers.Count(ctx, store.Filter{}); err != nil || n != 59 {
 			return fmt.Errorf("counted %d: %w", n, err)
 		}
 		page, err := s.Customers.List(ctx, store.PageQuery{})
-		if err != nil || len(page.Customers) != 50 || !page.HasNext {
+		if err != nil || len(page.Items) != 50 || !page.HasNext {
 			return fmt.Errorf("a page: %w", err)
 		}
 		after := page.Cursor(49)
-		if page, err = s.Customers.List(ctx, store.PageQuery{After: &after}); err != nil || len(page.Customers) != 9 || page.HasNext || !page.HasPrevious {
+		if page, err = s.Customers.List(ctx, store.PageQuery{After: &after}); err != nil || len(page.Items) != 9 || page.HasNext || !page.HasPrevious {
 			return fmt.Errorf("the next page: %w", err)
 		}
 		all := 0
-		for batch, err := range s.Customers.All(ctx, store.CustomerFilter{}) {
+		for batch, err := range s.Customers.All(ctx, store.Filter{}) {
 			if err != nil {
 				return err
 			}

@@ -3,9 +3,10 @@ package store
 import (
 	"context"
 	"errors"
+	"strings"
+
 	"lumen/store/gate"
 	"lumen/store/postgres"
-	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"go.opentelemetry.io/otel/attribute"
@@ -61,6 +62,3 @@ func endStatement(span trace.Span, err error) {
 	}
 	span.End()
 }
-
-// onCustomers is what the statements of the scope are on.
-var onCustomers = semconv.DBCollectionName("customers")

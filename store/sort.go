@@ -1,18 +1,18 @@
 package store
 
 import (
+	"slices"
+
 	"github.com/uptrace/bun"
 )
 
-// SortField is what a list is ordered by; customers that agree in it are ordered by id.
+// SortField is what a list is sorted by. Rows that agree in it are sorted by id.
 type SortField string
 
-// The sort fields.
+// The sort fields that every noun has.
 const (
 	SortCreatedAt SortField = "CREATED_AT"
 	SortUpdatedAt SortField = "UPDATED_AT"
-	SortEmail     SortField = "EMAIL" // by the email key
-	SortName      SortField = "NAME"  // by the folded name; customers without one last in either direction
 )
 
 // SortDirection is the direction of a list.
@@ -24,89 +24,92 @@ const (
 	Descending SortDirection = "DESC"
 )
 
-// CustomerSort is the order of a list. Its zero value is the order of the reference: newest first.
-type CustomerSort struct {
+// Sort is the order of a list. Its zero value is newest first.
+type Sort struct {
 	Field     SortField
 	Direction SortDirection
 }
 
-func (s CustomerSort) orDefault() CustomerSort {
+// sorting declares what lists can be sorted by.
+type sorting struct {
+	field  SortField
+	code   byte   // in cursors; once given it is never given to another field of the noun
+	column string // whose rows without a value come last in either direction
+	// nullable says that the column, of text, may be null.
+	nullable bool
+}
+
+// order is a Sort of a noun, ready for statements.
+type order struct {
+	sorting
+	direction SortDirection
+	sqlType   string
+}
+
+// order returns the order that a caller asks for, false when lists of the noun are not sorted so.
+func (n *noun[T]) order(s Sort) (order, bool) {
 	if s.Field == "" {
 		s.Field = SortCreatedAt
 	}
 	if s.Direction == "" {
 		s.Direction = Descending
 	}
-	return s
+	i := slices.IndexFunc(n.sorts, func(declared sorting) bool { return declared.field == s.Field })
+	if i < 0 {
+		return order{}, false
+	}
+	return order{n.sorts[i], s.Direction, n.column(n.sorts[i].column).sqlType}, true
 }
 
-// expression is what an index of the same expression answers. The two stand-ins for a missing name are what puts it
-// last: past every name when ascending, before every name when descending. Not COALESCE, which Postgres does not count
-// among what is leakproof: under row-level security it would read the index from its start to the cursor.
-func (s CustomerSort) expression() string {
+// maxNameKey stands in for a missing text in an ascending list: it is the highest code point there is.
+const maxNameKey = "\U0010FFFF"
+
+// expression is what an index of the same expression answers. The two stand-ins for a missing text put it
+// last: after every text when ascending, before every text when descending. Not COALESCE, which Postgres
+// does not count as leakproof: under row-level security it would read the index from its start to the
+// cursor.
+func (o order) expression() string {
+	column := "c." + o.column
 	switch {
-	case s.Field == SortUpdatedAt:
-		return "c.updated_at"
-	case s.Field == SortEmail:
-		return "c.email_key"
-	case s.Field == SortName && s.Direction == Ascending:
-		return `CASE WHEN c.name_key IS NULL THEN U&'\+10FFFF' ELSE c.name_key END`
-	case s.Field == SortName:
-		return "CASE WHEN c.name_key IS NULL THEN '' ELSE c.name_key END"
+	case !o.nullable:
+		return column
+	case o.direction == Ascending:
+		return "CASE WHEN " + column + ` IS NULL THEN U&'\+10FFFF' ELSE ` + column + " END"
 	default:
-		return "c.created_at"
+		return "CASE WHEN " + column + " IS NULL THEN '' ELSE " + column + " END"
 	}
 }
 
-// position is a customer's place in a list: the value of the sort's expression and the id.
-type position struct {
-	key string // a time as RFC 3339
-	id  string
-}
-
-// lastName is the stand-in for a missing name in an ascending list, the highest code point there is.
-const lastName = "\U0010FFFF"
-
-func (s CustomerSort) position(c *Customer) position {
-	switch s.Field {
-	case SortUpdatedAt:
-		return position{c.UpdatedAt.UTC().Format(cursorTime), c.ID}
-	case SortEmail:
-		return position{c.EmailKey, c.ID}
-	case SortName:
-		switch {
-		case c.NameKey != nil:
-			return position{*c.NameKey, c.ID}
-		case s.Direction == Ascending:
-			return position{lastName, c.ID}
-		default:
-			return position{"", c.ID}
-		}
-	default:
-		return position{c.CreatedAt.UTC().Format(cursorTime), c.ID}
+// position returns the place of a row in a list of this order.
+func (n *noun[T]) position(o order, row *T) position {
+	key, ok := n.column(o.column).key(row)
+	if !ok && o.direction == Ascending {
+		key = maxNameKey
 	}
+	id, _ := n.column("id").key(row)
+	return position{key, id}
 }
 
-// order sorts the query; backwards reads the same list from its end.
-func (s CustomerSort) order(q *bun.SelectQuery, backwards bool) *bun.SelectQuery {
+// apply sorts the query. backwards reads the same list from its end.
+func (o order) apply(q *bun.SelectQuery, backwards bool) *bun.SelectQuery {
 	direction := "ASC"
-	if (s.Direction == Descending) != backwards {
+	if (o.direction == Descending) != backwards {
 		direction = "DESC"
 	}
-	return q.OrderExpr(s.expression() + " " + direction + ", c.id " + direction)
+	return q.OrderExpr(o.expression() + " " + direction + ", c.id " + direction)
 }
 
-// after keeps what comes after the position in list order, or with inclusive the row at it as well.
-func (s CustomerSort) after(q query, at position, inclusive bool) {
-	s.compare(q, at, s.Direction == Ascending, inclusive)
+// after keeps the rows after the position in list order, and with inclusive the row at it as well.
+func (o order) after(q query, at position, inclusive bool) {
+	o.compare(q, at, o.direction == Ascending, inclusive)
 }
 
-// before keeps what comes before the position in list order, or with inclusive the row at it as well.
-func (s CustomerSort) before(q query, at position, inclusive bool) {
-	s.compare(q, at, s.Direction == Descending, inclusive)
+// before keeps the rows before the position in list order, and with inclusive the row at it as well.
+func (o order) before(q query, at position, inclusive bool) {
+	o.compare(q, at, o.direction == Descending, inclusive)
 }
 
-func (s CustomerSort) compare(q query, at position, greater, inclusive bool) {
+func (o order) compare(q query, at position, greater, inclusive bool) {
 	operator := "<"
 	if greater {
 		operator = ">"
@@ -114,9 +117,5 @@ func (s CustomerSort) compare(q query, at position, greater, inclusive bool) {
 	if inclusive {
 		operator += "="
 	}
-	sqlType := "text"
-	if s.Field == SortCreatedAt || s.Field == SortUpdatedAt {
-		sqlType = "timestamptz"
-	}
-	q.Where("("+s.expression()+", c.id) "+operator+" (?::"+sqlType+", ?)", q.value(at.key), q.value(at.id))
+	q.Where("("+o.expression()+", c.id) "+operator+" (?::"+o.sqlType+", ?)", q.value(at.key), q.value(at.id))
 }

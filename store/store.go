@@ -10,6 +10,7 @@
 package store
 
 import (
+	"context"
 	"database/sql"
 
 	"github.com/uptrace/bun"
@@ -27,6 +28,16 @@ type Options struct {
 	// MerchantConcurrency is how many statements of one merchant may run at once; 0 means
 	// DefaultMerchantConcurrency. It is never more than three quarters of the pool.
 	MerchantConcurrency int
+}
+
+func (o Options) orDefault() Options {
+	if o.MaxConnections == 0 {
+		o.MaxConnections = DefaultMaxConnections
+	}
+	if o.MerchantConcurrency == 0 {
+		o.MerchantConcurrency = DefaultMerchantConcurrency
+	}
+	return o
 }
 
 // DefaultMaxConnections is the size of the pool of walled connections.
@@ -48,12 +59,7 @@ type Store struct {
 // Open returns a Store on the database. It connects when first used; package schema checks what must
 // hold before it serves.
 func Open(database *postgres.Database, options Options) *Store {
-	if options.MaxConnections == 0 {
-		options.MaxConnections = DefaultMaxConnections
-	}
-	if options.MerchantConcurrency == 0 {
-		options.MerchantConcurrency = DefaultMerchantConcurrency
-	}
+	options = options.orDefault()
 	connector := wall.NewConnector(database.Config, scopeFrom)
 	if pooled := database.Pooled; pooled != nil {
 		connector = wall.NewPooledConnector(database.Config, scopeFrom, pooled.Begin, pooled.Local)
@@ -61,18 +67,28 @@ func Open(database *postgres.Database, options Options) *Store {
 	connector.Losses = database.Losses
 	pool := sql.OpenDB(postgres.Connector(connector, database.Config))
 	postgres.Bound(pool, options.MaxConnections)
-	walled := bun.NewDB(pool, pgdialect.New())
+	return New(bun.NewDB(pool, pgdialect.New()), options)
+}
+
+// New returns a Store on a database of connections that are behind the wall.
+func New(walled *bun.DB, options Options) *Store {
+	options = options.orDefault()
 	g := gate.New(options.MaxConnections, options.MerchantConcurrency)
-	return &Store{Customers: newCustomers(walled, g), walled: walled, gate: g}
+	return &Store{
+		Customers: newCustomers(walled, g),
+		walled:    walled, gate: g,
+	}
 }
 
-// NewCustomers returns the customers reached through db, which must be behind the wall, with the bounds that are the default.
-func NewCustomers(db *bun.DB) *Customers {
-	return newCustomers(db, gate.New(DefaultMaxConnections, DefaultMerchantConcurrency))
-}
-
-func newCustomers(db *bun.DB, g *gate.Gate) *Customers {
-	return &Customers{scope: scope{db, g}, statements: buildStatements(db)}
+// Admit returns Unavailable while so many statements wait for the database that any statement of the
+// merchant in ctx would be refused at once. It spares the caller from reading a request first. That it
+// returns nil promises nothing.
+func (s *Store) Admit(ctx context.Context) error {
+	merchant, _ := scopeFrom(ctx)
+	if err := s.gate.Admit(merchant); err != nil {
+		return Failed("", err)
+	}
+	return nil
 }
 
 // Close ends all connections.

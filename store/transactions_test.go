@@ -116,7 +116,7 @@ func TestAnOperationIsOneTransaction(t *testing.T) {
 		}))
 		defer func() { require.NoError(t, pool.Close()) }()
 		pool.SetMaxOpenConns(1)
-		customers := store.NewCustomers(bun.NewDB(pool, pgdialect.New()))
+		customers := store.New(bun.NewDB(pool, pgdialect.New()), store.Options{}).Customers
 		at := func() (session, transaction int) {
 			var id string
 			require.NoError(t, pool.QueryRowContext(ctx, `SELECT pid, virtualtransaction FROM pg_locks WHERE locktype = 'virtualxid' AND pid = pg_backend_pid()`).Scan(&session, &id))
@@ -141,7 +141,7 @@ func TestAnOperationIsOneTransaction(t *testing.T) {
 				return err
 			}, each(1, 1)},
 			"Update": {func(n int) error {
-				_, err := customers.Update(ctx, "cust_1", store.CustomerInput{Name: store.Set(fmt.Sprint(n))})
+				_, err := customers.Update(ctx, "cust_1", store.Input{"name": fmt.Sprint(n)})
 				return err
 			}, each(1, 0)},
 			"Update of the email": {func(n int) error {
@@ -151,10 +151,10 @@ func TestAnOperationIsOneTransaction(t *testing.T) {
 			"Delete":             {func(n int) error { _, err := customers.Delete(ctx, fmt.Sprintf("cust_%d", first+n)); return err }, each(1, 0)},
 			"List":               {func(int) error { _, err := customers.List(ctx, store.PageQuery{}); return err }, each(1, 0)},
 			"List from a cursor": {func(int) error { _, err := customers.List(ctx, store.PageQuery{After: &cursor}); return err }, each(1, 0)},
-			"Count":              {func(int) error { _, err := customers.Count(ctx, store.CustomerFilter{}); return err }, each(1, 0)},
+			"Count":              {func(int) error { _, err := customers.Count(ctx, store.Filter{}); return err }, each(1, 0)},
 			"All, in three batches": {func(int) error {
 				n := 0
-				for batch, err := range customers.All(ctx, store.CustomerFilter{}) {
+				for batch, err := range customers.All(ctx, store.Filter{}) {
 					if err != nil {
 						return err
 					}

@@ -64,11 +64,11 @@ func TestOneAddressManyWriters(t *testing.T) {
 			case movers[i] != nil:
 				require.Equal(t, emailTakenOnUpdate, err)
 			default:
-				require.Equal(t, store.NewError(store.EmailTaken), err)
+				require.Equal(t, customerError(store.EmailTaken), err)
 			}
 		}
 		require.Equal(t, 1, won, "round %d", round)
-		n, err := s.customers.Count(s.ctx, store.CustomerFilter{Email: &email})
+		n, err := s.customers.Count(s.ctx, store.Filter{"email": email})
 		require.NoError(t, err)
 		require.Equal(t, 1, n, "round %d", round)
 	}
@@ -127,7 +127,7 @@ func TestFlaggedAndUnflaggedWriters(t *testing.T) {
 			for range steps {
 				key, unflagged := keys[random.IntN(2)], random.IntN(4) > 0
 				in := emailOf(spell[random.IntN(2)](key))
-				in.DangerouslyAllowSameEmailForDifferentCustomers = !unflagged
+				in[store.DangerousFlag] = !unflagged
 				before := s.now(t)
 				var after *store.Customer
 				var err error
@@ -199,7 +199,7 @@ func TestFlaggedAndUnflaggedWriters(t *testing.T) {
 	// What is stored is what the writers were told.
 	unmarked := make(map[string]int)
 	found := make(map[string]*store.Customer)
-	for batch, err := range s.customers.All(s.ctx, store.CustomerFilter{IncludeDeleted: true}) {
+	for batch, err := range s.customers.All(s.ctx, store.Filter{"includeDeleted": true}) {
 		require.NoError(t, err)
 		for _, c := range batch {
 			found[c.ID] = &c
@@ -232,7 +232,7 @@ func TestUnflaggedWriterWaitsForAFlaggedOne(t *testing.T) {
 		require.NoError(t, flaggedErr)
 		require.True(t, flaggedRow.EmailShared)
 		if plainErr != nil {
-			require.Equal(t, store.NewError(store.EmailTaken), plainErr)
+			require.Equal(t, customerError(store.EmailTaken), plainErr)
 			continue
 		}
 		require.False(t, plainRow.CreatedAt.After(flaggedRow.CreatedAt), "it was let in, so it came first")

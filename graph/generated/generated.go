@@ -31,7 +31,6 @@ func NewExecutableSchema(cfg Config) graphql.ExecutableSchema {
 type Config = graphql.Config[ResolverRoot, DirectiveRoot, ComplexityRoot]
 
 type ResolverRoot interface {
-	CustomerConnection() CustomerConnectionResolver
 	Mutation() MutationResolver
 	Query() QueryResolver
 }
@@ -46,13 +45,10 @@ type ComplexityRoot struct {
 
 // region    ************************** generated!.gotpl **************************
 
-type CustomerConnectionResolver interface {
-	TotalCount(ctx context.Context, obj *model.CustomerConnection) (int, error)
-}
 type MutationResolver interface {
-	CreateCustomer(ctx context.Context, input model.CreateCustomerInput) (*model.CreateCustomerPayload, error)
-	UpdateCustomer(ctx context.Context, id string, input model.UpdateCustomerInput) (*model.UpdateCustomerPayload, error)
-	DeleteCustomer(ctx context.Context, id string) (*model.DeleteCustomerPayload, error)
+	CreateCustomer(ctx context.Context, input map[string]any) (*model.Payload[store.Customer], error)
+	UpdateCustomer(ctx context.Context, id string, input map[string]any) (*model.Payload[store.Customer], error)
+	DeleteCustomer(ctx context.Context, id string) (*model.Deletion, error)
 	CreateAccessToken(ctx context.Context, input model.CreateAccessTokenInput) (*model.CreateAccessTokenPayload, error)
 }
 type QueryResolver interface {
@@ -60,7 +56,7 @@ type QueryResolver interface {
 	Node(ctx context.Context, id string) (scalar.Node, error)
 	Nodes(ctx context.Context, ids []string) ([]scalar.Node, error)
 	Merchant(ctx context.Context) (*store.Merchant, error)
-	Customers(ctx context.Context, first *int, after *string, last *int, before *string, filter *model.CustomerFilter, sort *store.CustomerSort) (*model.CustomerConnection, error)
+	Customers(ctx context.Context, first *int, after *string, last *int, before *string, filter map[string]any, sort *store.Sort) (*model.Connection[store.Customer], error)
 }
 
 // endregion ************************** generated!.gotpl **************************
@@ -822,8 +818,8 @@ func (ec *executionContext) field_Mutation_createCustomer_args(ctx context.Conte
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
-		func(ctx context.Context, v any) (model.CreateCustomerInput, error) {
-			return ec.unmarshalNCreateCustomerInput2lumenᚋgraphᚋmodelᚐCreateCustomerInput(ctx, v)
+		func(ctx context.Context, v any) (map[string]any, error) {
+			return ec.unmarshalNCreateCustomerInput2map(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -858,8 +854,8 @@ func (ec *executionContext) field_Mutation_updateCustomer_args(ctx context.Conte
 	}
 	args["id"] = arg0
 	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "input",
-		func(ctx context.Context, v any) (model.UpdateCustomerInput, error) {
-			return ec.unmarshalNUpdateCustomerInput2lumenᚋgraphᚋmodelᚐUpdateCustomerInput(ctx, v)
+		func(ctx context.Context, v any) (map[string]any, error) {
+			return ec.unmarshalNUpdateCustomerInput2map(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -932,16 +928,16 @@ func (ec *executionContext) field_Query_customers_args(ctx context.Context, rawA
 	}
 	args["before"] = arg3
 	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
-		func(ctx context.Context, v any) (*model.CustomerFilter, error) {
-			return ec.unmarshalOCustomerFilter2ᚖlumenᚋgraphᚋmodelᚐCustomerFilter(ctx, v)
+		func(ctx context.Context, v any) (map[string]any, error) {
+			return ec.unmarshalOCustomerFilter2map(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
 	args["filter"] = arg4
 	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "sort",
-		func(ctx context.Context, v any) (*store.CustomerSort, error) {
-			return ec.unmarshalOCustomerSort2ᚖlumenᚋstoreᚐCustomerSort(ctx, v)
+		func(ctx context.Context, v any) (*store.Sort, error) {
+			return ec.unmarshalOCustomerSort2ᚖlumenᚋstoreᚐSort(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -1208,7 +1204,7 @@ func (ec *executionContext) fieldContext_CreateAccessTokenPayload_userErrors(_ c
 	return fc, nil
 }
 
-func (ec *executionContext) _CreateCustomerPayload_customer(ctx context.Context, field graphql.CollectedField, obj *model.CreateCustomerPayload) (ret graphql.Marshaler) {
+func (ec *executionContext) _CreateCustomerPayload_customer(ctx context.Context, field graphql.CollectedField, obj *model.Payload[store.Customer]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1217,7 +1213,7 @@ func (ec *executionContext) _CreateCustomerPayload_customer(ctx context.Context,
 			return ec.fieldContext_CreateCustomerPayload_customer(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Customer, nil
+			return obj.Row, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *store.Customer) graphql.Marshaler {
@@ -1240,7 +1236,7 @@ func (ec *executionContext) fieldContext_CreateCustomerPayload_customer(_ contex
 	return fc, nil
 }
 
-func (ec *executionContext) _CreateCustomerPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.CreateCustomerPayload) (ret graphql.Marshaler) {
+func (ec *executionContext) _CreateCustomerPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.Payload[store.Customer]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1617,7 +1613,7 @@ func (ec *executionContext) fieldContext_Customer_emailShared(_ context.Context,
 	return graphql.NewScalarFieldContext("Customer", field, false, false, "Boolean")
 }
 
-func (ec *executionContext) _CustomerConnection_edges(ctx context.Context, field graphql.CollectedField, obj *model.CustomerConnection) (ret graphql.Marshaler) {
+func (ec *executionContext) _CustomerConnection_edges(ctx context.Context, field graphql.CollectedField, obj *model.Connection[store.Customer]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1629,8 +1625,8 @@ func (ec *executionContext) _CustomerConnection_edges(ctx context.Context, field
 			return obj.Edges, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []*model.CustomerEdge) graphql.Marshaler {
-			return ec.marshalNCustomerEdge2ᚕᚖlumenᚋgraphᚋmodelᚐCustomerEdgeᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.Edge[store.Customer]) graphql.Marshaler {
+			return ec.marshalNCustomerEdge2ᚕᚖlumenᚋgraphᚋmodelᚐEdgeᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -1649,7 +1645,7 @@ func (ec *executionContext) fieldContext_CustomerConnection_edges(_ context.Cont
 	return fc, nil
 }
 
-func (ec *executionContext) _CustomerConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *model.CustomerConnection) (ret graphql.Marshaler) {
+func (ec *executionContext) _CustomerConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *model.Connection[store.Customer]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1681,7 +1677,7 @@ func (ec *executionContext) fieldContext_CustomerConnection_nodes(_ context.Cont
 	return fc, nil
 }
 
-func (ec *executionContext) _CustomerConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *model.CustomerConnection) (ret graphql.Marshaler) {
+func (ec *executionContext) _CustomerConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *model.Connection[store.Customer]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1713,7 +1709,7 @@ func (ec *executionContext) fieldContext_CustomerConnection_pageInfo(_ context.C
 	return fc, nil
 }
 
-func (ec *executionContext) _CustomerConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *model.CustomerConnection) (ret graphql.Marshaler) {
+func (ec *executionContext) _CustomerConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *model.Connection[store.Customer]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1722,7 +1718,7 @@ func (ec *executionContext) _CustomerConnection_totalCount(ctx context.Context, 
 			return ec.fieldContext_CustomerConnection_totalCount(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return ec.Resolvers.CustomerConnection().TotalCount(ctx, obj)
+			return obj.TotalCount(ctx)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
@@ -1733,10 +1729,10 @@ func (ec *executionContext) _CustomerConnection_totalCount(ctx context.Context, 
 	)
 }
 func (ec *executionContext) fieldContext_CustomerConnection_totalCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("CustomerConnection", field, true, true, "Int")
+	return graphql.NewScalarFieldContext("CustomerConnection", field, true, false, "Int")
 }
 
-func (ec *executionContext) _CustomerEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *model.CustomerEdge) (ret graphql.Marshaler) {
+func (ec *executionContext) _CustomerEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *model.Edge[store.Customer]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1759,7 +1755,7 @@ func (ec *executionContext) fieldContext_CustomerEdge_cursor(_ context.Context, 
 	return graphql.NewScalarFieldContext("CustomerEdge", field, false, false, "String")
 }
 
-func (ec *executionContext) _CustomerEdge_node(ctx context.Context, field graphql.CollectedField, obj *model.CustomerEdge) (ret graphql.Marshaler) {
+func (ec *executionContext) _CustomerEdge_node(ctx context.Context, field graphql.CollectedField, obj *model.Edge[store.Customer]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1791,7 +1787,7 @@ func (ec *executionContext) fieldContext_CustomerEdge_node(_ context.Context, fi
 	return fc, nil
 }
 
-func (ec *executionContext) _DeleteCustomerPayload_deletedCustomerId(ctx context.Context, field graphql.CollectedField, obj *model.DeleteCustomerPayload) (ret graphql.Marshaler) {
+func (ec *executionContext) _DeleteCustomerPayload_deletedCustomerId(ctx context.Context, field graphql.CollectedField, obj *model.Deletion) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1800,7 +1796,7 @@ func (ec *executionContext) _DeleteCustomerPayload_deletedCustomerId(ctx context
 			return ec.fieldContext_DeleteCustomerPayload_deletedCustomerId(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.DeletedCustomerID, nil
+			return obj.ID, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
@@ -1814,7 +1810,7 @@ func (ec *executionContext) fieldContext_DeleteCustomerPayload_deletedCustomerId
 	return graphql.NewScalarFieldContext("DeleteCustomerPayload", field, false, false, "ID")
 }
 
-func (ec *executionContext) _DeleteCustomerPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.DeleteCustomerPayload) (ret graphql.Marshaler) {
+func (ec *executionContext) _DeleteCustomerPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.Deletion) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1902,11 +1898,11 @@ func (ec *executionContext) _Mutation_createCustomer(ctx context.Context, field 
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().CreateCustomer(ctx, fc.Args["input"].(model.CreateCustomerInput))
+			return ec.Resolvers.Mutation().CreateCustomer(ctx, fc.Args["input"].(map[string]any))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *model.CreateCustomerPayload) graphql.Marshaler {
-			return ec.marshalOCreateCustomerPayload2ᚖlumenᚋgraphᚋmodelᚐCreateCustomerPayload(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Payload[store.Customer]) graphql.Marshaler {
+			return ec.marshalOCreateCustomerPayload2ᚖlumenᚋgraphᚋmodelᚐPayload(ctx, selections, v)
 		},
 		true,
 		false,
@@ -1946,11 +1942,11 @@ func (ec *executionContext) _Mutation_updateCustomer(ctx context.Context, field 
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().UpdateCustomer(ctx, fc.Args["id"].(string), fc.Args["input"].(model.UpdateCustomerInput))
+			return ec.Resolvers.Mutation().UpdateCustomer(ctx, fc.Args["id"].(string), fc.Args["input"].(map[string]any))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *model.UpdateCustomerPayload) graphql.Marshaler {
-			return ec.marshalOUpdateCustomerPayload2ᚖlumenᚋgraphᚋmodelᚐUpdateCustomerPayload(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Payload[store.Customer]) graphql.Marshaler {
+			return ec.marshalOUpdateCustomerPayload2ᚖlumenᚋgraphᚋmodelᚐPayload(ctx, selections, v)
 		},
 		true,
 		false,
@@ -1993,8 +1989,8 @@ func (ec *executionContext) _Mutation_deleteCustomer(ctx context.Context, field 
 			return ec.Resolvers.Mutation().DeleteCustomer(ctx, fc.Args["id"].(string))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *model.DeleteCustomerPayload) graphql.Marshaler {
-			return ec.marshalODeleteCustomerPayload2ᚖlumenᚋgraphᚋmodelᚐDeleteCustomerPayload(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Deletion) graphql.Marshaler {
+			return ec.marshalODeleteCustomerPayload2ᚖlumenᚋgraphᚋmodelᚐDeletion(ctx, selections, v)
 		},
 		true,
 		false,
@@ -2334,11 +2330,11 @@ func (ec *executionContext) _Query_customers(ctx context.Context, field graphql.
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Query().Customers(ctx, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["filter"].(*model.CustomerFilter), fc.Args["sort"].(*store.CustomerSort))
+			return ec.Resolvers.Query().Customers(ctx, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["filter"].(map[string]any), fc.Args["sort"].(*store.Sort))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *model.CustomerConnection) graphql.Marshaler {
-			return ec.marshalNCustomerConnection2ᚖlumenᚋgraphᚋmodelᚐCustomerConnection(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[store.Customer]) graphql.Marshaler {
+			return ec.marshalNCustomerConnection2ᚖlumenᚋgraphᚋmodelᚐConnection(ctx, selections, v)
 		},
 		true,
 		true,
@@ -2444,7 +2440,7 @@ func (ec *executionContext) fieldContext_Query___schema(_ context.Context, field
 	return fc, nil
 }
 
-func (ec *executionContext) _UpdateCustomerPayload_customer(ctx context.Context, field graphql.CollectedField, obj *model.UpdateCustomerPayload) (ret graphql.Marshaler) {
+func (ec *executionContext) _UpdateCustomerPayload_customer(ctx context.Context, field graphql.CollectedField, obj *model.Payload[store.Customer]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -2453,7 +2449,7 @@ func (ec *executionContext) _UpdateCustomerPayload_customer(ctx context.Context,
 			return ec.fieldContext_UpdateCustomerPayload_customer(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Customer, nil
+			return obj.Row, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *store.Customer) graphql.Marshaler {
@@ -2476,7 +2472,7 @@ func (ec *executionContext) fieldContext_UpdateCustomerPayload_customer(_ contex
 	return fc, nil
 }
 
-func (ec *executionContext) _UpdateCustomerPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.UpdateCustomerPayload) (ret graphql.Marshaler) {
+func (ec *executionContext) _UpdateCustomerPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.Payload[store.Customer]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -3736,8 +3732,8 @@ func UnmarshalCreateAccessTokenInput(ctx context.Context, raw any) (model.Create
 	return out, err
 }
 
-func (ec *executionContext) unmarshalInputCreateCustomerInput(ctx context.Context, obj any) (model.CreateCustomerInput, error) {
-	var it model.CreateCustomerInput
+func (ec *executionContext) unmarshalInputCreateCustomerInput(ctx context.Context, obj any) (map[string]any, error) {
+	var it map[string]any
 	if obj == nil {
 		return it, nil
 	}
@@ -3752,6 +3748,7 @@ func (ec *executionContext) unmarshalInputCreateCustomerInput(ctx context.Contex
 	}
 
 	fieldsInOrder := [...]string{"email", "name", "userId", "billingAddressLine1", "billingAddressLine2", "billingCity", "billingPostalCode", "billingCountry", "taxId", "dangerouslyAllowSameEmailForDifferentCustomers"}
+	it = make(map[string]any, len(asMap))
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -3764,70 +3761,70 @@ func (ec *executionContext) unmarshalInputCreateCustomerInput(ctx context.Contex
 			if err != nil {
 				return it, err
 			}
-			it.Email = data
+			it["email"] = data
 		case "name":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
 			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.Name = data
+			it["name"] = data
 		case "userId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("userId"))
 			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.UserID = data
+			it["userId"] = data
 		case "billingAddressLine1":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("billingAddressLine1"))
 			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.BillingAddressLine1 = data
+			it["billingAddressLine1"] = data
 		case "billingAddressLine2":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("billingAddressLine2"))
 			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.BillingAddressLine2 = data
+			it["billingAddressLine2"] = data
 		case "billingCity":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("billingCity"))
 			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.BillingCity = data
+			it["billingCity"] = data
 		case "billingPostalCode":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("billingPostalCode"))
 			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.BillingPostalCode = data
+			it["billingPostalCode"] = data
 		case "billingCountry":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("billingCountry"))
 			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.BillingCountry = data
+			it["billingCountry"] = data
 		case "taxId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taxId"))
 			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.TaxID = data
+			it["taxId"] = data
 		case "dangerouslyAllowSameEmailForDifferentCustomers":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("dangerouslyAllowSameEmailForDifferentCustomers"))
 			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.DangerouslyAllowSameEmailForDifferentCustomers = data
+			it["dangerouslyAllowSameEmailForDifferentCustomers"] = data
 		}
 	}
 	return it, nil
@@ -3839,14 +3836,14 @@ func (ec *executionContext) unmarshalInputCreateCustomerInput(ctx context.Contex
 //
 // ctx must come from a gqlgen request; outside one there is no unmarshaler to use
 // and the returned error says so.
-func UnmarshalCreateCustomerInput(ctx context.Context, raw any) (model.CreateCustomerInput, error) {
-	var out model.CreateCustomerInput
+func UnmarshalCreateCustomerInput(ctx context.Context, raw any) (map[string]any, error) {
+	var out map[string]any
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "CreateCustomerInput", raw, &out)
 	return out, err
 }
 
-func (ec *executionContext) unmarshalInputCustomerFilter(ctx context.Context, obj any) (model.CustomerFilter, error) {
-	var it model.CustomerFilter
+func (ec *executionContext) unmarshalInputCustomerFilter(ctx context.Context, obj any) (map[string]any, error) {
+	var it map[string]any
 	if obj == nil {
 		return it, nil
 	}
@@ -3861,6 +3858,7 @@ func (ec *executionContext) unmarshalInputCustomerFilter(ctx context.Context, ob
 	}
 
 	fieldsInOrder := [...]string{"email", "userId", "billingCountry", "search", "createdAt", "updatedAt", "includeDeleted"}
+	it = make(map[string]any, len(asMap))
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -3873,49 +3871,49 @@ func (ec *executionContext) unmarshalInputCustomerFilter(ctx context.Context, ob
 			if err != nil {
 				return it, err
 			}
-			it.Email = data
+			it["email"] = data
 		case "userId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("userId"))
 			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.UserID = data
+			it["userId"] = data
 		case "billingCountry":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("billingCountry"))
 			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.BillingCountry = data
+			it["billingCountry"] = data
 		case "search":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("search"))
 			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.Search = data
+			it["search"] = data
 		case "createdAt":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("createdAt"))
-			data, err := ec.unmarshalODateTimeRange2ᚖlumenᚋgraphᚋmodelᚐDateTimeRange(ctx, v)
+			data, err := ec.unmarshalODateTimeRange2ᚖlumenᚋstoreᚐTimeRange(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.CreatedAt = data
+			it["createdAt"] = data
 		case "updatedAt":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("updatedAt"))
-			data, err := ec.unmarshalODateTimeRange2ᚖlumenᚋgraphᚋmodelᚐDateTimeRange(ctx, v)
+			data, err := ec.unmarshalODateTimeRange2ᚖlumenᚋstoreᚐTimeRange(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.UpdatedAt = data
+			it["updatedAt"] = data
 		case "includeDeleted":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("includeDeleted"))
 			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.IncludeDeleted = data
+			it["includeDeleted"] = data
 		}
 	}
 	return it, nil
@@ -3927,14 +3925,14 @@ func (ec *executionContext) unmarshalInputCustomerFilter(ctx context.Context, ob
 //
 // ctx must come from a gqlgen request; outside one there is no unmarshaler to use
 // and the returned error says so.
-func UnmarshalCustomerFilter(ctx context.Context, raw any) (model.CustomerFilter, error) {
-	var out model.CustomerFilter
+func UnmarshalCustomerFilter(ctx context.Context, raw any) (map[string]any, error) {
+	var out map[string]any
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "CustomerFilter", raw, &out)
 	return out, err
 }
 
-func (ec *executionContext) unmarshalInputCustomerSort(ctx context.Context, obj any) (store.CustomerSort, error) {
-	var it store.CustomerSort
+func (ec *executionContext) unmarshalInputCustomerSort(ctx context.Context, obj any) (store.Sort, error) {
+	var it store.Sort
 	if obj == nil {
 		return it, nil
 	}
@@ -3976,14 +3974,14 @@ func (ec *executionContext) unmarshalInputCustomerSort(ctx context.Context, obj 
 //
 // ctx must come from a gqlgen request; outside one there is no unmarshaler to use
 // and the returned error says so.
-func UnmarshalCustomerSort(ctx context.Context, raw any) (store.CustomerSort, error) {
-	var out store.CustomerSort
+func UnmarshalCustomerSort(ctx context.Context, raw any) (store.Sort, error) {
+	var out store.Sort
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "CustomerSort", raw, &out)
 	return out, err
 }
 
-func (ec *executionContext) unmarshalInputDateTimeRange(ctx context.Context, obj any) (model.DateTimeRange, error) {
-	var it model.DateTimeRange
+func (ec *executionContext) unmarshalInputDateTimeRange(ctx context.Context, obj any) (store.TimeRange, error) {
+	var it store.TimeRange
 	if obj == nil {
 		return it, nil
 	}
@@ -4025,14 +4023,14 @@ func (ec *executionContext) unmarshalInputDateTimeRange(ctx context.Context, obj
 //
 // ctx must come from a gqlgen request; outside one there is no unmarshaler to use
 // and the returned error says so.
-func UnmarshalDateTimeRange(ctx context.Context, raw any) (model.DateTimeRange, error) {
-	var out model.DateTimeRange
+func UnmarshalDateTimeRange(ctx context.Context, raw any) (store.TimeRange, error) {
+	var out store.TimeRange
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "DateTimeRange", raw, &out)
 	return out, err
 }
 
-func (ec *executionContext) unmarshalInputUpdateCustomerInput(ctx context.Context, obj any) (model.UpdateCustomerInput, error) {
-	var it model.UpdateCustomerInput
+func (ec *executionContext) unmarshalInputUpdateCustomerInput(ctx context.Context, obj any) (map[string]any, error) {
+	var it map[string]any
 	if obj == nil {
 		return it, nil
 	}
@@ -4047,6 +4045,7 @@ func (ec *executionContext) unmarshalInputUpdateCustomerInput(ctx context.Contex
 	}
 
 	fieldsInOrder := [...]string{"email", "name", "userId", "billingAddressLine1", "billingAddressLine2", "billingCity", "billingPostalCode", "billingCountry", "taxId", "dangerouslyAllowSameEmailForDifferentCustomers"}
+	it = make(map[string]any, len(asMap))
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -4059,70 +4058,70 @@ func (ec *executionContext) unmarshalInputUpdateCustomerInput(ctx context.Contex
 			if err != nil {
 				return it, err
 			}
-			it.Email = graphql.OmittableOf(data)
+			it["email"] = data
 		case "name":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
 			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.Name = graphql.OmittableOf(data)
+			it["name"] = data
 		case "userId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("userId"))
 			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.UserID = graphql.OmittableOf(data)
+			it["userId"] = data
 		case "billingAddressLine1":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("billingAddressLine1"))
 			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.BillingAddressLine1 = graphql.OmittableOf(data)
+			it["billingAddressLine1"] = data
 		case "billingAddressLine2":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("billingAddressLine2"))
 			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.BillingAddressLine2 = graphql.OmittableOf(data)
+			it["billingAddressLine2"] = data
 		case "billingCity":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("billingCity"))
 			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.BillingCity = graphql.OmittableOf(data)
+			it["billingCity"] = data
 		case "billingPostalCode":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("billingPostalCode"))
 			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.BillingPostalCode = graphql.OmittableOf(data)
+			it["billingPostalCode"] = data
 		case "billingCountry":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("billingCountry"))
 			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.BillingCountry = graphql.OmittableOf(data)
+			it["billingCountry"] = data
 		case "taxId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taxId"))
 			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.TaxID = graphql.OmittableOf(data)
+			it["taxId"] = data
 		case "dangerouslyAllowSameEmailForDifferentCustomers":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("dangerouslyAllowSameEmailForDifferentCustomers"))
 			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.DangerouslyAllowSameEmailForDifferentCustomers = data
+			it["dangerouslyAllowSameEmailForDifferentCustomers"] = data
 		}
 	}
 	return it, nil
@@ -4134,8 +4133,8 @@ func (ec *executionContext) unmarshalInputUpdateCustomerInput(ctx context.Contex
 //
 // ctx must come from a gqlgen request; outside one there is no unmarshaler to use
 // and the returned error says so.
-func UnmarshalUpdateCustomerInput(ctx context.Context, raw any) (model.UpdateCustomerInput, error) {
-	var out model.UpdateCustomerInput
+func UnmarshalUpdateCustomerInput(ctx context.Context, raw any) (map[string]any, error) {
+	var out map[string]any
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "UpdateCustomerInput", raw, &out)
 	return out, err
 }
@@ -4263,7 +4262,7 @@ func (ec *executionContext) _CreateAccessTokenPayload(ctx context.Context, sel a
 
 var createCustomerPayloadImplementors = []string{"CreateCustomerPayload"}
 
-func (ec *executionContext) _CreateCustomerPayload(ctx context.Context, sel ast.SelectionSet, obj *model.CreateCustomerPayload) graphql.Marshaler {
+func (ec *executionContext) _CreateCustomerPayload(ctx context.Context, sel ast.SelectionSet, obj *model.Payload[store.Customer]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, createCustomerPayloadImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -4404,7 +4403,7 @@ func (ec *executionContext) _Customer(ctx context.Context, sel ast.SelectionSet,
 
 var customerConnectionImplementors = []string{"CustomerConnection"}
 
-func (ec *executionContext) _CustomerConnection(ctx context.Context, sel ast.SelectionSet, obj *model.CustomerConnection) graphql.Marshaler {
+func (ec *executionContext) _CustomerConnection(ctx context.Context, sel ast.SelectionSet, obj *model.Connection[store.Customer]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, customerConnectionImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -4453,7 +4452,7 @@ func (ec *executionContext) _CustomerConnection(ctx context.Context, sel ast.Sel
 
 var customerEdgeImplementors = []string{"CustomerEdge"}
 
-func (ec *executionContext) _CustomerEdge(ctx context.Context, sel ast.SelectionSet, obj *model.CustomerEdge) graphql.Marshaler {
+func (ec *executionContext) _CustomerEdge(ctx context.Context, sel ast.SelectionSet, obj *model.Edge[store.Customer]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, customerEdgeImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -4491,7 +4490,7 @@ func (ec *executionContext) _CustomerEdge(ctx context.Context, sel ast.Selection
 
 var deleteCustomerPayloadImplementors = []string{"DeleteCustomerPayload"}
 
-func (ec *executionContext) _DeleteCustomerPayload(ctx context.Context, sel ast.SelectionSet, obj *model.DeleteCustomerPayload) graphql.Marshaler {
+func (ec *executionContext) _DeleteCustomerPayload(ctx context.Context, sel ast.SelectionSet, obj *model.Deletion) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, deleteCustomerPayloadImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -4759,7 +4758,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 
 var updateCustomerPayloadImplementors = []string{"UpdateCustomerPayload"}
 
-func (ec *executionContext) _UpdateCustomerPayload(ctx context.Context, sel ast.SelectionSet, obj *model.UpdateCustomerPayload) graphql.Marshaler {
+func (ec *executionContext) _UpdateCustomerPayload(ctx context.Context, sel ast.SelectionSet, obj *model.Payload[store.Customer]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, updateCustomerPayloadImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -5238,7 +5237,7 @@ func (ec *executionContext) unmarshalNCreateAccessTokenInput2lumenᚋgraphᚋmod
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalNCreateCustomerInput2lumenᚋgraphᚋmodelᚐCreateCustomerInput(ctx context.Context, v any) (model.CreateCustomerInput, error) {
+func (ec *executionContext) unmarshalNCreateCustomerInput2map(ctx context.Context, v any) (map[string]any, error) {
 	res, err := ec.unmarshalInputCreateCustomerInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
@@ -5267,7 +5266,7 @@ func (ec *executionContext) marshalNCustomer2ᚖlumenᚋstoreᚐCustomer(ctx con
 	return ec._Customer(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNCustomerConnection2ᚖlumenᚋgraphᚋmodelᚐCustomerConnection(ctx context.Context, sel ast.SelectionSet, v *model.CustomerConnection) graphql.Marshaler {
+func (ec *executionContext) marshalNCustomerConnection2ᚖlumenᚋgraphᚋmodelᚐConnection(ctx context.Context, sel ast.SelectionSet, v *model.Connection[store.Customer]) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "CustomerConnection!")
 		return graphql.Null
@@ -5275,11 +5274,11 @@ func (ec *executionContext) marshalNCustomerConnection2ᚖlumenᚋgraphᚋmodel�
 	return ec._CustomerConnection(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNCustomerEdge2ᚕᚖlumenᚋgraphᚋmodelᚐCustomerEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.CustomerEdge) graphql.Marshaler {
+func (ec *executionContext) marshalNCustomerEdge2ᚕᚖlumenᚋgraphᚋmodelᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.Edge[store.Customer]) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNCustomerEdge2ᚖlumenᚋgraphᚋmodelᚐCustomerEdge(ctx, sel, v[i])
+		return ec.marshalNCustomerEdge2ᚖlumenᚋgraphᚋmodelᚐEdge(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -5291,7 +5290,7 @@ func (ec *executionContext) marshalNCustomerEdge2ᚕᚖlumenᚋgraphᚋmodelᚐC
 	return ret
 }
 
-func (ec *executionContext) marshalNCustomerEdge2ᚖlumenᚋgraphᚋmodelᚐCustomerEdge(ctx context.Context, sel ast.SelectionSet, v *model.CustomerEdge) graphql.Marshaler {
+func (ec *executionContext) marshalNCustomerEdge2ᚖlumenᚋgraphᚋmodelᚐEdge(ctx context.Context, sel ast.SelectionSet, v *model.Edge[store.Customer]) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "CustomerEdge!")
 		return graphql.Null
@@ -5438,7 +5437,7 @@ func (ec *executionContext) marshalNString2string(ctx context.Context, sel ast.S
 	return res
 }
 
-func (ec *executionContext) unmarshalNUpdateCustomerInput2lumenᚋgraphᚋmodelᚐUpdateCustomerInput(ctx context.Context, v any) (model.UpdateCustomerInput, error) {
+func (ec *executionContext) unmarshalNUpdateCustomerInput2map(ctx context.Context, v any) (map[string]any, error) {
 	res, err := ec.unmarshalInputUpdateCustomerInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
@@ -5681,7 +5680,7 @@ func (ec *executionContext) marshalOCreateAccessTokenPayload2ᚖlumenᚋgraphᚋ
 	return ec._CreateAccessTokenPayload(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalOCreateCustomerPayload2ᚖlumenᚋgraphᚋmodelᚐCreateCustomerPayload(ctx context.Context, sel ast.SelectionSet, v *model.CreateCustomerPayload) graphql.Marshaler {
+func (ec *executionContext) marshalOCreateCustomerPayload2ᚖlumenᚋgraphᚋmodelᚐPayload(ctx context.Context, sel ast.SelectionSet, v *model.Payload[store.Customer]) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
@@ -5695,15 +5694,15 @@ func (ec *executionContext) marshalOCustomer2ᚖlumenᚋstoreᚐCustomer(ctx con
 	return ec._Customer(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalOCustomerFilter2ᚖlumenᚋgraphᚋmodelᚐCustomerFilter(ctx context.Context, v any) (*model.CustomerFilter, error) {
+func (ec *executionContext) unmarshalOCustomerFilter2map(ctx context.Context, v any) (map[string]any, error) {
 	if v == nil {
 		return nil, nil
 	}
 	res, err := ec.unmarshalInputCustomerFilter(ctx, v)
-	return &res, graphql.ErrorOnPath(ctx, err)
+	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalOCustomerSort2ᚖlumenᚋstoreᚐCustomerSort(ctx context.Context, v any) (*store.CustomerSort, error) {
+func (ec *executionContext) unmarshalOCustomerSort2ᚖlumenᚋstoreᚐSort(ctx context.Context, v any) (*store.Sort, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -5729,7 +5728,7 @@ func (ec *executionContext) marshalODateTime2ᚖtimeᚐTime(ctx context.Context,
 	return res
 }
 
-func (ec *executionContext) unmarshalODateTimeRange2ᚖlumenᚋgraphᚋmodelᚐDateTimeRange(ctx context.Context, v any) (*model.DateTimeRange, error) {
+func (ec *executionContext) unmarshalODateTimeRange2ᚖlumenᚋstoreᚐTimeRange(ctx context.Context, v any) (*store.TimeRange, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -5737,7 +5736,7 @@ func (ec *executionContext) unmarshalODateTimeRange2ᚖlumenᚋgraphᚋmodelᚐD
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalODeleteCustomerPayload2ᚖlumenᚋgraphᚋmodelᚐDeleteCustomerPayload(ctx context.Context, sel ast.SelectionSet, v *model.DeleteCustomerPayload) graphql.Marshaler {
+func (ec *executionContext) marshalODeleteCustomerPayload2ᚖlumenᚋgraphᚋmodelᚐDeletion(ctx context.Context, sel ast.SelectionSet, v *model.Deletion) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
@@ -5856,7 +5855,7 @@ func (ec *executionContext) marshalOString2ᚖstring(ctx context.Context, sel as
 	return res
 }
 
-func (ec *executionContext) marshalOUpdateCustomerPayload2ᚖlumenᚋgraphᚋmodelᚐUpdateCustomerPayload(ctx context.Context, sel ast.SelectionSet, v *model.UpdateCustomerPayload) graphql.Marshaler {
+func (ec *executionContext) marshalOUpdateCustomerPayload2ᚖlumenᚋgraphᚋmodelᚐPayload(ctx context.Context, sel ast.SelectionSet, v *model.Payload[store.Customer]) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}

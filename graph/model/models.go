@@ -9,8 +9,6 @@ import (
 	"lumen/store"
 	"strconv"
 	"time"
-
-	"github.com/99designs/gqlgen/graphql"
 )
 
 // A credential for a browser or an app, for a short time. It takes the place of the API key in the `Authorization` header.
@@ -43,94 +41,6 @@ type CreateAccessTokenPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
-// What a new customer is. Empty text counts as null.
-type CreateCustomerInput struct {
-	// The email address. Unique among the merchant's live customers, without regard to letter case. At most 254 octets.
-	Email string `json:"email"`
-	// The full name. At most 255 characters.
-	Name *string `json:"name,omitempty"`
-	// The id of this customer in the merchant's own system. At most 255 characters.
-	UserID *string `json:"userId,omitempty"`
-	// The first line of the billing address. At most 255 characters.
-	BillingAddressLine1 *string `json:"billingAddressLine1,omitempty"`
-	// The second line of the billing address. At most 255 characters.
-	BillingAddressLine2 *string `json:"billingAddressLine2,omitempty"`
-	// The city of the billing address. At most 255 characters.
-	BillingCity *string `json:"billingCity,omitempty"`
-	// The postal code of the billing address. At most 32 characters.
-	BillingPostalCode *string `json:"billingPostalCode,omitempty"`
-	// The country of the billing address, an ISO 3166-1 alpha-2 code in any letter case.
-	BillingCountry *string `json:"billingCountry,omitempty"`
-	// The tax identification number. At most 64 characters.
-	TaxID *string `json:"taxId,omitempty"`
-	// Admits an email address that another live customer has. Not recommended.
-	DangerouslyAllowSameEmailForDifferentCustomers *bool `json:"dangerouslyAllowSameEmailForDifferentCustomers,omitempty"`
-}
-
-// What came of creating a customer.
-type CreateCustomerPayload struct {
-	// The new customer; null when there are user errors.
-	Customer *store.Customer `json:"customer,omitempty"`
-	// What the caller can mend, one for each fault; empty on success.
-	UserErrors []*UserError `json:"userErrors"`
-}
-
-// A part of a list of customers.
-type CustomerConnection struct {
-	// The customers with their cursors, in list order.
-	Edges []*CustomerEdge `json:"edges"`
-	// The customers alone, in list order.
-	Nodes []*store.Customer `json:"nodes"`
-	// Where this part stands in the list.
-	PageInfo *PageInfo `json:"pageInfo"`
-	// How many customers the filter leaves in the whole list. Exact, and counted only when selected.
-	TotalCount int `json:"totalCount"`
-	// What totalCount counts.
-	Filter store.CustomerFilter `json:"-"`
-}
-
-// A customer in a list.
-type CustomerEdge struct {
-	// Where the customer stands in the list, for `after` and `before`.
-	Cursor string `json:"cursor"`
-	// The customer.
-	Node *store.Customer `json:"node"`
-}
-
-// What narrows a list of customers. What is given combines with AND; null means not given.
-type CustomerFilter struct {
-	// The whole email address, in any letter case.
-	Email *string `json:"email,omitempty"`
-	// The whole id in the merchant's own system.
-	UserID *string `json:"userId,omitempty"`
-	// The billing country, in any letter case.
-	BillingCountry *string `json:"billingCountry,omitempty"`
-	// A part of the email, name or userId, in any letter case. 2 to 100 characters, all of them literal.
-	Search *string `json:"search,omitempty"`
-	// When the customer was created.
-	CreatedAt *DateTimeRange `json:"createdAt,omitempty"`
-	// When the customer was last changed.
-	UpdatedAt *DateTimeRange `json:"updatedAt,omitempty"`
-	// Whether deleted customers are in the list as well.
-	IncludeDeleted *bool `json:"includeDeleted,omitempty"`
-}
-
-// A span of time. Open where nothing is given.
-type DateTimeRange struct {
-	// The earliest time in the span.
-	From *time.Time `json:"from,omitempty"`
-	// The earliest time after the span.
-	Before *time.Time `json:"before,omitempty"`
-}
-
-// What came of deleting a customer.
-type DeleteCustomerPayload struct {
-	// The deleted customer's id; null when there are user errors.
-	DeletedCustomerID *string `json:"deletedCustomerId,omitempty"`
-	// What the caller can mend, one for each fault; empty on success.
-	UserErrors []*UserError `json:"userErrors"`
-}
-
 // What can be changed. Each field is a transaction of its own, and they run in order.
 type Mutation struct {
 }
@@ -149,38 +59,6 @@ type PageInfo struct {
 
 // What can be read. Everything is seen with the eyes of the credential's merchant.
 type Query struct {
-}
-
-// What changes of a customer: a field that is left out keeps its value, null or empty text clears it, anything else replaces it.
-type UpdateCustomerInput struct {
-	// The email address. It can be replaced but not cleared.
-	Email graphql.Omittable[*string] `json:"email,omitempty"`
-	// The full name. At most 255 characters.
-	Name graphql.Omittable[*string] `json:"name,omitempty"`
-	// The id of this customer in the merchant's own system. At most 255 characters.
-	UserID graphql.Omittable[*string] `json:"userId,omitempty"`
-	// The first line of the billing address. At most 255 characters.
-	BillingAddressLine1 graphql.Omittable[*string] `json:"billingAddressLine1,omitempty"`
-	// The second line of the billing address. At most 255 characters.
-	BillingAddressLine2 graphql.Omittable[*string] `json:"billingAddressLine2,omitempty"`
-	// The city of the billing address. At most 255 characters.
-	BillingCity graphql.Omittable[*string] `json:"billingCity,omitempty"`
-	// The postal code of the billing address. At most 32 characters.
-	BillingPostalCode graphql.Omittable[*string] `json:"billingPostalCode,omitempty"`
-	// The country of the billing address, an ISO 3166-1 alpha-2 code in any letter case.
-	BillingCountry graphql.Omittable[*string] `json:"billingCountry,omitempty"`
-	// The tax identification number. At most 64 characters.
-	TaxID graphql.Omittable[*string] `json:"taxId,omitempty"`
-	// Admits an email address that another live customer has. Not recommended.
-	DangerouslyAllowSameEmailForDifferentCustomers *bool `json:"dangerouslyAllowSameEmailForDifferentCustomers,omitempty"`
-}
-
-// What came of updating a customer.
-type UpdateCustomerPayload struct {
-	// The customer as it now is; null when there are user errors.
-	Customer *store.Customer `json:"customer,omitempty"`
-	// What the caller can mend, one for each fault; empty on success.
-	UserErrors []*UserError `json:"userErrors"`
 }
 
 // Something in the arguments of a mutation that the caller can mend.

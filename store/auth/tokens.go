@@ -145,7 +145,9 @@ func (t *Tokens) Create(ctx context.Context, in TokenInput) (*AccessToken, error
 	subject := credential.Merchant.ID
 	if in.CustomerID != nil {
 		if _, err := t.customers.Get(ctx, *in.CustomerID); err != nil {
-			return nil, err
+			known := *store.AsError(err)
+			known.Field = "customerId"
+			return nil, &known
 		}
 		subject = *in.CustomerID
 	}
@@ -170,10 +172,11 @@ func (t *Tokens) Create(ctx context.Context, in TokenInput) (*AccessToken, error
 // Authorize returns what Create would refuse the credential with, before anything is looked up: a door asks before it reads
 // a body.
 func (t *Tokens) Authorize(ctx context.Context) error {
-	if err := store.Authorize(ctx, store.ToMint); err != nil {
-		return err
-	}
-	if len(t.secret) == 0 {
+	credential, ok := store.CredentialFrom(ctx)
+	switch {
+	case !ok:
+		return store.NewError(store.Unauthenticated)
+	case credential.Access != store.WriteAccess || credential.TokenID != "" || len(t.secret) == 0:
 		return store.NewError(store.Forbidden)
 	}
 	return nil

@@ -150,7 +150,7 @@ func TestReadyOnAStandby(t *testing.T) {
 			continue
 		}
 		require.NoError(t, err)
-		n, err := storetest.Open(t, service, store.Options{}).Customers.Count(store.WithCredential(t.Context(), credential), store.CustomerFilter{})
+		n, err := storetest.Open(t, service, store.Options{}).Customers.Count(store.WithCredential(t.Context(), credential), store.Filter{})
 		require.NoError(t, err, "without a pooler a standby is read from")
 		require.Zero(t, n)
 	}

@@ -91,7 +91,7 @@ func TestContexts(t *testing.T) {
 		require.Equal(t, merchant.ID, credential.Merchant.ID)
 	}
 
-	created, err := db.Store(t).Customers.Create(db.Context(t, merchant), store.CustomerInput{Email: store.Set("a@example.com")})
+	created, err := db.Store(t).Customers.Create(db.Context(t, merchant), store.Input{"email": "a@example.com"})
 	require.NoError(t, err)
 	require.Equal(t, merchant.ID, created.MerchantID)
 }

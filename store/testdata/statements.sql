@@ -3,31 +3,31 @@
 -- get
 SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_key"
 FROM "public"."customers" AS "c"
-WHERE (c.merchant_id = $1)
-  AND (($2::text = '' OR c.id = $2::text))
+WHERE (c.merchant_id = $1
+  AND ($2::text = '' OR c.id = $2::text))
   AND (c.deleted_at IS NULL)
   AND (c.id = $3);
 
 -- get many
 SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_key"
 FROM "public"."customers" AS "c"
-WHERE (c.merchant_id = $1)
-  AND (($2::text = '' OR c.id = $2::text))
+WHERE (c.merchant_id = $1
+  AND ($2::text = '' OR c.id = $2::text))
   AND (c.deleted_at IS NULL)
   AND (c.id = ANY($3));
 
 -- create
-INSERT INTO "public"."customers" ("merchant_id", "id", "email_shared", "search_key", "created_at", "updated_at", "email", "name", "user_id", "billing_address_line1", "billing_address_line2", "billing_city", "billing_postal_code", "billing_country", "tax_id", "email_key", "name_key")
-SELECT "merchant_id", "id", "email_shared", "search_key", "created_at", "updated_at", "email", "name", "user_id", "billing_address_line1", "billing_address_line2", "billing_city", "billing_postal_code", "billing_country", "tax_id", "email_key", "name_key"
-FROM (SELECT $1 AS merchant_id, $3 AS id, $18::bool AS email_shared, $15::text || E'\n' || $16::text || E'\n' || $17::text AS search_key, clock.now AS created_at, clock.now AS updated_at, $4::text AS "email", $5::text AS "name", $6::text AS "user_id", $7::text AS "billing_address_line1", $8::text AS "billing_address_line2", $9::text AS "billing_city", $10::text AS "billing_postal_code", $11::text AS "billing_country", $12::text AS "tax_id", $13::text AS "email_key", $14::text AS "name_key"
+INSERT INTO "public"."customers" ("merchant_id", "id", "created_at", "updated_at", "email", "name", "user_id", "billing_address_line1", "billing_address_line2", "billing_city", "billing_postal_code", "billing_country", "tax_id", "email_key", "name_key", "email_shared", "search_key")
+SELECT "merchant_id", "id", "created_at", "updated_at", "email", "name", "user_id", "billing_address_line1", "billing_address_line2", "billing_city", "billing_postal_code", "billing_country", "tax_id", "email_key", "name_key", "email_shared", "search_key"
+FROM (SELECT $1 AS merchant_id, $3 AS id, clock.now AS created_at, clock.now AS updated_at, $4::text AS "email", $5::text AS "name", $6::text AS "user_id", $7::text AS "billing_address_line1", $8::text AS "billing_address_line2", $9::text AS "billing_city", $10::text AS "billing_postal_code", $11::text AS "billing_country", $12::text AS "tax_id", $13::text AS "email_key", $14::text AS "name_key", $18::bool AS "email_shared", $15::text || E'\n' || $16::text || E'\n' || $17::text AS "search_key"
 FROM (SELECT date_trunc('milliseconds', clock_timestamp()) AS now) AS clock
 WHERE (($2::text = '' OR $3 = $2::text))
   AND ($18::bool OR NOT EXISTS (SELECT 1
 FROM public.customers AS holder
-WHERE (holder.merchant_id = $1)
-  AND (($2::text = '' OR holder.id = $2::text))
-  AND (holder.email_key = $13::text)
-  AND (holder.deleted_at IS NULL)))) AS fresh
+WHERE (holder.merchant_id = $1
+  AND ($2::text = '' OR holder.id = $2::text))
+  AND (holder.deleted_at IS NULL)
+  AND (holder.email_key = $13::text)))) AS fresh
 RETURNING id, email, name, user_id, billing_address_line1, billing_address_line2, billing_city, billing_postal_code, billing_country, tax_id, merchant_id, created_at, updated_at, deleted_at, email_shared, email_key, name_key;
 
 -- update the email
@@ -35,17 +35,17 @@ UPDATE "public"."customers" AS "c"
 SET "email" = $4::text, "email_key" = $5::text, search_key = $6::text || E'\n' || split_part(c.search_key, E'\n', 2) || E'\n' || split_part(c.search_key, E'\n', 3), email_shared = CASE WHEN c.email_key <> $5::text THEN $7::bool ELSE c.email_shared END, updated_at = CASE WHEN false OR c.email IS DISTINCT
 FROM $4::text OR c.email_key IS DISTINCT
 FROM $5::text THEN GREATEST(c.updated_at, date_trunc('milliseconds', clock_timestamp())) ELSE c.updated_at END
-WHERE (NOT (c.email_key <> $5::text) OR $7::bool OR NOT EXISTS (SELECT 1
-FROM public.customers AS holder
-WHERE (holder.merchant_id = $1)
-  AND (($2::text = '' OR holder.id = $2::text))
-  AND (holder.email_key = $5::text)
-  AND (holder.deleted_at IS NULL)
-  AND (holder.id <> c.id)))
-  AND (merchant_id = $1
-  AND deleted_at IS NULL)
-  AND (($2::text = '' OR c.id = $2::text))
+WHERE (c.merchant_id = $1
+  AND ($2::text = '' OR c.id = $2::text))
+  AND (c.deleted_at IS NULL)
   AND (c.id = $3)
+  AND (NOT (c.email_key <> $5::text) OR $7::bool OR NOT EXISTS (SELECT 1
+FROM public.customers AS holder
+WHERE (holder.merchant_id = $1
+  AND ($2::text = '' OR holder.id = $2::text))
+  AND (holder.deleted_at IS NULL)
+  AND (holder.email_key = $5::text)
+  AND (holder.id <> c.id)))
 RETURNING id, email, name, user_id, billing_address_line1, billing_address_line2, billing_city, billing_postal_code, billing_country, tax_id, merchant_id, created_at, updated_at, deleted_at, email_shared, email_key, name_key;
 
 -- update the name
@@ -53,9 +53,9 @@ UPDATE "public"."customers" AS "c"
 SET "name" = $4::text, "name_key" = $5::text, search_key = split_part(c.search_key, E'\n', 1) || E'\n' || $6::text || E'\n' || split_part(c.search_key, E'\n', 3), updated_at = CASE WHEN false OR c.name IS DISTINCT
 FROM $4::text OR c.name_key IS DISTINCT
 FROM $5::text THEN GREATEST(c.updated_at, date_trunc('milliseconds', clock_timestamp())) ELSE c.updated_at END
-WHERE (merchant_id = $1
-  AND deleted_at IS NULL)
-  AND (($2::text = '' OR c.id = $2::text))
+WHERE (c.merchant_id = $1
+  AND ($2::text = '' OR c.id = $2::text))
+  AND (c.deleted_at IS NULL)
   AND (c.id = $3)
 RETURNING id, email, name, user_id, billing_address_line1, billing_address_line2, billing_city, billing_postal_code, billing_country, tax_id, merchant_id, created_at, updated_at, deleted_at, email_shared, email_key, name_key;
 
@@ -63,9 +63,9 @@ RETURNING id, email, name, user_id, billing_address_line1, billing_address_line2
 UPDATE "public"."customers" AS "c"
 SET "user_id" = $4::text, search_key = split_part(c.search_key, E'\n', 1) || E'\n' || split_part(c.search_key, E'\n', 2) || E'\n' || $5::text, updated_at = CASE WHEN false OR c.user_id IS DISTINCT
 FROM $4::text THEN GREATEST(c.updated_at, date_trunc('milliseconds', clock_timestamp())) ELSE c.updated_at END
-WHERE (merchant_id = $1
-  AND deleted_at IS NULL)
-  AND (($2::text = '' OR c.id = $2::text))
+WHERE (c.merchant_id = $1
+  AND ($2::text = '' OR c.id = $2::text))
+  AND (c.deleted_at IS NULL)
   AND (c.id = $3)
 RETURNING id, email, name, user_id, billing_address_line1, billing_address_line2, billing_city, billing_postal_code, billing_country, tax_id, merchant_id, created_at, updated_at, deleted_at, email_shared, email_key, name_key;
 
@@ -73,9 +73,9 @@ RETURNING id, email, name, user_id, billing_address_line1, billing_address_line2
 UPDATE "public"."customers" AS "c"
 SET "billing_city" = $4::text, updated_at = CASE WHEN false OR c.billing_city IS DISTINCT
 FROM $4::text THEN GREATEST(c.updated_at, date_trunc('milliseconds', clock_timestamp())) ELSE c.updated_at END
-WHERE (merchant_id = $1
-  AND deleted_at IS NULL)
-  AND (($2::text = '' OR c.id = $2::text))
+WHERE (c.merchant_id = $1
+  AND ($2::text = '' OR c.id = $2::text))
+  AND (c.deleted_at IS NULL)
   AND (c.id = $3)
 RETURNING id, email, name, user_id, billing_address_line1, billing_address_line2, billing_city, billing_postal_code, billing_country, tax_id, merchant_id, created_at, updated_at, deleted_at, email_shared, email_key, name_key;
 
@@ -88,25 +88,25 @@ FROM $6::text OR c.tax_id IS DISTINCT
 FROM $7::text OR c.email_key IS DISTINCT
 FROM $8::text OR c.name_key IS DISTINCT
 FROM $9::text THEN GREATEST(c.updated_at, date_trunc('milliseconds', clock_timestamp())) ELSE c.updated_at END
-WHERE (NOT (c.email_key <> $8::text) OR $13::bool OR NOT EXISTS (SELECT 1
-FROM public.customers AS holder
-WHERE (holder.merchant_id = $1)
-  AND (($2::text = '' OR holder.id = $2::text))
-  AND (holder.email_key = $8::text)
-  AND (holder.deleted_at IS NULL)
-  AND (holder.id <> c.id)))
-  AND (merchant_id = $1
-  AND deleted_at IS NULL)
-  AND (($2::text = '' OR c.id = $2::text))
+WHERE (c.merchant_id = $1
+  AND ($2::text = '' OR c.id = $2::text))
+  AND (c.deleted_at IS NULL)
   AND (c.id = $3)
+  AND (NOT (c.email_key <> $8::text) OR $13::bool OR NOT EXISTS (SELECT 1
+FROM public.customers AS holder
+WHERE (holder.merchant_id = $1
+  AND ($2::text = '' OR holder.id = $2::text))
+  AND (holder.deleted_at IS NULL)
+  AND (holder.email_key = $8::text)
+  AND (holder.id <> c.id)))
 RETURNING id, email, name, user_id, billing_address_line1, billing_address_line2, billing_city, billing_postal_code, billing_country, tax_id, merchant_id, created_at, updated_at, deleted_at, email_shared, email_key, name_key;
 
 -- update nothing
 UPDATE "public"."customers" AS "c"
 SET updated_at = CASE WHEN false THEN GREATEST(c.updated_at, date_trunc('milliseconds', clock_timestamp())) ELSE c.updated_at END
-WHERE (merchant_id = $1
-  AND deleted_at IS NULL)
-  AND (($2::text = '' OR c.id = $2::text))
+WHERE (c.merchant_id = $1
+  AND ($2::text = '' OR c.id = $2::text))
+  AND (c.deleted_at IS NULL)
   AND (c.id = $3)
 RETURNING id, email, name, user_id, billing_address_line1, billing_address_line2, billing_city, billing_postal_code, billing_country, tax_id, merchant_id, created_at, updated_at, deleted_at, email_shared, email_key, name_key;
 
@@ -114,9 +114,9 @@ RETURNING id, email, name, user_id, billing_address_line1, billing_address_line2
 UPDATE "public"."customers" AS "c"
 SET (deleted_at, updated_at) = (SELECT t.now, t.now
 FROM (SELECT GREATEST(c.updated_at, date_trunc('milliseconds', clock_timestamp())) AS now) AS t)
-WHERE (merchant_id = $1
-  AND deleted_at IS NULL)
-  AND (($2::text = '' OR c.id = $2::text))
+WHERE (c.merchant_id = $1
+  AND ($2::text = '' OR c.id = $2::text))
+  AND (c.deleted_at IS NULL)
   AND (c.id = $3)
 RETURNING id, email, name, user_id, billing_address_line1, billing_address_line2, billing_city, billing_postal_code, billing_country, tax_id, merchant_id, created_at, updated_at, deleted_at, email_shared, email_key, name_key;
 
@@ -205,8 +205,8 @@ SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_li
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = 'merchant_1')
   AND (c.deleted_at IS NULL)
-  AND (c."created_at" >= '2026-01-02 03:04:05+00:00')
-  AND (c."created_at" < '2026-01-02 03:04:05+00:00')
+  AND (c.created_at >= '2026-01-02 03:04:05+00:00')
+  AND (c.created_at < '2026-01-02 03:04:05+00:00')
 ORDER BY c.created_at DESC, c.id DESC LIMIT 51;
 
 -- count with a time of creation
@@ -214,21 +214,21 @@ SELECT count(*)
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = 'merchant_1')
   AND (c.deleted_at IS NULL)
-  AND (c."created_at" >= '2026-01-02 03:04:05+00:00')
-  AND (c."created_at" < '2026-01-02 03:04:05+00:00');
+  AND (c.created_at >= '2026-01-02 03:04:05+00:00')
+  AND (c.created_at < '2026-01-02 03:04:05+00:00');
 
 -- list with a time of change, deleted ones included
 SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_key"
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = 'merchant_1')
-  AND (c."updated_at" >= '2026-01-02 03:04:05+00:00')
+  AND (c.updated_at >= '2026-01-02 03:04:05+00:00')
 ORDER BY c.created_at DESC, c.id DESC LIMIT 51;
 
 -- count with a time of change, deleted ones included
 SELECT count(*)
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = 'merchant_1')
-  AND (c."updated_at" >= '2026-01-02 03:04:05+00:00');
+  AND (c.updated_at >= '2026-01-02 03:04:05+00:00');
 
 -- list by CREATED_AT ASC, the last before a cursor
 SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_key", (SELECT 1

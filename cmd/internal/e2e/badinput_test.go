@@ -296,7 +296,7 @@ func TestBadTypes(t *testing.T) {
 	b := &badInput{Server: harness.Serve(t)}
 	b.m = b.Merchant(t, "Types")
 	target := b.Create(t, b.m, `{"email":"target@x.io"}`)
-	for _, field := range append(slices.Clone(store.FieldNames), store.DangerousFlag) {
+	for _, field := range inputNames() {
 		for _, value := range []string{`5`, `-0`, `1e999`, `9223372036854775808`, `1.5`, `true`, `[]`, `{}`, `["` + marker + `"]`, `{"` + marker + `":1}`, `[null]`, `""`, `"true"`} {
 			isText := strings.HasPrefix(value, `"`)
 			if field == store.DangerousFlag && value == "true" || field != store.DangerousFlag && isText {

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lumen/cmd/internal/e2e/harness"
+	"lumen/store"
 )
 
 func brief(r harness.Reply) answer { return answer{r.Status, r.Body} }
@@ -87,4 +88,12 @@ var (
 func timeless(text string) string {
 	text = anyTime.ReplaceAllString(anyID.ReplaceAllString(text, `"ID"`), `"TIME"`)
 	return anyRequestID.ReplaceAllString(text, `"requestId":"REQUEST"`)
+}
+
+// inputNames are the documented names of what callers may say of a customer.
+func inputNames() (names []string) {
+	for _, input := range store.NounOf[store.Customer]().Inputs() {
+		names = append(names, input.Name)
+	}
+	return names
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lumen/cmd/internal/e2e/harness"
-	"lumen/store"
 	"lumen/store/auth"
 	"lumen/store/storetest"
 )
@@ -122,7 +121,7 @@ func injectable(t *testing.T, d *harness.Server, key auth.Secret, target string)
 	add("a key", func(p string) harness.Reply {
 		return d.Send(t, "", "POST", "/graphql", `{"query":"{merchant{id}}"}`, header("Authorization", "Bearer lumen_sk_"+p))
 	})
-	for _, field := range append(append([]string{}, store.FieldNames...), store.DangerousFlag, "merchantId") {
+	for _, field := range append(inputNames(), "merchantId") {
 		value := func(p string) (email, member string) {
 			if field == "email" {
 				return p + "@example.com", ""

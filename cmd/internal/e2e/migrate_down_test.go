@@ -21,7 +21,7 @@ func TestMigrateDownAsksAPerson(t *testing.T) {
 	for _, name := range []string{"One", "Two"} {
 		m := db.Merchant(t, name)
 		for _, email := range []string{"a@x.io", "b@x.io"} {
-			created, err := s.Customers.Create(db.Context(t, m), store.CustomerInput{Email: store.Set(email)})
+			created, err := s.Customers.Create(db.Context(t, m), store.Input{"email": email})
 			require.NoError(t, err)
 			if email == "b@x.io" {
 				_, err := s.Customers.Delete(db.Context(t, m), created.ID)

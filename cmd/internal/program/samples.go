@@ -54,11 +54,11 @@ func seed(ctx context.Context, operator *owner.Owner, customers *store.Customers
 	ctx = store.WithCredential(ctx, store.Credential{Merchant: merchant, Access: store.WriteAccess})
 	now := time.Now().Truncate(time.Millisecond)
 	for i, s := range samples {
-		customer, err := customers.Create(ctx, store.CustomerInput{
-			Email: store.Set(s.email), Name: store.Set(s.name), UserID: store.Set(s.userID),
-			BillingAddressLine1: store.Set(s.line1), BillingAddressLine2: store.Set(s.line2), BillingCity: store.Set(s.city),
-			BillingPostalCode: store.Set(s.post), BillingCountry: store.Set(s.country), TaxID: store.Set(s.taxID),
-			DangerouslyAllowSameEmailForDifferentCustomers: s.shared,
+		customer, err := customers.Create(ctx, store.Input{
+			"email": s.email, "name": s.name, "userId": s.userID,
+			"billingAddressLine1": s.line1, "billingAddressLine2": s.line2, "billingCity": s.city,
+			"billingPostalCode": s.post, "billingCountry": s.country, "taxId": s.taxID,
+			store.DangerousFlag: s.shared,
 		})
 		if err != nil {
 			return err

@@ -55,13 +55,13 @@ func (b timedBody) Read(into []byte) (int, error) {
 // admitEarly returns an authenticate that refuses a request before it is read when it would be refused
 // after: a flood should cost as little as it can.
 func admitEarly(
-	authenticate func(*http.Request) (context.Context, error), customers *store.Customers,
+	authenticate func(*http.Request) (context.Context, error), s *store.Store,
 ) func(*http.Request) (context.Context, error) {
 	return func(r *http.Request) (context.Context, error) {
 		ctx, err := authenticate(r)
 		if err != nil {
 			return nil, err
 		}
-		return ctx, customers.Admit(ctx)
+		return ctx, s.Admit(ctx)
 	}
 }

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/sdk/resource"
@@ -479,4 +481,4 @@ func BenchmarkObserve(b *testing.B) {
 }
 
 // noBackend is a backend that is never asked.
-var noBackend = &Backend{Store: &store.Store{}, Auth: &auth.Auth{}}
+var noBackend = &Backend{Store: store.New(bun.NewDB(nil, pgdialect.New()), store.Options{}), Auth: &auth.Auth{}}

@@ -46,14 +46,14 @@ func NewHandler(b *Backend, options Options) http.Handler {
 	if options.Limiter != nil {
 		authenticate, options.GraphQL.Charge = options.Limiter.limit(authenticate), options.Limiter.chargeCost
 	}
-	authenticate = admitEarly(authenticate, b.Store.Customers)
+	authenticate = admitEarly(authenticate, b.Store)
 	doorLog := slog.New(outageSampler{options.Log.Handler(), new(logSampler)})
-	restDoor := rest.NewHandler(b.Store.Customers, b.Auth.Tokens, authenticate, rest.Options{Log: doorLog, Note: annotateREST})
+	restDoor := rest.NewHandler(b.Store, b.Auth.Tokens, authenticate, rest.Options{Log: doorLog, Annotate: annotateREST})
 
 	options.GraphQL.RequestID, options.GraphQL.Log, options.GraphQL.Observe = RequestID, doorLog, annotateGraphQL
 	mux := http.NewServeMux()
 	mux.Handle("/", crossOrigin(options, restDoor)) // also says 404 for everything else
-	mount(mux, graphQLPath, crossOrigin(options, graph.NewHandler(b.Store.Customers, b.Auth.Tokens, authenticate, options.GraphQL)))
+	mount(mux, graphQLPath, crossOrigin(options, graph.NewHandler(b.Store, b.Auth.Tokens, authenticate, options.GraphQL)))
 	mount(mux, jwksPath, rest.NewJWKS(b.Auth.Tokens, doorLog))
 	pages := pages(options, restDoor)
 	mux.Handle("/docs/", pages) // says 404 for what is no asset

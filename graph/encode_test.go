@@ -31,6 +31,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 	"pgregory.net/rapid"
 
+	"lumen/graph/encode"
 	"lumen/graph/generated"
 	"lumen/graph/guard"
 	"lumen/graph/model"
@@ -98,7 +99,7 @@ type bothDoors struct{ plain, executor http.Handler }
 func newBothDoors(t testing.TB) bothDoors {
 	db := bun.NewDB(sql.OpenDB(shelf{}), pgdialect.New())
 	t.Cleanup(func() { _ = db.Close() })
-	customers := store.NewCustomers(db)
+	customers := store.New(db, store.Options{})
 	authenticate := func(r *http.Request) (context.Context, error) {
 		return store.WithCredential(r.Context(), store.Credential{Access: store.WriteAccess, Merchant: store.Merchant{ID: "merchant_1", Name: "One"}}), nil
 	}
@@ -128,7 +129,7 @@ func respelled(t require.TestingT, text []byte) string {
 const conditional = `query($t:Boolean=true,$f:Boolean=false){merchant @include(if:$t) @skip(if:$f){id}`
 
 // What plain writes is what the executor would have written.
-func TestPlainWritesWhatTheExecutorWould(t *testing.T) {
+func TestEncoderWritesWhatTheExecutorWould(t *testing.T) {
 	t.Parallel()
 	doors := newBothDoors(t)
 	for name, query := range map[string]string{
@@ -178,7 +179,7 @@ func TestPlainWritesWhatTheExecutorWould(t *testing.T) {
 }
 
 // Selections of all kinds are written as the executor would.
-func TestPlainProperty(t *testing.T) {
+func TestEncoderProperty(t *testing.T) {
 	t.Parallel()
 	doors := newBothDoors(t)
 	rapid.Check(t, func(r *rapid.T) {
@@ -262,35 +263,22 @@ func (s *selections) of(owner string, depth int) string {
 	return text + "}"
 }
 
-// Each field of the schema has what writes it, and none is written that it does not have.
-func TestPlainKnowsEveryField(t *testing.T) {
+// The column table of each noun and its type in the schema have the same fields: each is written by the
+// encoder, and nothing else is.
+func TestColumnsAreTheFieldsOfTheSchema(t *testing.T) {
 	t.Parallel()
 	schema := generated.NewExecutableSchema(generated.Config{}).Schema()
-	// differing returns the fields that are on one side alone.
-	differing := func(owner string, written ...string) []string {
-		written = slices.Clone(written)
-		for _, field := range schema.Types[owner].Fields {
-			if i := slices.Index(written, field.Name); i >= 0 {
-				written = slices.Delete(written, i, i+1)
-			} else {
-				written = append(written, field.Name)
-			}
-		}
-		return written
-	}
-	customer, edge := slices.Collect(maps.Keys(customerFields)), append(slices.Collect(maps.Keys(edgeFields)), "node")
-	require.Empty(t, differing("Customer", customer...))
-	require.Empty(t, differing("CustomerEdge", edge...))
-	require.Equal(t, []string{"cursor"}, differing("CustomerEdge", "node"), "a field without one is found")
-	require.Equal(t, []string{"x"}, differing("CustomerEdge", append(edge, "x")...))
-
-	// Fields take no arguments and are no objects, of which a plan knows nothing.
-	for _, name := range []string{"Customer", "CustomerEdge"} {
-		for _, field := range schema.Types[name].Fields {
-			require.Empty(t, field.Arguments, field.Name)
-			require.Equal(t, name+field.Name == "CustomerEdgenode", schema.Types[field.Type.Name()].IsCompositeType(), field.Name)
+	var columns, fields []string
+	for _, c := range store.ColumnsOf[store.Customer]() {
+		if c.Field != "" {
+			columns = append(columns, c.Field)
 		}
 	}
+	for _, field := range schema.Types["Customer"].Fields {
+		require.Empty(t, field.Arguments, field.Name)
+		fields = append(fields, field.Name)
+	}
+	require.ElementsMatch(t, fields, columns)
 	// Nor is there an interface that fragments could be on besides.
 	require.Equal(t, []string{"Node"}, schema.Types["Customer"].Interfaces)
 	require.Empty(t, schema.Types["CustomerEdge"].Interfaces)
@@ -299,15 +287,15 @@ func TestPlainKnowsEveryField(t *testing.T) {
 	}
 }
 
-// A panic while customers are written is the fault of their field, as one in a resolver is, and not of the whole request.
-func TestPlainPanics(t *testing.T) {
+// A panic while rows are written is an error of their field, like one in a resolver, and not of the whole request.
+func TestEncoderPanics(t *testing.T) {
 	t.Parallel()
 	db := bun.NewDB(sql.OpenDB(shelf{}), pgdialect.New())
 	t.Cleanup(func() { _ = db.Close() })
-	server := newServer(store.NewCustomers(db), nil, func(r *http.Request) (context.Context, error) {
+	server := newServer(store.New(db, store.Options{}), nil, func(r *http.Request) (context.Context, error) {
 		return store.WithCredential(r.Context(), store.Credential{Merchant: store.Merchant{ID: "merchant_1"}}), nil
 	}, Options{Limits: guard.DefaultLimits, Log: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "request" }})
-	server.Use(plain{})
+	server.Use(encode.NewRows(encoded...))
 	server.AroundFields(func(ctx context.Context, next graphql.Resolver) (any, error) {
 		value, err := next(ctx)
 		switch value := value.(type) {

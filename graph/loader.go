@@ -1,0 +1,138 @@
+package graph
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/99designs/gqlgen/graphql"
+
+	"lumen/graph/scalar"
+	"lumen/store"
+)
+
+// loader answers all by-id fields of one operation with one statement a noun. It needs no timer to collect
+// them: root fields carry their ids in the operation itself, so the first field that asks fetches for all.
+type loader []*batch
+
+// batch is what an operation asks for of one noun.
+type batch struct {
+	source
+	once  sync.Once
+	asked map[string]bool
+	found map[string]any
+	err   error
+}
+
+// source is where the rows of a noun come from.
+type source struct {
+	noun    store.Noun
+	getMany func(context.Context, []string) (map[string]any, error)
+}
+
+func sourceOf[T any](rows *store.Rows[T]) source {
+	return source{store.NounOf[T](), func(ctx context.Context, ids []string) (map[string]any, error) {
+		found, err := rows.GetMany(ctx, ids)
+		if err != nil {
+			return nil, err
+		}
+		all := make(map[string]any, len(found))
+		for id, row := range found {
+			all[id] = row
+		}
+		return all, nil
+	}}
+}
+
+// sources are the nouns that the loader finds by the prefix of their ids.
+func sources(s *store.Store) []source { return []source{sourceOf(s.Customers.Rows)} }
+
+type loaderKey struct{}
+
+// withLoader gives each operation a loader of its own. Nothing is kept from one to the next.
+func (r *Resolver) withLoader(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+	l := make(loader, len(r.sources))
+	for i, source := range r.sources {
+		l[i] = &batch{source: source}
+	}
+	return next(context.WithValue(ctx, loaderKey{}, l))
+}
+
+// find returns the rows of the nouns among ids, which are all of nouns.
+func find(ctx context.Context, ids ...string) (map[string]any, error) {
+	all := make(map[string]any, len(ids))
+	for _, b := range ctx.Value(loaderKey{}).(loader) {
+		own := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !b.noun.IsID(id) })
+		if len(own) == 0 {
+			continue
+		}
+		found, err := b.find(ctx, own)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range own {
+			all[id] = found[id]
+		}
+	}
+	return all, nil
+}
+
+func (b *batch) find(ctx context.Context, ids []string) (map[string]any, error) {
+	b.once.Do(func() {
+		b.asked = b.idsIn(graphql.GetOperationContext(ctx))
+		wanted := make([]string, 0, len(b.asked))
+		for id := range b.asked {
+			wanted = append(wanted, id)
+		}
+		b.found, b.err = b.getMany(ctx, wanted)
+	})
+	for _, id := range ids {
+		if !b.asked[id] {
+			return b.getMany(ctx, ids)
+		}
+	}
+	return b.found, b.err
+}
+
+// idsIn returns the noun's ids in the arguments id and ids of the operation's root fields.
+func (b *batch) idsIn(operation *graphql.OperationContext) map[string]bool {
+	ids := make(map[string]bool)
+	for _, field := range graphql.CollectFields(operation, operation.Operation.SelectionSet, []string{"Query"}) {
+		arguments := field.ArgumentMap(operation.Variables)
+		for _, value := range append(graphql.CoerceList(arguments["ids"]), arguments["id"]) {
+			if id, err := scalar.UnmarshalID(value); err == nil && b.noun.IsID(id) {
+				ids[id] = true
+			}
+		}
+	}
+	return ids
+}
+
+// load returns the live row with this id, nil when there is none.
+func load[T any](ctx context.Context, id string) (*T, error) {
+	if noun := store.NounOf[T](); !noun.IsID(id) {
+		return nil, noun.NewError(store.InvalidID)
+	}
+	found, err := find(ctx, id)
+	row, _ := found[id].(*T)
+	return row, err
+}
+
+// nodes returns the objects with these ids, nil in the place of each that is not there or not the merchant's.
+func nodes(ctx context.Context, ids []string) ([]scalar.Node, error) {
+	self, err := merchant(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found, err := find(ctx, ids...)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]scalar.Node, len(ids))
+	for i, id := range ids {
+		if list[i] = found[id]; list[i] == nil && id == self.ID {
+			list[i] = self
+		}
+	}
+	return list, nil
+}

@@ -1,0 +1,109 @@
+package rest
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"lumen/store"
+)
+
+// maxBody is the largest body that is read, in bytes.
+const maxBody = 64 << 10
+
+// readBody returns the members of the one JSON object that the body must be. jsontext is strict: UTF-8, no duplicate
+// names at any depth, no lone surrogates, nothing after the object.
+func readBody(w http.ResponseWriter, r *http.Request) (map[string]jsontext.Value, error) {
+	if !isJSON(r.Header) {
+		return nil, store.NewError(store.UnsupportedType)
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, store.NewError(store.PayloadTooLarge)
+	case err != nil: // the client broke off, or broke the framing
+		return nil, store.NewError(store.BadRequest)
+	}
+	var members map[string]jsontext.Value
+	if err := json.Unmarshal(body, &members); err != nil || members == nil {
+		return nil, store.NewError(store.BadRequest)
+	}
+	return members, nil
+}
+
+// isJSON reports whether the body is declared as plain JSON, in UTF-8 if anything is said of it, and not encoded.
+func isJSON(header http.Header) bool {
+	if len(header.Values("Content-Encoding")) > 0 || len(header.Values("Content-Type")) != 1 {
+		return false
+	}
+	mediaType, parameters, err := mime.ParseMediaType(header.Get("Content-Type"))
+	if err != nil || mediaType != "application/json" {
+		return false
+	}
+	charset, said := parameters["charset"]
+	return !said || strings.EqualFold(charset, "utf-8")
+}
+
+// readInput reads the documented keys of a noun and ignores all others. The store reports a value that has
+// the wrong type together with the faults that it finds itself.
+func readInput(members map[string]jsontext.Value, noun store.Noun) store.Input {
+	in := make(store.Input)
+	for _, field := range noun.Inputs() {
+		if value, present := members[field.Name]; present {
+			in[field.Name] = readValue(value, field.Kind)
+		}
+	}
+	return in
+}
+
+func readValue(value jsontext.Value, kind store.Kind) any {
+	if value.Kind() == 'n' {
+		return nil
+	}
+	var err error
+	switch kind {
+	case store.FlagKind:
+		var flag bool
+		if err = json.Unmarshal(value, &flag); err == nil {
+			return flag
+		}
+	case store.NumberKind:
+		var n int64
+		if err = json.Unmarshal(value, &n); err == nil {
+			return n
+		}
+	default:
+		var text string
+		if err = json.Unmarshal(value, &text); err == nil && kind != store.TimeKind {
+			return text
+		}
+		if at, ok := store.ParseTime(text); err == nil && ok {
+			return at
+		}
+	}
+	return store.Mistyped{}
+}
+
+// send answers with a body that is JSON already.
+func send(w http.ResponseWriter, status int, mediaType string, body []byte) {
+	w.Header().Set("Content-Type", mediaType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+}
+
+// writeJSON answers with a body of a media type that is JSON.
+func writeJSON(w http.ResponseWriter, status int, mediaType string, body any) {
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		panic(err) // the wire types always encode
+	}
+	send(w, status, mediaType, encoded)
+}

@@ -1,0 +1,129 @@
+package store
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"lumen/store/wall"
+)
+
+// Column is one column of a noun's table: how a row is read into a T, how both APIs write the value as
+// JSON, and what callers may say of it.
+type Column[T any] struct {
+	// Field is the documented name in both APIs. It is "" for a column that no API shows.
+	Field string
+	// GraphQLOnly says that replies of the REST API leave the field out.
+	GraphQLOnly bool
+	// AppendJSON appends the value of one T.
+	AppendJSON func([]byte, *T) []byte
+
+	name    string // in Postgres
+	sqlType string
+	scan    func(*wall.Row, *T)
+	// key is the value as the text of a cursor, false for null. It is nil for types that nothing is sorted by.
+	key  func(*T) (string, bool)
+	rule *rule // nil for a column that callers may not set
+}
+
+// newColumn returns a column whose field has the name of the column in camel case.
+func newColumn[T any](name, sqlType string) Column[T] {
+	words := strings.Split(name, "_")
+	for i, word := range words[1:] {
+		words[i+1] = strings.ToUpper(word[:1]) + word[1:]
+	}
+	return Column[T]{name: name, sqlType: sqlType, Field: strings.Join(words, "")}
+}
+
+// text is a column of text that is never null.
+func text[T any](name string, of func(*T) *string) Column[T] {
+	c := newColumn[T](name, "text")
+	c.scan = func(row *wall.Row, t *T) { *of(t) = row.Text() }
+	c.AppendJSON = func(to []byte, t *T) []byte { return appendText(to, *of(t)) }
+	c.key = func(t *T) (string, bool) { return *of(t), true }
+	return c
+}
+
+// nullableText is a column of text or null.
+func nullableText[T any](name string, of func(*T) **string) Column[T] {
+	c := newColumn[T](name, "text")
+	c.scan = func(row *wall.Row, t *T) { *of(t) = row.NullableText() }
+	c.AppendJSON = func(to []byte, t *T) []byte { return appendNullable(to, *of(t), appendText) }
+	c.key = func(t *T) (string, bool) {
+		if value := *of(t); value != nil {
+			return *value, true
+		}
+		return "", false
+	}
+	return c
+}
+
+// instant is a column of times that is never null.
+func instant[T any](name string, of func(*T) *time.Time) Column[T] {
+	c := newColumn[T](name, "timestamptz")
+	c.scan = func(row *wall.Row, t *T) { *of(t) = row.Time() }
+	c.AppendJSON = func(to []byte, t *T) []byte { return AppendTime(to, *of(t)) }
+	c.key = func(t *T) (string, bool) { return of(t).UTC().Format(cursorTime), true }
+	return c
+}
+
+// nullableInstant is a column of times or null.
+func nullableInstant[T any](name string, of func(*T) **time.Time) Column[T] {
+	c := newColumn[T](name, "timestamptz")
+	c.scan = func(row *wall.Row, t *T) { *of(t) = row.NullableTime() }
+	c.AppendJSON = func(to []byte, t *T) []byte { return appendNullable(to, *of(t), AppendTime) }
+	return c
+}
+
+// boolean is a column of true or false.
+func boolean[T any](name string, of func(*T) *bool) Column[T] {
+	c := newColumn[T](name, "bool")
+	c.scan = func(row *wall.Row, t *T) { *of(t) = row.Bool() }
+	c.AppendJSON = func(to []byte, t *T) []byte { return strconv.AppendBool(to, *of(t)) }
+	return c
+}
+
+// number is a column of integers that is never null.
+func number[T any](name string, of func(*T) *int64) Column[T] {
+	c := newColumn[T](name, "int8")
+	c.scan = func(row *wall.Row, t *T) { *of(t) = row.Int() }
+	c.AppendJSON = func(to []byte, t *T) []byte { return strconv.AppendInt(to, *of(t), 10) }
+	return c
+}
+
+// input lets callers set the column.
+func (c Column[T]) input(r rule) Column[T] {
+	c.rule = &r
+	return c
+}
+
+// inGraphQLOnly leaves the column out of the replies of the REST API.
+func (c Column[T]) inGraphQLOnly() Column[T] {
+	c.GraphQLOnly = true
+	return c
+}
+
+// hidden shows the column in no API.
+func (c Column[T]) hidden() Column[T] {
+	c.Field = ""
+	return c
+}
+
+func appendText(to []byte, text string) []byte {
+	to, _ = jsontext.AppendQuote(to, text) // what Postgres holds is UTF-8
+	return to
+}
+
+// AppendTime appends a time as both APIs write it: RFC 3339, UTC, three fractional digits.
+func AppendTime(to []byte, t time.Time) []byte {
+	return t.UTC().AppendFormat(to, `"2006-01-02T15:04:05.000Z"`)
+}
+
+func appendNullable[V any](to []byte, value *V, write func([]byte, V) []byte) []byte {
+	if value == nil {
+		return append(to, "null"...)
+	}
+	return write(to, *value)
+}

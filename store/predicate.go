@@ -1,0 +1,25 @@
+package store
+
+// Every statement on a noun's table names the table through these functions alone (I1): each mention
+// has the merchant's predicate, and the bound predicate when the noun has an owner column.
+
+// merchantPredicate restricts a mention of a table to the rows of the caller's merchant.
+func merchantPredicate(alias, merchant string) string {
+	return alias + ".merchant_id = " + merchant
+}
+
+// boundPredicate restricts a customer-bound token to its own customer. customer is "" for a caller who is
+// bound to none.
+func boundPredicate(column, customer string) string {
+	return "(" + customer + "::text = '' OR " + column + " = " + customer + "::text)"
+}
+
+// scoped returns the predicates of a mention of the noun's table in a prepared statement, in which $1 is
+// the merchant and $2 the customer that the caller is bound to.
+func (n *noun[T]) scoped(alias string) string {
+	predicate := merchantPredicate(alias, "$1")
+	if n.owner != "" {
+		predicate += " AND " + boundPredicate(alias+"."+n.owner, "$2")
+	}
+	return predicate
+}

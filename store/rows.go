@@ -1,0 +1,177 @@
+package store
+
+import (
+	"context"
+	"sync"
+
+	"github.com/uptrace/bun"
+
+	"lumen/store/gate"
+	"lumen/store/wall"
+)
+
+// Rows are the rows of one noun. Each method works for the merchant whose credential the context carries
+// (I1) and is Unauthenticated without one. A credential that is bound to one customer sees what belongs
+// to that customer. Every error is an *Error.
+type Rows[T any] struct {
+	noun  *noun[T]
+	scope scope
+
+	// These are built once, by Bun. In all of them $1 is the merchant, $2 the customer that the caller is
+	// bound to, or "", and $3 the id, or the ids.
+	getText, getManyText, deleteText string
+	writes                           sync.Map // write by writeKey
+}
+
+func newRows[T any](n *noun[T], db *bun.DB, g *gate.Gate) *Rows[T] {
+	r := &Rows[T]{noun: n, scope: scope{db, g, n.trace()}}
+	live := func(id string) string {
+		return db.NewSelect().Model((*T)(nil)).Column(n.columnNames()...).Where(n.scoped("c")).
+			Where("c.deleted_at IS NULL").Where("c.id " + id).String()
+	}
+	r.getText, r.getManyText = live("= $3"), live("= ANY($3)")
+	r.deleteText = r.updating().
+		Set("(deleted_at, updated_at) = (SELECT t.now, t.now FROM (SELECT GREATEST(c.updated_at, " + sqlNow + ") AS now) AS t)").
+		Returning(n.returning()).String()
+	return r
+}
+
+// Authorize returns Unauthenticated without a credential, and Forbidden when the credential may not ask
+// for the operation. Each operation asks; an API may ask earlier, to answer before it reads a body.
+func (r *Rows[T]) Authorize(ctx context.Context, operation Operation) error {
+	credential, ok := CredentialFrom(ctx)
+	switch {
+	case !ok:
+		return NewError(Unauthenticated)
+	case credential.CustomerID != "" && !r.noun.BoundMay(operation), operation.writes() && credential.Access != WriteAccess:
+		return NewError(Forbidden)
+	}
+	return nil
+}
+
+// Get returns the live row with this id that belongs to the merchant in ctx (I1). Anything else, absent,
+// deleted or another merchant's, is NotFound, indistinguishably. A malformed id is InvalidID.
+func (r *Rows[T]) Get(ctx context.Context, id string) (*T, error) {
+	if err := r.noun.checkID(id); err != nil {
+		return nil, err
+	}
+	row, err := r.one(ctx, reads, r.getText, id)
+	if err != nil {
+		return nil, r.noun.failed("fetch", r.noun.name, err)
+	}
+	if row == nil {
+		return nil, r.noun.NewError(NotFound)
+	}
+	return row, nil
+}
+
+// GetMany returns, by id, the rows that Get would return. It is one statement, however many ids. Ids that
+// are malformed find nothing.
+func (r *Rows[T]) GetMany(ctx context.Context, ids []string) (map[string]*T, error) {
+	text, arg, object := r.getManyText, any(ids), r.noun.plural
+	if len(ids) == 1 { // one of an array of one: Postgres would plan it each time
+		text, arg, object = r.getText, ids[0], r.noun.name
+	}
+	rows, err := r.run(ctx, reads, text, arg)
+	if err != nil {
+		return nil, r.noun.failed("fetch", object, err)
+	}
+	found := make(map[string]*T, len(rows))
+	for i := range rows {
+		id, _ := r.noun.column("id").key(&rows[i])
+		found[id] = &rows[i]
+	}
+	return found, nil
+}
+
+// Create adds a row. InvalidInput tells what is wrong with the input, Forbidden that the credential may
+// not create. It returns after the commit (I4).
+func (r *Rows[T]) Create(ctx context.Context, in Input) (*T, error) {
+	if err := r.Authorize(ctx, ToCreate); err != nil {
+		return nil, err
+	}
+	v, err := r.noun.normalize(in, true)
+	if err != nil {
+		return nil, r.noun.failed("create", r.noun.name, err)
+	}
+	created, err := r.insert(ctx, v, nil)
+	if err == nil && created == nil {
+		err = r.noun.NewError(Forbidden) // the caller is bound to another customer
+	}
+	if err != nil {
+		return nil, r.noun.failed("create", r.noun.name, err)
+	}
+	return created, nil
+}
+
+// Update changes the fields that the input holds and keeps the rest. UpdatedAt moves exactly when a
+// stored value changes. It fails as Get does for the id, and as Create does for the input.
+func (r *Rows[T]) Update(ctx context.Context, id string, in Input) (*T, error) {
+	if err := r.authorizeID(ctx, ToUpdate, id); err != nil {
+		return nil, err
+	}
+	v, err := r.noun.normalize(in, false)
+	if err != nil {
+		return nil, r.noun.failed("update", r.noun.name, err)
+	}
+	updated, err := r.update(ctx, id, v, nil)
+	return r.found("update", updated, err)
+}
+
+// Delete marks the row as deleted, for good (I3), and returns it as it then is. It fails as Get does;
+// deleting twice is NotFound.
+func (r *Rows[T]) Delete(ctx context.Context, id string) (*T, error) {
+	if err := r.authorizeID(ctx, ToDelete, id); err != nil {
+		return nil, err
+	}
+	deleted, err := r.softDelete(ctx, id)
+	return r.found("delete", deleted, err)
+}
+
+// authorizeID is Authorize for an operation on the row with this id.
+func (r *Rows[T]) authorizeID(ctx context.Context, operation Operation, id string) error {
+	if err := r.Authorize(ctx, operation); err != nil {
+		return err
+	}
+	return r.noun.checkID(id)
+}
+
+// found returns the row that a write yields, NotFound when it yields none.
+func (r *Rows[T]) found(verb string, row *T, err error) (*T, error) {
+	switch {
+	case err != nil:
+		return nil, r.noun.failed(verb, r.noun.name, err)
+	case row == nil:
+		return nil, r.noun.NewError(NotFound)
+	}
+	return row, nil
+}
+
+// run executes a statement that was built once and returns the rows it yields. args are $3 and on.
+func (r *Rows[T]) run(ctx context.Context, effect effect, text string, args ...any) ([]T, error) {
+	var rows []T
+	err := r.scope.run(ctx, effect, text, args, func(row *wall.Row) { rows = r.noun.appendRow(rows, row) })
+	if err != nil {
+		return nil, err
+	}
+	return rows, nil
+}
+
+// one is run for a statement that yields at most one row; nil when it yields none.
+func (r *Rows[T]) one(ctx context.Context, effect effect, text string, args ...any) (*T, error) {
+	rows, err := r.run(ctx, effect, text, args...)
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	return &rows[0], nil
+}
+
+// appendRow appends the T that a row begins with.
+func (n *noun[T]) appendRow(to []T, row *wall.Row) []T {
+	var none T
+	to = append(to, none)
+	for i := range n.columns {
+		n.columns[i].scan(row, &to[len(to)-1])
+	}
+	return to
+}

@@ -1,0 +1,264 @@
+package store
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/uptrace/bun"
+
+	"lumen/store/address"
+)
+
+// sqlNow is the one clock (I5).
+const sqlNow = "date_trunc('milliseconds', clock_timestamp())"
+
+// searchKey is the column that a search reads. Its lines are the folded texts of the noun's search columns.
+const searchKey = "search_key"
+
+// write is a statement that inserts or updates one row. $1 is the merchant, $2 the customer that the
+// caller is bound to, and $3 the row's id.
+type write struct {
+	text   string
+	params []param // from $4 on
+}
+
+// param is a parameter of a write.
+type param struct {
+	name    string
+	sqlType string
+	value   func(values) any
+}
+
+// args returns the statement's arguments from $3 on.
+func (w write) args(id string, v values) []any {
+	args := make([]any, 1, len(w.params)+1)
+	args[0] = id
+	for _, p := range w.params {
+		args = append(args, p.value(v))
+	}
+	return args
+}
+
+// writer is a write in the making. A noun's own rules add to it what the core does not know.
+type writer struct {
+	db     *bun.DB
+	table  string
+	scoped func(alias string) string // the predicates of a mention of the table
+	params []param
+	// columns are those that get the parameter of their name, extra those that get an expression.
+	columns []string
+	extra   []assignment
+	where   []string
+	search  []string // lines of the search key, as expressions; none when it stays as it is
+}
+
+type assignment struct{ column, expression string }
+
+// newWriter starts a write of the fields that are present, and of what is derived from them.
+func (r *Rows[T]) newWriter(present values) *writer {
+	n := r.noun
+	w := &writer{db: r.scope.db, table: "public." + n.table, scoped: n.scoped}
+	fieldOf := make(map[string]string) // by column
+	for _, c := range n.columns {
+		if _, ok := present[c.Field]; !ok || c.rule == nil {
+			continue
+		}
+		fieldOf[c.name] = c.Field
+		w.column(c.name, c.sqlType, func(v values) any { return v[c.Field] })
+	}
+	for _, d := range n.derived {
+		if field, ok := fieldOf[d.from]; ok {
+			w.column(d.column, "text", func(v values) any { return mapText(v.text(field), d.key) })
+		}
+	}
+	for i, column := range n.search {
+		line := "split_part(c." + searchKey + ", E'\\n', " + strconv.Itoa(i+1) + ")"
+		if field, ok := fieldOf[column]; ok {
+			line = w.param("search "+column, "text", func(v values) any {
+				if text := v.text(field); text != nil {
+					return address.Fold(*text)
+				}
+				return ""
+			})
+		}
+		w.search = append(w.search, line)
+	}
+	if !slices.ContainsFunc(n.search, func(column string) bool { return fieldOf[column] != "" }) {
+		w.search = nil
+	}
+	return w
+}
+
+// mapText returns what f makes of a text, nil for null.
+func mapText(text *string, f func(string) string) any {
+	if text == nil {
+		return nil
+	}
+	return f(*text)
+}
+
+// column writes a column from a parameter of its name.
+func (w *writer) column(name, sqlType string, value func(values) any) {
+	w.param(name, sqlType, value)
+	w.columns = append(w.columns, name)
+}
+
+// param adds a parameter and returns it as it stands in the statement's text.
+func (w *writer) param(name, sqlType string, value func(values) any) string {
+	w.params = append(w.params, param{name, sqlType, value})
+	return w.ref(name)
+}
+
+// ref returns a parameter as it stands in the statement's text, "" when the write has none of that name.
+func (w *writer) ref(name string) string {
+	i := slices.IndexFunc(w.params, func(p param) bool { return p.name == name })
+	if i < 0 {
+		return ""
+	}
+	return "$" + strconv.Itoa(i+4) + "::" + w.params[i].sqlType
+}
+
+// flag adds one of the noun's flags as a parameter.
+func (w *writer) flag(name string) string {
+	return w.param(name, "bool", func(v values) any { return v[name] == true })
+}
+
+// set writes a column from an expression, in which c is the row as it was.
+func (w *writer) set(column, expression string) {
+	w.extra = append(w.extra, assignment{column, expression})
+}
+
+// others returns a query for live rows of the table under another alias: those of the caller's merchant,
+// and none but his own customer's when the caller is bound to one.
+func (w *writer) others(alias string) *bun.SelectQuery {
+	return w.db.NewSelect().TableExpr(w.table + " AS " + alias).ColumnExpr("1").
+		Where(w.scoped(alias)).Where(alias + ".deleted_at IS NULL")
+}
+
+// unless lets the write change nothing when the query finds a row, but for rows that the exception admits.
+func (w *writer) unless(exception string, found *bun.SelectQuery) {
+	w.where = append(w.where, exception+" OR NOT EXISTS ("+found.String()+")")
+}
+
+// writeKey tells the writes of one noun apart: by what they do, and by the set of columns.
+type writeKey struct {
+	insert  bool
+	columns uint64
+}
+
+// build returns the write for this set of fields. It is built when the set is first met and then kept: of
+// all sets that there are, callers use few.
+func (r *Rows[T]) build(insert bool, present values, extend func(*writer)) write {
+	key := writeKey{insert: insert}
+	for i, c := range r.noun.columns {
+		if _, ok := present[c.Field]; ok && c.rule != nil {
+			key.columns |= 1 << i
+		}
+	}
+	if built, ok := r.writes.Load(key); ok {
+		return built.(write)
+	}
+	w := r.newWriter(present)
+	if extend != nil {
+		extend(w)
+	}
+	text := ""
+	if insert {
+		text = w.insertText(r.noun.owner).Returning(r.noun.returning()).String()
+	} else {
+		text = r.updateText(w).Returning(r.noun.returning()).String()
+	}
+	built, _ := r.writes.LoadOrStore(key, write{text, w.params})
+	return built.(write)
+}
+
+// insertText inserts one row, unless a predicate of the noun's own rules forbids it. owner is the noun's
+// owner column.
+func (w *writer) insertText(owner string) *bun.InsertQuery {
+	row := w.db.NewSelect().ColumnExpr("$1 AS merchant_id").ColumnExpr("$3 AS id").
+		ColumnExpr("clock.now AS created_at").ColumnExpr("clock.now AS updated_at").
+		TableExpr("(SELECT " + sqlNow + " AS now) AS clock")
+	into := []string{"merchant_id", "id", "created_at", "updated_at"}
+	if w.search != nil {
+		w.set(searchKey, strings.Join(w.search, " || E'\\n' || "))
+	}
+	for _, column := range w.columns {
+		row = row.ColumnExpr(w.ref(column)+" AS ?", bun.Ident(column))
+		into = append(into, column)
+	}
+	for _, a := range w.extra {
+		row = row.ColumnExpr(a.expression+" AS ?", bun.Ident(a.column))
+		into = append(into, a.column)
+	}
+	switch owner {
+	case "":
+	case "id":
+		row = row.Where(boundPredicate("$3", "$2"))
+	default:
+		row = row.Where(boundPredicate(w.ref(owner), "$2"))
+	}
+	for _, predicate := range w.where {
+		row = row.Where(predicate)
+	}
+	return w.db.NewInsert().Table(w.table).TableExpr("(?) AS fresh", row).Column(into...)
+}
+
+// updateText changes the columns of the row and moves updated_at when a value changes. One statement for
+// all sets of fields would write every column and compare every value, which takes Postgres longer than
+// the update does.
+func (r *Rows[T]) updateText(w *writer) *bun.UpdateQuery {
+	q := r.updating()
+	changes := []string{"false"}
+	for _, column := range w.columns {
+		q = q.Set("? = "+w.ref(column), bun.Ident(column))
+		changes = append(changes, "c."+column+" IS DISTINCT FROM "+w.ref(column))
+	}
+	if w.search != nil {
+		q = q.Set(searchKey + " = " + strings.Join(w.search, " || E'\\n' || "))
+	}
+	for _, a := range w.extra {
+		q = q.Set(a.column + " = " + a.expression)
+	}
+	for _, predicate := range w.where {
+		q = q.Where(predicate)
+	}
+	return q.Set("updated_at = CASE WHEN " + strings.Join(changes, " OR ") +
+		" THEN GREATEST(c.updated_at, " + sqlNow + ") ELSE c.updated_at END")
+}
+
+// updating starts an update of the live row with the id in $3.
+func (r *Rows[T]) updating() *bun.UpdateQuery {
+	return r.scope.db.NewUpdate().Model((*T)(nil)).Where(r.noun.scoped("c")).
+		Where("c.deleted_at IS NULL").Where("c.id = $3")
+}
+
+// insert inserts a row with a new id. It returns nil when a predicate of extend forbids it. extend must
+// always add the same to a write of the same fields.
+func (r *Rows[T]) insert(ctx context.Context, v values, extend func(*writer)) (*T, error) {
+	id, err := NewID(r.noun.prefix)
+	if err != nil {
+		return nil, err
+	}
+	// All fields are written, absent ones as null: so there is one statement.
+	for _, c := range r.noun.columns {
+		if _, present := v[c.Field]; c.rule != nil && !present {
+			v[c.Field] = nil
+		}
+	}
+	w := r.build(true, v, extend)
+	return r.one(ctx, writes, w.text, w.args(id, v)...)
+}
+
+// update changes the live row with this id. It returns nil when there is none, or when a predicate of
+// extend forbids it. extend must always add the same to a write of the same fields.
+func (r *Rows[T]) update(ctx context.Context, id string, v values, extend func(*writer)) (*T, error) {
+	w := r.build(false, v, extend)
+	return r.one(ctx, writes, w.text, w.args(id, v)...)
+}
+
+// softDelete marks the live row with this id as deleted, for good (I3). It returns nil when there is none.
+func (r *Rows[T]) softDelete(ctx context.Context, id string) (*T, error) {
+	return r.one(ctx, writes, r.deleteText, id)
+}
