@@ -41,7 +41,7 @@ var shapes = map[string]func(n int) string{
 	"comment": func(n int) string { return fmt.Sprintf("query n%d{merchant{id}}", n) + strings.Repeat("#\n", 1900) },
 }
 
-func TestCachedDocumentsTakeNoMoreThanIsThought(t *testing.T) {
+func TestDocumentsTakeNoMoreThanIsThought(t *testing.T) {
 	heap := func() int {
 		runtime.GC()
 		runtime.GC()
