@@ -52,8 +52,8 @@ func (b timedBody) Read(into []byte) (int, error) {
 	return n, err
 }
 
-// admitEarly returns an authenticate that refuses a request before it is read when it would be refused
-// after: a flood should cost as little as it can.
+// admitEarly returns an authenticate that refuses a request before it is read when it would be
+// refused after: a flood should cost as little as it can.
 func admitEarly(
 	authenticate func(*http.Request) (context.Context, error), s *store.Store,
 ) func(*http.Request) (context.Context, error) {

@@ -15,8 +15,8 @@ import (
 	"lumen/store/gate"
 )
 
-// BenchmarkChain measures what this package does for a read by id: everything but the connection, the look-up
-// of the credential and the door.
+// BenchmarkChain measures what this package does for a read by id: everything but the connection,
+// the look-up of the credential and the door.
 func BenchmarkChain(b *testing.B) {
 	file, err := os.CreateTemp(b.TempDir(), "log")
 	require.NoError(b, err)

@@ -58,8 +58,8 @@ func TestDocsAreCompressedAndKept(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, response.StatusCode, "no path is redirected")
 }
 
-// Replies share the values of some headers. Whatever a handler does to its own, the next reply has them as
-// they were. Vary tells caches of the encoding whether or not the client names one.
+// Replies share the values of some headers. Whatever a handler does to its own, the next reply has
+// them as they were. Vary tells caches of the encoding whether or not the client names one.
 func TestSharedHeadersStayAsTheyAre(t *testing.T) {
 	t.Parallel()
 	log := slog.New(slog.DiscardHandler)

@@ -60,8 +60,8 @@ func (h *Health) wrap(next http.Handler) http.Handler {
 }
 
 // closingWriter closes the connection after the reply when the server is about to end, so that the
-// client sends its next request to another server. This is decided when the reply begins: a request may
-// have come before the server was told to stop.
+// client sends its next request to another server. This is decided when the reply begins: a request
+// may have come before the server was told to stop.
 type closingWriter struct {
 	http.ResponseWriter
 	health *Health

@@ -17,12 +17,13 @@ const (
 	logBufferSize = 32 << 10
 )
 
-// NewLog returns a logger whose records carry the id of the request that they were logged for, and of its
-// trace. format makes the handler that writes them, such as slog.NewJSONHandler.
+// NewLog returns a logger whose records carry the id of the request that they were logged for, and
+// of its trace. format makes the handler that writes them, such as slog.NewJSONHandler.
 //
-// The lines of the access log are collected for up to 100 ms, as a write costs more than the line. Any
-// other record is written at once, after the lines before it. Serve writes what is left when it ends, and
-// the lines after that at once. So only a process that is killed loses lines, and 100 ms of them at most.
+// The lines of the access log are collected for up to 100 ms, as a write costs more than the line.
+// Any other record is written at once, after the lines before it. Serve writes what is left when it
+// ends, and the lines after that at once. So only a process that is killed loses lines, and 100 ms
+// of them at most.
 func NewLog(to io.Writer, format func(io.Writer) slog.Handler) *slog.Logger {
 	buffer := &logBuffer{to: to}
 	return slog.New(logHandler{WithRequestID(format(buffer)), buffer})
@@ -72,8 +73,8 @@ type accessLog struct {
 	results map[result]slog.Handler
 }
 
-// result is what a line begins with. The values are from closed sets, so there are few results, and a
-// handler for each has these attributes formatted once.
+// result is what a line begins with. The values are from closed sets, so there are few results, and
+// a handler for each has these attributes formatted once.
 type result struct {
 	method, route, operation string
 	code                     store.Code
@@ -160,7 +161,8 @@ func (b *logBuffer) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// write writes the lines. Those that can't be written are dropped, as slog drops the errors of its writer.
+// write writes the lines. Those that can't be written are dropped, as slog drops the errors of its
+// writer.
 func (b *logBuffer) write() {
 	if len(b.lines) > 0 {
 		_, _ = b.to.Write(b.lines)

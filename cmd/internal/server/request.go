@@ -23,8 +23,8 @@ const requestIDHeader = "X-Request-Id"
 var requestIDForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // requestInfo is what the log, the metrics and the trace say of a request. Most of it only handlers
-// further in know; they annotate it. It also holds the header of the reply, for the limiter, which has
-// no http.ResponseWriter.
+// further in know; they annotate it. It also holds the header of the reply, for the limiter, which
+// has no http.ResponseWriter.
 type requestInfo struct {
 	requestID string
 	traceID   string // "" when it is not traced
@@ -75,8 +75,8 @@ func annotateGraphQL(ctx context.Context, o graph.Outcome) {
 	})
 }
 
-// The outcomes of a request that was not refused, and of one that its client left before the database
-// had answered.
+// The outcomes of a request that was not refused, and of one that its client left before the
+// database had answered.
 const (
 	okCode   store.Code = "OK"
 	leftCode store.Code = "CLIENT_CLOSED_REQUEST"
@@ -108,9 +108,9 @@ var statusCodes = map[int]store.Code{
 	http.StatusServiceUnavailable: store.Unavailable,
 }
 
-// observe gives each request an id, a line in the access log, unless the sampler skips it, and a place in
-// the metrics. None of them hold anything that a client can choose: no query, header or body, and of path
-// and method only which of the known ones it is.
+// observe gives each request an id, a line in the access log, unless the sampler skips it, and a
+// place in the metrics. None of them hold anything that a client can choose: no query, header or
+// body, and of path and method only which of the known ones it is.
 func observe(log *slog.Logger, metrics *Metrics, next http.Handler) http.Handler {
 	access := newAccessLog(log)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -142,8 +142,9 @@ func observe(log *slog.Logger, metrics *Metrics, next http.Handler) http.Handler
 	})
 }
 
-// requestID returns the id that a proxy gave the request, when it is well-formed, else a new one. An id
-// need not be hard to guess, only unlike all others: so it does not take crypto/rand, which asks the kernel.
+// requestID returns the id that a proxy gave the request, when it is well-formed, else a new one.
+// An id need not be hard to guess, only unlike all others: so it does not take crypto/rand, which
+// asks the kernel.
 func requestID(r *http.Request) string {
 	if given := r.Header[requestIDHeader]; len(given) > 0 && requestIDForm.MatchString(given[0]) {
 		return given[0]
@@ -170,18 +171,18 @@ func methodOf(r *http.Request) string {
 	return "other"
 }
 
-// replyWriter records the status, and takes the request's id out of replies that shared caches may keep.
-// It holds the requestInfo as well, so that both are one allocation.
+// replyWriter records the status, and takes the request's id out of replies that shared caches may
+// keep. It holds the requestInfo as well, so that both are one allocation.
 type replyWriter struct {
 	http.ResponseWriter
 	requestInfo
 	begun bool
 }
 
-// begin completes the header when the reply begins, as only then Cache-Control is known. A shared cache
-// hands out the header of the request that filled it with every reply, and a client that reports the id
-// would report a stranger's request. Of what Lumen puts into a header, nothing else that varies by request
-// comes with a public reply.
+// begin completes the header when the reply begins, as only then Cache-Control is known. A shared
+// cache hands out the header of the request that filled it with every reply, and a client that
+// reports the id would report a stranger's request. Of what Lumen puts into a header, nothing else
+// that varies by request comes with a public reply.
 func (w *replyWriter) begin() {
 	if w.begun {
 		return

@@ -67,7 +67,10 @@ func newRouteTable(routes []*route) *routeTable {
 			table.exact[r.pattern] = r
 		}
 	}
-	slices.SortStableFunc(table.wildcards, func(a, b *route) int { return cmp.Compare(len(b.path), len(a.path)) })
+	slices.SortFunc(table.wildcards, func(a, b *route) int {
+		return cmp.Or(cmp.Compare(len(b.path), len(a.path)), cmp.Compare(a.pattern, b.pattern))
+	})
+	table.wildcards = slices.CompactFunc(table.wildcards, func(a, b *route) bool { return a.pattern == b.pattern })
 	return table
 }
 
@@ -97,8 +100,8 @@ func allRoutes() []*route {
 	return all
 }
 
-// mount has the mux answer the paths of a route. It panics when the log and the metrics have no name
-// for them: such a route is a bug, and this way it shows in each test that makes a handler.
+// mount has the mux answer the paths of a route. It panics when the log and the metrics have no
+// name for them: such a route is a bug, and this way it shows in each test that makes a handler.
 func mount(mux *http.ServeMux, pattern string, handler http.Handler) {
 	path := newRoute(pattern, "").path
 	if routes.of(path).pattern != pattern {

@@ -9,9 +9,9 @@ import (
 	"lumen/store"
 )
 
-// maxLoggedPerSecond is how many refusals a second are logged one by one. Those beyond, which a flood
-// brings, are only counted: writing a line takes as long as the rest of a refusal, and that time is
-// better spent on the requests that are served.
+// maxLoggedPerSecond is how many refusals a second are logged one by one. Those beyond, which a
+// flood brings, are only counted: writing a line takes as long as the rest of a refusal, and that
+// time is better spent on the requests that are served.
 const maxLoggedPerSecond = 100
 
 // logSampler decides which refusals are logged.
@@ -37,8 +37,8 @@ func (s *logSampler) next(now time.Time) (logged bool, skipped int) {
 	return true, skipped
 }
 
-// outageSampler passes on a log's records. Of the causes of Unavailable it passes on no more a second
-// than of refusals: while the database is away, every request has one.
+// outageSampler passes on a log's records. Of the causes of Unavailable it passes on no more a
+// second than of refusals: while the database is away, every request has one.
 type outageSampler struct {
 	slog.Handler
 	causes *logSampler

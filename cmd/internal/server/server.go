@@ -74,8 +74,8 @@ func wrapped(handler, notFound http.Handler, options Options) http.Handler {
 	return options.Tracing.wrap(observe(options.Log, options.Metrics, handler))
 }
 
-// The values of headers that many replies share. Nothing changes them in place: http.Header's methods
-// replace a value, or copy it before they add to it.
+// The values of headers that many replies share. Nothing changes them in place: http.Header's
+// methods replace a value, or copy it before they add to it.
 var (
 	noStore        = []string{"no-store"}
 	noSniff        = []string{"nosniff"}
@@ -155,8 +155,8 @@ func noRedirects(next, notFound http.Handler) http.Handler {
 	})
 }
 
-// forbidCaching keeps replies, which belong to one merchant, out of shared and browser caches. Handlers
-// of what belongs to nobody say otherwise themselves.
+// forbidCaching keeps replies, which belong to one merchant, out of shared and browser caches.
+// Handlers of what belongs to nobody say otherwise themselves.
 func forbidCaching(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()

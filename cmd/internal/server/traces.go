@@ -67,8 +67,8 @@ func NewTracing(ctx context.Context, log *slog.Logger) (*Tracing, error) {
 	return newTracing(exporter, from, log), nil
 }
 
-// messageOnly drops the values that come with a message: those of ill-formed variables, which may hold
-// secrets.
+// messageOnly drops the values that come with a message: those of ill-formed variables, which may
+// hold secrets.
 type messageOnly struct{ slog.Handler }
 
 // Handle implements slog.Handler.
@@ -110,8 +110,8 @@ func (t *Tracing) Stop(ctx context.Context) {
 	_ = t.provider.Shutdown(ctx) // the exporter told the log why
 }
 
-// wrap returns a handler that starts a span for each request to one of the doors, below the one that
-// its traceparent names. On no Tracing it returns next.
+// wrap returns a handler that starts a span for each request to one of the doors, below the one
+// that its traceparent names. On no Tracing it returns next.
 func (t *Tracing) wrap(next http.Handler) http.Handler {
 	if t == nil {
 		return next
@@ -122,8 +122,8 @@ func (t *Tracing) wrap(next http.Handler) http.Handler {
 		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return methodOf(r) + " " + routes.of(r.URL.Path).pattern }))
 }
 
-// traceparentOnly reads the W3C traceparent of a request, and neither its tracestate nor its baggage, which
-// are text that a client writes.
+// traceparentOnly reads the W3C traceparent of a request, and neither its tracestate nor its
+// baggage, which are text that a client writes.
 type traceparentOnly struct{ propagation.TraceContext }
 
 // Extract implements propagation.TextMapPropagator.
@@ -154,9 +154,9 @@ func (i *requestInfo) describe(span trace.Span, route string) {
 	}
 }
 
-// redactingExporter exports only what can't hold anything that a client wrote: the allowed ones of a
-// span's attributes, the registry's code as its status, and none of its events and links. So whatever a
-// library adds to a span one day is not exported.
+// redactingExporter exports only what can't hold anything that a client wrote: the allowed ones of
+// a span's attributes, the registry's code as its status, and none of its events and links. So
+// whatever a library adds to a span one day is not exported.
 type redactingExporter struct {
 	sdktrace.SpanExporter
 	log *slog.Logger
