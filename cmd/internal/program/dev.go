@@ -24,12 +24,12 @@ import (
 )
 
 type devCommand struct {
-	Addr    string `env:"LUMEN_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen (${env}). Default: ${default}. Port 0 picks a free one."`
-	DataDir string `env:"LUMEN_DATA_DIR" type:"path" placeholder:"DIR" help:"Where the data is kept between runs (${env}). Default: a folder of the user's, as root /var/lib/lumen."`
-	BinDir  string `name:"postgres-bin" env:"LUMEN_POSTGRES_BIN" placeholder:"DIR" help:"The folder with the Postgres programs to use (${env}). Default: those found on the machine, else a download."`
-	Source  string `name:"postgres-repository" env:"LUMEN_POSTGRES_REPOSITORY" placeholder:"URL" help:"The Maven repository that Postgres is downloaded from (${env}). Default: Maven Central."`
-	Reset   bool   `help:"Start anew: all data in the folder is removed first."`
-	JSON    bool   `name:"json" help:"Print one line of JSON on standard output when ready."`
+	Addr               string `env:"LUMEN_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	DataDir            string `env:"LUMEN_DATA_DIR" type:"path" placeholder:"DIR"`
+	PostgresBin        string `env:"LUMEN_POSTGRES_BIN" placeholder:"DIR"`
+	PostgresRepository string `env:"LUMEN_POSTGRES_REPOSITORY" placeholder:"URL"`
+	Reset              bool   `help:"Start anew: all data in the folder is removed first."`
+	JSON               bool   `name:"json" help:"Print one line of JSON on standard output when ready."`
 	doorFlags
 }
 
@@ -65,7 +65,7 @@ func (c devCommand) Run(ctx context.Context, t terminal) error {
 		}
 	}
 	cluster, err := embedded.Start(ctx, embedded.Config{
-		DataDir: folder, Reset: c.Reset, BinDir: c.BinDir, Repository: c.Source, Notice: say,
+		DataDir: folder, Reset: c.Reset, BinDir: c.PostgresBin, Repository: c.PostgresRepository, Notice: say,
 	})
 	if err != nil {
 		return err
@@ -77,7 +77,10 @@ func (c devCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	defer func() { _ = d.backend.Close() }()
-	at := ready{urlsOf(listener, true), cluster.URL(), d.merchant.ID, string(d.secret)}
+	at := ready{
+		serverURLs: urlsOf(listener, true), DatabaseURL: cluster.URL(),
+		MerchantID: d.merchant.ID, APIKey: string(d.secret),
+	}
 	if c.JSON {
 		err = t.printJSON(at)
 	} else {
@@ -180,14 +183,15 @@ func (d *demo) sign(ctx context.Context, operator *owner.Owner, file string) err
 		return fmt.Errorf("make sample customers: %w", err)
 	}
 	d.secret = auth.NewDemoSecret()
-	if _, err := operator.Keys.Create(ctx, owner.NewKey{MerchantID: d.merchant.ID, Name: "demo", Access: store.WriteAccess, Secret: d.secret}); err != nil {
+	key := owner.NewKey{MerchantID: d.merchant.ID, Name: "demo", Access: store.WriteAccess, Secret: d.secret}
+	if _, err := operator.Keys.Create(ctx, key); err != nil {
 		return err
 	}
 	return keep(file, string(d.secret))
 }
 
-// keepTokenSecret returns the secret in the file, or makes one, and sees to it that there is a key to sign access tokens with.
-// Keys that a secret which is gone has sealed are of no use to anybody.
+// keepTokenSecret returns the secret in the file, or makes one. It makes a key to sign access tokens unless
+// there is one. A new secret cannot open the keys that a lost secret sealed, so those keys are revoked.
 func keepTokenSecret(ctx context.Context, operator *owner.Owner, file string) (auth.TokenSecret, error) {
 	keys, err := operator.TokenKeys.List(ctx)
 	if err != nil {
@@ -234,7 +238,8 @@ func (r ready) print(t terminal, merchant, folder string, trustedOnly bool) erro
 	graphql := fmt.Sprintf(`Paste a GraphQL query:
 
   curl %s -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' \
-    -d '{"query":"{ merchant { name } customers(first: 3) { totalCount nodes { id name email } } }"}'`, r.GraphQLURL, r.APIKey)
+    -d '{"query":"{ merchant { name } customers(first: 3) { totalCount nodes { id name email } } }"}'`,
+		r.GraphQLURL, r.APIKey)
 	if trustedOnly {
 		graphql = "GraphQL executes the trusted documents alone; send the id of one as documentId."
 	}

@@ -13,25 +13,35 @@ import (
 	"lumen/graph/guard"
 )
 
-// doorFlags are what dev and serve are told of the doors.
+// doorFlags are the flags of both APIs, which dev and serve have.
 type doorFlags struct {
-	CORSOrigins []string `name:"cors-origins" env:"LUMEN_CORS_ORIGINS" placeholder:"ORIGIN" help:"The origins whose pages may call the doors from a browser (${env}), such as https://app.example.com."`
+	CORSOrigins []string `name:"cors-origins" env:"LUMEN_CORS_ORIGINS" placeholder:"ORIGIN"`
 
-	TrustedDocuments     string `name:"trusted-documents" env:"LUMEN_TRUSTED_DOCUMENTS" placeholder:"FILE" help:"A manifest of GraphQL documents that clients may ask for by id (${env}): graphql-codegen's, Relay's or Apollo's."`
-	TrustedDocumentsMode string `name:"trusted-documents-mode" env:"LUMEN_TRUSTED_DOCUMENTS_MODE" default:"also" placeholder:"also|only" help:"Whether GraphQL clients may send documents of their own, too, or the trusted only (${env}). Default: ${default}."`
+	TrustedDocuments     string `env:"LUMEN_TRUSTED_DOCUMENTS" placeholder:"FILE"`
+	TrustedDocumentsMode string `env:"LUMEN_TRUSTED_DOCUMENTS_MODE" default:"also" placeholder:"also|only"`
 
-	MaxBody          limit          `group:"Limits of GraphQL:" name:"graphql-max-body" env:"LUMEN_GRAPHQL_MAX_BODY" default:"${max_body}" placeholder:"N" help:"The largest GraphQL request body, in octets (${env}). Default: ${default}."`
-	MaxTokens        limit          `group:"Limits of GraphQL:" name:"graphql-max-tokens" env:"LUMEN_GRAPHQL_MAX_TOKENS" default:"${max_tokens}" placeholder:"N" help:"How many tokens a GraphQL document may have (${env}). Default: ${default}."`
-	MaxDepth         limit          `group:"Limits of GraphQL:" name:"graphql-max-depth" env:"LUMEN_GRAPHQL_MAX_DEPTH" default:"${max_depth}" placeholder:"N" help:"How deep GraphQL selections may nest (${env}). Default: ${default}."`
-	MaxFields        limit          `group:"Limits of GraphQL:" name:"graphql-max-fields" env:"LUMEN_GRAPHQL_MAX_FIELDS" default:"${max_fields}" placeholder:"N" help:"How many fields a GraphQL operation may select (${env}). Default: ${default}."`
-	MaxAliases       limit          `group:"Limits of GraphQL:" name:"graphql-max-aliases" env:"LUMEN_GRAPHQL_MAX_ALIASES" default:"${max_aliases}" placeholder:"N" help:"How many aliases a GraphQL operation may have (${env}). Default: ${default}."`
-	MaxDirectives    limit          `group:"Limits of GraphQL:" name:"graphql-max-directives" env:"LUMEN_GRAPHQL_MAX_DIRECTIVES" default:"${max_directives}" placeholder:"N" help:"How many directives a GraphQL operation may have (${env}). Default: ${default}."`
-	MaxValueDepth    limit          `group:"Limits of GraphQL:" name:"graphql-max-value-depth" env:"LUMEN_GRAPHQL_MAX_VALUE_DEPTH" default:"${max_value_depth}" placeholder:"N" help:"How deep values may nest, in GraphQL documents and variables (${env}). Default: ${default}."`
-	MaxVariablesSize limit          `group:"Limits of GraphQL:" name:"graphql-max-variables-size" env:"LUMEN_GRAPHQL_MAX_VARIABLES_SIZE" default:"${max_variables_size}" placeholder:"N" help:"The largest text of GraphQL variables, in octets (${env}). Default: ${default}."`
-	MaxIDs           limit          `group:"Limits of GraphQL:" name:"graphql-max-ids" env:"LUMEN_GRAPHQL_MAX_IDS" default:"${max_ids}" placeholder:"N" help:"How many ids one GraphQL list may have (${env}). Default: ${default}."`
-	MaxErrors        limit          `group:"Limits of GraphQL:" name:"graphql-max-errors" env:"LUMEN_GRAPHQL_MAX_ERRORS" default:"${max_errors}" placeholder:"N" help:"How many errors a GraphQL reply lists (${env}). Default: ${default}."`
-	MaxCost          limit          `group:"Limits of GraphQL:" name:"graphql-max-cost" env:"LUMEN_GRAPHQL_MAX_COST" default:"${max_cost}" placeholder:"N" help:"What a GraphQL operation may cost (${env}). Default: ${default}."`
-	FieldCosts       map[string]int `group:"Limits of GraphQL:" name:"graphql-field-costs" env:"LUMEN_GRAPHQL_FIELD_COSTS" mapsep:"," placeholder:"TYPE.FIELD=N" help:"What GraphQL fields cost where it is not the default (${env})."`
+	GraphQL graphqlFlags `embed:"" group:"Limits of GraphQL:" prefix:"graphql-" envprefix:"LUMEN_GRAPHQL_"`
+}
+
+// graphqlFlags bound what an operation may cost.
+type graphqlFlags struct {
+	Max        limitFlags     `embed:"" prefix:"max-" envprefix:"MAX_"`
+	FieldCosts map[string]int `env:"FIELD_COSTS" mapsep:"," placeholder:"TYPE.FIELD=N"`
+}
+
+// limitFlags are the flags of guard.Limits.
+type limitFlags struct {
+	Body          limit `env:"BODY" default:"${max_body}" placeholder:"N"`
+	Tokens        limit `env:"TOKENS" default:"${max_tokens}" placeholder:"N"`
+	Depth         limit `env:"DEPTH" default:"${max_depth}" placeholder:"N"`
+	Fields        limit `env:"FIELDS" default:"${max_fields}" placeholder:"N"`
+	Aliases       limit `env:"ALIASES" default:"${max_aliases}" placeholder:"N"`
+	Directives    limit `env:"DIRECTIVES" default:"${max_directives}" placeholder:"N"`
+	ValueDepth    limit `env:"VALUE_DEPTH" default:"${max_value_depth}" placeholder:"N"`
+	VariablesSize limit `env:"VARIABLES_SIZE" default:"${max_variables_size}" placeholder:"N"`
+	IDs           limit `name:"ids" env:"IDS" default:"${max_ids}" placeholder:"N"`
+	Errors        limit `env:"ERRORS" default:"${max_errors}" placeholder:"N"`
+	Cost          limit `env:"COST" default:"${max_cost}" placeholder:"N"`
 }
 
 // limit is a number from 1 on.
@@ -47,14 +57,38 @@ func (l *limit) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// defaultLimits are the door's own, for the flags.
+// defaultLimits are the defaults of limitFlags, as variables of its tags.
 func defaultLimits() kong.Vars {
 	limits := guard.DefaultLimits
 	return kong.Vars{
-		"max_body": strconv.Itoa(limits.Body), "max_tokens": strconv.Itoa(limits.Tokens), "max_depth": strconv.Itoa(limits.Depth),
-		"max_fields": strconv.Itoa(limits.Fields), "max_aliases": strconv.Itoa(limits.Aliases), "max_directives": strconv.Itoa(limits.Directives),
-		"max_value_depth": strconv.Itoa(limits.ValueDepth), "max_variables_size": strconv.Itoa(limits.VariablesSize),
-		"max_ids": strconv.Itoa(limits.IDs), "max_errors": strconv.Itoa(limits.Errors), "max_cost": strconv.Itoa(limits.Cost),
+		"max_body":           strconv.Itoa(limits.Body),
+		"max_tokens":         strconv.Itoa(limits.Tokens),
+		"max_depth":          strconv.Itoa(limits.Depth),
+		"max_fields":         strconv.Itoa(limits.Fields),
+		"max_aliases":        strconv.Itoa(limits.Aliases),
+		"max_directives":     strconv.Itoa(limits.Directives),
+		"max_value_depth":    strconv.Itoa(limits.ValueDepth),
+		"max_variables_size": strconv.Itoa(limits.VariablesSize),
+		"max_ids":            strconv.Itoa(limits.IDs),
+		"max_errors":         strconv.Itoa(limits.Errors),
+		"max_cost":           strconv.Itoa(limits.Cost),
+	}
+}
+
+// limits returns the limits that the flags set.
+func (f limitFlags) limits() guard.Limits {
+	return guard.Limits{
+		Body:          int(f.Body),
+		Tokens:        int(f.Tokens),
+		Depth:         int(f.Depth),
+		ValueDepth:    int(f.ValueDepth),
+		Fields:        int(f.Fields),
+		Aliases:       int(f.Aliases),
+		Directives:    int(f.Directives),
+		VariablesSize: int(f.VariablesSize),
+		IDs:           int(f.IDs),
+		Errors:        int(f.Errors),
+		Cost:          int(f.Cost),
 	}
 }
 
@@ -62,13 +96,9 @@ func defaultLimits() kong.Vars {
 func (f doorFlags) apply(options *server.Options) (faults []string) {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
 
-	options.GraphQL.Limits = guard.Limits{
-		Body: int(f.MaxBody), Tokens: int(f.MaxTokens), Depth: int(f.MaxDepth), ValueDepth: int(f.MaxValueDepth),
-		Fields: int(f.MaxFields), Aliases: int(f.MaxAliases), Directives: int(f.MaxDirectives),
-		VariablesSize: int(f.MaxVariablesSize), IDs: int(f.MaxIDs), Errors: int(f.MaxErrors), Cost: int(f.MaxCost),
-	}
-	options.GraphQL.FieldCosts = f.FieldCosts
-	if err := graph.CheckFieldCosts(f.FieldCosts); err != nil {
+	options.GraphQL.Limits = f.GraphQL.Max.limits()
+	options.GraphQL.FieldCosts = f.GraphQL.FieldCosts
+	if err := graph.CheckFieldCosts(f.GraphQL.FieldCosts); err != nil {
 		fault("LUMEN_GRAPHQL_FIELD_COSTS: %s", err)
 	}
 

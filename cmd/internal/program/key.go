@@ -20,7 +20,7 @@ type keyCommand struct {
 type keyCreate struct {
 	Merchant string       `required:"" placeholder:"ID" help:"The merchant's id."`
 	Access   store.Access `enum:"write,read" default:"write" help:"What the key may do: write or read. Default: write."`
-	Expires  lifetime     `placeholder:"90d" help:"How long the key works, as a number with d, h, m or s. Default: until it is revoked."`
+	Expires  lifetime     `placeholder:"90d"`
 	Name     string       `placeholder:"NAME" help:"What the key is for."`
 	ownerFlags
 	jsonFlag
@@ -40,9 +40,10 @@ func (c keyCreate) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	if c.JSON {
-		return t.printJSON(map[string]any{"apiKey": newKey{key, string(secret)}})
+		return t.printJSON(map[string]any{"apiKey": newKey{Key: key, Secret: string(secret)}})
 	}
-	_, _ = fmt.Fprintf(t.out, "Created key %s (%s access, expires %s) for merchant %s.\n", key.ID, key.Access, shortTime(key.ExpiresAt), key.MerchantID)
+	_, _ = fmt.Fprintf(t.out, "Created key %s (%s access, expires %s) for merchant %s.\n",
+		key.ID, key.Access, shortTime(key.ExpiresAt), key.MerchantID)
 	t.printSecret(secret)
 	return nil
 }
@@ -94,7 +95,10 @@ func (c keyList) Run(ctx context.Context, t terminal) error {
 		if k.Name != nil {
 			name = *k.Name
 		}
-		rows = append(rows, []string{k.ID, name, string(k.Access), shortTime(&k.CreatedAt), shortTime(k.ExpiresAt), shortTime(k.RevokedAt), shortTime(k.LastUsedAt)})
+		rows = append(rows, []string{
+			k.ID, name, string(k.Access),
+			shortTime(&k.CreatedAt), shortTime(k.ExpiresAt), shortTime(k.RevokedAt), shortTime(k.LastUsedAt),
+		})
 	}
 	return t.table(rows)
 }

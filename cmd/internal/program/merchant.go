@@ -38,7 +38,7 @@ func (c merchantCreate) Run(ctx context.Context, t terminal) error {
 		return fmt.Errorf("merchant %s was created, its first key was not: %w", merchant.ID, err)
 	}
 	if c.JSON {
-		return t.printJSON(map[string]any{"merchant": merchant, "apiKey": newKey{key, string(secret)}})
+		return t.printJSON(map[string]any{"merchant": merchant, "apiKey": newKey{Key: key, Secret: string(secret)}})
 	}
 	_, _ = fmt.Fprintf(t.out, "Created merchant %s (%s) with key %s (write access).\n", merchant.ID, merchant.Name, key.ID)
 	t.printSecret(secret)
@@ -88,7 +88,11 @@ type merchantSwitch struct {
 	jsonFlag
 }
 
-func (c merchantSwitch) flip(ctx context.Context, t terminal, done string, change func(*owner.Merchants, context.Context, string) (store.Merchant, error)) error {
+// flip disables or enables the merchant by a method of owner.Merchants.
+func (c merchantSwitch) flip(
+	ctx context.Context, t terminal, done string,
+	change func(*owner.Merchants, context.Context, string) (store.Merchant, error),
+) error {
 	operator, err := c.operator()
 	if err != nil {
 		return err

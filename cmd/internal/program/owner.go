@@ -9,14 +9,14 @@ import (
 
 // ownerFlags are on the commands that work as the owner of the tables.
 type ownerFlags struct {
-	DatabaseURL      string `name:"database-url" env:"LUMEN_DATABASE_URL" placeholder:"URL" help:"The service's database, used here when there is no owner's URL (${env})."`
-	OwnerDatabaseURL string `name:"owner-database-url" env:"LUMEN_OWNER_DATABASE_URL" placeholder:"URL" help:"The database as the owner of its tables (${env}). Default: LUMEN_DATABASE_URL."`
+	DatabaseURL      string `env:"LUMEN_DATABASE_URL" placeholder:"URL"`
+	OwnerDatabaseURL string `env:"LUMEN_OWNER_DATABASE_URL" placeholder:"URL"`
 }
 
 // operator connects as the owner.
 func (f ownerFlags) operator() (*owner.Owner, error) { return openAs(f, owner.Open) }
 
-// migrator connects as the operator, to migrate.
+// migrator connects as the owner, to migrate.
 func (f ownerFlags) migrator() (*schema.Migrator, error) { return openAs(f, schema.Open) }
 
 // openAs opens the owner's connection string. An error names the variable that holds it.
@@ -26,7 +26,8 @@ func openAs[T any](f ownerFlags, open func(url string) (T, error)) (opened T, er
 		url, variable = f.DatabaseURL, "LUMEN_DATABASE_URL"
 	}
 	if url == "" {
-		return opened, errors.New("LUMEN_OWNER_DATABASE_URL is not set; set it to a URL like postgres://owner:password@host:5432/lumen")
+		return opened, errors.New("LUMEN_OWNER_DATABASE_URL is not set; " +
+			"set it to a URL like postgres://owner:password@host:5432/lumen")
 	}
 	if opened, err = open(url); err != nil {
 		return opened, errors.New(variable + " is " + err.Error())

@@ -58,17 +58,18 @@ func Main(release Release) (code int) {
 	return Run(ctx, os.Args[1:], os.Stdout, os.Stderr, release)
 }
 
-// Run executes one command line until it has ended or ctx is done, and returns the exit code: 0, 1 for a failure, 2 for a
-// command line that is not one. Results go to stdout, everything else to stderr.
+// Run executes one command line until it has ended or ctx is done. It returns the exit code: 0, 1 for a failure, 2 for
+// a wrong command line. Results go to stdout, everything else to stderr.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer, release Release) (code int) {
-	t, built := terminal{stdout, stderr}, thisBuild(release)
+	t, built := terminal{out: stdout, err: stderr}, thisBuild(release)
 	var p program
 	exited := -1
 	parser, err := kong.New(&p,
 		kong.Name("lumen"), kong.Description(description), kong.UsageOnError(),
 		kong.Writers(t.out, t.err), kong.Exit(func(code int) { exited = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(t, built), defaultLimits(), kong.Vars{"version": built.String()},
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(t, built),
+		kong.PostBuild(describe), defaultLimits(), kong.Vars{"version": built.String()},
 	)
 	if err != nil {
 		panic(err) // the command line's own definition is wrong
@@ -96,7 +97,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer, release R
 	return 0
 }
 
-// withoutSecrets returns a text about the command line without the arguments that may be connection strings: somebody may
+// withoutSecrets returns a text about the command line without the arguments that may be connection strings: a user may
 // have put one where none belongs.
 func withoutSecrets(text string, args []string) string {
 	for _, arg := range args {
@@ -124,7 +125,8 @@ func (t terminal) fail(err error, code int) int {
 	if errors.As(err, &connect) {
 		advice := "check its URL and that it runs"
 		if connect.IsPooler() {
-			advice = "that is a pooler: serve needs LUMEN_DATABASE_POOLER=transaction, and other commands the URL of Postgres itself"
+			advice = "that is a pooler: serve needs LUMEN_DATABASE_POOLER=transaction, " +
+				"and other commands the URL of Postgres itself"
 		}
 		text = connect.Error() + "; " + advice
 	}

@@ -21,16 +21,16 @@ import (
 )
 
 type serveCommand struct {
-	DatabaseURL         string        `name:"database-url" env:"LUMEN_DATABASE_URL" placeholder:"URL" help:"The database, as a role that is a member of lumen_app and of nothing more (${env}). Required."`
-	DatabasePooler      string        `name:"database-pooler" env:"LUMEN_DATABASE_POOLER" default:"none" placeholder:"none|transaction" help:"What stands in front of the database: none, or a pooler such as PgBouncer in transaction mode (${env}). Default: ${default}."`
-	DatabaseConnections limit         `name:"database-connections" env:"LUMEN_DATABASE_CONNECTIONS" default:"16" placeholder:"N" help:"How many connections to the database statements on customers may use (${env}). Default: ${default}. Five more look up credentials and try the database."`
-	MerchantConcurrency limit         `name:"merchant-concurrency" env:"LUMEN_MERCHANT_CONCURRENCY" default:"64" placeholder:"N" help:"How many statements of one merchant may run at once, at the most three quarters of the connections (${env}). Default: ${default}."`
-	Addr                string        `env:"LUMEN_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen (${env}). Default: ${default}. Port 0 picks a free one."`
-	PrivateAddr         string        `name:"private-addr" env:"LUMEN_PRIVATE_ADDR" placeholder:"HOST:PORT" help:"Where to listen for the operator: Prometheus metrics at /metrics, Go's profiles at /debug/pprof/, and how the server is (${env}). Default: nowhere."`
-	Playground          bool          `env:"LUMEN_PLAYGROUND" help:"Serve the GraphQL playground at /playground; it asks for a key (${env})."`
-	Introspection       bool          `env:"LUMEN_INTROSPECTION" help:"Let GraphQL clients read the schema (${env})."`
-	ShutdownDelay       time.Duration `name:"shutdown-delay" env:"LUMEN_SHUTDOWN_DELAY" default:"5s" placeholder:"DURATION" help:"How long requests are still taken after a signal to stop, while /readyz says not to send any (${env}). Default: ${default}."`
-	LogFormat           string        `env:"LUMEN_LOG_FORMAT" default:"json" placeholder:"json|text" help:"How the log on standard error is written, json or text (${env}). Default: ${default}."`
+	DatabaseURL         string        `env:"LUMEN_DATABASE_URL" placeholder:"URL"`
+	DatabasePooler      string        `env:"LUMEN_DATABASE_POOLER" default:"none" placeholder:"none|transaction"`
+	DatabaseConnections limit         `env:"LUMEN_DATABASE_CONNECTIONS" default:"16" placeholder:"N"`
+	MerchantConcurrency limit         `env:"LUMEN_MERCHANT_CONCURRENCY" default:"64" placeholder:"N"`
+	Addr                string        `env:"LUMEN_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	PrivateAddr         string        `env:"LUMEN_PRIVATE_ADDR" placeholder:"HOST:PORT"`
+	Playground          bool          `env:"LUMEN_PLAYGROUND"`
+	Introspection       bool          `env:"LUMEN_INTROSPECTION"`
+	ShutdownDelay       time.Duration `env:"LUMEN_SHUTDOWN_DELAY" default:"5s" placeholder:"DURATION"`
+	LogFormat           string        `env:"LUMEN_LOG_FORMAT" default:"json" placeholder:"json|text"`
 	doorFlags
 	rateFlags
 	tokenSecretFlag
@@ -40,8 +40,8 @@ type serveCommand struct {
 // startTime is how long the checks before serving may take.
 const startTime = 15 * time.Second
 
-// heapGrowth is how much the heap may grow, in percent of what lives, before it is collected. Next to nothing outlives a
-// request, so what lives is small, and Go's 100 would collect hundreds of times a second.
+// heapGrowth is how much the heap may grow before a collection, in percent of the live heap. Next to nothing outlives a
+// request, so the live heap is small, and Go's 100 would collect hundreds of times a second.
 const heapGrowth = 400
 
 func (c serveCommand) Run(ctx context.Context, t terminal, built build) error {
@@ -136,7 +136,8 @@ func (c serveCommand) whyNoTokens() string {
 	if c.TokenSecret == "" {
 		return "no access tokens are made; LUMEN_TOKEN_SECRET, and lumen token-key rotate with the same, turn them on"
 	}
-	return "no access tokens are made; lumen token-key rotate, with the same LUMEN_TOKEN_SECRET, makes a key to sign them with"
+	return "no access tokens are made; " +
+		"lumen token-key rotate, with the same LUMEN_TOKEN_SECRET, makes a key to sign them with"
 }
 
 // configure checks the whole configuration and reports everything that is wrong with it at once.
@@ -152,7 +153,9 @@ func (c serveCommand) configure(logs io.Writer) (*server.Backend, server.Options
 	if err != nil {
 		faults = append(faults, err.Error())
 	}
-	storeOptions := store.Options{MaxConnections: int(c.DatabaseConnections), MerchantConcurrency: int(c.MerchantConcurrency)}
+	storeOptions := store.Options{
+		MaxConnections: int(c.DatabaseConnections), MerchantConcurrency: int(c.MerchantConcurrency),
+	}
 	pooled := false
 	if c.ShutdownDelay < 0 {
 		faults = append(faults, "LUMEN_SHUTDOWN_DELAY is less than nothing")
@@ -165,7 +168,8 @@ func (c serveCommand) configure(logs io.Writer) (*server.Backend, server.Options
 		faults = append(faults, "LUMEN_DATABASE_POOLER is neither none nor transaction")
 	}
 	if c.DatabaseURL == "" {
-		faults = append(faults, "LUMEN_DATABASE_URL is not set; set it to a URL like postgres://lumen_serve:password@host:5432/lumen")
+		faults = append(faults, "LUMEN_DATABASE_URL is not set; "+
+			"set it to a URL like postgres://lumen_serve:password@host:5432/lumen")
 	} else if database, err := postgres.ParseDatabase(c.DatabaseURL, pooled); err != nil {
 		faults = append(faults, "LUMEN_DATABASE_URL is "+err.Error())
 	} else {

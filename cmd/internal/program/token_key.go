@@ -9,14 +9,14 @@ import (
 )
 
 type tokenKeyCommand struct {
-	Rotate tokenKeyRotate `cmd:"" help:"Add a signing key. It signs five minutes later, or at once when it is the first; the one before it goes on to verify its tokens."`
+	Rotate tokenKeyRotate `cmd:""`
 	List   tokenKeyList   `cmd:"" help:"Show the signing keys, without their private halves."`
 	Revoke tokenKeyRevoke `cmd:"" help:"Make a signing key that leaked, and every token that it signed, stop working."`
 }
 
 // tokenSecretFlag is on the commands that open or seal signing keys. It is text, so that no message can hold its value.
 type tokenSecretFlag struct {
-	TokenSecret string `name:"token-secret" env:"LUMEN_TOKEN_SECRET" placeholder:"SECRET" help:"What seals the keys that sign access tokens: the base64 of 32 bytes (${env})."`
+	TokenSecret string `env:"LUMEN_TOKEN_SECRET" placeholder:"SECRET"`
 }
 
 // tokenSecret returns the secret, nil when none is given.
@@ -43,7 +43,8 @@ func (c tokenKeyRotate) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	if secret == nil {
-		return errors.New("LUMEN_TOKEN_SECRET is not set; set it to what the service has, or make one with: openssl rand -base64 32")
+		return errors.New("LUMEN_TOKEN_SECRET is not set; " +
+			"set it to what the service has, or make one with: openssl rand -base64 32")
 	}
 	operator, err := c.operator()
 	if err != nil {
@@ -81,7 +82,9 @@ func (c tokenKeyList) Run(ctx context.Context, t terminal) error {
 	}
 	rows := [][]string{{"TOKEN KEY", "STATE", "CREATED", "SIGNS FROM", "REVOKED"}}
 	for _, k := range keys {
-		rows = append(rows, []string{k.ID, string(k.State), shortTime(&k.CreatedAt), shortTime(&k.SignsFrom), shortTime(k.RevokedAt)})
+		rows = append(rows, []string{
+			k.ID, string(k.State), shortTime(&k.CreatedAt), shortTime(&k.SignsFrom), shortTime(k.RevokedAt),
+		})
 	}
 	return t.table(rows)
 }

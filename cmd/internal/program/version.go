@@ -26,7 +26,13 @@ type build struct {
 }
 
 func thisBuild(release Release) build {
-	b := build{Version: release.Version, Commit: release.Commit, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
+	b := build{
+		Version: release.Version,
+		Commit:  release.Commit,
+		Go:      runtime.Version(),
+		OS:      runtime.GOOS,
+		Arch:    runtime.GOARCH,
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		info = new(debug.BuildInfo)
