@@ -118,9 +118,9 @@ func TestEveryOperationIsInTheMatrix(t *testing.T) {
 // tenant is a merchant with customers that differ from other tenants' in nothing but ids and a canary.
 type tenant struct {
 	storetest.Merchant
-	canary           string
-	live, gone       string
-	strangersSecrets []string // what no reply to this tenant may hold
+	canary        string
+	live, gone    string
+	othersSecrets []string // what no reply to this tenant may hold
 }
 
 func tenants(t *testing.T, d *harness.Server) [3]tenant {
@@ -138,7 +138,7 @@ func tenants(t *testing.T, d *harness.Server) [3]tenant {
 	for i := range all {
 		for j := range all {
 			if i != j {
-				all[i].strangersSecrets = append(all[i].strangersSecrets, all[j].canary, all[j].live, all[j].gone, all[j].ID, string(all[j].WriteKey))
+				all[i].othersSecrets = append(all[i].othersSecrets, all[j].canary, all[j].live, all[j].gone, all[j].ID, string(all[j].WriteKey))
 			}
 		}
 	}
@@ -160,13 +160,13 @@ func TestActors(t *testing.T) {
 		change(created)
 		return secret
 	}
-	before := everything(t, d)
+	before := allCustomers(t, d)
 	customersOfA := func() int { return len(storedRows(t, d, a.Merchant)) }
 
 	checked := func(t *testing.T, reader *tenant, r harness.Reply) harness.Reply {
 		t.Helper()
-		strangers := reader.strangersSecrets
-		for _, text := range append(strangers, "SQLSTATE", "pq:", "customers_", "DETAIL") {
+		secrets := reader.othersSecrets
+		for _, text := range append(secrets, "SQLSTATE", "pq:", "customers_", "DETAIL") {
 			require.NotContains(t, r.Body, text)
 			require.NotContains(t, fmt.Sprint(r.Header), text)
 		}
@@ -201,7 +201,7 @@ func TestActors(t *testing.T) {
 				case strings.HasPrefix(c.name, "HEAD"):
 					want.body = ""
 				}
-				none := &tenant{strangersSecrets: append(slices.Clone(a.strangersSecrets), b.strangersSecrets...)}
+				none := &tenant{othersSecrets: append(slices.Clone(a.othersSecrets), b.othersSecrets...)}
 				present, absent := checked(t, none, c.send(d, t, secret, a.live)), c.send(d, t, secret, "cust_absent")
 				require.Equal(t, want, brief(present), c.name)
 				require.Equal(t, stable(present.Header), stable(absent.Header), c.name)
@@ -225,7 +225,7 @@ func TestActors(t *testing.T) {
 			}
 		}
 	})
-	require.Equal(t, before, everything(t, d), "none of this has written anything")
+	require.Equal(t, before, allCustomers(t, d), "none of this has written anything")
 
 	t.Run("another merchant: foreign, deleted and absent are the same", func(t *testing.T) {
 		for _, c := range calls {
@@ -253,7 +253,7 @@ func TestActors(t *testing.T) {
 		r := d.GraphQL(t, b.WriteKey, `query($ids:[ID!]!){nodes(ids:$ids){id} node(id:"`+a.ID+`"){id}}`, map[string]any{"ids": []string{a.ID, b.ID, a.live}})
 		require.Equal(t, answer{200, `{"data":{"nodes":[null,{"id":"` + b.ID + `"},null],"node":null}}`}, brief(r))
 	})
-	require.Equal(t, before, everything(t, d), "none of this has written anything")
+	require.Equal(t, before, allCustomers(t, d), "none of this has written anything")
 
 	t.Run("another merchant: lists and creates its own", func(t *testing.T) {
 		rows := customersOfA()

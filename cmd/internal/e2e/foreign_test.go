@@ -16,9 +16,9 @@ import (
 	"lumen/store/storetest"
 )
 
-// stranger is one of three merchants whose customers are the same to the letter, but for their ids, and for those that hold
-// its canary in every field.
-type stranger struct {
+// otherMerchant is one of three merchants. Their customers are the same to the letter, except for
+// the ids and for the customers that hold a merchant's canary in every field.
+type otherMerchant struct {
 	storetest.Merchant
 	canary  string
 	twin    string // a customer like the others' own
@@ -31,10 +31,11 @@ type stranger struct {
 // sharedID is the id of a customer of each of them.
 const sharedID = "cust_shared"
 
-// strangers makes them. The rows are made past the service, so that what is wrong with it shows in what is tested.
-func strangers(t testing.TB, d *harness.Server) [3]stranger {
+// otherMerchants creates the three. It writes the rows past the service, so that a fault of the
+// service shows in the test.
+func otherMerchants(t testing.TB, d *harness.Server) [3]otherMerchant {
 	t.Helper()
-	var all [3]stranger
+	var all [3]otherMerchant
 	for i := range all {
 		letter := string(rune('a' + i))
 		s := &all[i]
@@ -73,7 +74,7 @@ func rowsOf(t testing.TB, d *harness.Server, merchant string) []string {
 var base64Runs = regexp.MustCompile(`[A-Za-z0-9_-]{16,}`)
 
 // holdsForeign returns what in these bytes belongs to another, in cursors and tokens as well.
-func (s stranger) holdsForeign(text string) []string {
+func (s otherMerchant) holdsForeign(text string) []string {
 	forms := []string{text}
 	for _, run := range base64Runs.FindAllString(text, -1) {
 		if raw, err := base64.RawURLEncoding.DecodeString(run); err == nil {
@@ -109,7 +110,7 @@ func lastCursor(t testing.TB, body string) string {
 func TestNothingForeignComesOut(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
-	all := strangers(t, d)
+	all := otherMerchants(t, d)
 	a, b, c := all[0], all[1], all[2]
 	// The others were here first, with every kind of statement: what is left of them would show.
 	for _, call := range calls {
@@ -179,7 +180,7 @@ func TestNothingForeignComesOut(t *testing.T) {
 }
 
 // searchEverywhere reads every list there is, looking for what is a's.
-func searchEverywhere(t testing.TB, d *harness.Server, key auth.Secret, a stranger, foreignCursor string) {
+func searchEverywhere(t testing.TB, d *harness.Server, key auth.Secret, a otherMerchant, foreignCursor string) {
 	t.Helper()
 	for _, query := range []string{"", "includeDeleted=true", "updatedSince=2020-01-01T00:00:00Z", "userId=same_user", "userId=" + a.canary + "_user", "email=twin1@example.com", "email=" + a.canary + "@" + a.canary + ".example", "email=" + url.QueryEscape(a.only)} {
 		d.Send(t, key, "GET", "/api/customers?"+query, "")
@@ -219,7 +220,7 @@ func searchEverywhere(t testing.TB, d *harness.Server, key auth.Secret, a strang
 func TestForeignBytesAreFound(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
-	all := strangers(t, d)
+	all := otherMerchants(t, d)
 	b := all[1]
 	for name, text := range map[string]string{
 		"a body":       `{"customer":{"name":"KANARIA Name"}}`,

@@ -32,8 +32,8 @@ func header(name string, values ...string) func(*http.Request) {
 	}
 }
 
-// everything is all that the customers of a merchant, or of all merchants, are.
-func everything(t testing.TB, d *harness.Server) []string {
+// allCustomers returns every customer of every merchant as JSON, one a line.
+func allCustomers(t testing.TB, d *harness.Server) []string {
 	t.Helper()
 	return d.Lines(t, "SELECT to_jsonb(c)::text FROM customers AS c ORDER BY merchant_id, id")
 }

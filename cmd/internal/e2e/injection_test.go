@@ -288,7 +288,7 @@ func listening(t *testing.T) (address string, connected *atomic.Int64) {
 func TestInjection(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
-	all := strangers(t, d)
+	all := otherMerchants(t, d)
 	m := all[1]
 	d.Canaries.Note("pwned")
 	address, connected := listening(t)

@@ -17,7 +17,7 @@ import (
 func TestForeignTakesAsLongAsAbsent(t *testing.T) {
 	const samples = 2000
 	d := harness.Serve(t)
-	all := strangers(t, d)
+	all := otherMerchants(t, d)
 	a, b := all[0], all[1]
 	d.Fill(t, a.Merchant, 20_000)
 	for _, door := range []struct {

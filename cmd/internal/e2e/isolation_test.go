@@ -27,7 +27,7 @@ import (
 func TestRepliesAreKeptNowhere(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
-	all := strangers(t, d)
+	all := otherMerchants(t, d)
 	for _, key := range []auth.Secret{all[0].WriteKey, all[1].ReadKey, d.Mint(t, all[2].WriteKey, `{}`), "lumen_sk_nobody", ""} {
 		for _, c := range calls {
 			for _, id := range []string{all[0].twin, "cust_absent", "nonsense"} {
@@ -46,7 +46,7 @@ func TestRepliesAreKeptNowhere(t *testing.T) {
 func TestTheSameForEveryMerchant(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
-	all := strangers(t, d)
+	all := otherMerchants(t, d)
 	const input = `{"email":"same@new.example","name":"Same","userId":"same_id","taxId":"same_tax"}`
 	for _, m := range all {
 		r := d.Send(t, m.WriteKey, "POST", "/api/customers", input)
@@ -128,7 +128,7 @@ var databaseWords = []string{"SQLSTATE", "DETAIL", "Key (", "ERROR:", "pgx", "pq
 func TestCountsOfOthersAreNotFelt(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
-	all := strangers(t, d)
+	all := otherMerchants(t, d)
 	a, b := all[0], all[1]
 	const query = `{all:customers(first:50,filter:{includeDeleted:true}){totalCount pageInfo{hasNextPage hasPreviousPage startCursor endCursor} edges{cursor node{id updatedAt}}}
 		page:customers(first:4,sort:{field:EMAIL,direction:ASC}){totalCount pageInfo{hasNextPage hasPreviousPage endCursor}}
@@ -171,7 +171,7 @@ func TestCountsOfOthersAreNotFelt(t *testing.T) {
 func TestEveryPathOfTheSchema(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
-	all := strangers(t, d)
+	all := otherMerchants(t, d)
 	a, b := all[0], all[1]
 	text, err := os.ReadFile("../../../schema.graphql")
 	require.NoError(t, err)
@@ -306,7 +306,7 @@ func TestEveryPathOfTheSchema(t *testing.T) {
 func TestNobodyNamesItsMerchant(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
-	all := strangers(t, d)
+	all := otherMerchants(t, d)
 	a, b := all[0], all[1]
 	before := rowsOf(t, d, a.ID)
 	n := 0
@@ -372,7 +372,7 @@ func TestNobodySubscribes(t *testing.T) {
 func TestDocumentsAreRegisteredByNobody(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
-	all := strangers(t, d)
+	all := otherMerchants(t, d)
 	const query, hash = `{merchant{name}}`, "4d5da2df6ed5ee0cbb4bbab0ae87a95bd3a1ae6ec4ae3d9aa7f8d1b5a1a0ee1c"
 	byHash := `{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"` + hash + `"}}}`
 	before := d.Send(t, all[1].WriteKey, "POST", "/graphql", byHash)

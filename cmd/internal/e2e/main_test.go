@@ -1,4 +1,5 @@
-// Package e2e sees the program from outside: through its APIs, on its command line, and in its log, metrics and traces.
+// Package e2e sees the program from outside: through its APIs, on its command line, and in its log,
+// metrics and traces.
 package e2e
 
 import (

@@ -64,7 +64,7 @@ func signs(t testing.TB, d *harness.Server, id string) ed25519.PrivateKey {
 func forgeries(t *testing.T, d *harness.Server, m, other storetest.Merchant) map[string]auth.Secret {
 	t.Helper()
 	id := func(n int) string { return fmt.Sprintf("token_key_0000000000000000000000000%d", n) }
-	key, revoked, stranger := signs(t, d, id(1)), signs(t, d, id(2)), signs(t, d, id(3))
+	key, revoked, otherKey := signs(t, d, id(1)), signs(t, d, id(2)), signs(t, d, id(3))
 	public := key.Public().(ed25519.PublicKey)
 	d.SQL(t, "UPDATE token_keys SET revoked_at = clock_timestamp() WHERE id = $1", id(2))
 
@@ -114,8 +114,8 @@ func forgeries(t *testing.T, d *harness.Server, m, other storetest.Merchant) map
 		"a subject without the customer":         token("sub", "cust_1").by(sign),
 		"a customer that is not the subject":     token("customer_id", "cust_1").by(sign),
 		"the audience of development servers":    token("aud", "lumen-dev").by(sign),
-		"a signature by another key":             token().by(with(stranger)),
-		"a signature by a key that is unknown":   token(".kid", id(9)).by(with(stranger)),
+		"a signature by another key":             token().by(with(otherKey)),
+		"a signature by a key that is unknown":   token(".kid", id(9)).by(with(otherKey)),
 		"a signature by a revoked key":           token(".kid", id(2)).by(with(revoked)),
 		"another key's id":                       token(".kid", id(3)).by(sign),
 		"no key's id":                            token(".kid", nil).by(sign),
@@ -148,7 +148,7 @@ func forgeries(t *testing.T, d *harness.Server, m, other storetest.Merchant) map
 		"RS256 over an Ed25519 signature":        token(".alg", "RS256").by(sign),
 		"ES256 over an Ed25519 signature":        token(".alg", "ES256").by(sign),
 		"ES256 with its own key in the header":   es256(token(".alg", "ES256")),
-		"Ed25519 with its own key in the header": token(".jwk", members{"kty": "OKP", "crv": "Ed25519", "x": base64.RawURLEncoding.EncodeToString(stranger.Public().(ed25519.PublicKey))}).by(with(stranger)),
+		"Ed25519 with its own key in the header": token(".jwk", members{"kty": "OKP", "crv": "Ed25519", "x": base64.RawURLEncoding.EncodeToString(otherKey.Public().(ed25519.PublicKey))}).by(with(otherKey)),
 		"a merchant exchanged":                   token("merchant_id", other.ID).by(sign),
 		"a merchant that is unknown":             token("merchant_id", "merchant_none").by(sign),
 		"no merchant":                            token("merchant_id", nil).by(sign),
@@ -295,7 +295,7 @@ func TestTokenActors(t *testing.T) {
 					if !c.byID && whose != "own" {
 						continue
 					}
-					before := everything(t, d)
+					before := allCustomers(t, d)
 					var forbidden bool
 					switch {
 					case slices.Contains(mints, c.name):
@@ -309,7 +309,7 @@ func TestTokenActors(t *testing.T) {
 					}
 					if !bound && writes && strings.Contains(strings.ToLower(c.name), "delete") && (whose == "own" || whose == "sibling") {
 						id = d.Create(t, a.Merchant, `{"email":"`+harness.FreshEmail()+`","name":"CanaryA"}`)
-						before = everything(t, d)
+						before = allCustomers(t, d)
 					}
 					r := c.send(d, t, token, id)
 					status := func(rest int) int {
@@ -319,7 +319,7 @@ func TestTokenActors(t *testing.T) {
 						return rest
 					}
 					what := fmt.Sprintf("%s %s %s: %s", actor, c.name, whose, r.Body)
-					for _, text := range a.strangersSecrets {
+					for _, text := range a.othersSecrets {
 						require.NotContains(t, r.Body, text, what)
 					}
 					if bound {
@@ -340,7 +340,7 @@ func TestTokenActors(t *testing.T) {
 						}
 						continue
 					}
-					require.Equal(t, before, everything(t, d), what)
+					require.Equal(t, before, allCustomers(t, d), what)
 				}
 			}
 			for _, c := range calls {
@@ -357,7 +357,7 @@ func TestTokenActors(t *testing.T) {
 
 	t.Run("a bound token that touches the email", func(t *testing.T) {
 		token := actors["a bound write token"]
-		before := everything(t, d)
+		before := allCustomers(t, d)
 		for _, id := range []string{a.live, sibling, "cust_absent"} {
 			for _, body := range []string{
 				`{"email":"x@example.com"}`, `{"email":null}`, `{"email":""}`, `{"email":5}`, `{"email":"not an address","name":5}`, `{"email":"live@example.com"}`,
@@ -370,7 +370,7 @@ func TestTokenActors(t *testing.T) {
 				require.Equal(t, answer{200, `{"errors":[{"message":"This credential may not do that","path":["updateCustomer"],"extensions":{"code":"FORBIDDEN"}}],"data":{"updateCustomer":null}}`}, brief(r), input)
 			}
 		}
-		require.Equal(t, before, everything(t, d))
+		require.Equal(t, before, allCustomers(t, d))
 		for _, body := range []string{`{}`, `{"dangerouslyAllowSameEmailForDifferentCustomers":null}`, `{"Email":"x@example.com"}`} {
 			require.Equal(t, 200, d.Send(t, token, "POST", "/api/customers/"+a.live, body).Status, body)
 		}

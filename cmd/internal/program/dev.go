@@ -153,15 +153,15 @@ func prepare(ctx context.Context, cluster *embedded.Server) (*demo, error) {
 	}
 	authOptions := auth.Options{AcceptDemoKeys: true, TokenSecret: secret}
 	d := &demo{backend: server.OpenBackend(database, store.Options{}, authOptions)}
-	if err := d.sign(ctx, operator, filepath.Join(cluster.DataDir(), "demo-key")); err != nil {
+	if err := d.ensureDemo(ctx, operator, filepath.Join(cluster.DataDir(), "demo-key")); err != nil {
 		return nil, errors.Join(err, d.backend.Close())
 	}
 	return d, nil
 }
 
-// sign finds the demo merchant by the key in the file, or makes both. The file is written last: what a run that was
-// killed left half done is never found.
-func (d *demo) sign(ctx context.Context, operator *owner.Owner, file string) error {
+// ensureDemo finds the demo merchant by the key in the file, or makes both. The file is written last, so a
+// later run never finds what a killed run left half done.
+func (d *demo) ensureDemo(ctx context.Context, operator *owner.Owner, file string) error {
 	kept, err := os.ReadFile(file)
 	if err == nil {
 		credential, err := d.backend.Auth.Authenticator.Authenticate(ctx, auth.Secret(kept))

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A command line whose definition has an error, such as a flag without a help text, would panic in any case.
+// A flag or a command without a help text makes Run panic. This finds texts that no flag has.
 func TestEveryHelpTextIsShown(t *testing.T) {
 	t.Parallel()
 	var all strings.Builder

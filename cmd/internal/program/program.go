@@ -1,4 +1,5 @@
-// Package program is the command line of lumen: a development server, the service, and the operator's commands.
+// Package program is the command line of lumen: a development server, the service, and the
+// operator's commands.
 package program
 
 import (
@@ -44,10 +45,10 @@ type program struct {
 // terminal is where a command writes: results to out, everything else to err.
 type terminal struct{ out, err io.Writer }
 
-// Main executes the command line that the process was started with, until it has ended or the process is told to stop,
-// and returns the exit code. The release is empty when none was linked.
+// Main executes the command line of the process until the command ends or a signal stops it, and
+// returns the exit code. The release is empty when none was linked. An empty variable counts as unset.
 func Main(release Release) (code int) {
-	for _, variable := range os.Environ() { // what is set to nothing is not set
+	for _, variable := range os.Environ() {
 		if name, value, _ := strings.Cut(variable, "="); value == "" && strings.HasPrefix(name, "LUMEN_") {
 			_ = os.Unsetenv(name)
 		}

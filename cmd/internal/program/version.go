@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Release names the version and the commit that the program was linked for. A program without is named by its module's
-// version, if it has one, and by the commit of the clone that it was built in.
+// Release names the version and the commit that the program was linked for. A program without them is
+// named by the version of its module, if there is one, and by the commit of the clone it was built in.
 type Release struct{ Version, Commit string }
 
 type versionCommand struct {

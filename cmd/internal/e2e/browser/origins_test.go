@@ -26,7 +26,7 @@ func TestPagesOfOtherOriginsInABrowser(t *testing.T) {
 		t.Cleanup(s.Close)
 		return s
 	}
-	allowed, stranger := page(), page()
+	allowed, refused := page(), page()
 	d := harness.Serve(t, "--cors-origins", allowed.URL)
 	m := d.Merchant(t, "Shop")
 	id := d.Create(t, m, `{"email":"ada@example.com","name":"Ada"}`)
@@ -55,6 +55,6 @@ func TestPagesOfOtherOriginsInABrowser(t *testing.T) {
 	}
 	said := ask(allowed.URL)
 	require.Regexp(t, `^200 id \{"data":\{"customer":\{"name":"Ada"\}\},.*\n200 id \{"customer":\{.*"name":"Ada King".*\n403 id \{"error":"This credential may not do that"\}\nend$`, said)
-	require.Equal(t, "TypeError\nTypeError\nTypeError\nend", ask(stranger.URL))
+	require.Equal(t, "TypeError\nTypeError\nTypeError\nend", ask(refused.URL))
 	require.Equal(t, []string{"Ada King"}, d.Lines(t, "SELECT name FROM customers"))
 }

@@ -1,6 +1,7 @@
 //go:build clients
 
-// Package clients runs clients as others write them against the program, and holds the schema to the rules for them.
+// Package clients runs clients in TypeScript and Go against the program, audits GraphQL over HTTP, and
+// lints the schema.
 package clients
 
 import (

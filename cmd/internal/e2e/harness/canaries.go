@@ -118,8 +118,8 @@ func (c *Canaries) AlsoIn(name string, read func() string) {
 	c.own += strings.ToLower(read())
 }
 
-// repositoryFile returns the path of a file that is named from the top of the repository. Tests run in the folder of their
-// package.
+// repositoryFile returns the path of a file, which is named from the top of the repository: tests run
+// in the folder of their package.
 func repositoryFile(name string) string {
 	folder, err := os.Getwd()
 	if err != nil {

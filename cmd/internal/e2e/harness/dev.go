@@ -7,7 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// DataDir returns a folder that is removed after the test. It is not t.TempDir's: as root, Postgres's unprivileged user could not enter that.
+// DataDir returns a folder that is removed after the test. When the tests run as root, the
+// unprivileged user of Postgres can enter it, unlike t.TempDir.
 func DataDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "lumen-dev-")

@@ -1,5 +1,5 @@
-// Package harness starts the program for the tests that see it from outside: as a process, or as a server in the tests' own
-// process. It watches what they send. Only tests import it.
+// Package harness starts the program for the tests that see it from outside: as a process, or as a
+// server in the process of the tests. It watches what they send. Only tests import it.
 package harness
 
 import (
@@ -16,9 +16,9 @@ import (
 	"lumen/store/storetest"
 )
 
-// Main runs the tests of a package and exits: a TestMain calls it. It holds every exchange of the tests with the REST routes
-// to the OpenAPI document, and has what they send noted; see Canaries. No goroutine may be left at the end but those that
-// leftBehind names, of libraries.
+// Main runs the tests of a package and exits. TestMain calls it. It checks every exchange of the tests
+// with the REST routes against the OpenAPI document, and notes what they send; see Canaries. A
+// goroutine that is left at the end fails the run, unless leftBehind names it: some libraries leave one.
 func Main(m *testing.M, leftBehind ...goleak.Option) {
 	document, err := contract.Load(rest.OpenAPI())
 	if err != nil {

@@ -43,7 +43,7 @@ var buildOnce = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// Program returns the path of the program, which it builds when it is asked for the first time.
+// Program returns the path of the program. The first call builds it.
 func Program(t *testing.T) string {
 	t.Helper()
 	path, err := buildOnce()
@@ -81,7 +81,8 @@ func (l *LockedBuffer) String() string {
 	return l.b.String()
 }
 
-// Environment is that of a newcomer: nothing of Lumen's is set, but that no test waits for a proxy to take notice.
+// Environment returns the environment of a new user, with no variable of Lumen set, plus the extra
+// ones. Only the shutdown delay is set, to zero, so that no test waits for a proxy to notice a stop.
 func Environment(extra ...string) []string {
 	env := []string{"LUMEN_SHUTDOWN_DELAY=0s"}
 	for _, v := range os.Environ() {
@@ -138,7 +139,8 @@ func (p *Process) HasEnded() bool {
 	}
 }
 
-// Ready reads the line that dev or serve prints with --json. From then on what is sent to it must not be in what it writes.
+// Ready reads the line that dev or serve prints with --json. From then on the process must not write
+// anything that is sent to it.
 func (p *Process) Ready(t *testing.T) Ready {
 	t.Helper()
 	line, err := p.Stdout.ReadBytes('\n')

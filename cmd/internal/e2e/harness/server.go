@@ -19,10 +19,11 @@ import (
 	"lumen/store/storetest"
 )
 
-// FreshEmail returns an address that nobody has.
+// FreshEmail returns an address that no customer has.
 func FreshEmail() string { return strings.ToLower(string(auth.NewSecret())[10:40]) + "@example.com" }
 
-// URLs are what serve prints with --json: where the APIs are, and the playground and the private listener where they are on.
+// URLs are what serve prints with --json: the addresses of the APIs, and those of the playground and
+// the private listener where they are on.
 type URLs struct {
 	URL           string `json:"url"`
 	RestURL       string `json:"restUrl"`
@@ -40,14 +41,15 @@ type Server struct {
 	Canaries    *Canaries
 }
 
-// Serve runs serve through the program's own entry until the test ends. Whatever the test does, the log must hold no
-// email address, no key, no token and nothing that was sent in a field, nor may the metrics, and nothing may have panicked.
+// Serve runs `lumen serve` through the entrance of the program until the test ends. The log and the
+// metrics must hold no email address, no key, no token and no value that was sent in a field, and no
+// handler may have panicked, whatever the test does.
 func Serve(t *testing.T, args ...string) *Server {
 	t.Helper()
 	return ServeOn(t, storetest.New(t), args...)
 }
 
-// ServeOn is Serve on a database that the test has prepared.
+// ServeOn is like Serve, on a database that the test has prepared.
 func ServeOn(t *testing.T, database *storetest.Database, args ...string) *Server {
 	t.Helper()
 	d := &Server{Database: database, Log: new(LockedBuffer), TokenSecret: auth.NewTokenSecret()}
@@ -73,7 +75,7 @@ func ServeOn(t *testing.T, database *storetest.Database, args ...string) *Server
 	return d
 }
 
-// Start starts the program on the database once more.
+// Start starts another server on the same database.
 func (d *Server) Start(t *testing.T, args ...string) URLs {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -98,7 +100,7 @@ func (d *Server) Start(t *testing.T, args ...string) URLs {
 	return urls
 }
 
-// Client takes replies as they come: no redirects, no decompression.
+// Client takes replies as they come. It follows no redirects and decompresses nothing.
 var Client = &http.Client{
 	Timeout:       30 * time.Second,
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -116,8 +118,8 @@ type Reply struct {
 // costExtension is what every operation that was executed tells of its cost.
 var costExtension = regexp.MustCompile(`,"extensions":\{"cost":\{"requested":(\d+),"limit":\d+\}\}\}$`)
 
-// Send sends a request with a JSON body and the key, if any, as changed by change. The reply has the operation's cost taken
-// out of its body.
+// Send sends a request with a JSON body and the key, if any, after the changes were made to it. The
+// cost of a GraphQL operation is in Reply.Cost, and not in the body.
 func (d *Server) Send(t testing.TB, key auth.Secret, method, path, body string, change ...func(*http.Request)) Reply {
 	t.Helper()
 	var content io.Reader
@@ -151,7 +153,7 @@ func (d *Server) Send(t testing.TB, key auth.Secret, method, path, body string, 
 	return r
 }
 
-// GraphQL sends an operation; variables may be nil, JSON text, or anything that becomes it.
+// GraphQL sends an operation. Variables may be nil, JSON text, or a value that is encoded as JSON.
 func (d *Server) GraphQL(t testing.TB, key auth.Secret, query string, variables any, change ...func(*http.Request)) Reply {
 	t.Helper()
 	if text, ok := variables.(string); ok {
@@ -175,7 +177,7 @@ func (d *Server) SQL(t testing.TB, statement string, args ...any) {
 	require.NoError(t, err)
 }
 
-// Lines returns the one text column that a superuser's query yields.
+// Lines runs a query as the superuser and returns its only column, which is text.
 func (d *Server) Lines(t testing.TB, query string, args ...any) []string {
 	t.Helper()
 	rows, err := d.Superuser().Query(t.Context(), query, args...)
@@ -201,7 +203,7 @@ func JSON(t testing.TB, value any) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// Mint makes an access token through REST, with a body such as `{"access":"write"}`.
+// Mint creates an access token through REST, with a body such as `{"access":"write"}`.
 func (d *Server) Mint(t testing.TB, key auth.Secret, body string) auth.Secret {
 	t.Helper()
 	r := d.Send(t, key, "POST", "/api/access-tokens", body)
@@ -211,7 +213,7 @@ func (d *Server) Mint(t testing.TB, key auth.Secret, body string) auth.Secret {
 	return auth.Secret(minted.AccessToken.Token)
 }
 
-// Metrics returns what Prometheus would be told.
+// Metrics returns what Prometheus would read.
 func (u URLs) Metrics(t testing.TB) string {
 	t.Helper()
 	response, err := Client.Get(u.PrivateURL + "/metrics")

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// ReceiveTraces takes what is exported to it, and reports what is no export.
+// ReceiveTraces returns a handler that passes each export of traces to take, and reports other requests.
 func ReceiveTraces(report func(format string, args ...any), take func(r *http.Request, body []byte, of *v1.ResourceSpans)) http.Handler {
 	return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
