@@ -37,7 +37,7 @@ type outcome struct {
 
 // refusal returns an outcome with the registry's text.
 func refusal(code store.Code, details ...string) outcome {
-	return outcome{code: string(code), text: store.NewError(code).Message, details: strings.Join(details, ", ")}
+	return outcome{code: string(code), text: store.NounOf[store.Customer]().NewError(code).Message, details: strings.Join(details, ", ")}
 }
 
 func shows(customers ...string) outcome { return outcome{customers: customers} }
@@ -357,7 +357,7 @@ func codeOf(t testing.TB, status int, text string) string {
 	switch status {
 	case 400:
 		for _, code := range []store.Code{store.EmailRequired, store.InvalidInput, store.InvalidID, store.BadRequest} {
-			if store.NewError(code).Message == text {
+			if store.NounOf[store.Customer]().NewError(code).Message == text {
 				return string(code)
 			}
 		}
