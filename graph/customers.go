@@ -7,6 +7,8 @@ import (
 	"lumen/store"
 )
 
+var customers = register[store.Customer]("Customer")
+
 func (r *queryResolver) Customer(ctx context.Context, id string) (*store.Customer, error) {
 	return load[store.Customer](ctx, id)
 }
@@ -14,7 +16,7 @@ func (r *queryResolver) Customer(ctx context.Context, id string) (*store.Custome
 func (r *queryResolver) Customers(
 	ctx context.Context, first *int, after *string, last *int, before *string, filter map[string]any, sort *store.Sort,
 ) (*model.CustomerConnection, error) {
-	return connection(ctx, r.store.Customers.Rows, pageQuery(first, after, last, before, filter, sort))
+	return connection(ctx, customers(r.Resolver), pageQuery(first, after, last, before, filter, sort))
 }
 
 func (r *mutationResolver) CreateCustomer(ctx context.Context, input map[string]any) (*model.CustomerPayload, error) {

@@ -44,14 +44,11 @@ func sourceOf[T any](rows *store.Rows[T]) source {
 	}}
 }
 
-// sources are the nouns that the loader finds by the prefix of their ids.
-func sources(s *store.Store) []source { return []source{sourceOf(s.Customers.Rows)} }
-
 type loaderKey struct{}
 
 // withLoader gives each operation a loader of its own. Nothing is kept from one to the next.
 func (r *Resolver) withLoader(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
-	l := make(loader, len(r.sources))
+	l := make(loader, len(r.sources)) // by the prefix of ids
 	for i, source := range r.sources {
 		l[i] = &batch{source: source}
 	}

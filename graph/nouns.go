@@ -9,8 +9,19 @@ import (
 	"lumen/store"
 )
 
-// encoded are the nouns that package encode writes, by their names in the schema.
-var encoded = []encode.Noun{encode.Of[store.Customer]("Customer")}
+// The nouns: how package encode writes their rows, and where the loader finds them.
+var (
+	encoded []encode.Noun
+	sources []func(*store.Store) source
+)
+
+// register adds the noun whose rows are read into T, and whose type in the schema has this name. It
+// returns where its rows are found.
+func register[T any](typeName string) func(*Resolver) *store.Rows[T] {
+	encoded = append(encoded, encode.Of[T](typeName))
+	sources = append(sources, func(s *store.Store) source { return sourceOf(store.RowsOf[T](s)) })
+	return func(r *Resolver) *store.Rows[T] { return store.RowsOf[T](r.store) }
+}
 
 // values returns an input or a filter of the schema in the store's types: a pointer's value, nil for null.
 func values(in map[string]any) map[string]any {

@@ -51,7 +51,10 @@ func NewHandler(s *store.Store, tokens *auth.Tokens, authenticate Authenticate, 
 
 // newServer returns the handler without the encoder, which adds nothing but speed: tests compare the two.
 func newServer(s *store.Store, tokens *auth.Tokens, authenticate Authenticate, options Options) *handler.Server {
-	resolver := &Resolver{store: s, tokens: tokens, sources: sources(s)}
+	resolver := &Resolver{store: s, tokens: tokens}
+	for _, of := range sources {
+		resolver.sources = append(resolver.sources, of(s))
+	}
 	executable := generated.NewExecutableSchema(generated.Config{Resolvers: resolver})
 	errors := presenter{requestID: options.RequestID, log: options.Log}
 

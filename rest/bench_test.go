@@ -114,7 +114,7 @@ func BenchmarkEncodePage(b *testing.B) {
 			CreatedAt: time.UnixMilli(1_700_000_000_000), UpdatedAt: time.UnixMilli(1_700_000_000_000),
 		})
 	}
-	service := customers.service()
+	service := customers
 	w := &reply{header: make(http.Header)}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -2,8 +2,8 @@ package rest
 
 import "lumen/store"
 
-var customers = resource[store.Customer]{
+var customers = register(resource[store.Customer]{
 	path:    "/api/customers",
 	filters: []string{"email", "userId"},
 	rows:    func(s *store.Store) rows[store.Customer] { return s.Customers },
-}
+})

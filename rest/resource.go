@@ -15,7 +15,8 @@ type resource[T any] struct {
 	path string
 	// filters are the parameters of the list that are filters of the noun under the same name.
 	filters []string
-	rows    func(*store.Store) rows[T]
+	// rows are a noun's own rules; nil for store.RowsOf.
+	rows func(*store.Store) rows[T]
 }
 
 // rows is what a resource needs of a noun: store.Rows, or a noun's own rules around them.
@@ -44,6 +45,9 @@ type field[T any] struct {
 }
 
 func (r resource[T]) service() *service[T] {
+	if r.rows == nil {
+		r.rows = func(s *store.Store) rows[T] { return store.RowsOf[T](s) }
+	}
 	s := &service[T]{resource: r, noun: store.NounOf[T]()}
 	before := "{"
 	for _, c := range store.ColumnsOf[T]() {
@@ -56,14 +60,13 @@ func (r resource[T]) service() *service[T] {
 }
 
 // routes returns the routes of the noun, whose operations are named after it.
-func (r resource[T]) routes() []route {
-	s := r.service()
+func (s *service[T]) routes() []route {
 	title := func(name string) string { return strings.ToUpper(name[:1]) + name[1:] }
 	one, all := title(s.noun.Name()), title(s.noun.Plural())
-	each := r.path + "/{id}"
+	each := s.path + "/{id}"
 	return []route{
-		{Route{http.MethodGet, r.path, "list" + all}, s.list},
-		{Route{http.MethodPost, r.path, "create" + one}, s.create},
+		{Route{http.MethodGet, s.path, "list" + all}, s.list},
+		{Route{http.MethodPost, s.path, "create" + one}, s.create},
 		{Route{http.MethodGet, each, "get" + one}, s.get},
 		{Route{http.MethodPost, each, "update" + one}, s.update},
 		{Route{http.MethodPatch, each, "update" + one}, s.update},

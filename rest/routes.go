@@ -22,18 +22,22 @@ type route struct {
 	serve endpoint
 }
 
-// routes returns all routes under /api/: those of each noun, and access tokens. Nothing else repeats them.
-func routes() []route {
-	return slices.Concat(
-		customers.routes(),
-		[]route{{Route{http.MethodPost, "/api/access-tokens", "createAccessToken"}, (*handler).createAccessToken}},
-	)
+// routes are all routes under /api/: access tokens, and those of each noun. Nothing else repeats them.
+var routes = []route{
+	{Route{http.MethodPost, "/api/access-tokens", "createAccessToken"}, (*handler).createAccessToken},
+}
+
+// register adds the routes of a noun.
+func register[T any](r resource[T]) *service[T] {
+	s := r.service()
+	routes = append(routes, s.routes()...)
+	return s
 }
 
 // Routes returns all routes under /api/. GET routes answer HEAD as well.
 func Routes() []Route {
 	var all []Route
-	for _, r := range routes() {
+	for _, r := range routes {
 		all = append(all, r.Route)
 	}
 	return all
@@ -42,7 +46,7 @@ func Routes() []Route {
 // Operations returns all names of operations that Options.Annotate is told of, each once.
 func Operations() []string {
 	var names []string
-	for _, r := range routes() {
+	for _, r := range routes {
 		if !slices.Contains(names, r.Operation) {
 			names = append(names, r.Operation)
 		}

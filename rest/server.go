@@ -42,15 +42,15 @@ type handler struct {
 func NewHandler(s *store.Store, tokens *auth.Tokens, authenticate Authenticate, options Options) http.Handler {
 	h := &handler{s, tokens, authenticate, options}
 	byPattern := make(map[string]map[string]route) // by method
-	for _, r := range routes() {
+	for _, r := range routes {
 		if byPattern[r.Pattern] == nil {
 			byPattern[r.Pattern] = make(map[string]route)
 		}
 		byPattern[r.Pattern][r.Method] = r
 	}
 	mux := http.NewServeMux()
-	for pattern, routes := range byPattern {
-		mux.Handle(pattern, h.methods(routes))
+	for pattern, byMethod := range byPattern {
+		mux.Handle(pattern, h.methods(byMethod))
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		h.writeError(w, r, store.NewError(store.RouteNotFound))
@@ -59,12 +59,12 @@ func NewHandler(s *store.Store, tokens *auth.Tokens, authenticate Authenticate, 
 }
 
 // methods picks the route by method, HEAD being GET, and authenticates: first the route, then the credential.
-func (h *handler) methods(routes map[string]route) http.Handler {
+func (h *handler) methods(byMethod map[string]route) http.Handler {
 	var allowed []string
-	for method := range routes {
+	for method := range byMethod {
 		allowed = append(allowed, method)
 	}
-	if _, ok := routes[http.MethodGet]; ok {
+	if _, ok := byMethod[http.MethodGet]; ok {
 		allowed = append(allowed, http.MethodHead)
 	}
 	slices.Sort(allowed)
@@ -75,7 +75,7 @@ func (h *handler) methods(routes map[string]route) http.Handler {
 		if method == http.MethodHead {
 			method = http.MethodGet
 		}
-		route, ok := routes[method]
+		route, ok := byMethod[method]
 		if !ok {
 			w.Header().Set("Allow", allow)
 			h.writeError(w, r, store.NewError(store.MethodNotAllowed))

@@ -38,6 +38,10 @@ type Merchant struct {
 	DisabledAt *time.Time `bun:"disabled_at" json:"disabledAt"`
 }
 
+// isBound reports whether the credential is that of a token bound to one customer, which then owns all rows
+// that the caller may see.
+func (c Credential) isBound() bool { return c.CustomerID != "" }
+
 type credentialKey struct{}
 
 // WithCredential returns a context in which the store works for the credential's merchant. It is the one place where

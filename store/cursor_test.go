@@ -153,7 +153,7 @@ func requireRefused(t *testing.T, sort order, at position) {
 	t.Helper()
 	cursor := encodeCursor("merchant_a", sort, at)
 	ctx := WithCredential(t.Context(), Credential{Merchant: Merchant{ID: "merchant_a"}})
-	err := newCustomers(bun.NewDB(nil, pgdialect.New()), nil).Check(ctx, PageQuery{
+	err := New(bun.NewDB(nil, pgdialect.New()), Options{}).Customers.Check(ctx, PageQuery{
 		Sort: Sort{sort.field, sort.direction}, After: &cursor,
 	})
 	require.Equal(t, Invalid(NewFault("after", InvalidFormat)), err, "%q", at)

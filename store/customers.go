@@ -8,7 +8,6 @@ import (
 	"github.com/uptrace/bun"
 
 	"lumen/store/address"
-	"lumen/store/gate"
 	"lumen/store/postgres"
 	"lumen/store/wall"
 )
@@ -42,7 +41,7 @@ const (
 )
 
 // customers declares the customer. Its fields are in the documented order.
-var customers = &noun[Customer]{
+var customers = declare(&noun[Customer]{
 	name: "customer", plural: "customers", prefix: "cust", table: "customers", owner: "id",
 	columns: []Column[Customer]{
 		text("id", func(c *Customer) *string { return &c.ID }),
@@ -83,7 +82,7 @@ var customers = &noun[Customer]{
 		{"search", searchKey, contains}, {"createdAt", "created_at", within}, {"updatedAt", "updated_at", within},
 	},
 	bound: []Operation{ToUpdate},
-}
+})
 
 // IsCustomerID reports whether id has the form of a customer's id.
 func IsCustomerID(id string) bool { return customers.IsID(id) }
@@ -98,8 +97,6 @@ func checkEmail(email string) (string, bool) { return email, address.IsValid(ema
 
 // Customers are Rows with the rules of the email address.
 type Customers struct{ *Rows[Customer] }
-
-func newCustomers(db *bun.DB, g *gate.Gate) *Customers { return &Customers{newRows(customers, db, g)} }
 
 // Create adds a customer. EmailRequired, InvalidInput and EmailTaken (I2) tell what is wrong with the
 // input, Forbidden that the credential may not create. It returns after the commit (I4).

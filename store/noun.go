@@ -4,6 +4,9 @@ import (
 	"slices"
 	"strings"
 
+	"lumen/store/gate"
+
+	"github.com/uptrace/bun"
 	"go.opentelemetry.io/otel/attribute"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
@@ -14,11 +17,11 @@ import (
 // Its table is in the schema public. It has the columns merchant_id, id, created_at, updated_at and
 // deleted_at, and its primary key begins with merchant_id and id.
 type noun[T any] struct {
-	name, plural string // as in "customer" and "customers", in texts and JSON
+	name, plural string // as in "plan" and "plans", in texts and JSON
 	prefix       string // of ids
 	table        string
-	// owner is the column that must hold a customer-bound caller's customer. It is "" for a noun that
-	// belongs to no customer, whose table has no bound policy.
+	// owner is the column that must hold the id that a caller is bound to. It is "" for a noun that is of
+	// no such owner, whose table has no bound policy.
 	owner string
 	// columns are what every statement returns, by name, so that a column of a later migration disturbs
 	// nothing. Both APIs write the fields in this order.
@@ -31,7 +34,7 @@ type noun[T any] struct {
 	search  []string
 	sorts   []sorting
 	filters []filter
-	// bound are the operations that customer-bound callers may ask for, besides reading by id.
+	// bound are the operations that bound callers may ask for, besides reading by id.
 	bound []Operation
 }
 
@@ -45,12 +48,12 @@ type derived struct {
 
 // Noun is what the APIs, metrics, traces, the role check and the safety tests read of a noun.
 type Noun interface {
-	// Name and Plural are the noun's names, as in "customer" and "customers".
+	// Name and Plural are the noun's names, as in "plan" and "plans".
 	Name() string
 	Plural() string
 	// Table is the name of its table, in the schema public.
 	Table() string
-	// OwnerColumn is the column that must hold a customer-bound caller's customer, "" for none.
+	// OwnerColumn is the column that must hold the id that a caller is bound to, "" for none.
 	OwnerColumn() string
 	// IsID reports whether id has the form of an id of this noun.
 	IsID(id string) bool
@@ -58,17 +61,29 @@ type Noun interface {
 	Inputs() []InputField
 	// Filters are the documented names of what lists can be filtered by.
 	Filters() []string
-	// BoundMay reports whether a customer-bound caller may ask for the operation.
+	// BoundMay reports whether a bound caller may ask for the operation.
 	BoundMay(operation Operation) bool
 	// NewError returns an Error of this noun, with its text for the code.
 	NewError(code Code) *Error
+
+	rows(*bun.DB, *gate.Gate) any // a *Rows[T]
 }
 
-// nouns are all nouns.
-var nouns = []Noun{customers}
+// nouns are all nouns, in the order of their files.
+var nouns []Noun
+
+// declare adds a noun to all of them.
+func declare[T any](n *noun[T]) *noun[T] {
+	nouns = append(nouns, n)
+	return n
+}
 
 // Nouns returns all nouns.
 func Nouns() []Noun { return slices.Clone(nouns) }
+
+// RowsOf returns the store's rows that are read into T. They know the rules of fields, and not those that a
+// noun has besides, as Customers does.
+func RowsOf[T any](s *Store) *Rows[T] { return s.rows[declared[T]().name].(*Rows[T]) }
 
 // NounOf returns the noun whose rows are read into T.
 func NounOf[T any]() Noun { return declared[T]() }
@@ -90,6 +105,8 @@ func declared[T any]() *noun[T] {
 	}
 	panic("store: no noun has this type")
 }
+
+func (n *noun[T]) rows(db *bun.DB, g *gate.Gate) any { return newRows(n, db, g) }
 
 func (n *noun[T]) Name() string        { return n.name }
 func (n *noun[T]) Plural() string      { return n.plural }

@@ -8,14 +8,13 @@ func merchantPredicate(alias, merchant string) string {
 	return alias + ".merchant_id = " + merchant
 }
 
-// boundPredicate restricts a customer-bound token to its own customer. customer is "" for a caller who is
-// bound to none.
-func boundPredicate(column, customer string) string {
-	return "(" + customer + "::text = '' OR " + column + " = " + customer + "::text)"
+// boundPredicate restricts a bound token to the rows of its owner. owner is "" for a caller who is not bound.
+func boundPredicate(column, owner string) string {
+	return "(" + owner + "::text = '' OR " + column + " = " + owner + "::text)"
 }
 
 // scoped returns the predicates of a mention of the noun's table in a prepared statement, in which $1 is
-// the merchant and $2 the customer that the caller is bound to.
+// the merchant and $2 the owner that the caller is bound to.
 func (n *noun[T]) scoped(alias string) string {
 	predicate := merchantPredicate(alias, "$1")
 	if n.owner != "" {

@@ -11,14 +11,14 @@ import (
 )
 
 // Rows are the rows of one noun. Each method works for the merchant whose credential the context carries
-// (I1) and is Unauthenticated without one. A credential that is bound to one customer sees what belongs
-// to that customer. Every error is an *Error.
+// (I1) and is Unauthenticated without one. A bound credential sees what belongs to its owner. Every error
+// is an *Error.
 type Rows[T any] struct {
 	noun  *noun[T]
 	scope scope
 
-	// These are built once, by Bun. In all of them $1 is the merchant, $2 the customer that the caller is
-	// bound to, or "", and $3 the id, or the ids.
+	// These are built once, by Bun. In all of them $1 is the merchant, $2 the owner that the caller is bound
+	// to, or "", and $3 the id, or the ids.
 	getText, getManyText, deleteText string
 	writes                           sync.Map // write by writeKey
 }
@@ -43,7 +43,7 @@ func (r *Rows[T]) Authorize(ctx context.Context, operation Operation) error {
 	switch {
 	case !ok:
 		return NewError(Unauthenticated)
-	case credential.CustomerID != "" && !r.noun.BoundMay(operation), operation.writes() && credential.Access != WriteAccess:
+	case credential.isBound() && !r.noun.BoundMay(operation), operation.writes() && credential.Access != WriteAccess:
 		return NewError(Forbidden)
 	}
 	return nil
@@ -96,7 +96,7 @@ func (r *Rows[T]) Create(ctx context.Context, in Input) (*T, error) {
 	}
 	created, err := r.insert(ctx, v, nil)
 	if err == nil && created == nil {
-		err = r.noun.NewError(Forbidden) // the caller is bound to another customer
+		err = r.noun.NewError(Forbidden) // the caller is bound to another owner
 	}
 	if err != nil {
 		return nil, r.noun.failed("create", r.noun.name, err)

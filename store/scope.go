@@ -17,7 +17,7 @@ import (
 // scope is the only way from an operation to the rows of merchants (I1). Every statement it runs names
 // the merchant of the context in a predicate of its own, and goes through the wall, which sets what
 // row-level security reads and refuses without a merchant. Either alone would keep merchants apart. The
-// same holds for the one customer that an access token is bound to.
+// same holds for the one owner that an access token is bound to.
 type scope struct {
 	db   *bun.DB
 	gate *gate.Gate
@@ -49,11 +49,11 @@ func (s scope) execute(ctx context.Context, effect effect, statement string, arg
 	})
 }
 
-// run executes a statement that was built once. Its $1 is the merchant and its $2 the customer that the
+// run executes a statement that was built once. Its $1 is the merchant and its $2 the owner that the
 // caller is bound to; args are $3 and on.
 func (s scope) run(ctx context.Context, effect effect, statement string, args []any, each func(*wall.Row)) error {
-	merchant, customer := scopeFrom(ctx)
-	return s.execute(ctx, effect, statement, append([]any{merchant, customer}, args...), each)
+	merchant, owner := scopeFrom(ctx)
+	return s.execute(ctx, effect, statement, append([]any{merchant, owner}, args...), each)
 }
 
 // query is a query over the merchant's rows that has too many forms to be built once.
@@ -77,10 +77,10 @@ func (r *Rows[T]) selecting(ctx context.Context, prepared bool) query {
 
 // part starts a query that becomes a part of another one.
 func (r *Rows[T]) part(ctx context.Context, of query) query {
-	merchant, customer := scopeFrom(ctx)
+	merchant, owner := scopeFrom(ctx)
 	of.SelectQuery = r.scope.db.NewSelect().Model((*T)(nil)).Where(merchantPredicate("c", "?"), of.value(merchant))
-	if customer != "" && r.noun.owner != "" {
-		of.Where("c."+r.noun.owner+" = ?", of.value(customer))
+	if owner != "" && r.noun.owner != "" {
+		of.Where("c."+r.noun.owner+" = ?", of.value(owner))
 	}
 	return of
 }

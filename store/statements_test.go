@@ -21,7 +21,7 @@ func TestNoNameSortsWithTheMissingOnes(t *testing.T) {
 // The lists are forbidden to who is bound to one customer. Were they not, they would hold no other.
 func TestSelectingIsBound(t *testing.T) {
 	t.Parallel()
-	rows := newCustomers(bun.NewDB(nil, pgdialect.New()), nil).Rows
+	rows := New(bun.NewDB(nil, pgdialect.New()), Options{}).Customers.Rows
 	where := func(customer string, prepared, part bool) string {
 		ctx := WithCredential(t.Context(), Credential{Merchant: Merchant{ID: "merchant_1"}, CustomerID: customer})
 		q := rows.selecting(ctx, prepared)

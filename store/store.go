@@ -52,6 +52,7 @@ const DefaultMerchantConcurrency = 64
 type Store struct {
 	Customers *Customers
 
+	rows   map[string]any // *Rows[T], by the noun's name
 	walled *bun.DB
 	gate   *gate.Gate
 }
@@ -74,10 +75,12 @@ func Open(database *postgres.Database, options Options) *Store {
 func New(walled *bun.DB, options Options) *Store {
 	options = options.orDefault()
 	g := gate.New(options.MaxConnections, options.MerchantConcurrency)
-	return &Store{
-		Customers: newCustomers(walled, g),
-		walled:    walled, gate: g,
+	s := &Store{rows: make(map[string]any), walled: walled, gate: g}
+	for _, n := range nouns {
+		s.rows[n.Name()] = n.rows(walled, g)
 	}
+	s.Customers = &Customers{RowsOf[Customer](s)}
+	return s
 }
 
 // Admit returns Unavailable while so many statements wait for the database that any statement of the

@@ -17,7 +17,7 @@ const sqlNow = "date_trunc('milliseconds', clock_timestamp())"
 // searchKey is the column that a search reads. Its lines are the folded texts of the noun's search columns.
 const searchKey = "search_key"
 
-// write is a statement that inserts or updates one row. $1 is the merchant, $2 the customer that the
+// write is a statement that inserts or updates one row. $1 is the merchant, $2 the owner that the
 // caller is bound to, and $3 the row's id.
 type write struct {
 	text   string
@@ -131,7 +131,7 @@ func (w *writer) set(column, expression string) {
 }
 
 // others returns a query for live rows of the table under another alias: those of the caller's merchant,
-// and none but his own customer's when the caller is bound to one.
+// and none but those of his owner when the caller is bound.
 func (w *writer) others(alias string) *bun.SelectQuery {
 	return w.db.NewSelect().TableExpr(w.table + " AS " + alias).ColumnExpr("1").
 		Where(w.scoped(alias)).Where(alias + ".deleted_at IS NULL")
