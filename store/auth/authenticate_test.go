@@ -56,13 +56,9 @@ func TestLookUpsAreShared(t *testing.T) {
 		notes  int
 	}{"a key": {m.WriteKey, 0}, "a key whose use is noted": {m.ReadKey, 1}, "a token": {token, 0}} {
 		t.Run(name, func(t *testing.T) {
-			w, address := tap(t, db.AppURL())
+			w, address := storetest.Tap(t, db.AppURL())
 			tapped := storetest.OpenAuth(t, storetest.Service(t, address, false), auth.Options{})
-			executed := func() int {
-				w.mu.Lock()
-				defer w.mu.Unlock()
-				return w.executed
-			}
+			executed := w.Executed
 
 			// On a machine that stands still in between there may be more of them.
 			start := time.Now()
@@ -87,12 +83,12 @@ func TestLookUpsAreShared(t *testing.T) {
 
 			// Who comes all the time waits for none of them, unless the machine stands still.
 			waitsForNone := func() bool {
-				misses, before := tapped.Stats().CredentialMisses, executed()
+				misses, before := tapped.Stats().Misses, executed()
 				for start := time.Now(); time.Since(start) < 3*auth.CredentialLifetime; time.Sleep(time.Millisecond) {
 					_, err := tapped.Authenticator.Authenticate(t.Context(), c.secret)
 					require.NoError(t, err)
 				}
-				return tapped.Stats().CredentialMisses == misses && executed() >= before+3
+				return tapped.Stats().Misses == misses && executed() >= before+3
 			}
 			for tries := 1; !waitsForNone(); tries++ {
 				require.Less(t, tries, 4)
@@ -128,7 +124,7 @@ func TestLookUpsAreGathered(t *testing.T) {
 	}
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 
-	w, address := tap(t, db.AppURL())
+	w, address := storetest.Tap(t, db.AppURL())
 	tapped := storetest.OpenAuth(t, storetest.Service(t, address, false), auth.Options{})
 	locking, err := db.Superuser().Begin(t.Context())
 	require.NoError(t, err)
@@ -164,16 +160,14 @@ func TestLookUpsAreGathered(t *testing.T) {
 	require.Eventually(t, func() bool { return tapped.Authenticator.Asking() == busy+10+10+300 }, 10*time.Second, time.Millisecond)
 	require.NoError(t, locking.Rollback(t.Context()))
 	callers.Wait()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	require.Equal(t, busy+3, w.executed, "two ask for the keys, and one for the tokens")
+	require.Equal(t, busy+3, w.Executed(), "two ask for the keys, and one for the tokens")
 }
 
 // However many credentials are in use, to renew them takes one statement in so many milliseconds.
 func TestRenewalsAreGathered(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
-	w, address := tap(t, db.AppURL())
+	w, address := storetest.Tap(t, db.AppURL())
 	tapped := storetest.OpenAuth(t, storetest.Service(t, address, false), auth.Options{})
 	var keys []auth.Secret
 	for range 50 {
@@ -188,10 +182,8 @@ func TestRenewalsAreGathered(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	notes, misses := len(keys), int(tapped.Stats().CredentialMisses)
-	require.LessOrEqual(t, w.executed, notes+misses+int(time.Since(start)/auth.Gathering)+1)
+	notes, misses := len(keys), int(tapped.Stats().Misses)
+	require.LessOrEqual(t, w.Executed(), notes+misses+int(time.Since(start)/auth.Gathering)+1)
 }
 
 func TestJunkIsNotKept(t *testing.T) {

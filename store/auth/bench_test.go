@@ -9,13 +9,13 @@ import (
 
 func BenchmarkAuthenticateKey(b *testing.B) {
 	db := storetest.New(b)
-	benchmarkAuthenticate(b, db.Store(b), db.Merchant(b, "Acme").WriteKey)
+	benchmarkAuthenticate(b, db.Auth(b), db.Merchant(b, "Acme").WriteKey)
 }
 
 func BenchmarkAuthenticateToken(b *testing.B) {
 	db := storetest.New(b)
 	s, _, _ := minting(b, db)
-	token := mint(b, db.Context(b, db.Merchant(b, "Acme")), s, auth.TokenInput{ExpiresIn: ptr(3600)}).Token
+	token := mint(b, db.Context(b, db.Merchant(b, "Acme")), s, auth.TokenInput{ExpiresIn: new(3600)}).Token
 	benchmarkAuthenticate(b, s, auth.Secret(token))
 }
 

@@ -260,25 +260,25 @@ func TestCredentialCache(t *testing.T) {
 	})
 
 	inBubble(t, "gives look-ups nothing of a request, and ends them with the store", func(t *testing.T, c *credentialCache) {
-		ctx := WithCredential(t.Context(), credential)
+		ctx := store.WithCredential(t.Context(), credential)
 		time.AfterFunc(time.Second, c.close)
 		_, err := c.lookUp(ctx, presented, func(ctx context.Context) (store.Credential, time.Duration, error) {
-			_, ok := CredentialFrom(ctx)
+			_, ok := store.CredentialFrom(ctx)
 			_, ends := ctx.Deadline()
 			if ok || ends {
 				t.Error("it has a credential or a deadline of somebody's")
 			}
 			<-ctx.Done()
-			return Credential{}, 0, unavailable(ctx.Err())
+			return store.Credential{}, 0, store.Outage(ctx.Err())
 		})
-		require.Equal(t, Unavailable, AsError(err).Code)
+		require.Equal(t, store.Unavailable, store.AsError(err).Code)
 	})
 
 	inBubble(t, "survives a look-up that panics", func(t *testing.T, c *credentialCache) {
-		_, err := c.lookUp(t.Context(), presented, func(context.Context) (Credential, time.Duration, error) { panic("at the disco") })
+		_, err := c.lookUp(t.Context(), presented, func(context.Context) (store.Credential, time.Duration, error) { panic("at the disco") })
 		require.ErrorContains(t, err, "panic: at the disco")
-		require.Equal(t, Internal, AsError(err).Code)
-		require.Equal(t, texts[Internal], AsError(err).Message)
+		require.Equal(t, store.Internal, store.AsError(err).Code)
+		require.Equal(t, store.NewError(store.Internal).Message, store.AsError(err).Message)
 		count := 0
 		_, err = c.lookUp(t.Context(), presented, looks(&count, 0, credentialLifetime, nil))
 		require.NoError(t, err)
@@ -291,7 +291,7 @@ func TestCredentialCache(t *testing.T) {
 			if _, _, ok := c.get(presented); ok {
 				return
 			}
-			got, err := c.lookUp(t.Context(), presented, func(context.Context) (Credential, time.Duration, error) {
+			got, err := c.lookUp(t.Context(), presented, func(context.Context) (store.Credential, time.Duration, error) {
 				count++
 				return credential, credentialLifetime, nil
 			})

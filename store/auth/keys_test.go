@@ -63,6 +63,13 @@ func endsWith(t *testing.T, s *auth.Auth, secret auth.Secret, want store.Code, c
 	}
 }
 
+// alter runs statements as the superuser.
+func alter(t testing.TB, db *storetest.Database, statements string) {
+	t.Helper()
+	_, err := db.Superuser().Exec(t.Context(), statements, pgx.QueryExecModeSimpleProtocol)
+	require.NoError(t, err)
+}
+
 func TestOnlyDigestsAreStored(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
@@ -136,9 +143,7 @@ func TestAuthenticate(t *testing.T) {
 
 	t.Run("a malformed one is nobody's, and Postgres is not asked", func(t *testing.T) {
 		t.Parallel()
-		nowhere, err := store.Open("postgres://nobody@127.0.0.1:1/none", store.Options{AcceptDemoKeys: true})
-		require.NoError(t, err)
-		defer func() { require.NoError(t, nowhere.Close()) }()
+		nowhere := storetest.OpenAuth(t, storetest.Service(t, "postgres://nobody@127.0.0.1:1/none", false), auth.Options{AcceptDemoKeys: true})
 		good := string(auth.NewSecret())
 		for _, text := range []string{"", " ", "lumen_sk_", good + "a", good[:len(good)-1], good + "\n", " " + good, strings.ToUpper(good), strings.Replace(good, "sk", "pk", 1),
 			good[:len(good)-1] + "1", good[:len(good)-1] + "\x00", "' OR true --", strings.Repeat("a", 1<<16)} {
@@ -207,9 +212,7 @@ func TestAuthenticate(t *testing.T) {
 		_, code := authenticate(t, s, secret)
 		require.Equal(t, store.Unauthenticated, code)
 
-		dev, err := store.Open(db.AppURL(), store.Options{AcceptDemoKeys: true})
-		require.NoError(t, err)
-		defer func() { require.NoError(t, dev.Close()) }()
+		dev := storetest.OpenAuth(t, storetest.Service(t, db.AppURL(), false), auth.Options{AcceptDemoKeys: true})
 		got, code := authenticate(t, dev, secret)
 		require.Empty(t, code)
 		require.Equal(t, merchant.ID, got.Merchant.ID)
@@ -320,9 +323,7 @@ func TestAuthenticateWithoutPostgres(t *testing.T) {
 		require.NoError(t, err)
 		address := listener.Addr().String()
 		require.NoError(t, listener.Close())
-		s, err := store.Open("postgres://nobody:secret@"+address+"/none", store.Options{})
-		require.NoError(t, err)
-		defer func() { require.NoError(t, s.Close()) }()
+		s := storetest.OpenAuth(t, storetest.Service(t, "postgres://nobody:secret@"+address+"/none", false), auth.Options{})
 		_, code := authenticate(t, s, auth.NewSecret())
 		require.Equal(t, store.Unavailable, code)
 	})
@@ -332,9 +333,7 @@ func TestAuthenticateWithoutPostgres(t *testing.T) {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
 		defer func() { require.NoError(t, listener.Close()) }()
-		s, err := store.Open("postgres://nobody:secret@"+listener.Addr().String()+"/none?sslmode=disable", store.Options{})
-		require.NoError(t, err)
-		defer func() { require.NoError(t, s.Close()) }()
+		s := storetest.OpenAuth(t, storetest.Service(t, "postgres://nobody:secret@"+listener.Addr().String()+"/none?sslmode=disable", false), auth.Options{})
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		_, err = s.Authenticator.Authenticate(ctx, auth.NewSecret())

@@ -30,7 +30,7 @@ func FuzzSecret(f *testing.F) {
 		want = want && strings.HasPrefix(text, secretPrefix) && err == nil && len(bits) == 32 && !strings.ContainsAny(text, "\r\n")
 		require.Equal(t, want, secretForm.MatchString(text), "%q", text)
 		require.Equal(t, demo, secret.IsDemo())
-		require.Len(t, secret.digest(), 32)
+		require.Len(t, secret.Digest(), 32)
 
 		if !want {
 			return
@@ -40,7 +40,7 @@ func FuzzSecret(f *testing.F) {
 		slog.New(slog.NewTextHandler(&log, nil)).Info("used", "key", secret)
 		for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
 			fmt.Fprintf(&log, format, secret)
-			fmt.Fprintf(&log, format, NewKey{Secret: secret})
+			fmt.Fprintf(&log, format, struct{ Secret Secret }{secret})
 		}
 		require.NotContains(t, log.String(), rest)
 	})

@@ -57,7 +57,7 @@ func TestAccessTokens(t *testing.T) {
 	m := db.Merchant(t, "Acme")
 	ctx := db.Context(t, m)
 	credential, _ := store.CredentialFrom(ctx)
-	customer, err := s.Customers.Create(ctx, store.Input{"email": "a@example.com"})
+	customer, err := db.Store(t).Customers.Create(ctx, store.CustomerInput{Email: store.Set("a@example.com")})
 	require.NoError(t, err)
 
 	for name, c := range map[string]struct {
@@ -67,10 +67,10 @@ func TestAccessTokens(t *testing.T) {
 		lifetime int
 	}{
 		"what it is by default":  {auth.TokenInput{}, m.ID, "read", 900},
-		"read access":            {auth.TokenInput{Access: ptr(store.ReadAccess), ExpiresIn: ptr(3600)}, m.ID, "read", 3600},
-		"write access":           {auth.TokenInput{Access: ptr(store.WriteAccess)}, m.ID, "read write", 900},
-		"one customer":           {auth.TokenInput{CustomerID: &customer.ID, ExpiresIn: ptr(60)}, customer.ID, "read", 60},
-		"one customer, to write": {auth.TokenInput{CustomerID: &customer.ID, Access: ptr(store.WriteAccess)}, customer.ID, "read write", 900},
+		"read access":            {auth.TokenInput{Access: new(store.ReadAccess), ExpiresIn: new(3600)}, m.ID, "read", 3600},
+		"write access":           {auth.TokenInput{Access: new(store.WriteAccess)}, m.ID, "read write", 900},
+		"one customer":           {auth.TokenInput{CustomerID: &customer.ID, ExpiresIn: new(60)}, customer.ID, "read", 60},
+		"one customer, to write": {auth.TokenInput{CustomerID: &customer.ID, Access: new(store.WriteAccess)}, customer.ID, "read write", 900},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var before time.Time
@@ -112,7 +112,7 @@ func TestAccessTokens(t *testing.T) {
 	}
 
 	t.Run("expires by the database's clock, kept or not", func(t *testing.T) {
-		minted := mint(t, ctx, s, auth.TokenInput{ExpiresIn: ptr(2)})
+		minted := mint(t, ctx, s, auth.TokenInput{ExpiresIn: new(2)})
 		expired := func() bool {
 			var now time.Time
 			require.NoError(t, db.Superuser().QueryRow(t.Context(), "SELECT clock_timestamp()").Scan(&now))
@@ -137,12 +137,12 @@ func TestAccessTokens(t *testing.T) {
 			in     auth.TokenInput
 			faults []store.Fault
 		}{
-			{auth.TokenInput{ExpiresIn: ptr(0)}, []store.Fault{fault("expiresIn", store.InvalidFormat)}},
-			{auth.TokenInput{ExpiresIn: ptr(3601)}, []store.Fault{fault("expiresIn", store.InvalidFormat)}},
-			{auth.TokenInput{CustomerID: ptr("")}, []store.Fault{fault("customerId", store.InvalidFormat)}},
-			{auth.TokenInput{CustomerID: ptr("cust_"), Access: ptr(store.Access("admin")), ExpiresIn: ptr(-1)},
+			{auth.TokenInput{ExpiresIn: new(0)}, []store.Fault{fault("expiresIn", store.InvalidFormat)}},
+			{auth.TokenInput{ExpiresIn: new(3601)}, []store.Fault{fault("expiresIn", store.InvalidFormat)}},
+			{auth.TokenInput{CustomerID: new("")}, []store.Fault{fault("customerId", store.InvalidFormat)}},
+			{auth.TokenInput{CustomerID: new("cust_"), Access: new(store.Access("admin")), ExpiresIn: new(-1)},
 				[]store.Fault{fault("access", store.InvalidFormat), fault("customerId", store.InvalidFormat), fault("expiresIn", store.InvalidFormat)}},
-			{auth.TokenInput{Access: ptr(store.Access("")), WrongType: []string{"expiresIn", "customerId"}},
+			{auth.TokenInput{Access: new(store.Access("")), WrongType: []string{"expiresIn", "customerId"}},
 				[]store.Fault{fault("access", store.InvalidFormat), fault("customerId", store.WrongType), fault("expiresIn", store.WrongType)}},
 		} {
 			_, err := s.Tokens.Create(ctx, c.in)
@@ -156,10 +156,10 @@ func TestAccessTokens(t *testing.T) {
 			return store.WithCredential(t.Context(), got)
 		}
 		for name, ctx := range map[string]context.Context{
-			"a read key": db.ReadContext(t, m), "a write token": token(auth.TokenInput{Access: ptr(store.WriteAccess)}), "a read token": token(auth.TokenInput{}),
-			"a bound token": token(auth.TokenInput{CustomerID: &customer.ID, Access: ptr(store.WriteAccess)}),
+			"a read key": db.ReadContext(t, m), "a write token": token(auth.TokenInput{Access: new(store.WriteAccess)}), "a read token": token(auth.TokenInput{}),
+			"a bound token": token(auth.TokenInput{CustomerID: &customer.ID, Access: new(store.WriteAccess)}),
 		} {
-			_, err := s.Tokens.Create(ctx, auth.TokenInput{ExpiresIn: ptr(0)})
+			_, err := s.Tokens.Create(ctx, auth.TokenInput{ExpiresIn: new(0)})
 			require.Equal(t, store.Forbidden, store.AsError(err).Code, name)
 		}
 		_, err := s.Tokens.Create(t.Context(), auth.TokenInput{})
@@ -229,7 +229,7 @@ func TestTokenKeyRotation(t *testing.T) {
 	// signed mints a token and says which key signed it.
 	signed := func() (auth.Secret, string) {
 		t.Helper()
-		token := mint(t, ctx, s, auth.TokenInput{ExpiresIn: ptr(3600)}).Token
+		token := mint(t, ctx, s, auth.TokenInput{ExpiresIn: new(3600)}).Token
 		return auth.Secret(token), part(t, token, 0)["kid"].(string)
 	}
 	good := func(token auth.Secret) bool {
