@@ -24,43 +24,41 @@ func (o Options) audience() string {
 	return "lumen"
 }
 
-// connections is the size of the pool that looks up credentials.
-const connections = 4
-
 // Auth is what the service authenticates with.
 type Auth struct {
 	Authenticator *Authenticator
 	Tokens        *Tokens
 
-	lookUps *lookUps
+	queries *queries
 }
 
 // Open returns an Auth on the database. It connects when first used. Tokens are minted for customers that
 // the caller can see.
 func Open(database *postgres.Database, customers *store.Customers, options Options) *Auth {
-	lookUps := newLookUps(database)
+	queries := newQueries(database)
 	return &Auth{
 		Authenticator: &Authenticator{
-			lookUps: lookUps, keys: newKeyGatherer(lookUps), tokens: newTokenGatherer(lookUps), cache: newCredentialCache(),
-			acceptDemo: options.AcceptDemoKeys, audience: options.audience(),
+			queries: queries, cache: newCache(), acceptDemo: options.AcceptDemoKeys, audience: options.audience(),
 		},
-		Tokens:  &Tokens{lookUps: lookUps, secret: options.TokenSecret, audience: options.audience(), customers: customers},
-		lookUps: lookUps,
+		Tokens: &Tokens{
+			queries: queries, secret: options.TokenSecret, audience: options.audience(), customers: customers,
+		},
+		queries: queries,
 	}
 }
 
-// Close ends all connections, and the look-ups of credentials that no request waits for.
+// Close ends all connections, and the queries that no request waits for any more.
 func (a *Auth) Close() error {
 	a.Authenticator.cache.close()
-	return a.lookUps.pool.Close()
+	return a.queries.pool.Close()
 }
 
 // Stats are counts of the look-ups since Open.
 type Stats struct {
 	// Pool is the pool that looks up credentials.
 	Pool store.PoolStats
-	// Hits is how many of the credentials presented were in the cache, Misses how many had to be looked up.
-	// Text that cannot be a credential counts as neither.
+	// Hits counts the presented credentials that were in the cache, Misses those that had to be looked
+	// up. Text that cannot be a credential counts as neither.
 	Hits, Misses uint64
 	// Entries is how many credentials the cache holds, expired ones included.
 	Entries int
@@ -69,7 +67,8 @@ type Stats struct {
 // Stats returns the counts as they are now.
 func (a *Auth) Stats() Stats {
 	cache := a.Authenticator.cache
-	pool := store.PoolStats{DBStats: a.lookUps.pool.Stats(), Gate: a.lookUps.gate.Stats()}
-	pool.Gate.Overloads += a.lookUps.overloads.Load()
-	return Stats{Pool: pool, Hits: cache.hits.Load(), Misses: cache.misses.Load(), Entries: cache.kept.Len()}
+	return Stats{
+		Pool: store.PoolStats{DBStats: a.queries.pool.Stats(), Gate: a.queries.gate.Stats()},
+		Hits: cache.hits.Load(), Misses: cache.misses.Load(), Entries: cache.entries.Len(),
+	}
 }

@@ -8,20 +8,19 @@ import (
 	"lumen/store"
 )
 
-// Authenticator turns a presented secret into a credential. It works with the plain role, which cannot read the keys:
-// functions of the owner's look one up.
+// Authenticator turns a presented secret into a credential. It works with the plain role, which cannot
+// read the keys: functions of the tables' owner look up one at a time.
 type Authenticator struct {
-	lookUps    *lookUps
-	keys       *gatherer[Digest, foundKey]
-	tokens     *gatherer[tokenOrigin, foundToken]
-	cache      *credentialCache
+	queries    *queries
+	cache      *cache
 	acceptDemo bool
 	audience   string // of access tokens
 }
 
-// Authenticate returns the credential of a live secret: an API key that is known, not expired, not revoked, of an enabled
-// merchant, or an access token that such a key minted. That it was so half a second ago is enough, except that no token
-// outlives its expiry. Anything else is Unauthenticated, indistinguishably; Unavailable when it could not be looked up.
+// Authenticate returns the credential of a live secret. That is an API key that is known, not expired,
+// not revoked, and of an enabled merchant, or an access token that such a key minted. The answer may be
+// five seconds old, but no token outlives its expiry. Any other secret is Unauthenticated, whatever is
+// wrong with it. A secret that could not be looked up is Unavailable.
 func (a *Authenticator) Authenticate(ctx context.Context, secret Secret) (store.Credential, error) {
 	found, err := a.authenticate(ctx, secret)
 	if err != nil {
@@ -30,61 +29,48 @@ func (a *Authenticator) Authenticate(ctx context.Context, secret Secret) (store.
 	return found.Credential, nil
 }
 
-func (a *Authenticator) authenticate(ctx context.Context, secret Secret) (*keptCredential, error) {
+func (a *Authenticator) authenticate(ctx context.Context, secret Secret) (*entry, error) {
 	if len(secret) > maxTokenLength {
 		return nil, store.NewError(store.Unauthenticated)
 	}
-	// What was kept was presented byte for byte, so it has the form that the rest insists on.
-	presented := secret.Digest()
-	kept, ages, ok := a.cache.get(presented)
-	if ok && !ages {
-		return kept, nil
-	}
-	look, err := a.look(presented, secret)
-	switch {
-	case err != nil:
-		return nil, err
-	case ok:
-		a.cache.renew(ctx, presented, look)
-		return kept, nil
-	default:
-		return a.cache.lookUp(ctx, presented, look)
-	}
+	// A cached credential was presented byte for byte, so its form was checked then.
+	digest := secret.Digest()
+	return a.cache.get(ctx, digest, func() (fetch, error) { return a.fetch(digest, secret) })
 }
 
-// Recheck returns a function that asks whether an authenticated secret is still good. The function returns nil while it
-// is. Where the database can't be asked, it returns nil as long as the last good answer may still be used.
+// Recheck returns a function that asks whether an authenticated secret is still valid. The function
+// returns nil while it is. When the database cannot be asked, it returns nil as long as the last good
+// answer may be used.
 func (a *Authenticator) Recheck(secret Secret) func(context.Context) error {
-	var until time.Time
+	var validUntil time.Time
 	return func(ctx context.Context) error {
 		found, err := a.authenticate(ctx, secret)
 		switch {
 		case err == nil:
-			until = found.until
-		case store.AsError(err).Code == store.Unavailable && time.Now().Before(until):
+			validUntil = found.validUntil
+		case store.AsError(err).Code == store.Unavailable && time.Now().Before(validUntil):
 			return nil
 		}
 		return err
 	}
 }
 
-// look returns how to look up a secret, Unauthenticated when its form tells that it is none.
-func (a *Authenticator) look(presented Digest, secret Secret) (credentialLook, error) {
+// fetch returns how to look up a secret, or Unauthenticated when its form is wrong.
+func (a *Authenticator) fetch(digest Digest, secret Secret) (fetch, error) {
 	if !strings.HasPrefix(string(secret), secretPrefix) {
-		return a.lookToken(presented, string(secret))
+		return a.fetchToken(digest, string(secret))
 	}
 	if !secret.IsWellFormed() || secret.IsDemo() && !a.acceptDemo {
 		return nil, store.NewError(store.Unauthenticated)
 	}
 	return func(ctx context.Context) (store.Credential, time.Duration, error) {
-		credential, err := a.lookUpKey(ctx, a.cache.party(presented), presented)
+		credential, err := a.findKey(ctx, digest)
 		return credential, credentialLifetime, err
 	}, nil
 }
 
-// foundKey is what the database knows of a live key.
+// foundKey is what the database knows about a live key.
 type foundKey struct {
-	number
 	KeyID        string
 	Access       store.Access
 	MerchantID   string
@@ -92,30 +78,28 @@ type foundKey struct {
 	UsedLately   bool
 }
 
-func newKeyGatherer(l *lookUps) *gatherer[Digest, foundKey] {
-	const statement = `SELECT q.number, a.key_id, a.access, a.merchant_id, a.merchant_name, a.used_lately
-		FROM pg_catalog.unnest($1::bytea[]) WITH ORDINALITY AS q (digest, number), public.lumen_authenticate(q.digest) AS a`
-	return newGatherer[Digest, foundKey](l, statement, func(presented []Digest) []any {
-		digests := make([][]byte, len(presented))
-		for i := range presented {
-			digests[i] = presented[i][:]
-		}
-		return []any{digests}
-	})
-}
-
-func (a *Authenticator) lookUpKey(ctx context.Context, party string, presented Digest) (store.Credential, error) {
-	found, err := a.keys.ask(ctx, party, presented)
-	if err != nil {
-		return store.Credential{}, err
+// findKey returns the credential of a live key.
+func (a *Authenticator) findKey(ctx context.Context, digest Digest) (store.Credential, error) {
+	const statement = `SELECT key_id, access, merchant_id, merchant_name, used_lately FROM public.lumen_authenticate($1)`
+	var found []foundKey
+	if err := a.queries.run(ctx, a.cache.tenant(digest), &found, statement, digest[:]); err != nil {
+		return store.Credential{}, store.Outage(err)
 	}
 	if len(found) != 1 {
 		return store.Credential{}, store.NewError(store.Unauthenticated)
 	}
 	key := found[0]
 	if !key.UsedLately {
-		// For the operator: a caller must not fail because it could not be taken, nor wait until it is on disk.
-		_ = a.lookUps.note(ctx, `SELECT public.lumen_key_used($1, $2), set_config('synchronous_commit', 'off', true)`, key.MerchantID, key.KeyID)
+		a.recordUse(ctx, key)
 	}
-	return store.Credential{KeyID: key.KeyID, Access: key.Access, Merchant: store.Merchant{ID: key.MerchantID, Name: key.MerchantName}}, nil
+	return store.Credential{
+		KeyID: key.KeyID, Access: key.Access, Merchant: store.Merchant{ID: key.MerchantID, Name: key.MerchantName},
+	}, nil
+}
+
+// recordUse records for the operator that a key is in use. A request must not fail because the record
+// failed, nor wait until the record is on disk.
+func (a *Authenticator) recordUse(ctx context.Context, key foundKey) {
+	const statement = `SELECT public.lumen_key_used($1, $2), set_config('synchronous_commit', 'off', true)`
+	_ = a.queries.execAsync(ctx, statement, key.MerchantID, key.KeyID)
 }

@@ -19,14 +19,14 @@ func BenchmarkAuthenticateToken(b *testing.B) {
 	benchmarkAuthenticate(b, s, auth.Secret(token))
 }
 
-// benchmarkAuthenticate measures a credential that is kept, but for a look-up each half second, and one that never is.
+// benchmarkAuthenticate measures a credential that is cached, and one that never is.
 func benchmarkAuthenticate(b *testing.B, s *auth.Auth, secret auth.Secret) {
 	authenticate := func(b *testing.B) {
 		if _, err := s.Authenticator.Authenticate(b.Context(), secret); err != nil {
 			b.Fatal(err)
 		}
 	}
-	authenticate(b) // connects, and notes the use
+	authenticate(b) // connects, and records the use
 	b.Run("hit", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

@@ -90,7 +90,8 @@ func (k *Keys) List(ctx context.Context, merchantID string) ([]Key, error) {
 	return keys, nil
 }
 
-// Revoke makes a key stop working, within half a second. It returns the key as it now is; revoking twice changes nothing.
+// Revoke makes a key stop working within five seconds. It returns the key as it is now. Revoking twice
+// changes nothing.
 func (k *Keys) Revoke(ctx context.Context, id string) (Key, error) {
 	var key Key
 	result, err := k.db.NewUpdate().Model(&key).

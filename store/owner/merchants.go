@@ -56,8 +56,8 @@ func (m *Merchants) List(ctx context.Context) ([]store.Merchant, error) {
 	return merchants, nil
 }
 
-// Disable makes every key of the merchant stop working, within half a second and until Enable. It returns the merchant
-// as it now is; disabling twice changes nothing.
+// Disable makes every key of the merchant stop working within five seconds, until Enable. It returns the
+// merchant as it is now. Disabling twice changes nothing.
 func (m *Merchants) Disable(ctx context.Context, id string) (store.Merchant, error) {
 	return m.set(ctx, id, "disabled_at = COALESCE(disabled_at, date_trunc('milliseconds', clock_timestamp()))")
 }

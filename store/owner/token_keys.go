@@ -110,8 +110,9 @@ func (k *TokenKeys) List(ctx context.Context) ([]TokenKey, error) {
 	return keys, nil
 }
 
-// Revoke makes a signing key, and within half a second every token that it signed, stop working. It returns the key as
-// it now is; revoking twice changes nothing. When it was the one that signed, the one before it signs again, unless that is retired.
+// Revoke makes a signing key stop working, and every token that it signed within five seconds. It returns
+// the key as it is now. Revoking twice changes nothing. When the key was the one that signed, the one
+// before it signs again, unless that is retired.
 func (k *TokenKeys) Revoke(ctx context.Context, id string) (TokenKey, error) {
 	result, err := k.db.NewUpdate().Model((*TokenKey)(nil)).
 		Set("revoked_at = COALESCE(revoked_at, date_trunc('milliseconds', clock_timestamp()))").Where("id = ?", id).Exec(ctx)

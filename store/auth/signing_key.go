@@ -1,0 +1,100 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+
+	"lumen/store"
+)
+
+// ErrNoTokenKey is what CheckSigner returns when nothing signs.
+var ErrNoTokenKey = errors.New("there is no key to sign access tokens with")
+
+// CheckSigner returns an error when there is a secret and it does not open the key that signs now. It
+// returns ErrNoTokenKey when there is no such key or no secret. Other errors mean that the database
+// could not be asked.
+func (t *Tokens) CheckSigner(ctx context.Context) error {
+	if len(t.secret) == 0 {
+		return ErrNoTokenKey
+	}
+	key, err := t.signingKey(ctx)
+	if err != nil {
+		return fmt.Errorf("check the token keys: %w", err)
+	}
+	if key == nil {
+		return ErrNoTokenKey
+	}
+	_, err = t.secret.Open(key.KeyID, key.PrivateKey)
+	return err
+}
+
+// PublicKey verifies the tokens of a signing key.
+type PublicKey struct {
+	KeyID     string
+	PublicKey []byte // Ed25519
+}
+
+// PublicKeys returns the keys that verify now, or will when they begin to sign. It needs no credential.
+func (t *Tokens) PublicKeys(ctx context.Context) ([]PublicKey, error) {
+	keys := []PublicKey{}
+	if err := t.queries.run(ctx, tenantUnknown, &keys, `SELECT key_id, public_key FROM public.lumen_token_keys()`); err != nil {
+		return nil, store.Failed("fetch token keys", err)
+	}
+	return keys, nil
+}
+
+// signingKey is the key that signs now, still sealed.
+type signingKey struct {
+	KeyID      string
+	PrivateKey []byte
+	Now        time.Time // the database's (I5)
+
+	// APIKeyExpiresAt is when the API key of the context expires. It is nil when it does not.
+	APIKeyExpiresAt *time.Time
+}
+
+// signingKey returns the key that signs now, or nil when there is none.
+func (t *Tokens) signingKey(ctx context.Context) (*signingKey, error) {
+	const statement = `SELECT key_id, private_key, now, api_key_expires_at FROM public.lumen_token_signer($1, $2)`
+	credential, _ := store.CredentialFrom(ctx)
+	var keys []signingKey
+	if err := t.queries.run(ctx, tenantKnown, &keys, statement, credential.Merchant.ID, credential.KeyID); err != nil || len(keys) == 0 {
+		return nil, err
+	}
+	return &keys[0], nil
+}
+
+// signer signs tokens.
+type signer struct {
+	jose.Signer
+	key *signingKey
+}
+
+// signer returns what signs now, or nil when there is no key.
+func (t *Tokens) signer(ctx context.Context) (*signer, error) {
+	key, err := t.signingKey(ctx)
+	if err != nil || key == nil {
+		return nil, err
+	}
+	private, err := t.secret.Open(key.KeyID, key.PrivateKey)
+	if err != nil {
+		return nil, err
+	}
+	made, err := jose.NewSigner(
+		jose.SigningKey{Algorithm: jose.EdDSA, Key: jose.JSONWebKey{Key: private, KeyID: key.KeyID}},
+		(&jose.SignerOptions{}).WithType(tokenType))
+	if err != nil {
+		return nil, err
+	}
+	return &signer{made, key}, nil
+}
+
+func (s *signer) sign(c claims) (Token, error) {
+	text, err := jwt.Signed(s.Signer).Claims(c).Serialize()
+	return Token(text), err
+}

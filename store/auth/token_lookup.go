@@ -1,0 +1,76 @@
+package auth
+
+import (
+	"context"
+	"crypto/ed25519"
+	"regexp"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+
+	"lumen/store"
+)
+
+// anyID is the form of every id, which Postgres can read.
+var anyID = regexp.MustCompile(`^[A-Za-z0-9_]{1,128}$`)
+
+// fetchToken returns how to look up a token. A valid token is signed by a key that verifies, for this
+// service, not expired, and minted by an API key that is still live, of an enabled merchant. Any other
+// is Unauthenticated. One query asks for all that the database knows about that.
+func (a *Authenticator) fetchToken(digest Digest, text string) (fetch, error) {
+	refused := store.NewError(store.Unauthenticated)
+	if !isCanonical(text) {
+		return nil, refused
+	}
+	token, err := jwt.ParseSigned(text, []jose.SignatureAlgorithm{jose.EdDSA})
+	if err != nil || len(token.Headers) != 1 || token.Headers[0].ExtraHeaders[jose.HeaderType] != tokenType {
+		return nil, refused
+	}
+	var unverified claims
+	if err := token.UnsafeClaimsWithoutVerification(&unverified); err != nil ||
+		!anyID.MatchString(token.Headers[0].KeyID) || !anyID.MatchString(unverified.MerchantID) || !anyID.MatchString(unverified.ClientID) {
+		return nil, refused
+	}
+	return func(ctx context.Context) (store.Credential, time.Duration, error) {
+		return a.findToken(ctx, a.cache.tenant(digest), token, unverified)
+	}, nil
+}
+
+// foundToken is what the database knows about a token whose keys and merchant are live.
+type foundToken struct {
+	PublicKey    []byte
+	MerchantName string
+	Now          time.Time
+}
+
+// findToken returns the credential of a token, and the time until the token expires.
+func (a *Authenticator) findToken(
+	ctx context.Context, tenant string, token *jwt.JSONWebToken, unverified claims,
+) (store.Credential, time.Duration, error) {
+	const statement = `SELECT public_key, merchant_name, now FROM public.lumen_authenticate_token($1, $2, $3)`
+	refused := store.NewError(store.Unauthenticated)
+	var found []foundToken
+	err := a.queries.run(ctx, tenant, &found, statement, token.Headers[0].KeyID, unverified.MerchantID, unverified.ClientID)
+	if err != nil {
+		return store.Credential{}, 0, store.Outage(err)
+	}
+	if len(found) != 1 {
+		return store.Credential{}, 0, refused
+	}
+	var verified claims
+	if err := token.Claims(ed25519.PublicKey(found[0].PublicKey), &verified); err != nil || !verified.areValid(a.audience, found[0].Now) {
+		return store.Credential{}, 0, refused
+	}
+	credential := store.Credential{
+		KeyID: verified.ClientID, TokenID: verified.ID, Access: store.ReadAccess,
+		Merchant: store.Merchant{ID: verified.MerchantID, Name: found[0].MerchantName},
+	}
+	if verified.Scope == scopes[store.WriteAccess] {
+		credential.Access = store.WriteAccess
+	}
+	if verified.CustomerID != nil {
+		credential.CustomerID = *verified.CustomerID
+	}
+	return credential, verified.Expiry.Time().Sub(found[0].Now), nil
+}
