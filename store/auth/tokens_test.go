@@ -55,7 +55,7 @@ func TestAccessTokens(t *testing.T) {
 	m := db.Merchant(t, "Acme")
 	ctx := db.Context(t, m)
 	credential, _ := store.CredentialFrom(ctx)
-	customer, err := db.Store(t).Customers.Create(ctx, store.CustomerInput{Email: store.Set("a@example.com")})
+	customer, err := db.Store(t).Customers.Create(ctx, store.Input{"email": "a@example.com"})
 	require.NoError(t, err)
 
 	for name, c := range map[string]struct {

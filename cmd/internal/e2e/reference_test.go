@@ -326,11 +326,14 @@ func TestUnavailable(t *testing.T) {
 			},
 		)
 	})
-	t.Run("the keys, so that nobody can be let in", func(t *testing.T) {
+	t.Run("the keys, so that no credential can be looked up", func(t *testing.T) {
+		unused := d.Merchant(t, "Unused") // whose keys are in no cache
 		held(t, "LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE",
-			rest(rest503, "GET", path, ""),
+			func() (answer, harness.Reply) { return rest503, d.Send(t, unused.WriteKey, "GET", path, "") },
 			rest(answer{404, `{"error":"Not found"}`}, "GET", "/api", ""),
-			graphql(answer{503, unavailable("", "")}, `{merchant{id}}`),
+			func() (answer, harness.Reply) {
+				return answer{503, unavailable("", "")}, d.GraphQL(t, unused.ReadKey, `{merchant{id}}`, nil)
+			},
 		)
 	})
 	t.Run("and none of it has changed anything", func(t *testing.T) {
