@@ -59,6 +59,12 @@ func isHarness(name string) bool {
 	return within(name, "lumen/store/storetest") || within(name, "lumen/cmd/internal/e2e")
 }
 
+// storeRank orders the packages of the store: each imports those with a lower rank alone. The rest have 0.
+var storeRank = map[string]int{
+	"lumen/store/postgres": 1, "lumen/store/wall": 2, "lumen/store": 3, "lumen/store/auth": 4, "lumen/store/owner": 5,
+	"lumen/store/schema/migrations": 5, "lumen/store/schema": 6,
+}
+
 // forbidden says why one package must not need the other, "" when it may. Both are import paths; needing is direct or not.
 func forbidden(from, to string) string {
 	switch {
@@ -71,9 +77,13 @@ func forbidden(from, to string) string {
 	case within(to, "lumen/cmd/internal/program") && !within(from, "lumen/cmd/internal/program") && from != "lumen/cmd/lumen":
 		return "only main runs the commands"
 	case within(from, "lumen/graph") && within(to, "lumen/rest"), within(from, "lumen/rest") && within(to, "lumen/graph"):
-		return "the doors never see each other"
+		return "the APIs never import each other"
 	case within(from, "lumen/store") && (within(to, "lumen/graph") || within(to, "lumen/rest")):
-		return "the store knows no door"
+		return "the store knows no API"
+	case within(from, "lumen/store") && within(to, "lumen/store") && storeRank[from] <= storeRank[to] && from != to:
+		return "the packages of the store import those before them alone"
+	case (within(from, "lumen/graph") || within(from, "lumen/rest")) && storeRank[to] > storeRank["lumen/store/auth"]:
+		return "the APIs know the store and who calls"
 	case within(to, "github.com/testcontainers"), within(to, "github.com/stretchr/testify"), to == "testing":
 		return "only tests test"
 	case within(from, "lumen/store") && (within(to, "github.com/99designs/gqlgen") || within(to, "github.com/vektah/gqlparser")):
@@ -96,7 +106,8 @@ func TestImportsPointOneWay(t *testing.T) {
 		// Tests may use the harness, and the tests of programs may use everything. Those of the doors and of the store may not
 		// turn round.
 		for _, name := range slices.Concat(p.TestImports, p.XTestImports) {
-			usesHarness := within(name, "lumen/store/storetest") || isHarness(name) && within(p.ImportPath, "lumen/cmd")
+			usesHarness := within(name, "lumen/store/storetest") || isHarness(name) && within(p.ImportPath, "lumen/cmd") ||
+				within(name, "lumen/store") && within(p.ImportPath, "lumen/store")
 			if strings.HasPrefix(name, "lumen/") && !usesHarness {
 				require.Empty(t, forbidden(p.ImportPath, name), "the tests of %s import %s", p.ImportPath, name)
 			}
@@ -124,13 +135,14 @@ func TestImportsPointOneWay(t *testing.T) {
 			{"lumen/store", "github.com/99designs/gqlgen/graphql"}, {"lumen/cmd/lumen", "lumen/store/storetest"}, {"lumen/store/embedded", "lumen/store/storetest"},
 			{"lumen/cmd/lumen", "lumen/cmd/internal/e2e/harness"}, {"lumen/cmd/internal/program", "lumen/cmd/internal/e2e/harness"}, {"lumen/store/storetest", "lumen/cmd/internal/e2e/harness"},
 			{"lumen/cmd/internal/server", "lumen/cmd/internal/program"}, {"lumen/cmd/lumen-bench", "lumen/cmd/internal/program"},
-			{"lumen/graph", "testing"}, {"lumen/store/embedded", "github.com/testcontainers/testcontainers-go"},
+			{"lumen/store", "lumen/store/auth"}, {"lumen/store/wall", "lumen/store"}, {"lumen/store/gate", "lumen/store"}, {"lumen/store/auth", "lumen/store/owner"},
+			{"lumen/graph", "lumen/store/owner"}, {"lumen/rest", "lumen/store/schema"}, {"lumen/graph", "testing"}, {"lumen/store/embedded", "github.com/testcontainers/testcontainers-go"},
 		} {
 			require.NotEmpty(t, forbidden(pair[0], pair[1]), pair)
 		}
 		for _, pair := range [][2]string{
 			{"lumen/cmd/lumen", "lumen/graph"}, {"lumen/graph", "lumen/store"}, {"lumen/rest", "net/http"}, {"lumen/store/embedded", "net/http"},
-			{"lumen/graph", "lumen/graph/model"}, {"lumen/store/storetest", "github.com/testcontainers/testcontainers-go"}, {"lumen/cmd/lumen", "lumen/cmd/internal/server"},
+			{"lumen/store", "lumen/store/gate"}, {"lumen/store/owner", "lumen/store/auth"}, {"lumen/rest", "lumen/store/auth"}, {"lumen/graph", "lumen/graph/model"}, {"lumen/store/storetest", "github.com/testcontainers/testcontainers-go"}, {"lumen/cmd/lumen", "lumen/cmd/internal/server"},
 			{"lumen/cmd/lumen", "lumen/cmd/internal/program"}, {"lumen/cmd/internal/program", "lumen/cmd/internal/server"}, {"lumen/cmd/internal/e2e/harness", "lumen/cmd/internal/program"},
 		} {
 			require.Empty(t, forbidden(pair[0], pair[1]), pair)
@@ -211,4 +223,23 @@ func TestStoreBuildsSQLSafely(t *testing.T) {
 			require.Equal(t, []string{"a.go:4: " + what}, unsafeSQL(t, "a.go", "package a\n\nfunc f() {\n"+code+"\n}\n"))
 		}
 	})
+}
+
+// A merchant enters a context in one place (I1): in the server, which has authenticated the credential.
+func TestCredentialsEnterInOnePlace(t *testing.T) {
+	t.Parallel()
+	callers := map[string]bool{}
+	for _, p := range modulePackages(t) {
+		for _, file := range p.GoFiles {
+			parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, file), nil, parser.SkipObjectResolution)
+			require.NoError(t, err)
+			ast.Inspect(parsed, func(n ast.Node) bool {
+				if selector, ok := n.(*ast.SelectorExpr); ok && selector.Sel.Name == "WithCredential" && !isHarness(p.ImportPath) {
+					callers[p.ImportPath] = true
+				}
+				return true
+			})
+		}
+	}
+	require.Equal(t, map[string]bool{"lumen/cmd/internal/server": true}, callers)
 }

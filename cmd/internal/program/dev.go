@@ -164,7 +164,7 @@ func prepare(ctx context.Context, cluster *embedded.Server) (*demo, error) {
 func (d *demo) ensureDemo(ctx context.Context, operator *owner.Owner, file string) error {
 	kept, err := os.ReadFile(file)
 	if err == nil {
-		credential, err := d.backend.Auth.Authenticator.Authenticate(ctx, auth.Secret(kept))
+		_, credential, err := d.backend.As(ctx, auth.Secret(kept))
 		if err == nil {
 			d.merchant, d.secret = credential.Merchant, auth.Secret(kept)
 			return nil
@@ -179,13 +179,17 @@ func (d *demo) ensureDemo(ctx context.Context, operator *owner.Owner, file strin
 	if d.merchant, err = operator.Merchants.Create(ctx, "Demo Shop"); err != nil {
 		return err
 	}
-	if err := seed(ctx, operator, d.backend.Store.Customers, d.merchant); err != nil {
-		return fmt.Errorf("make sample customers: %w", err)
-	}
 	d.secret = auth.NewDemoSecret()
 	key := owner.NewKey{MerchantID: d.merchant.ID, Name: "demo", Access: store.WriteAccess, Secret: d.secret}
 	if _, err := operator.Keys.Create(ctx, key); err != nil {
 		return err
+	}
+	as, _, err := d.backend.As(ctx, d.secret)
+	if err == nil {
+		err = seed(as, operator, d.backend.Store.Customers)
+	}
+	if err != nil {
+		return fmt.Errorf("make sample customers: %w", err)
 	}
 	return keep(file, string(d.secret))
 }

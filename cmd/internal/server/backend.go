@@ -26,6 +26,12 @@ func OpenBackend(database *postgres.Database, storeOptions store.Options, authOp
 // Close ends all connections.
 func (b *Backend) Close() error { return errors.Join(b.Store.Close(), b.Auth.Close()) }
 
+// As returns ctx with the credential of a secret, or the error of auth.Authenticator.
+func (b *Backend) As(ctx context.Context, secret auth.Secret) (context.Context, store.Credential, error) {
+	credential, err := b.Auth.Authenticator.Authenticate(ctx, secret)
+	return store.WithCredential(ctx, credential), credential, err
+}
+
 // Ready is schema.Ready for the database.
 func (b *Backend) Ready(ctx context.Context) error { return schema.Ready(ctx, b.Database) }
 

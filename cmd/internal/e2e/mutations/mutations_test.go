@@ -127,7 +127,7 @@ func (m mutation) mutated(t *testing.T) string {
 // unmutated are the places that name the merchant, or bind to a customer, and guard nothing.
 var unmutated = map[string]string{
 	"store/demo.go: \n\t\tWHERE merchant_id = ? AND id = ?": "the owner's, for dev's samples",
-	"store/schema/role.go: a.attname = 'merchant_id'":              "asks the catalogue",
+	"store/schema/role.go: a.attname = 'merchant_id'":       "asks the catalogue",
 	"store/catalogue_sql.go: lumen.merchant":                "asks the catalogue",
 }
 
