@@ -394,3 +394,21 @@ func TestContentLength(t *testing.T) {
 		}
 	}
 }
+
+// A document that is executed again, with other variables, is answered like the first time by the executor.
+func TestEncoderFollowsTheVariablesOfEachRequest(t *testing.T) {
+	t.Parallel()
+	doors := newBothDoors(t)
+	for _, query := range []string{
+		`query($x:Boolean!){customers{nodes{id name @include(if:$x)}}}`,
+		`query($x:Boolean!){customers{nodes{id ...F @skip(if:$x)} edges{node{id ...F}}}} fragment F on Customer{email}`,
+		`query($x:Boolean!){customers{nodes{id} ...F @include(if:$x)}} fragment F on CustomerConnection{nodes{email}}`,
+		`query($x:Boolean!){a:customers{nodes{id}} b:customers{nodes{name}} merchant{id @skip(if:$x)}}`,
+	} {
+		for _, variables := range []string{`{"x":true}`, `{"x":false}`, `{"x":true}`} {
+			want := ask(doors.executor, bodyOf(t, query, variables)).Body.String()
+			require.Contains(t, want, `"data":{`, query)
+			require.JSONEq(t, want, ask(doors.plain, bodyOf(t, query, variables)).Body.String(), "%s %s", query, variables)
+		}
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/vektah/gqlparser/v2/ast"
 
+	"lumen/graph/guard"
 	"lumen/graph/model"
 	"lumen/store"
 )
@@ -67,7 +68,7 @@ func Of[T any](typeName string) Noun {
 			if value == nil {
 				return nil, false
 			}
-			o, ok := row(ctx, selection(ctx))
+			o, ok := memoized(ctx, row)
 			if !ok {
 				return nil, false
 			}
@@ -98,8 +99,40 @@ func (r Rows) InterceptField(ctx context.Context, next graphql.Resolver) (any, e
 	return resolved, nil
 }
 
-func selection(ctx context.Context) ast.SelectionSet {
-	return graphql.GetFieldContext(ctx).Field.Selections
+// memoized returns the object of the selection on the field of ctx. It is made once for each field of a
+// document, unless variables decide what is selected, or the selections of several fields are merged.
+func memoized[V any](
+	ctx context.Context, objectOf func(context.Context, ast.SelectionSet) (object[V], bool),
+) (object[V], bool) {
+	field := graphql.GetFieldContext(ctx).Field
+	memo := guard.Memo(ctx)
+	if memo == nil || len(field.Selections) != len(field.SelectionSet) || hasDirective(field.Selections) {
+		return objectOf(ctx, field.Selections)
+	}
+	if made, ok := memo.Load(field.Field); ok {
+		o, ok := made.(object[V])
+		return o, ok
+	}
+	o, ok := objectOf(ctx, field.Selections)
+	if ok {
+		memo.Store(field.Field, o)
+	}
+	return o, ok
+}
+
+// hasDirective reports whether a selection, or what it spreads, has a directive.
+func hasDirective(set ast.SelectionSet) bool {
+	return slices.ContainsFunc(set, func(selection ast.Selection) bool {
+		switch s := selection.(type) {
+		case *ast.Field:
+			return len(s.Directives) > 0 || hasDirective(s.SelectionSet)
+		case *ast.InlineFragment:
+			return len(s.Directives) > 0 || hasDirective(s.SelectionSet)
+		case *ast.FragmentSpread:
+			return len(s.Directives) > 0 || hasDirective(s.Definition.SelectionSet)
+		}
+		return true
+	})
 }
 
 // JSON is a value as JSON. It is made while its field is resolved: there, a panic is that field's error,
@@ -154,7 +187,7 @@ func newObject[V any](
 // list returns the encoder of lists of values whose objects are made by objectOf.
 func list[V any](objectOf func(context.Context, ast.SelectionSet) (object[V], bool)) encoder {
 	return func(ctx context.Context, resolved any) (JSON, bool) {
-		o, ok := objectOf(ctx, selection(ctx))
+		o, ok := memoized(ctx, objectOf)
 		if !ok {
 			return nil, false
 		}

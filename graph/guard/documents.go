@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
@@ -32,6 +33,16 @@ type Document struct {
 	tree       *ast.QueryDocument
 	uses       variableUses
 	rootFields map[*ast.OperationDefinition]string // see graph.Outcome.Operation
+	memo       sync.Map
+}
+
+// Memo returns a map that lasts as long as the document that ctx executes, for what is computed from the
+// document alone. It is nil when ctx executes none.
+func Memo(ctx context.Context) *sync.Map {
+	if document, ok := ctx.Value(documentKey{}).(*Document); ok {
+		return &document.memo
+	}
+	return nil
 }
 
 // Operation returns the operation of a document that a request names, or why there is none.
