@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -34,25 +35,47 @@ var pagePaths = append([]string{
 
 // route is where a path leads, as the log, the metrics and the traces name it: never an id.
 type route struct {
-	// pattern is a path. One that ends in a wildcard stands for all paths below it, those included
-	// that are answered with 404.
+	// pattern is a path. A wildcard in it stands for one segment. At the end it stands for all paths
+	// below it, those included that are answered with 404.
 	pattern string
-	// path is the pattern without its wildcard.
-	path string
-	door string
+	// literals are the parts of the pattern between its wildcards, "" after one at the end.
+	literals []string
+	door     string
 }
+
+var wildcard = regexp.MustCompile(`\{\w+\}`)
 
 func newRoute(pattern, door string) *route {
-	path, _, _ := strings.Cut(pattern, "{")
-	return &route{pattern, path, door}
+	return &route{pattern, wildcard.Split(pattern, -1), door}
 }
 
-func (r *route) hasWildcard() bool { return r.path != r.pattern }
+// path is the pattern up to its first wildcard.
+func (r *route) path() string { return r.literals[0] }
+
+func (r *route) hasWildcard() bool { return len(r.literals) > 1 }
+
+// matches reports whether the route is that of a path.
+func (r *route) matches(path string) bool {
+	for i, literal := range r.literals {
+		if i > 0 && i == len(r.literals)-1 && literal == "" {
+			return true
+		}
+		if i > 0 {
+			segment, _, _ := strings.Cut(path, "/")
+			path = path[len(segment):]
+		}
+		if !strings.HasPrefix(path, literal) {
+			return false
+		}
+		path = path[len(literal):]
+	}
+	return path == ""
+}
 
 // routeTable finds the route of a path.
 type routeTable struct {
 	exact     map[string]*route
-	wildcards []*route // the longest first
+	wildcards []*route // the most segments first, then the longest
 }
 
 // noRoute is the route of the paths that no other has.
@@ -67,8 +90,10 @@ func newRouteTable(routes []*route) *routeTable {
 			table.exact[r.pattern] = r
 		}
 	}
+	segments := func(r *route) int { return strings.Count(r.pattern, "/") }
 	slices.SortFunc(table.wildcards, func(a, b *route) int {
-		return cmp.Or(cmp.Compare(len(b.path), len(a.path)), cmp.Compare(a.pattern, b.pattern))
+		return cmp.Or(cmp.Compare(segments(b), segments(a)),
+			cmp.Compare(len(b.path()), len(a.path())), cmp.Compare(a.pattern, b.pattern))
 	})
 	table.wildcards = slices.CompactFunc(table.wildcards, func(a, b *route) bool { return a.pattern == b.pattern })
 	return table
@@ -79,7 +104,7 @@ func (t *routeTable) of(path string) *route {
 		return r
 	}
 	for _, r := range t.wildcards {
-		if strings.HasPrefix(path, r.path) {
+		if r.matches(path) {
 			return r
 		}
 	}
@@ -103,7 +128,7 @@ func allRoutes() []*route {
 // mount has the mux answer the paths of a route. It panics when the log and the metrics have no
 // name for them: such a route is a bug, and this way it shows in each test that makes a handler.
 func mount(mux *http.ServeMux, pattern string, handler http.Handler) {
-	path := newRoute(pattern, "").path
+	path := newRoute(pattern, "").path()
 	if routes.of(path).pattern != pattern {
 		panic("server: the route table lacks " + pattern)
 	}

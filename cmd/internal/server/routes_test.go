@@ -36,6 +36,30 @@ func TestRoutesOfPaths(t *testing.T) {
 	}
 }
 
+// A wildcard stands for one segment, at the end for all that follows. The route with more segments wins.
+func TestRoutesWithTextAfterAWildcard(t *testing.T) {
+	t.Parallel()
+	var all []*route
+	for _, pattern := range []string{
+		"/api/customers/{id}", "/api/customers/{id}/notes", "/api/customers/{id}/notes/{note}", "/api/customers/{id}/{rest}",
+		"/api/customers/{id}/notes/{note}/text",
+	} {
+		all = append(all, newRoute(pattern, doorREST))
+	}
+	table := newRouteTable(all)
+	for path, want := range map[string]string{
+		"/api/customers/1": "/api/customers/{id}", "/api/customers/": "/api/customers/{id}",
+		"/api/customers/1/notes": "/api/customers/{id}/notes", "/api/customers//notes": "/api/customers/{id}/notes",
+		"/api/customers/{id}/notes": "/api/customers/{id}/notes", "/api/customers/notes": "/api/customers/{id}",
+		"/api/customers/1/notes/": "/api/customers/{id}/notes/{note}", "/api/customers/1/notes/2": "/api/customers/{id}/notes/{note}",
+		"/api/customers/1/notes/2/3": "/api/customers/{id}/notes/{note}", "/api/customers/1/notes/2/text": "/api/customers/{id}/notes/{note}/text",
+		"/api/customers/1/2/notes": "/api/customers/{id}/{rest}", "/api/customers/1/noted": "/api/customers/{id}/{rest}",
+		"/api/customers": "other", "/api/orders/1/notes": "other",
+	} {
+		require.Equal(t, want, table.of(path).pattern, path)
+	}
+}
+
 // The log and the metrics name every route that REST publishes, and its operation.
 func TestRoutesOfRESTAreLoggedAndCounted(t *testing.T) {
 	t.Parallel()
