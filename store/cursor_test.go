@@ -54,6 +54,29 @@ func TestCursorReturnsItsPlace(t *testing.T) {
 	}
 }
 
+// Cursors that clients keep work in every later version. These were made before cursors told their noun.
+func TestOldCursorsAreAccepted(t *testing.T) {
+	t.Parallel()
+	const of = "merchant_01h455vb4pex5vsknk084sn02q"
+	for i, cursor := range []string{
+		"AWNh3666NQn5zG25IoWFH2N1c3RfMDFqZDh4cTN2NGU1ZjZnN2g4ajlrMG0xbjIyMDI2LTExLTIzVDIyOjM4OjMwLjEyMzAwMFo",
+		"AWNkdIwz6IuaobsjFTw5H2N1c3RfMDFqZDh4cTN2NGU1ZjZnN2g4ajlrMG0xbjIyMDI2LTExLTIzVDIyOjM4OjMwLjEyMzAwMFo",
+		"AXVhQqKcoTt_0-GZav4QH2N1c3RfMDFqZDh4cTN2NGU1ZjZnN2g4ajlrMG0xbjIyMDI2LTExLTIzVDIyOjM4OjMwLjEyMzAwMFo",
+		"AXVkKD1Pw8hMwiAEcLJCH2N1c3RfMDFqZDh4cTN2NGU1ZjZnN2g4ajlrMG0xbjIyMDI2LTExLTIzVDIyOjM4OjMwLjEyMzAwMFo",
+		"AWVhnYy0aub742gucDC_H2N1c3RfMDFqZDh4cTN2NGU1ZjZnN2g4ajlrMG0xbjJ6b8Or8J-YgCAiJ1wl",
+		"AWVkaq5ADIxZ2m1VL2ecH2N1c3RfMDFqZDh4cTN2NGU1ZjZnN2g4ajlrMG0xbjJ6b8Or8J-YgCAiJ1wl",
+		"AW5hSd2Bj99UkOXEI836H2N1c3RfMDFqZDh4cTN2NGU1ZjZnN2g4ajlrMG0xbjJ6b8Or8J-YgCAiJ1wl",
+		"AW5kp1d7bWs0Csjl3qIGH2N1c3RfMDFqZDh4cTN2NGU1ZjZnN2g4ajlrMG0xbjJ6b8Or8J-YgCAiJ1wl",
+	} {
+		ctx := WithCredential(t.Context(), Credential{Merchant: Merchant{ID: of}})
+		query := PageQuery{Sort: Sort{sorts[i].field, sorts[i].direction}, After: &cursor}
+		p, err := newCustomers(bun.NewDB(nil, pgdialect.New()), nil).resolve(ctx, query)
+		require.NoError(t, err)
+		require.Equal(t, place(sorts[i]), *p.after)
+		require.Equal(t, cursor, encodeCursor(of, sorts[i], *p.after), "the same cursor is made today")
+	}
+}
+
 func TestCursorOfTheLongestKeyIsAccepted(t *testing.T) {
 	t.Parallel()
 	longest := ""

@@ -10,12 +10,15 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
+	"lumen/store"
 	"lumen/store/storetest"
 )
 
 // catalogueQuery reports every way in which the schema or the roles $1 (lumen_app and a plain login) break I1 or I3.
+// $2 and $3 are the nouns' tables and owner columns, which are "" for none.
 const catalogueQuery = `
 WITH roles AS (SELECT r.* FROM pg_roles AS r WHERE rolname = ANY($1)),
+nouns AS (SELECT * FROM unnest($2::text[], $3::text[]) AS n (name, owner)),
 tables AS (
     SELECT c.oid, c.relname, c.relowner, c.relrowsecurity, c.relforcerowsecurity,
            EXISTS (SELECT FROM pg_attribute WHERE attrelid = c.oid AND attname = 'merchant_id' AND NOT attisdropped) AS tenant,
@@ -27,12 +30,19 @@ SELECT fault FROM (
     SELECT relname || ': row-level security is not enabled' FROM tables WHERE tenant AND served AND NOT relrowsecurity
     UNION ALL SELECT relname || ': row-level security is not forced' FROM tables WHERE tenant AND served AND NOT relforcerowsecurity
     UNION ALL SELECT relname || ': no policy walls lumen_app in' FROM tables AS t, wall AS w WHERE tenant AND served AND NOT EXISTS (
-        SELECT FROM pg_policies AS p WHERE p.schemaname = 'public' AND p.tablename = t.relname AND p.roles = '{lumen_app}'
+        SELECT FROM pg_policies AS p WHERE p.schemaname = 'public' AND p.tablename = t.relname AND p.policyname = t.relname || '_wall' AND p.roles = '{lumen_app}'
         AND p.permissive = 'PERMISSIVE' AND p.cmd = 'ALL' AND p.qual = w.expression AND p.with_check = w.expression)
-    UNION ALL SELECT 'customers: no policy keeps a bound caller to its customer' WHERE NOT EXISTS (
-        SELECT FROM pg_policies AS p WHERE p.schemaname = 'public' AND p.tablename = 'customers' AND p.roles = '{lumen_app}'
+    UNION ALL SELECT n.name || ': a noun without a table of tenants' FROM nouns AS n WHERE n.name NOT IN (SELECT relname FROM tables WHERE tenant AND served)
+    UNION ALL SELECT n.name || ': no policy keeps a bound caller to its customer' FROM nouns AS n WHERE n.owner <> '' AND NOT EXISTS (
+        SELECT FROM pg_policies AS p WHERE p.schemaname = 'public' AND p.tablename = n.name AND p.policyname = n.name || '_bound' AND p.roles = '{lumen_app}'
         AND p.permissive = 'RESTRICTIVE' AND p.cmd = 'ALL' AND p.with_check IS NULL AND regexp_replace(p.qual, '\s+', ' ', 'g') =
-            $q$( CASE ( SELECT COALESCE(current_setting('lumen.customer_id'::text, true), ''::text) AS "coalesce") WHEN ''::text THEN true WHEN id THEN true ELSE NULL::boolean END IS NOT NULL)$q$)
+            $q$( CASE ( SELECT COALESCE(current_setting('lumen.customer_id'::text, true), ''::text) AS "coalesce") WHEN ''::text THEN true WHEN $q$
+            || n.owner || $q$ THEN true ELSE NULL::boolean END IS NOT NULL)$q$)
+    UNION ALL SELECT n.name || ': a policy ' || p.policyname || ' for bound callers, who own nothing of it' FROM nouns AS n JOIN pg_policies AS p ON p.tablename = n.name
+        WHERE n.owner = '' AND concat(p.qual, p.with_check) LIKE '%lumen.customer_id%'
+    UNION ALL SELECT n.name || ': no policy keeps what is deleted' FROM nouns AS n WHERE NOT EXISTS (
+        SELECT FROM pg_policies AS p WHERE p.schemaname = 'public' AND p.tablename = n.name AND p.policyname = n.name || '_history' AND p.roles = '{lumen_app}'
+        AND p.permissive = 'RESTRICTIVE' AND p.cmd = 'UPDATE' AND p.qual = '(deleted_at IS NULL)')
     UNION ALL SELECT p.tablename || ': policy ' || p.policyname || ' opens more than the wall' FROM pg_policies AS p, wall AS w
         WHERE p.schemaname = 'public' AND p.tablename IN (SELECT relname FROM tables WHERE tenant) AND p.permissive = 'PERMISSIVE' AND (p.qual IS DISTINCT FROM w.expression OR p.with_check IS DISTINCT FROM w.expression)
     UNION ALL SELECT t.relname || ': unique index ' || i.indexrelid::regclass || ' does not lead with merchant_id' FROM tables AS t JOIN pg_index AS i ON i.indrelid = t.oid
@@ -67,10 +77,25 @@ SELECT fault FROM (
         aclexplode(COALESCE(p.proacl, acldefault('f', p.proowner))) AS a WHERE p.pronamespace = 'public'::regnamespace AND a.grantee = 0
 ) AS faults (fault) GROUP BY 1 ORDER BY 1`
 
-// catalogueFaults returns what catalogueQuery reports for lumen_app and the login of url.
-func catalogueFaults(t *testing.T, db *storetest.Database, login string) []string {
+// noun is what the schema must know of a noun.
+type noun struct{ table, owner string }
+
+// declaredNouns returns the nouns of package store.
+func declaredNouns() (all []noun) {
+	for _, n := range store.Nouns() {
+		all = append(all, noun{n.Table(), n.OwnerColumn()})
+	}
+	return all
+}
+
+// catalogueFaults returns what catalogueQuery reports for lumen_app, the login of url, and the nouns.
+func catalogueFaults(t *testing.T, db *storetest.Database, login string, nouns ...noun) []string {
 	t.Helper()
-	rows, err := db.Superuser().Query(t.Context(), catalogueQuery, []string{"lumen_app", roleOf(t, login)})
+	var tables, owners []string
+	for _, n := range nouns {
+		tables, owners = append(tables, n.table), append(owners, n.owner)
+	}
+	rows, err := db.Superuser().Query(t.Context(), catalogueQuery, []string{"lumen_app", roleOf(t, login)}, tables, owners)
 	require.NoError(t, err)
 	faults, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	require.NoError(t, err)
@@ -99,11 +124,15 @@ func TestCatalogue(t *testing.T) {
 	t.Run("has no fault", func(t *testing.T) {
 		t.Parallel()
 		db := storetest.New(t)
-		require.Empty(t, catalogueFaults(t, db, db.AppURL()))
+		require.Empty(t, catalogueFaults(t, db, db.AppURL(), declaredNouns()...))
 		var tables []string
 		require.NoError(t, db.Superuser().QueryRow(t.Context(), `SELECT array_agg(relname ORDER BY relname)::text[] FROM pg_class
 			WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND has_any_column_privilege('lumen_app', oid, 'SELECT, INSERT, UPDATE')`).Scan(&tables))
-		require.Equal(t, []string{"customers", "lumen_migrations"}, tables)
+		served := []string{"lumen_migrations"} // readiness asks which migrations are applied
+		for _, n := range declaredNouns() {
+			served = append(served, n.table)
+		}
+		require.ElementsMatch(t, served, tables, "lumen_app may touch the nouns' tables and no other")
 	})
 
 	const (
@@ -123,6 +152,10 @@ func TestCatalogue(t *testing.T) {
 		"ALTER POLICY customers_bound ON customers USING (true)":                                  {"customers: no policy keeps a bound caller to its customer"},
 		"ALTER POLICY customers_bound ON customers WITH CHECK (true)":                             {"customers: no policy keeps a bound caller to its customer"},
 		"ALTER POLICY customers_bound ON customers TO PUBLIC":                                     {"customers: no policy keeps a bound caller to its customer"},
+		"ALTER POLICY customers_bound ON customers RENAME TO another":                             {"customers: no policy keeps a bound caller to its customer"},
+		"ALTER POLICY customers_wall ON customers RENAME TO another":                              {"customers: no policy walls lumen_app in"},
+		"DROP POLICY customers_history ON customers":                                              {"customers: no policy keeps what is deleted"},
+		"ALTER POLICY customers_history ON customers USING (true)":                                {"customers: no policy keeps what is deleted"},
 		"CREATE POLICY more ON customers FOR SELECT USING (email_shared)":                         {"customers: policy more opens more than the wall"},
 		"CREATE UNIQUE INDEX by_tax_id ON customers (tax_id)":                                     {"customers: unique index by_tax_id does not lead with merchant_id"},
 		"CREATE UNIQUE INDEX by_tax_id ON customers (lower(merchant_id), tax_id)":                 {"customers: unique index by_tax_id does not lead with merchant_id"},
@@ -155,7 +188,24 @@ func TestCatalogue(t *testing.T) {
 			t.Parallel()
 			db := storetest.New(t)
 			alter(t, db, change)
-			require.Equal(t, faults, nilIfEmpty(catalogueFaults(t, db, db.AppURL())))
+			require.Equal(t, faults, nilIfEmpty(catalogueFaults(t, db, db.AppURL(), declaredNouns()...)))
+		})
+	}
+
+	for of, c := range map[string]struct {
+		noun   noun
+		faults []string
+	}{
+		"a noun without a table":         {noun{"notes", ""}, []string{"notes: a noun without a table of tenants", "notes: no policy keeps what is deleted"}},
+		"a noun whose table has no wall": {noun{"api_keys", ""}, []string{"api_keys: a noun without a table of tenants", "api_keys: no policy keeps what is deleted"}},
+		"another owner column":           {noun{"customers", "user_id"}, []string{"customers: no policy keeps a bound caller to its customer"}},
+		"no owner column, yet a policy":  {noun{"customers", ""}, []string{"customers: a policy customers_bound for bound callers, who own nothing of it"}},
+		"an owner column, yet no policy": {noun{"lumen_migrations", "id"}, []string{"lumen_migrations: a noun without a table of tenants", "lumen_migrations: no policy keeps a bound caller to its customer", "lumen_migrations: no policy keeps what is deleted"}},
+	} {
+		t.Run("would report: "+of, func(t *testing.T) {
+			t.Parallel()
+			db := storetest.New(t)
+			require.Equal(t, c.faults, catalogueFaults(t, db, db.AppURL(), c.noun))
 		})
 	}
 
