@@ -265,25 +265,98 @@ func (s *selections) of(owner string, depth int) string {
 
 // The column table of each noun and its type in the schema have the same fields: each is written by the
 // encoder, and nothing else is.
-func TestColumnsAreTheFieldsOfTheSchema(t *testing.T) {
-	t.Parallel()
-	schema := generated.NewExecutableSchema(generated.Config{}).Schema()
-	var columns, fields []string
-	for _, c := range store.ColumnsOf[store.Customer]() {
+// columnsOf are the fields that the column table of each noun has, by the noun's name.
+var columnsOf = map[string][]string{"customer": fieldsOf[store.Customer]()}
+
+func fieldsOf[T any]() (names []string) {
+	for _, c := range store.ColumnsOf[T]() {
 		if c.Field != "" {
-			columns = append(columns, c.Field)
+			names = append(names, c.Field)
 		}
 	}
-	for _, field := range schema.Types["Customer"].Fields {
-		require.Empty(t, field.Arguments, field.Name)
-		fields = append(fields, field.Name)
+	return names
+}
+
+func TestColumnsAreTheFieldsOfTheSchema(t *testing.T) {
+	t.Parallel()
+	schema := schema()
+	for _, noun := range store.Nouns() {
+		require.NotEmpty(t, columnsOf[noun.Name()], "columnsOf lacks the noun %s", noun.Name())
+		definition := schema.Types[titleOf(noun)]
+		require.NotNil(t, definition, titleOf(noun))
+		var fields []string
+		for _, field := range definition.Fields {
+			require.Empty(t, field.Arguments, field.Name)
+			fields = append(fields, field.Name)
+		}
+		require.ElementsMatch(t, fields, columnsOf[noun.Name()])
+		// Nor is there an interface that fragments could be on besides.
+		require.Equal(t, []string{"Node"}, definition.Interfaces)
+		require.Empty(t, schema.Types[titleOf(noun)+"Edge"].Interfaces)
 	}
-	require.ElementsMatch(t, fields, columns)
-	// Nor is there an interface that fragments could be on besides.
-	require.Equal(t, []string{"Node"}, schema.Types["Customer"].Interfaces)
-	require.Empty(t, schema.Types["CustomerEdge"].Interfaces)
 	for _, definition := range schema.Types {
 		require.NotEqual(t, ast.Union, definition.Kind, definition.Name)
+	}
+}
+
+// titleOf is the noun's name in the schema.
+func titleOf(noun store.Noun) string { return strings.ToUpper(noun.Name()[:1]) + noun.Name()[1:] }
+
+// scalars are the types in the schema of the kinds of inputs; those of enums have names of their own.
+var scalars = map[store.Kind]string{
+	store.TextKind: "String", store.NumberKind: "Int", store.TimeKind: "DateTime", store.ReferenceKind: "ID", store.FlagKind: "Boolean",
+}
+
+// What callers may say of each noun is in the schema, by name, by type, and by what must be given.
+func TestInputsAreThoseOfTheSchema(t *testing.T) {
+	t.Parallel()
+	types := schema().Types
+	inputs := func(name string) map[string]*ast.FieldDefinition {
+		require.Contains(t, types, name)
+		fields := make(map[string]*ast.FieldDefinition)
+		for _, field := range types[name].Fields {
+			fields[field.Name] = field
+		}
+		return fields
+	}
+	for _, noun := range store.Nouns() {
+		created, changed := inputs("Create"+titleOf(noun)+"Input"), inputs("Update"+titleOf(noun)+"Input")
+		require.Len(t, created, len(noun.Inputs()), "the noun has all of %v", slices.Collect(maps.Keys(created)))
+		mutable := 0
+		for _, input := range noun.Inputs() {
+			forms := []map[string]*ast.FieldDefinition{created}
+			if !input.Immutable {
+				forms = append(forms, changed)
+				mutable++
+			}
+			for i, form := range forms {
+				require.Contains(t, form, input.Name)
+				of := form[input.Name].Type
+				require.Nil(t, of.Elem, input.Name)
+				require.Equal(t, i == 0 && input.Required, of.NonNull, input.Name)
+				if input.Kind == store.EnumKind {
+					require.Equal(t, ast.Enum, types[of.Name()].Kind, input.Name)
+				} else {
+					require.Equal(t, scalars[input.Kind], of.Name(), input.Name)
+				}
+			}
+		}
+		require.Len(t, changed, mutable, "callers may change all of %v", slices.Collect(maps.Keys(changed)))
+		require.ElementsMatch(t, noun.Filters(), slices.Collect(maps.Keys(inputs(titleOf(noun)+"Filter"))))
+	}
+}
+
+// The loader finds the rows of every noun: an id whose noun it lacks would be null in node and nodes.
+func TestLoaderHasEveryNoun(t *testing.T) {
+	t.Parallel()
+	db := bun.NewDB(sql.OpenDB(shelf{}), pgdialect.New())
+	t.Cleanup(func() { _ = db.Close() })
+	var have []string
+	for _, source := range sources(store.New(db, store.Options{})) {
+		have = append(have, source.noun.Name())
+	}
+	for _, noun := range store.Nouns() {
+		require.Contains(t, have, noun.Name())
 	}
 }
 

@@ -112,24 +112,39 @@ func TestDocumentHasEveryErrorAndNoOther(t *testing.T) {
 func TestDocumentHasEveryField(t *testing.T) {
 	t.Parallel()
 	d := readDocument(t)
-	var wire []string
-	for _, match := range regexp.MustCompile(`"(\w+)":`).FindAllSubmatch(customers.appendRow(nil, &store.Customer{}), -1) {
-		wire = append(wire, string(match[1]))
-	}
-	require.Equal(t, wire, d.Components.Schemas["Customer"].Required)
-	for schema, want := range map[string][]string{
-		"Customer":        wire,
-		"NewCustomer":     inputNames(),
-		"CustomerChanges": inputNames(),
-		"NewAccessToken":  auth.TokenFieldNames,
-	} {
-		var names []string
+	properties := func(schema string) (names []string) {
 		for name, property := range d.Components.Schemas[schema].Properties {
 			require.NotEmpty(t, property.Description, "%s of %s", name, schema)
 			names = append(names, name)
 		}
-		require.ElementsMatch(t, want, names, schema)
+		return names
 	}
+	for _, noun := range store.Nouns() {
+		title := strings.ToUpper(noun.Name()[:1]) + noun.Name()[1:]
+		var wire []string
+		for _, field := range noun.Fields() {
+			if !field.GraphQLOnly {
+				wire = append(wire, field.Name)
+			}
+		}
+		require.Equal(t, wire, d.Components.Schemas[title].Required)
+		require.ElementsMatch(t, wire, properties(title), title)
+		var created, changed, required []string
+		for _, input := range noun.Inputs() {
+			created = append(created, input.Name)
+			if input.Required {
+				required = append(required, input.Name)
+			}
+			if !input.Immutable {
+				changed = append(changed, input.Name)
+			}
+		}
+		require.ElementsMatch(t, created, properties("New"+title), "New"+title)
+		require.ElementsMatch(t, required, d.Components.Schemas["New"+title].Required, "New"+title)
+		require.ElementsMatch(t, changed, properties(title+"Changes"), title+"Changes")
+		require.Empty(t, d.Components.Schemas[title+"Changes"].Required)
+	}
+	require.ElementsMatch(t, auth.TokenFieldNames, properties("NewAccessToken"))
 	require.Equal(t, store.MaxPageSize, d.Components.Parameters["Limit"].Schema.Maximum)
 }
 

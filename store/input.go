@@ -23,6 +23,8 @@ type Mistyped struct{}
 type InputField struct {
 	Name string
 	Kind Kind
+	// Required fields must be given on create, Immutable ones can be given on create alone.
+	Required, Immutable bool
 }
 
 // Kind is the type of a field's values.

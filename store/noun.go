@@ -57,6 +57,8 @@ type Noun interface {
 	OwnerColumn() string
 	// IsID reports whether id has the form of an id of this noun.
 	IsID(id string) bool
+	// Fields are what replies show, in the documented order.
+	Fields() []Field
 	// Inputs are what callers may say, in the documented order.
 	Inputs() []InputField
 	// Filters are the documented names of what lists can be filtered by.
@@ -67,6 +69,13 @@ type Noun interface {
 	NewError(code Code) *Error
 
 	rows(*bun.DB, *gate.Gate) any // a *Rows[T]
+}
+
+// Field is one of the fields that replies show.
+type Field struct {
+	Name string
+	// GraphQLOnly says that replies of the REST API leave it out.
+	GraphQLOnly bool
 }
 
 // nouns are all nouns, in the order of their files.
@@ -115,15 +124,25 @@ func (n *noun[T]) OwnerColumn() string { return n.owner }
 
 func (n *noun[T]) IsID(id string) bool { return isID(id, n.prefix) }
 
+func (n *noun[T]) Fields() []Field {
+	var fields []Field
+	for _, c := range n.columns {
+		if c.Field != "" {
+			fields = append(fields, Field{c.Field, c.GraphQLOnly})
+		}
+	}
+	return fields
+}
+
 func (n *noun[T]) Inputs() []InputField {
 	var inputs []InputField
 	for _, c := range n.columns {
 		if c.rule != nil {
-			inputs = append(inputs, InputField{c.Field, c.rule.kind})
+			inputs = append(inputs, InputField{c.Field, c.rule.kind, c.rule.required, c.rule.immutable})
 		}
 	}
 	for _, name := range n.flags {
-		inputs = append(inputs, InputField{name, FlagKind})
+		inputs = append(inputs, InputField{Name: name, Kind: FlagKind})
 	}
 	return inputs
 }
