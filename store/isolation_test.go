@@ -43,6 +43,36 @@ const (
 	isolationOther = "merchant_3"
 )
 
+// fixture is what the tests need of a noun: a new noun adds its own.
+type fixture struct {
+	noun store.Noun
+	rows func(*store.Store) any // their methods are the operations
+	// prefix is that of ids, which end in the merchant's number and the row's.
+	prefix string
+	// identical selects rows from first to last, of each merchant, as an INSERT continues.
+	identical  func(first, last int) string
+	operations func() []operation
+	// want are some outcomes, by the operations' titles, so that the operations do what they say.
+	want map[string]outcome
+	// all is how many rows All without a filter returns, more than it reads at a time.
+	all int
+}
+
+// fixtures are those of all nouns, by name.
+var fixtures = map[string]fixture{
+	"customer": {
+		store.NounOf[store.Customer](), func(s *store.Store) any { return s.Customers }, "cust", identicalCustomers, isolationOperations,
+		map[string]outcome{
+			"Get, another merchant's customer":         {Code: store.NotFound},
+			"Get, one's own customer":                  {Rows: "merchant_2/cust_2_1"},
+			"Count, no filter":                         {Count: 11},
+			"GetMany, ids of all merchants":            {Rows: "merchant_2/cust_2_1 merchant_2/cust_2_2"},
+			"Create, an address that only others hold": {Rows: "merchant_2/new", Wrote: "new"},
+		},
+		509,
+	},
+}
+
 // predicate is a place in a statement that names the merchant: the n-th of them in the text, whose literals are masked.
 type predicate struct {
 	text string
@@ -172,24 +202,25 @@ func (f *predicateCutter) cuts() int {
 	return f.happened
 }
 
-// isolated is a database with its customers, reached through a cutter.
+// isolated is a database with the rows of a fixture, reached through a cutter.
 type isolated struct {
-	db        *storetest.Database
-	cutter    *predicateCutter
-	customers *store.Customers
-	ctx       context.Context     // the asker's
-	setting   string              // the customer that the wall is told
-	rows      map[string][]string // as kept, nil when an operation may have changed them
+	fixture
+	db      *storetest.Database
+	cutter  *predicateCutter
+	store   *store.Store
+	ctx     context.Context     // the asker's
+	setting string              // the customer that the wall is told
+	kept    map[string][]string // the rows as kept, nil when an operation may have changed them
 }
 
-func isolate(t *testing.T) *isolated {
+func (f fixture) isolate(t *testing.T) *isolated {
 	t.Helper()
-	i := &isolated{db: storetest.New(t)}
+	i := &isolated{fixture: f, db: storetest.New(t)}
 	for _, statement := range []string{
 		`INSERT INTO merchants (id, name) SELECT 'merchant_' || m, 'Acme' FROM generate_series(1, 3) AS m`,
 		`CREATE SCHEMA kept`,
-		`CREATE TABLE kept.customers (LIKE public.customers)`,
-		`INSERT INTO kept.customers ` + identicalCustomers(1, 12),
+		`CREATE TABLE kept.rows (LIKE public.` + f.noun.Table() + `)`,
+		`INSERT INTO kept.rows ` + f.identical(1, 12),
 	} {
 		_, err := i.db.Superuser().Exec(t.Context(), statement)
 		require.NoError(t, err)
@@ -206,7 +237,7 @@ func isolate(t *testing.T) *isolated {
 	}
 	pool := sql.OpenDB(i.cutter)
 	t.Cleanup(func() { _ = pool.Close() })
-	i.customers = store.New(bun.NewDB(pool, pgdialect.New()), store.Options{}).Customers
+	i.store = store.New(bun.NewDB(pool, pgdialect.New()), store.Options{})
 	i.ctx = store.WithCredential(t.Context(), store.Credential{Access: store.WriteAccess, Merchant: store.Merchant{ID: isolationAsker}})
 	return i
 }
@@ -225,22 +256,22 @@ func identicalCustomers(first, last int) string {
 // withoutRowSecurity takes the database's guard away.
 func (i *isolated) withoutRowSecurity(t *testing.T) *isolated {
 	t.Helper()
-	_, err := i.db.Superuser().Exec(t.Context(), "ALTER TABLE customers DISABLE ROW LEVEL SECURITY")
+	_, err := i.db.Superuser().Exec(t.Context(), "ALTER TABLE "+i.noun.Table()+" DISABLE ROW LEVEL SECURITY")
 	require.NoError(t, err)
 	return i
 }
 
-// dump returns all rows of customers, by merchant, in full.
+// dump returns all rows of the noun, by merchant, in full.
 func (i *isolated) dump(t *testing.T) map[string][]string {
 	t.Helper()
-	rows, err := i.db.Superuser().Query(t.Context(), "SELECT merchant_id, c::text FROM customers AS c ORDER BY merchant_id, id")
+	rows, err := i.db.Superuser().Query(t.Context(), "SELECT merchant_id, id, c::text FROM "+i.noun.Table()+" AS c ORDER BY merchant_id, id")
 	require.NoError(t, err)
 	defer rows.Close()
 	all := map[string][]string{}
 	for rows.Next() {
-		var merchant, row string
-		require.NoError(t, rows.Scan(&merchant, &row))
-		all[merchant] = append(all[merchant], row)
+		var merchant, id, row string
+		require.NoError(t, rows.Scan(&merchant, &id, &row))
+		all[merchant] = append(all[merchant], id+" "+row)
 	}
 	require.NoError(t, rows.Err())
 	return all
@@ -248,7 +279,7 @@ func (i *isolated) dump(t *testing.T) map[string][]string {
 
 // outcome is what an operation told its caller, and what it did to the rows of the others.
 type outcome struct {
-	Customers               string // their owners and ids, in order; "new" for an id that was made
+	Rows                    string // their merchants and ids, in order; "new" for an id that was made
 	Count                   int
 	HasNext, HasPrevious    bool
 	Code                    store.Code
@@ -258,35 +289,46 @@ type outcome struct {
 
 // told is what an operation returns.
 type told struct {
-	customers []store.Customer
-	count     int
-	page      *store.Page[store.Customer]
+	rows                 []tenantRow
+	count                int
+	hasNext, hasPrevious bool
 }
 
-// operation is one use of Customers by the asker.
+// tenantRow is a row that was returned.
+type tenantRow struct{ merchant, id string }
+
+func tellCustomers(customers ...store.Customer) (rows []tenantRow) {
+	for _, c := range customers {
+		rows = append(rows, tenantRow{c.MerchantID, c.ID})
+	}
+	return rows
+}
+
+// operation is one use of a noun's rows by the asker.
 type operation struct {
-	method string // of *store.Customers
+	method string // of the rows' type
 	name   string
 	before string // SQL that prepares the rows, as the superuser
-	run    func(context.Context, *store.Customers) (told, error)
+	run    func(context.Context, *store.Store) (told, error)
 }
 
 // perform runs the operation on fresh rows.
 func (i *isolated) perform(t *testing.T, op operation) outcome {
 	t.Helper()
-	if i.rows == nil || op.before != "" {
-		reset := "SET LOCAL synchronous_commit = off; DELETE FROM customers; INSERT INTO customers SELECT * FROM kept.customers; " + op.before
+	if i.kept == nil || op.before != "" {
+		table := i.noun.Table()
+		reset := "SET LOCAL synchronous_commit = off; DELETE FROM " + table + "; INSERT INTO " + table + " SELECT * FROM kept.rows; " + op.before
 		_, err := i.db.Superuser().Exec(t.Context(), reset, pgx.QueryExecModeSimpleProtocol)
 		require.NoError(t, err)
 	}
-	before := i.rows
+	before := i.kept
 	if before == nil || op.before != "" {
 		before = i.dump(t)
 	}
-	got, err := op.run(i.ctx, i.customers)
+	got, err := op.run(i.ctx, i.store)
 	after := i.dump(t)
-	if i.rows = nil; reflect.DeepEqual(before, after) && op.before == "" {
-		i.rows = maps.Clone(after)
+	if i.kept = nil; reflect.DeepEqual(before, after) && op.before == "" {
+		i.kept = maps.Clone(after)
 	}
 	before = maps.Clone(before)
 
@@ -294,36 +336,34 @@ func (i *isolated) perform(t *testing.T, op operation) outcome {
 	if err != nil {
 		out.Code = store.AsError(err).Code
 	}
-	if got.page != nil {
-		got.customers = got.page.Items
-		out.HasNext, out.HasPrevious = got.page.HasNext, got.page.HasPrevious
-	}
-	out.Count = got.count
+	out.Count, out.HasNext, out.HasPrevious = got.count, got.hasNext, got.hasPrevious
 	var ids []string
-	for _, c := range got.customers {
-		if !regexp.MustCompile(`^cust_[123]_\d+$`).MatchString(c.ID) {
-			c.ID = "new"
-		}
-		ids = append(ids, c.MerchantID+"/"+c.ID)
-		out.OthersRead = out.OthersRead || c.MerchantID != isolationAsker
+	for _, row := range got.rows {
+		ids = append(ids, row.merchant+"/"+i.known(row.id))
+		out.OthersRead = out.OthersRead || row.merchant != isolationAsker
 	}
-	out.Customers = strings.Join(ids, " ")
-	out.Wrote = changedRows(before[isolationAsker], after[isolationAsker])
+	out.Rows = strings.Join(ids, " ")
+	out.Wrote = i.changedRows(before[isolationAsker], after[isolationAsker])
 	delete(before, isolationAsker)
 	delete(after, isolationAsker)
 	out.OthersWrote = !reflect.DeepEqual(before, after)
 	return out
 }
 
+// known returns the id of one of the fixture's rows, "new" for any other.
+func (i *isolated) known(id string) string {
+	if regexp.MustCompile(`^` + i.prefix + `_[123]_\d+$`).MatchString(id) {
+		return id
+	}
+	return "new"
+}
+
 // changedRows returns the ids of the rows after that were not the same before.
-func changedRows(before, after []string) string {
+func (i *isolated) changedRows(before, after []string) string {
 	var ids []string
 	for _, row := range after {
-		if id := strings.Split(row, ",")[1]; !slices.Contains(before, row) {
-			if !regexp.MustCompile(`^cust_2_\d+$`).MatchString(id) {
-				id = "new"
-			}
-			ids = append(ids, id)
+		if id, _, _ := strings.Cut(row, " "); !slices.Contains(before, row) {
+			ids = append(ids, i.known(id))
 		}
 	}
 	return strings.Join(ids, " ")
@@ -334,12 +374,15 @@ func isolationOperations() []operation {
 		if c == nil {
 			return told{}, err
 		}
-		return told{customers: []store.Customer{*c}}, err
+		return told{rows: tellCustomers(*c)}, err
 	}
 	list := func(name string, query func(context.Context, *store.Customers) store.PageQuery, before string) operation {
-		return operation{"List", name, before, func(ctx context.Context, c *store.Customers) (told, error) {
-			page, err := c.List(ctx, query(ctx, c))
-			return told{page: page}, err
+		return operation{"List", name, before, func(ctx context.Context, s *store.Store) (told, error) {
+			page, err := s.Customers.List(ctx, query(ctx, s.Customers))
+			if err != nil {
+				return told{}, err
+			}
+			return told{rows: tellCustomers(page.Items...), hasNext: page.HasNext, hasPrevious: page.HasPrevious}, nil
 		}}
 	}
 	plain := func(query store.PageQuery) func(context.Context, *store.Customers) store.PageQuery {
@@ -355,39 +398,39 @@ func isolationOperations() []operation {
 	const onlyInBetween = `UPDATE customers SET deleted_at = updated_at WHERE merchant_id = 'merchant_2' AND id NOT IN ('cust_2_2', 'cust_2_3')`
 
 	operations := []operation{
-		{"Create", "a new address", "", func(ctx context.Context, c *store.Customers) (told, error) {
-			return one(c.Create(ctx, email("new@example.com", false)))
+		{"Create", "a new address", "", func(ctx context.Context, s *store.Store) (told, error) {
+			return one(s.Customers.Create(ctx, email("new@example.com", false)))
 		}},
-		{"Create", "a new address, flagged", "", func(ctx context.Context, c *store.Customers) (told, error) {
-			return one(c.Create(ctx, email("new@example.com", true)))
+		{"Create", "a new address, flagged", "", func(ctx context.Context, s *store.Store) (told, error) {
+			return one(s.Customers.Create(ctx, email("new@example.com", true)))
 		}},
-		{"Create", "an address that only others hold", releaseC4, func(ctx context.Context, c *store.Customers) (told, error) {
-			return one(c.Create(ctx, email("c4@example.com", false)))
+		{"Create", "an address that only others hold", releaseC4, func(ctx context.Context, s *store.Store) (told, error) {
+			return one(s.Customers.Create(ctx, email("c4@example.com", false)))
 		}},
-		{"Update", "an address that only others hold", releaseC4, func(ctx context.Context, c *store.Customers) (told, error) {
-			return one(c.Update(ctx, mine, email("c4@example.com", false)))
+		{"Update", "an address that only others hold", releaseC4, func(ctx context.Context, s *store.Store) (told, error) {
+			return one(s.Customers.Update(ctx, mine, email("c4@example.com", false)))
 		}},
 		list("a probe of a range that is empty", func(_ context.Context, c *store.Customers) store.PageQuery {
 			return store.PageQuery{After: new(isolationCursor(c, store.Sort{}, 1)), First: new(3)}
 		}, `UPDATE customers SET deleted_at = updated_at WHERE merchant_id = 'merchant_2'`),
-		{"GetMany", "ids of all merchants", "", func(ctx context.Context, c *store.Customers) (told, error) {
-			found, err := c.GetMany(ctx, []string{"cust_1_1", "cust_2_1", "cust_3_1", "cust_2_2"})
+		{"GetMany", "ids of all merchants", "", func(ctx context.Context, s *store.Store) (told, error) {
+			found, err := s.Customers.GetMany(ctx, []string{"cust_1_1", "cust_2_1", "cust_3_1", "cust_2_2"})
 			var all []store.Customer
 			for _, id := range slices.Sorted(maps.Keys(found)) {
 				all = append(all, *found[id])
 			}
-			return told{customers: all}, err
+			return told{rows: tellCustomers(all...)}, err
 		}},
 	}
 	for whose, id := range map[string]string{"one's own customer": mine, "another merchant's customer": others} {
 		operations = append(operations,
-			operation{"Get", whose, "", func(ctx context.Context, c *store.Customers) (told, error) { return one(c.Get(ctx, id)) }},
-			operation{"Delete", whose, "", func(ctx context.Context, c *store.Customers) (told, error) { return one(c.Delete(ctx, id)) }},
-			operation{"Update", whose, "", func(ctx context.Context, c *store.Customers) (told, error) {
-				return one(c.Update(ctx, id, store.Input{"name": "Changed"}))
+			operation{"Get", whose, "", func(ctx context.Context, s *store.Store) (told, error) { return one(s.Customers.Get(ctx, id)) }},
+			operation{"Delete", whose, "", func(ctx context.Context, s *store.Store) (told, error) { return one(s.Customers.Delete(ctx, id)) }},
+			operation{"Update", whose, "", func(ctx context.Context, s *store.Store) (told, error) {
+				return one(s.Customers.Update(ctx, id, store.Input{"name": "Changed"}))
 			}},
-			operation{"Update", whose + ", flagged", "", func(ctx context.Context, c *store.Customers) (told, error) {
-				return one(c.Update(ctx, id, email("c2@example.com", true)))
+			operation{"Update", whose + ", flagged", "", func(ctx context.Context, s *store.Store) (told, error) {
+				return one(s.Customers.Update(ctx, id, email("c2@example.com", true)))
 			}},
 		)
 	}
@@ -416,19 +459,19 @@ func isolationOperations() []operation {
 	for name, filter := range filters {
 		operations = append(operations,
 			list("filtered by "+name, plain(store.PageQuery{Filter: filter}), ""),
-			operation{"Count", name, "", func(ctx context.Context, c *store.Customers) (told, error) {
-				n, err := c.Count(ctx, filter)
+			operation{"Count", name, "", func(ctx context.Context, s *store.Store) (told, error) {
+				n, err := s.Customers.Count(ctx, filter)
 				return told{count: n}, err
 			}},
-			operation{"All", name, secondBatch[name], func(ctx context.Context, c *store.Customers) (told, error) {
+			operation{"All", name, secondBatch[name], func(ctx context.Context, s *store.Store) (told, error) {
 				var all []store.Customer
-				for batch, err := range c.All(ctx, filter) {
+				for batch, err := range s.Customers.All(ctx, filter) {
 					if err != nil {
 						return told{}, err
 					}
 					all = append(all, batch...)
 				}
-				return told{customers: all}, nil
+				return told{rows: tellCustomers(all...)}, nil
 			}},
 		)
 	}
@@ -490,10 +533,21 @@ func isolationCursor(c *store.Customers, sort store.Sort, n int) string {
 
 func TestIsolation(t *testing.T) {
 	t.Parallel()
-	operations := isolationOperations()
+	for _, noun := range store.Nouns() {
+		t.Run(noun.Name(), func(t *testing.T) {
+			t.Parallel()
+			f, ok := fixtures[noun.Name()]
+			require.True(t, ok, "fixtures lacks the noun %s", noun.Name())
+			f.test(t)
+		})
+	}
+}
+
+func (f fixture) test(t *testing.T) {
+	operations := f.operations()
 
 	// What the operations are meant to do: both guards stand.
-	honest := isolate(t)
+	honest := f.isolate(t)
 	want := map[string]outcome{}
 	meets := map[predicate][]operation{}
 	for _, op := range operations {
@@ -507,12 +561,8 @@ func TestIsolation(t *testing.T) {
 		want[op.title()] = got
 	}
 	require.Len(t, want, len(operations), "two operations have one name")
-	require.Equal(t, outcome{Code: store.NotFound}, want["Get, another merchant's customer"])
-	require.Equal(t, outcome{Customers: "merchant_2/cust_2_1"}, want["Get, one's own customer"])
-	require.Equal(t, outcome{Count: 11}, want["Count, no filter"])
-	require.Equal(t, outcome{Customers: "merchant_2/cust_2_1 merchant_2/cust_2_2"}, want["GetMany, ids of all merchants"])
-	require.Equal(t, outcome{Customers: "merchant_2/new", Wrote: "new"}, want["Create, an address that only others hold"])
-	require.Equal(t, 509, strings.Count(want["All, no filter"].Customers, "cust_2_"))
+	require.Subset(t, want, f.want)
+	require.Equal(t, f.all, strings.Count(want["All, no filter"].Rows, f.prefix+"_2_"))
 
 	t.Run("the operations cover every method, every statement and every function that runs one", func(t *testing.T) {
 		t.Parallel()
@@ -525,7 +575,7 @@ func TestIsolation(t *testing.T) {
 
 	t.Run("the predicates hold when row-level security is off", func(t *testing.T) {
 		t.Parallel()
-		intact := isolate(t).withoutRowSecurity(t)
+		intact := f.isolate(t).withoutRowSecurity(t)
 		for _, op := range operations {
 			require.Equal(t, want[op.title()], intact.perform(t, op), op.title())
 		}
@@ -566,7 +616,7 @@ func TestIsolation(t *testing.T) {
 
 	t.Run("the wall holds when the code forgets every predicate", func(t *testing.T) {
 		t.Parallel()
-		forget(t, isolate(t), nil, func(op operation, got outcome) {
+		forget(t, f.isolate(t), nil, func(op operation, got outcome) {
 			require.Equal(t, walled(op), got, op.title())
 		})
 	})
@@ -574,17 +624,17 @@ func TestIsolation(t *testing.T) {
 	t.Run("and without the wall it leaks, so the cuts are real", func(t *testing.T) {
 		t.Parallel()
 		leaks := map[string]bool{}
-		forget(t, isolate(t).withoutRowSecurity(t), nil, func(op operation, got outcome) {
+		forget(t, f.isolate(t).withoutRowSecurity(t), nil, func(op operation, got outcome) {
 			if got.OthersRead || got.OthersWrote || got.Count != want[op.title()].Count {
 				leaks[op.method] = true
 			}
 		})
-		require.Equal(t, isolationMethods(), slices.Sorted(maps.Keys(leaks)))
+		require.Equal(t, f.methods(), slices.Sorted(maps.Keys(leaks)))
 	})
 
 	t.Run("the wall holds whichever predicate the code forgets", func(t *testing.T) {
 		t.Parallel()
-		held, bare := isolate(t), isolate(t).withoutRowSecurity(t)
+		held, bare := f.isolate(t), f.isolate(t).withoutRowSecurity(t)
 		for _, cut := range predicates {
 			leaked := false
 			for _, op := range meets[cut] {
@@ -619,26 +669,26 @@ func TestBindingIsolation(t *testing.T) {
 		if c == nil {
 			return told{}, err
 		}
-		return told{customers: []store.Customer{*c}}, err
+		return told{rows: tellCustomers(*c)}, err
 	}
 	const another = "cust_2_2"
 	operations = append(operations,
-		operation{"Get", "another customer", "", func(ctx context.Context, c *store.Customers) (told, error) { return one(c.Get(ctx, another)) }},
-		operation{"Delete", "another customer", "", func(ctx context.Context, c *store.Customers) (told, error) { return one(c.Delete(ctx, another)) }},
-		operation{"Update", "another customer", "", func(ctx context.Context, c *store.Customers) (told, error) {
-			return one(c.Update(ctx, another, store.Input{"name": "Changed"}))
+		operation{"Get", "another customer", "", func(ctx context.Context, s *store.Store) (told, error) { return one(s.Customers.Get(ctx, another)) }},
+		operation{"Delete", "another customer", "", func(ctx context.Context, s *store.Store) (told, error) { return one(s.Customers.Delete(ctx, another)) }},
+		operation{"Update", "another customer", "", func(ctx context.Context, s *store.Store) (told, error) {
+			return one(s.Customers.Update(ctx, another, store.Input{"name": "Changed"}))
 		}},
-		operation{"Update", "another customer's address", "", func(ctx context.Context, c *store.Customers) (told, error) {
-			return one(c.Update(ctx, another, store.Input{"email": "changed@example.com"}))
+		operation{"Update", "another customer's address", "", func(ctx context.Context, s *store.Store) (told, error) {
+			return one(s.Customers.Update(ctx, another, store.Input{"email": "changed@example.com"}))
 		}},
 		// The unique index knows of no address that was admitted by the flag.
 		operation{"Update", "an address that another customer shares", `UPDATE customers SET email_shared = true WHERE id = '` + another + `'`,
-			func(ctx context.Context, c *store.Customers) (told, error) {
-				return one(c.Update(ctx, own, store.Input{"email": "c2@example.com"}))
+			func(ctx context.Context, s *store.Store) (told, error) {
+				return one(s.Customers.Update(ctx, own, store.Input{"email": "c2@example.com"}))
 			}},
 	)
 	world := func(t *testing.T, setting, bind string) *isolated {
-		i := isolate(t)
+		i := fixtures["customer"].isolate(t)
 		i.setting, i.cutter.bind = setting, bind
 		i.cutter.forms = []predicateForm{{regexp.MustCompile(`\(\$2::text = '' OR [\w.$]+ = \$2::text\)`), "($$2::text IS NOT NULL)"}}
 		i.cutter.cutOut(nil, false)
@@ -646,7 +696,7 @@ func TestBindingIsolation(t *testing.T) {
 	}
 	// keeps reports that nothing of another customer was told, and nothing of another was written.
 	keeps := func(got outcome) bool {
-		return strings.Trim(strings.ReplaceAll(got.Customers, "merchant_2/"+own, ""), " ") == "" && got.Count <= 1 &&
+		return strings.Trim(strings.ReplaceAll(got.Rows, "merchant_2/"+own, ""), " ") == "" && got.Count <= 1 &&
 			(got.Wrote == "" || got.Wrote == own) && !got.OthersRead && !got.OthersWrote
 	}
 
@@ -662,8 +712,8 @@ func TestBindingIsolation(t *testing.T) {
 			meets[p] = append(meets[p], op)
 		}
 	}
-	require.Equal(t, outcome{Customers: "merchant_2/" + own}, want["Get, one's own customer"])
-	require.Equal(t, outcome{Customers: "merchant_2/" + own, Wrote: own}, want["Update, one's own customer"])
+	require.Equal(t, outcome{Rows: "merchant_2/" + own}, want["Get, one's own customer"])
+	require.Equal(t, outcome{Rows: "merchant_2/" + own, Wrote: own}, want["Update, one's own customer"])
 	require.Equal(t, outcome{Code: store.NotFound}, want["Get, another customer"])
 	require.Equal(t, outcome{Count: 1}, want["Count, no filter"])
 	tables := regexp.MustCompile(`(FROM|UPDATE|JOIN) ("public"\.|public\.)?"?customers"?|^INSERT`)
@@ -697,7 +747,7 @@ func TestBindingIsolation(t *testing.T) {
 				loose[op.method] = true
 			}
 		}
-		require.Equal(t, isolationMethods(), slices.Sorted(maps.Keys(loose)), "without row-level security every method is loose, so the policy is what held")
+		require.Equal(t, fixtures["customer"].methods(), slices.Sorted(maps.Keys(loose)), "without row-level security every method is loose, so the policy is what held")
 	})
 	t.Run("the predicates hold when row-level security is off", func(t *testing.T) {
 		t.Parallel()
@@ -768,9 +818,9 @@ func TestBindingReachesBothGuards(t *testing.T) {
 	require.Equal(t, ids, seen(ctx))
 }
 
-func isolationMethods() []string {
+func (f fixture) methods() []string {
 	var methods []string
-	for m := range reflect.TypeFor[*store.Customers]().Methods() {
+	for m := range reflect.TypeOf(f.rows(&store.Store{})).Methods() {
 		if !slices.Contains([]string{"Authorize", "Check"}, m.Name) { // they run nothing
 			methods = append(methods, m.Name)
 		}
@@ -786,8 +836,9 @@ func requireEveryMentionIsKnown(t *testing.T, i *isolated) {
 	for p := range i.cutter.predicates {
 		named[p.text]++
 	}
-	tables := regexp.MustCompile(`(FROM|UPDATE|JOIN|INTO) ("public"\.|public\.)?"?customers"?`)
-	selected := regexp.MustCompile(`"c"\."merchant_id"|RETURNING .*|^INSERT INTO "public"\."customers" \([^)]*\)( SELECT "merchant_id")?`)
+	table := i.noun.Table()
+	tables := regexp.MustCompile(`(FROM|UPDATE|JOIN|INTO) ("public"\.|public\.)?"?` + table + `"?`)
+	selected := regexp.MustCompile(`"c"\."merchant_id"|RETURNING .*|^INSERT INTO "public"\."` + table + `" \([^)]*\)( SELECT "merchant_id")?`)
 	for text := range i.cutter.masked {
 		require.Equal(t, len(tables.FindAllString(text, -1)), named[text], "one predicate for each mention of the table: %s", text)
 		rest := selected.ReplaceAllString(text, "")
@@ -795,16 +846,19 @@ func requireEveryMentionIsKnown(t *testing.T, i *isolated) {
 	}
 }
 
-// requireIsolationIsComplete fails when something that runs statements on customers was not run.
+// requireIsolationIsComplete fails when something that runs statements on the noun's rows was not run.
 func requireIsolationIsComplete(t *testing.T, i *isolated, operations []operation) {
 	t.Helper()
 	methods := map[string]bool{}
 	for _, op := range operations {
 		methods[op.method] = true
 	}
-	require.Equal(t, isolationMethods(), slices.Sorted(maps.Keys(methods)), "a method of Customers has no operation here")
+	require.Equal(t, i.methods(), slices.Sorted(maps.Keys(methods)), "a method of the rows of %s has no operation here", i.noun.Plural())
 
-	rows := reflect.ValueOf(i.customers.Rows).Elem()
+	rows := reflect.ValueOf(i.rows(i.store)).Elem()
+	if core := rows.FieldByName("Rows"); core.IsValid() {
+		rows = core.Elem()
+	}
 	texts := 0
 	for field, value := range rows.Fields() {
 		if value.Kind() == reflect.String {
