@@ -21,18 +21,21 @@ import (
 	"lumen/store/storetest"
 )
 
-// call is one operation of either door, on the customer with an id where it has one.
+// call is one operation of either door, on the customer with an id where it has one, or on the row of
+// another noun that stands for that customer.
 type call struct {
-	name  string // "GET /api/customers/{id}" or "Query.customer"
-	write bool
-	byID  bool
-	send  func(d *harness.Server, t testing.TB, key auth.Secret, id string) harness.Reply
+	sample                    // of the noun; the customer's where the call is on no noun
+	name      string          // "GET /api/customers/{id}" or "Query.customer"
+	operation store.Operation // "" for what is open to every credential, and for what is no noun's
+	write     bool
+	byID      bool
+	send      func(d *harness.Server, t testing.TB, key auth.Secret, id string) harness.Reply
 	// refusals of a caller who may only read, and of one for whom there is no such customer
 	forbidden, absent string
 }
 
 func restCall(method, path, body string, write bool) call {
-	c := call{name: method + " " + path, write: write, byID: strings.Contains(path+body, "{id}"), absent: restNoCustomer, forbidden: restForbidden}
+	c := call{sample: samples[0], name: method + " " + path, write: write, byID: strings.Contains(path+body, "{id}"), absent: restNoCustomer, forbidden: restForbidden}
 	if method == "HEAD" {
 		c.absent, c.forbidden = "", ""
 	}
@@ -45,11 +48,11 @@ func restCall(method, path, body string, write bool) call {
 // graphqlCall is a field of Query or Mutation; absent is its value for a customer that is not there.
 func graphqlCall(field, arguments, selection, absent string) call {
 	kind, name, _ := strings.Cut(field, ".")
-	c := call{name: field, write: kind == "Mutation", byID: strings.Contains(arguments, "{id}")}
+	c := call{sample: samples[0], name: field, write: kind == "Mutation", byID: strings.Contains(arguments, "{id}")}
 	c.absent = `{"data":{"` + name + `":` + absent + `}}`
 	c.forbidden = `{"errors":[{"message":"This credential may not do that","path":["` + name + `"],"extensions":{"code":"FORBIDDEN"}}],"data":{"` + name + `":null}}`
-	if name == "customers" { // which is never null
-		c.forbidden = strings.Replace(c.forbidden, `{"customers":null}`, "null", 1)
+	if slices.ContainsFunc(store.Nouns(), func(n store.Noun) bool { return n.Plural() == name }) { // lists are never null
+		c.forbidden = strings.Replace(c.forbidden, `{"`+name+`":null}`, "null", 1)
 	}
 	c.send = func(d *harness.Server, t testing.TB, key auth.Secret, id string) harness.Reply {
 		call := strings.NewReplacer("{id}", id, "{new}", harness.FreshEmail()).Replace(arguments)
@@ -64,26 +67,57 @@ const notFoundPayload = `"userErrors":[{"code":"NOT_FOUND","field":["id"],"messa
 var mints = []string{"POST /api/access-tokens", "Mutation.createAccessToken"}
 
 // calls are all that a caller can do. TestEveryOperationIsInTheMatrix holds it to that.
-var calls = []call{
-	restCall("GET", "/api/customers", "", false),
-	restCall("HEAD", "/api/customers", "", false),
-	restCall("POST", "/api/customers", `{"email":"{new}"}`, true),
-	restCall("GET", "/api/customers/{id}", "", false),
-	restCall("HEAD", "/api/customers/{id}", "", false),
-	restCall("POST", "/api/customers/{id}", `{"name":"Changed","email":"{new}"}`, true),
-	restCall("PATCH", "/api/customers/{id}", `{"name":"Changed","email":"{new}"}`, true),
-	restCall("DELETE", "/api/customers/{id}", "", true),
-	restCall("POST", "/api/access-tokens", `{"customerId":"{id}","access":"write"}`, true),
-	graphqlCall("Query.customer", `(id:"{id}")`, allFields, `null`),
-	graphqlCall("Query.node", `(id:"{id}")`, `{id ...on Customer`+allFields+` ...on Merchant{called:name}}`, `null`),
-	graphqlCall("Query.nodes", `(ids:["{id}","{id}"])`, `{id ...on Customer`+allFields+` ...on Merchant{called:name}}`, `[null,null]`),
-	graphqlCall("Query.merchant", ``, `{id name}`, ``),
-	graphqlCall("Query.customers", `(first:250,filter:{includeDeleted:true})`, `{totalCount pageInfo{hasNextPage hasPreviousPage startCursor endCursor} edges{cursor node`+allFields+`} nodes{id}}`, ``),
-	graphqlCall("Mutation.createCustomer", `(input:{email:"{new}"})`, `{customer`+allFields+userErrorFields+`}`, ``),
-	graphqlCall("Mutation.updateCustomer", `(id:"{id}",input:{name:"Changed",email:"{new}"})`, `{customer`+allFields+userErrorFields+`}`, `{"customer":null,`+notFoundPayload),
-	graphqlCall("Mutation.createAccessToken", `(input:{customerId:"{id}",access:WRITE})`, `{accessToken{token access customerId expiresAt}`+userErrorFields+`}`,
-		`{"accessToken":null,`+strings.Replace(notFoundPayload, `["id"]`, `["input","customerId"]`, 1)),
-	graphqlCall("Mutation.deleteCustomer", `(id:"{id}")`, `{deletedCustomerId`+userErrorFields+`}`, `{"deletedCustomerId":null,`+notFoundPayload),
+var calls = func() []call {
+	all := []call{
+		restCall("POST", "/api/access-tokens", `{"customerId":"{id}","access":"write"}`, true),
+		graphqlCall("Query.node", `(id:"{id}")`, `{id ...on Customer`+allFields+` ...on Merchant{called:name}}`, `null`),
+		graphqlCall("Query.nodes", `(ids:["{id}","{id}"])`, `{id ...on Customer`+allFields+` ...on Merchant{called:name}}`, `[null,null]`),
+		graphqlCall("Query.merchant", ``, `{id name}`, ``),
+		graphqlCall("Mutation.createAccessToken", `(input:{customerId:"{id}",access:WRITE})`, `{accessToken{token access customerId expiresAt}`+userErrorFields+`}`,
+			`{"accessToken":null,`+strings.Replace(notFoundPayload, `["id"]`, `["input","customerId"]`, 1)),
+	}
+	for _, s := range samples {
+		all = append(all, s.calls()...)
+	}
+	return all
+}()
+
+// calls are the calls on the noun, by the conventions of its routes and root fields.
+func (s sample) calls() []call {
+	name, each := s.noun.Name(), s.path+"/{id}"
+	row := `{` + name + s.selection + userErrorFields + `}`
+	all := []call{
+		restCall("GET", s.path, "", false).of(s, store.ToList),
+		restCall("HEAD", s.path, "", false).of(s, store.ToList),
+		restCall("POST", s.path, s.create, true).of(s, store.ToCreate),
+		restCall("GET", each, "", false).of(s, ""),
+		restCall("HEAD", each, "", false).of(s, ""),
+		restCall("POST", each, s.change, true).of(s, store.ToUpdate),
+		restCall("PATCH", each, s.change, true).of(s, store.ToUpdate),
+		restCall("DELETE", each, "", true).of(s, store.ToDelete),
+		graphqlCall("Query."+name, `(id:"{id}")`, s.selection, `null`).of(s, ""),
+		graphqlCall("Query."+s.noun.Plural(), `(first:250,filter:{includeDeleted:true})`,
+			`{totalCount pageInfo{hasNextPage hasPreviousPage startCursor endCursor} edges{cursor node`+s.selection+`} nodes{id}}`, ``).of(s, store.ToList),
+		graphqlCall("Mutation.create"+s.title(), `(input:`+literal(s.create)+`)`, row, ``).of(s, store.ToCreate),
+		graphqlCall("Mutation.update"+s.title(), `(id:"{id}",input:`+literal(s.change)+`)`, row, `{"`+name+`":null,`+notFoundPayload).of(s, store.ToUpdate),
+		graphqlCall("Mutation.delete"+s.title(), `(id:"{id}")`, `{deleted`+s.title()+`Id`+userErrorFields+`}`,
+			`{"deleted`+s.title()+`Id":null,`+notFoundPayload).of(s, store.ToDelete),
+	}
+	return all
+}
+
+// of returns the call as one of a noun, on the rows that stand for customers.
+func (c call) of(s sample, operation store.Operation) call {
+	send := c.send
+	c.sample, c.operation = s, operation
+	c.absent = strings.Replace(c.absent, samples[0].noun.NewError(store.NotFound).Message, s.noun.NewError(store.NotFound).Message, 1)
+	c.send = func(d *harness.Server, t testing.TB, key auth.Secret, id string) harness.Reply {
+		if c.byID {
+			id = s.row(id)
+		}
+		return send(d, t, key, id)
+	}
+	return c
 }
 
 func TestEveryOperationIsInTheMatrix(t *testing.T) {
@@ -104,6 +138,9 @@ func TestEveryOperationIsInTheMatrix(t *testing.T) {
 
 	for _, route := range rest.Routes() {
 		want = append(want, route.Method+" "+route.Pattern)
+		if route.Method == "GET" {
+			want = append(want, "HEAD "+route.Pattern)
+		}
 	}
 
 	var have []string
@@ -125,6 +162,7 @@ type tenant struct {
 
 func tenants(t *testing.T, d *harness.Server) [3]tenant {
 	t.Helper()
+	prepareSamples(t, d)
 	var all [3]tenant
 	for i := range all {
 		m := &all[i]
@@ -160,7 +198,7 @@ func TestActors(t *testing.T) {
 		change(created)
 		return secret
 	}
-	before := allCustomers(t, d)
+	before := allRows(t, d)
 	customersOfA := func() int { return len(storedRows(t, d, a.Merchant)) }
 
 	checked := func(t *testing.T, reader *tenant, r harness.Reply) harness.Reply {
@@ -225,7 +263,7 @@ func TestActors(t *testing.T) {
 			}
 		}
 	})
-	require.Equal(t, before, allCustomers(t, d), "none of this has written anything")
+	require.Equal(t, before, allRows(t, d), "none of this has written anything")
 
 	t.Run("another merchant: foreign, deleted and absent are the same", func(t *testing.T) {
 		for _, c := range calls {
@@ -253,7 +291,7 @@ func TestActors(t *testing.T) {
 		r := d.GraphQL(t, b.WriteKey, `query($ids:[ID!]!){nodes(ids:$ids){id} node(id:"`+a.ID+`"){id}}`, map[string]any{"ids": []string{a.ID, b.ID, a.live}})
 		require.Equal(t, answer{200, `{"data":{"nodes":[null,{"id":"` + b.ID + `"},null],"node":null}}`}, brief(r))
 	})
-	require.Equal(t, before, allCustomers(t, d), "none of this has written anything")
+	require.Equal(t, before, allRows(t, d), "none of this has written anything")
 
 	t.Run("another merchant: lists and creates its own", func(t *testing.T) {
 		rows := customersOfA()
@@ -284,12 +322,12 @@ func TestActors(t *testing.T) {
 				require.Contains(t, r.Body, `"userErrors":[]`)
 			}
 			switch {
-			case strings.HasPrefix(c.name, "DELETE"), strings.HasSuffix(c.name, "deleteCustomer"):
-				require.Equal(t, 404, d.Send(t, a.WriteKey, "GET", "/api/customers/"+id, "").Status)
+			case c.operation == store.ToDelete:
+				require.Equal(t, 404, d.Send(t, a.WriteKey, "GET", c.path+"/"+c.row(id), "").Status)
 			case slices.Contains(mints, c.name):
 				require.Contains(t, r.Body, `"customerId":"`+id+`"`)
 			case c.write && c.byID:
-				require.Contains(t, d.Send(t, a.WriteKey, "GET", "/api/customers/"+id, "").Body, `"name":"Changed"`)
+				require.Contains(t, d.Send(t, a.WriteKey, "GET", c.path+"/"+c.row(id), "").Body, c.changed)
 			}
 		}
 	})

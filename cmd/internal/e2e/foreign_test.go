@@ -35,6 +35,7 @@ const sharedID = "cust_shared"
 // service shows in the test.
 func otherMerchants(t testing.TB, d *harness.Server) [3]otherMerchant {
 	t.Helper()
+	prepareSamples(t, d)
 	var all [3]otherMerchant
 	for i := range all {
 		letter := string(rune('a' + i))

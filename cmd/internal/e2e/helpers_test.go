@@ -32,10 +32,13 @@ func header(name string, values ...string) func(*http.Request) {
 	}
 }
 
-// allCustomers returns every customer of every merchant as JSON, one a line.
-func allCustomers(t testing.TB, d *harness.Server) []string {
+// allRows returns every row of every noun and merchant as JSON, one a line.
+func allRows(t testing.TB, d *harness.Server) (all []string) {
 	t.Helper()
-	return d.Lines(t, "SELECT to_jsonb(c)::text FROM customers AS c ORDER BY merchant_id, id")
+	for _, noun := range store.Nouns() {
+		all = append(all, d.Lines(t, "SELECT to_jsonb(c)::text FROM "+noun.Table()+" AS c ORDER BY merchant_id, id")...)
+	}
+	return all
 }
 
 // credentialLifetime is how long a credential may go on working after it was ended.
@@ -92,12 +95,4 @@ var (
 func timeless(text string) string {
 	text = anyTime.ReplaceAllString(anyID.ReplaceAllString(text, `"ID"`), `"TIME"`)
 	return anyRequestID.ReplaceAllString(text, `"requestId":"REQUEST"`)
-}
-
-// inputNames are the documented names of what callers may say of a customer.
-func inputNames() (names []string) {
-	for _, input := range store.NounOf[store.Customer]().Inputs() {
-		names = append(names, input.Name)
-	}
-	return names
 }

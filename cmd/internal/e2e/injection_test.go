@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lumen/cmd/internal/e2e/harness"
+	"lumen/store"
 	"lumen/store/auth"
 	"lumen/store/storetest"
 )
@@ -121,36 +122,31 @@ func injectable(t *testing.T, d *harness.Server, key auth.Secret, target string)
 	add("a key", func(p string) harness.Reply {
 		return d.Send(t, "", "POST", "/graphql", `{"query":"{merchant{id}}"}`, header("Authorization", "Bearer lumen_sk_"+p))
 	})
-	for _, field := range append(inputNames(), "merchantId") {
-		value := func(p string) (email, member string) {
+	for _, s := range samples {
+		inputs, target := append(s.noun.Inputs(), store.InputField{Name: "merchantId"}), s.row(target)
+		for _, input := range inputs {
+			field := input.Name
+			text := func(p string) string {
+				if field == "email" {
+					p += "@example.com"
+				}
+				return quoted(p)
+			}
+			method := "PATCH"
 			if field == "email" {
-				return p + "@example.com", ""
+				method = "POST"
 			}
-			return harness.FreshEmail(), `,"` + field + `":` + quoted(p)
+			add("REST create "+field, func(p string) harness.Reply { return d.Send(t, key, "POST", s.path, s.creating(field, text(p))) })
+			add("REST update "+field, func(p string) harness.Reply {
+				return d.Send(t, key, method, s.path+"/"+target, `{"`+field+`":`+text(p)+`}`)
+			})
+			add("GraphQL create "+field, func(p string) harness.Reply {
+				return d.GraphQL(t, key, s.mutation("create"), `{"input":`+s.creating(field, text(p))+`}`)
+			})
+			add("GraphQL update "+field+", inline", func(p string) harness.Reply {
+				return d.GraphQL(t, key, `mutation{it:update`+s.title()+`(id:"`+target+`",input:{`+field+`:`+text(p)+`}){`+s.noun.Name()+s.selection+userErrorFields+`}}`, nil)
+			})
 		}
-		add("REST create "+field, func(p string) harness.Reply {
-			e, m := value(p)
-			return d.Send(t, key, "POST", "/api/customers", `{"email":`+quoted(e)+m+`}`)
-		})
-		add("REST update "+field, func(p string) harness.Reply {
-			e, m := value(p)
-			if m == "" {
-				return d.Send(t, key, "POST", "/api/customers/"+target, `{"email":`+quoted(e)+`}`)
-			}
-			return d.Send(t, key, "PATCH", "/api/customers/"+target, `{`+m[1:]+`}`)
-		})
-		add("GraphQL create "+field, func(p string) harness.Reply {
-			e, m := value(p)
-			return d.GraphQL(t, key, operations["create"], `{"input":{"email":`+quoted(e)+m+`}}`)
-		})
-		add("GraphQL update "+field+", inline", func(p string) harness.Reply {
-			e, m := value(p)
-			name, text := field, p
-			if m == "" {
-				text = e
-			}
-			return d.GraphQL(t, key, `mutation{it:updateCustomer(id:"`+target+`",input:{`+name+`:`+quoted(text)+`}){customer`+allFields+userErrorFields+`}}`, nil)
-		})
 	}
 	add("a key of a body", func(p string) harness.Reply {
 		return d.Send(t, key, "POST", "/api/customers/"+target, `{`+quoted(p)+`:1}`)

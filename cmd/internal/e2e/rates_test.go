@@ -60,7 +60,7 @@ func TestRatesOfBothDoors(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t, slow...)
 	m, other := d.Merchant(t, "Busy"), d.Merchant(t, "Calm")
-	before := allCustomers(t, d)
+	before := allRows(t, d)
 
 	// Every reply to a good credential tells what is left, whatever comes of the request.
 	for i, c := range []struct {
@@ -107,7 +107,7 @@ func TestRatesOfBothDoors(t *testing.T) {
 		require.Zero(t, left(t, r, 10))
 		require.InDelta(t, 95, retry(t, r), 5)
 	}
-	require.Equal(t, before, allCustomers(t, d))
+	require.Equal(t, before, allRows(t, d))
 	// What comes before a credential is answered all the same.
 	require.Equal(t, 404, d.Send(t, m.WriteKey, "GET", "/api/nothing", "").Status)
 	require.Equal(t, 405, d.Send(t, m.WriteKey, "PUT", "/api/customers", "").Status)
@@ -158,13 +158,13 @@ func TestRatesOfOperations(t *testing.T) {
 	require.Equal(t, 200, r.Status, r.Body)
 	require.Greater(t, r.Cost, 10_000)
 	require.Zero(t, left(t, r, 10))
-	require.Len(t, allCustomers(t, d), 14)
+	require.Len(t, allRows(t, d), 14)
 	fresh := d.Merchant(t, "Fresh")
 	require.Equal(t, 9, left(t, d.Send(t, fresh.WriteKey, "GET", "/api/customers", ""), 10))
 	r = d.GraphQL(t, fresh.WriteKey, "mutation{"+create.String()+"}", nil)
 	require.Equal(t, answer{429, graphqlTooMany}, brief(r))
 	require.InDelta(t, 195, retry(t, r), 5)
-	require.Len(t, allCustomers(t, d), 14, "nothing was executed")
+	require.Len(t, allRows(t, d), 14, "nothing was executed")
 }
 
 // A client that may make tokens has no more with them than without.
