@@ -1,7 +1,95 @@
 package store
 
+import (
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"lumen/store/address"
+)
+
 // CursorOf returns the cursor of a customer in the merchant's list in this order.
 func CursorOf(merchant string, sort Sort, c *Customer) string {
-	o, _ := customers.order(sort)
-	return encodeCursor(merchant, o, customers.position(o, c))
+	return cursorOf(customers, merchant, sort, c)
+}
+
+func cursorOf[T any](n *noun[T], merchant string, sort Sort, row *T) string {
+	o, _ := n.order(sort)
+	return encodeCursor(merchant, o, n.position(o, row))
+}
+
+// Gadget is a noun of the tests alone, with an input of every kind. It shows what of the core knows of no
+// customer. It belongs to a customer by a column of its own.
+type Gadget struct {
+	bun.BaseModel `bun:"table:public.gadgets,alias:c"`
+
+	ID, MerchantID, CustomerID string
+	Label, LabelKey            string
+	Size                       int64
+	State, ParentID            *string
+	DueAt                      time.Time
+	Active                     bool
+	CreatedAt, UpdatedAt       time.Time
+	DeletedAt                  *time.Time
+}
+
+// The sort fields of gadgets.
+const (
+	SortLabel SortField = "LABEL"
+	SortState SortField = "STATE" // gadgets without one last in either direction
+)
+
+// GadgetStates are what the state of a gadget may be.
+var GadgetStates = []string{"new", "used", "worn"}
+
+// gadgets declares the gadget, with an owner column or without.
+func gadgets(owner string) *noun[Gadget] {
+	return &noun[Gadget]{
+		name: "gadget", plural: "gadgets", prefix: "gad", table: "gadgets", owner: owner,
+		columns: []Column[Gadget]{
+			text("id", func(g *Gadget) *string { return &g.ID }),
+			text("customer_id", func(g *Gadget) *string { return &g.CustomerID }).
+				input(rule{kind: ReferenceKind, required: true, immutable: true, reference: IsCustomerID}),
+			text("label", func(g *Gadget) *string { return &g.Label }).input(rule{required: true, max: 20}),
+			number("size", func(g *Gadget) *int64 { return &g.Size }).
+				input(rule{kind: NumberKind, required: true, least: -5, most: 1 << 40}),
+			nullableText("state", func(g *Gadget) **string { return &g.State }).input(rule{kind: EnumKind, values: GadgetStates}),
+			nullableText("parent_id", func(g *Gadget) **string { return &g.ParentID }).
+				input(rule{kind: ReferenceKind, reference: func(id string) bool { return isID(id, "gad") }}),
+			instant("due_at", func(g *Gadget) *time.Time { return &g.DueAt }).input(rule{kind: TimeKind, required: true}),
+			boolean("active", func(g *Gadget) *bool { return &g.Active }).input(rule{kind: FlagKind, required: true}),
+			text("merchant_id", func(g *Gadget) *string { return &g.MerchantID }),
+			instant("created_at", func(g *Gadget) *time.Time { return &g.CreatedAt }),
+			instant("updated_at", func(g *Gadget) *time.Time { return &g.UpdatedAt }),
+			nullableInstant("deleted_at", func(g *Gadget) **time.Time { return &g.DeletedAt }),
+			text("label_key", func(g *Gadget) *string { return &g.LabelKey }).hidden(),
+		},
+		flags:   []string{"force"},
+		derived: []derived{{column: "label_key", from: "label", key: address.Fold}},
+		search:  []string{"label", "state"},
+		sorts: []sorting{
+			{field: SortCreatedAt, code: 'c', column: "created_at"},
+			{field: SortUpdatedAt, code: 'u', column: "updated_at"},
+			{field: SortLabel, code: 'l', column: "label_key"},
+			{field: SortState, code: 's', column: "state", nullable: true},
+		},
+		filters: []filter{
+			{"customerId", "customer_id", equal}, {"label", "label_key", equal}, {"search", searchKey, contains},
+			{"dueAt", "due_at", within},
+		},
+		bound: []Operation{ToList, ToCreate, ToUpdate, ToDelete},
+	}
+}
+
+// GadgetNoun returns the noun of gadgets with this owner column.
+func GadgetNoun(owner string) Noun { return gadgets(owner) }
+
+// GadgetsOf returns the gadgets of a store.
+func GadgetsOf(s *Store, owner string) *Rows[Gadget] {
+	return newRows(gadgets(owner), s.walled, s.gate)
+}
+
+// GadgetCursorOf is CursorOf for gadgets.
+func GadgetCursorOf(merchant string, sort Sort, g *Gadget) string {
+	return cursorOf(gadgets(""), merchant, sort, g)
 }

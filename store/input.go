@@ -114,7 +114,8 @@ func (n *noun[T]) normalize(in Input, creating bool) (values, error) {
 
 // apply returns a value of a field as it is stored, and its faults.
 func (r rule) apply(field string, value any) (any, []Fault) {
-	if text, ok := value.(string); ok && r.kind != NumberKind && r.kind != TimeKind {
+	isText := r.kind == TextKind || r.kind == EnumKind || r.kind == ReferenceKind
+	if text, ok := value.(string); ok && isText {
 		if text = strings.TrimSpace(text); text != "" {
 			return r.applyText(field, text)
 		}
@@ -127,6 +128,10 @@ func (r rule) apply(field string, value any) (any, []Fault) {
 			return refuse(InvalidFormat)
 		}
 		return nil, nil
+	case bool:
+		if r.kind == FlagKind {
+			return value, nil
+		}
 	case int64:
 		if r.kind == NumberKind {
 			if value < r.least || value > r.most {

@@ -13,12 +13,16 @@ func boundPredicate(column, owner string) string {
 	return "(" + owner + "::text = '' OR " + column + " = " + owner + "::text)"
 }
 
+// ownerless is what a noun without an owner column has for the bound predicate. It is always true, and
+// there because Postgres knows no type of a parameter that a statement does not mention.
+const ownerless = "$2::text IS NOT NULL"
+
 // scoped returns the predicates of a mention of the noun's table in a prepared statement, in which $1 is
 // the merchant and $2 the owner that the caller is bound to.
 func (n *noun[T]) scoped(alias string) string {
-	predicate := merchantPredicate(alias, "$1")
+	bound := ownerless
 	if n.owner != "" {
-		predicate += " AND " + boundPredicate(alias+"."+n.owner, "$2")
+		bound = boundPredicate(alias+"."+n.owner, "$2")
 	}
-	return predicate
+	return merchantPredicate(alias, "$1") + " AND " + bound
 }

@@ -194,6 +194,7 @@ func (w *writer) insertText(owner string) *bun.InsertQuery {
 	}
 	switch owner {
 	case "":
+		row = row.Where(ownerless)
 	case "id":
 		row = row.Where(boundPredicate("$3", "$2"))
 	default:
