@@ -103,8 +103,8 @@ func TestImportsPointOneWay(t *testing.T) {
 				t.Errorf("%s needs %s: %s", p.ImportPath, dependency, why)
 			}
 		}
-		// Tests may use the harness, and the tests of programs may use everything. Those of the doors and of the store may not
-		// turn round.
+		// Tests may use the harness, and the tests of programs may use everything. Tests of the APIs
+		// and of the store import in the same direction as their packages.
 		for _, name := range slices.Concat(p.TestImports, p.XTestImports) {
 			usesHarness := within(name, "lumen/store/storetest") || isHarness(name) && within(p.ImportPath, "lumen/cmd") ||
 				within(name, "lumen/store") && within(p.ImportPath, "lumen/store")

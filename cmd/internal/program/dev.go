@@ -30,7 +30,7 @@ type devCommand struct {
 	PostgresRepository string `env:"LUMEN_POSTGRES_REPOSITORY" placeholder:"URL"`
 	Reset              bool   `help:"Start anew: all data in the folder is removed first."`
 	JSON               bool   `name:"json" help:"Print one line of JSON on standard output when ready."`
-	doorFlags
+	apiFlags
 }
 
 // ready is what dev prints when it is ready.

@@ -31,7 +31,7 @@ type serveCommand struct {
 	Introspection       bool          `env:"LUMEN_INTROSPECTION"`
 	ShutdownDelay       time.Duration `env:"LUMEN_SHUTDOWN_DELAY" default:"5s" placeholder:"DURATION"`
 	LogFormat           string        `env:"LUMEN_LOG_FORMAT" default:"json" placeholder:"json|text"`
-	doorFlags
+	apiFlags
 	rateFlags
 	tokenSecretFlag
 	jsonFlag
@@ -204,7 +204,8 @@ func (c serveCommand) configure(logs io.Writer) (*server.Backend, server.Options
 	return backend, options, nil
 }
 
-// serverURLs are where a server's doors are, and its playground and its private listener where they are on.
+// serverURLs are the addresses of both APIs, and of the playground and the private listener when
+// they are on.
 type serverURLs struct {
 	URL           string `json:"url"`
 	RestURL       string `json:"restUrl"`

@@ -13,8 +13,8 @@ import (
 	"lumen/graph/guard"
 )
 
-// doorFlags are the flags of both APIs, which dev and serve have.
-type doorFlags struct {
+// apiFlags are the flags of both APIs, which dev and serve have.
+type apiFlags struct {
 	CORSOrigins []string `name:"cors-origins" env:"LUMEN_CORS_ORIGINS" placeholder:"ORIGIN"`
 
 	TrustedDocuments     string `env:"LUMEN_TRUSTED_DOCUMENTS" placeholder:"FILE"`
@@ -93,7 +93,7 @@ func (f limitFlags) limits() guard.Limits {
 }
 
 // apply adds to the options of a server what the flags say, and returns all that is wrong with them.
-func (f doorFlags) apply(options *server.Options) (faults []string) {
+func (f apiFlags) apply(options *server.Options) (faults []string) {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
 
 	options.GraphQL.Limits = f.GraphQL.Max.limits()
@@ -128,7 +128,7 @@ func (f doorFlags) apply(options *server.Options) (faults []string) {
 	return faults
 }
 
-func (f doorFlags) trust(options graph.Options) (*guard.Trusted, error) {
+func (f apiFlags) trust(options graph.Options) (*guard.Trusted, error) {
 	manifest, err := os.ReadFile(f.TrustedDocuments)
 	if err != nil {
 		return nil, err
