@@ -12,7 +12,7 @@ import (
 	"lumen/store/gate"
 )
 
-// Authenticate returns how both doors learn whom a request comes from: from its one Authorization
+// Authenticate returns how both APIs learn whom a request comes from: from its one Authorization
 // header, Bearer and a merchant's API key or an access token. Anything else is store.Unauthenticated.
 func Authenticate(authenticator *auth.Authenticator) func(*http.Request) (context.Context, error) {
 	return func(r *http.Request) (context.Context, error) {

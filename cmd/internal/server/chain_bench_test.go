@@ -16,7 +16,7 @@ import (
 )
 
 // BenchmarkChain measures what this package does for a read by id: everything but the connection,
-// the look-up of the credential and the door.
+// the look-up of the credential and the API.
 func BenchmarkChain(b *testing.B) {
 	file, err := os.CreateTemp(b.TempDir(), "log")
 	require.NoError(b, err)
@@ -39,7 +39,7 @@ func BenchmarkChain(b *testing.B) {
 				annotate(ctx, func(info *requestInfo) { info.merchant = credential.Merchant.ID })
 				return store.WithCredential(ctx, credential), nil
 			})
-			door := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			api := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				annotateREST(r.Context(), "getCustomer", "")
 				ctx, err := authenticate(r)
 				if err != nil {
@@ -51,12 +51,12 @@ func BenchmarkChain(b *testing.B) {
 				_, _ = w.Write(body)
 			})
 			mux := http.NewServeMux()
-			mux.Handle("/", door)
+			mux.Handle("/", api)
 			options := Options{Log: log}
 			if c.metrics {
 				options.Metrics = NewMetrics("v1.2.3", "c0ffee", noStats, limiter)
 			}
-			chain := closeAfterAmbiguousFraming(healthy.wrap(wrapped(mux, door, options)))
+			chain := closeAfterAmbiguousFraming(healthy.wrap(wrapped(mux, api, options)))
 			r, w := httptest.NewRequest(http.MethodGet, "/api/customers/cust_1", nil), blank{make(http.Header)}
 			b.ReportAllocs()
 			for b.Loop() {

@@ -17,7 +17,7 @@ func (b blank) Header() http.Header         { return b.header }
 func (b blank) WriteHeader(int)             {}
 func (b blank) Write(p []byte) (int, error) { return len(p), nil }
 
-// What a refusal costs, which is what a flood gets: the limiter alone, and all of the REST door but the connection and
+// What a refusal costs, which is what a flood gets: the limiter alone, and all of the REST API but the connection and
 // the look-up of the credential, with and without the line in the log.
 func BenchmarkRefusals(b *testing.B) {
 	who := caller{merchant: "merchant_01h455vb4pex5vsknk084sn02q", key: "key_01h455vb4pex5vsknk084sn02q"}
@@ -47,17 +47,17 @@ func BenchmarkRefusals(b *testing.B) {
 		}
 	})
 	for name, handler := range map[string]slog.Handler{
-		"door": slog.NewJSONHandler(io.Discard, nil), "door, no log": slog.DiscardHandler,
+		"API": slog.NewJSONHandler(io.Discard, nil), "API, no log": slog.DiscardHandler,
 	} {
 		b.Run(name, func(b *testing.B) {
 			log := slog.New(WithRequestID(handler))
-			api := rest.NewHandler(nil, nil, drained().limit(as(who)), rest.Options{Log: log})
-			door := observe(log, nil, recoverPanics(log, forbidCaching(api)))
+			next := rest.NewHandler(nil, nil, drained().limit(as(who)), rest.Options{Log: log})
+			api := observe(log, nil, recoverPanics(log, forbidCaching(next)))
 			r, w := httptest.NewRequest(http.MethodGet, "/api/customers/cust_1", nil), blank{make(http.Header)}
 			b.ReportAllocs()
 			for b.Loop() {
 				clear(w.header)
-				door.ServeHTTP(w, r)
+				api.ServeHTTP(w, r)
 				if w.header.Get("Retry-After") == "" {
 					b.Fatal("admitted")
 				}

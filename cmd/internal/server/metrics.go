@@ -17,29 +17,29 @@ import (
 )
 
 // Metrics count and time requests for Prometheus, and read what else counts. The values of all labels are from closed sets:
-// the doors, the operations of rest.Operations and graph.Operations, the registry of errors. So no traffic makes more
+// the APIs, the operations of rest.Operations and graph.Operations, the registry of errors. So no traffic makes more
 // series than those.
 type Metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
 
-	doors map[string]*doorMetrics
+	apis map[string]*apiMetrics
 
 	cost                  prometheus.Histogram
 	kept, parsed, trusted prometheus.Counter
 }
 
-// doorMetrics and operationMetrics are looked up once, not with each request.
-type doorMetrics struct {
+// apiMetrics and operationMetrics are looked up once, not with each request.
+type apiMetrics struct {
 	inFlight   prometheus.Gauge
 	aborted    prometheus.Counter
 	operations map[string]operationMetrics
 }
 
-// label returns the operation itself when it is one of the door's, else guard.NoField. An operation
+// label returns the operation itself when it is one of the API's, else guard.NoField. An operation
 // that is missing in the closed set is a bug, and not one to fail a request for.
-func (d *doorMetrics) label(operation string) string {
-	if _, ok := d.operations[operation]; ok {
+func (a *apiMetrics) label(operation string) string {
+	if _, ok := a.operations[operation]; ok {
 		return operation
 	}
 	return guard.NoField
@@ -60,7 +60,7 @@ var costs = []float64{10, 30, 100, 300, 1000, 2500, 5000, 10000, 25000}
 // NewMetrics returns the Metrics of a program of that version and commit, that also read what the store and the limiter count,
 // which is nil when nothing is limited.
 func NewMetrics(version, commit string, stats func() Stats, limiter *Limiter) *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry(), doors: make(map[string]*doorMetrics)}
+	m := &Metrics{registry: prometheus.NewRegistry(), apis: make(map[string]*apiMetrics)}
 	counter := func(name, help string) prometheus.CounterOpts { return prometheus.CounterOpts{Name: name, Help: help} }
 	m.requests = prometheus.NewCounterVec(counter("lumen_requests_total", "Requests that were answered, by what came of them: OK or the code of the first error."), []string{"door", "operation", "code"})
 	duration := prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -75,17 +75,17 @@ func NewMetrics(version, commit string, stats func() Stats, limiter *Limiter) *M
 	m.kept, m.parsed = documents.WithLabelValues("hit"), documents.WithLabelValues("miss")
 	m.trusted = prometheus.NewCounter(counter("lumen_graphql_trusted_documents_total", "Trusted GraphQL documents that clients asked for."))
 
-	for door, operations := range map[string][]string{
-		doorREST: append(rest.Operations(), guard.NoField), doorGraphQL: graph.Operations(), doorOther: {guard.NoField},
+	for api, operations := range map[string][]string{
+		apiREST: append(rest.Operations(), guard.NoField), apiGraphQL: graph.Operations(), apiOther: {guard.NoField},
 	} {
-		of := &doorMetrics{inFlight.WithLabelValues(door), aborted.WithLabelValues(door), make(map[string]operationMetrics)}
-		m.doors[door] = of
+		of := &apiMetrics{inFlight.WithLabelValues(api), aborted.WithLabelValues(api), make(map[string]operationMetrics)}
+		m.apis[api] = of
 		for _, operation := range operations {
 			of.operations[operation] = operationMetrics{
-				m.requests.WithLabelValues(door, operation, string(okCode)), duration.WithLabelValues(door, operation),
+				m.requests.WithLabelValues(api, operation, string(okCode)), duration.WithLabelValues(api, operation),
 			}
 			for _, failed := range []store.Code{store.Internal, store.Unavailable} { // of a series that begins at 1 no rate sees the first
-				m.requests.WithLabelValues(door, operation, string(failed))
+				m.requests.WithLabelValues(api, operation, string(failed))
 			}
 		}
 	}
@@ -95,17 +95,17 @@ func NewMetrics(version, commit string, stats func() Stats, limiter *Limiter) *M
 }
 
 // begin takes note of a request. On no Metrics it does nothing, like end.
-func (m *Metrics) begin(door string) {
+func (m *Metrics) begin(api string) {
 	if m != nil {
-		m.doors[door].inFlight.Inc()
+		m.apis[api].inFlight.Inc()
 	}
 }
 
-func (m *Metrics) end(door string, n *requestInfo, took time.Duration) {
+func (m *Metrics) end(api string, n *requestInfo, took time.Duration) {
 	if m == nil {
 		return
 	}
-	of := m.doors[door]
+	of := m.apis[api]
 	of.inFlight.Dec()
 	if n.aborted {
 		of.aborted.Inc()
@@ -116,7 +116,7 @@ func (m *Metrics) end(door string, n *requestInfo, took time.Duration) {
 	if code := n.outcome(); code == okCode {
 		operation.ok.Inc()
 	} else {
-		m.requests.WithLabelValues(door, name, string(code)).Inc()
+		m.requests.WithLabelValues(api, name, string(code)).Inc()
 	}
 	if n.cost > 0 {
 		m.cost.Observe(float64(n.cost))

@@ -44,7 +44,7 @@ var healthy = NewHealth(func(context.Context) error { return nil }, slog.New(slo
 
 func noStats() Stats { return Stats{} }
 
-func TestWhatNoDoorToldIsToldByTheStatus(t *testing.T) {
+func TestErrorsWithoutACodeCountByStatus(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[int]store.Code{200: "OK", 304: "OK", 403: store.Forbidden, 404: store.RouteNotFound, 412: store.BadRequest, 416: store.BadRequest, 429: store.RateLimited, 500: store.Internal, 502: store.Internal, 503: store.Unavailable} {
 		require.Equal(t, want, (&requestInfo{status: status}).outcome(), status)

@@ -56,7 +56,7 @@ func annotate(ctx context.Context, change func(*requestInfo)) {
 	}
 }
 
-// annotateREST takes what the REST door reports.
+// annotateREST takes what the REST API reports.
 func annotateREST(ctx context.Context, operation string, code store.Code) {
 	annotate(ctx, func(info *requestInfo) {
 		if operation != "" {
@@ -68,7 +68,7 @@ func annotateREST(ctx context.Context, operation string, code store.Code) {
 	})
 }
 
-// annotateGraphQL takes what the GraphQL door reports.
+// annotateGraphQL takes what the GraphQL API reports.
 func annotateGraphQL(ctx context.Context, o graph.Outcome) {
 	annotate(ctx, func(info *requestInfo) {
 		info.operation, info.code, info.cost, info.document = o.Operation, o.Code, o.Cost, o.Document
@@ -82,7 +82,7 @@ const (
 	leftCode store.Code = "CLIENT_CLOSED_REQUEST"
 )
 
-// outcome is the code of the request: the one that its door reported, else the one of the status.
+// outcome is the code of the request: the one that its API reported, else the one of the status.
 func (info *requestInfo) outcome() store.Code {
 	switch {
 	case info.left && info.code == store.Unavailable:
@@ -101,7 +101,7 @@ func (info *requestInfo) outcome() store.Code {
 	return store.Internal
 }
 
-// statusCodes are the codes of replies that no door gave.
+// statusCodes are the codes of replies that no API gave.
 var statusCodes = map[int]store.Code{
 	http.StatusForbidden: store.Forbidden, http.StatusNotFound: store.RouteNotFound,
 	http.StatusMethodNotAllowed: store.MethodNotAllowed, http.StatusTooManyRequests: store.RateLimited,
@@ -126,13 +126,13 @@ func observe(log *slog.Logger, metrics *Metrics, next http.Handler) http.Handler
 		}
 		ctx := context.WithValue(r.Context(), requestInfoKey{}, info)
 		route := routes.of(r.URL.Path)
-		metrics.begin(route.door)
+		metrics.begin(route.api)
 		start := time.Now()
 		defer func() {
 			end := time.Now()
 			info.left = r.Context().Err() != nil
 			info.aborted = info.aborted || info.left
-			metrics.end(route.door, info, end.Sub(start))
+			metrics.end(route.api, info, end.Sub(start))
 			info.describe(span, route.pattern)
 			access.write(ctx, info, methodOf(r), route.pattern, start, end)
 		}()

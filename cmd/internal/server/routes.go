@@ -12,11 +12,11 @@ import (
 	"lumen/rest"
 )
 
-// The doors, as the metrics call them.
+// The APIs, as the metrics name them in the label door.
 const (
-	doorREST    = "rest"
-	doorGraphQL = "graphql"
-	doorOther   = "other" // pages, public keys, paths that lead nowhere
+	apiREST    = "rest"
+	apiGraphQL = "graphql"
+	apiOther   = "other" // pages, public keys, paths that lead nowhere
 )
 
 const (
@@ -40,13 +40,13 @@ type route struct {
 	pattern string
 	// literals are the parts of the pattern between its wildcards, "" after one at the end.
 	literals []string
-	door     string
+	api      string
 }
 
 var wildcard = regexp.MustCompile(`\{\w+\}`)
 
-func newRoute(pattern, door string) *route {
-	return &route{pattern, wildcard.Split(pattern, -1), door}
+func newRoute(pattern, api string) *route {
+	return &route{pattern, wildcard.Split(pattern, -1), api}
 }
 
 // path is the pattern up to its first wildcard.
@@ -79,7 +79,7 @@ type routeTable struct {
 }
 
 // noRoute is the route of the paths that no other has.
-var noRoute = newRoute("other", doorOther)
+var noRoute = newRoute("other", apiOther)
 
 func newRouteTable(routes []*route) *routeTable {
 	table := &routeTable{exact: make(map[string]*route)}
@@ -115,12 +115,12 @@ func (t *routeTable) of(path string) *route {
 var routes = newRouteTable(allRoutes())
 
 func allRoutes() []*route {
-	all := []*route{newRoute(graphQLPath, doorGraphQL), newRoute(jwksPath, doorOther)}
+	all := []*route{newRoute(graphQLPath, apiGraphQL), newRoute(jwksPath, apiOther)}
 	for _, r := range rest.Routes() {
-		all = append(all, newRoute(r.Pattern, doorREST))
+		all = append(all, newRoute(r.Pattern, apiREST))
 	}
 	for _, pattern := range pagePaths {
-		all = append(all, newRoute(pattern, doorOther))
+		all = append(all, newRoute(pattern, apiOther))
 	}
 	return all
 }

@@ -19,20 +19,20 @@ import (
 func TestRoutesOfPaths(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string]route{
-		"/": {pattern: "/", door: doorOther}, "/graphql": {pattern: "/graphql", door: doorGraphQL}, "/graphql/": {pattern: "other", door: doorOther},
-		"/api/customers": {pattern: "/api/customers", door: doorREST}, "/api/customers/cust_1": {pattern: "/api/customers/{id}", door: doorREST},
-		"/api/customers/": {pattern: "/api/customers/{id}", door: doorREST}, "/api/customers/a/b": {pattern: "/api/customers/{id}", door: doorREST},
-		"/api/access-tokens": {pattern: "/api/access-tokens", door: doorREST}, "/api/access-tokens/x": {pattern: "other", door: doorOther},
-		"/api/other": {pattern: "other", door: doorOther}, "": {pattern: "other", door: doorOther}, "*": {pattern: "other", door: doorOther},
-		"/.well-known/jwks.json": {pattern: "/.well-known/jwks.json", door: doorOther},
-		"/docs":                  {pattern: "/docs", door: doorOther}, "/docs/": {pattern: "other", door: doorOther}, "/docs/assets/x.js": {pattern: "/docs/assets/{name}", door: doorOther},
-		"/openapi.yaml": {pattern: "/openapi.yaml", door: doorOther}, "/openapi.json": {pattern: "/openapi.json", door: doorOther},
-		"/playground": {pattern: "/playground", door: doorOther}, "/playground/config.json": {pattern: "/playground/{file}", door: doorOther},
-		"/assets/x.css": {pattern: "/assets/{name}", door: doorOther},
+		"/": {pattern: "/", api: apiOther}, "/graphql": {pattern: "/graphql", api: apiGraphQL}, "/graphql/": {pattern: "other", api: apiOther},
+		"/api/customers": {pattern: "/api/customers", api: apiREST}, "/api/customers/cust_1": {pattern: "/api/customers/{id}", api: apiREST},
+		"/api/customers/": {pattern: "/api/customers/{id}", api: apiREST}, "/api/customers/a/b": {pattern: "/api/customers/{id}", api: apiREST},
+		"/api/access-tokens": {pattern: "/api/access-tokens", api: apiREST}, "/api/access-tokens/x": {pattern: "other", api: apiOther},
+		"/api/other": {pattern: "other", api: apiOther}, "": {pattern: "other", api: apiOther}, "*": {pattern: "other", api: apiOther},
+		"/.well-known/jwks.json": {pattern: "/.well-known/jwks.json", api: apiOther},
+		"/docs":                  {pattern: "/docs", api: apiOther}, "/docs/": {pattern: "other", api: apiOther}, "/docs/assets/x.js": {pattern: "/docs/assets/{name}", api: apiOther},
+		"/openapi.yaml": {pattern: "/openapi.yaml", api: apiOther}, "/openapi.json": {pattern: "/openapi.json", api: apiOther},
+		"/playground": {pattern: "/playground", api: apiOther}, "/playground/config.json": {pattern: "/playground/{file}", api: apiOther},
+		"/assets/x.css": {pattern: "/assets/{name}", api: apiOther},
 	} {
 		r := routes.of(path)
 		require.Equal(t, want.pattern, r.pattern, path)
-		require.Equal(t, want.door, r.door, path)
+		require.Equal(t, want.api, r.api, path)
 	}
 }
 
@@ -105,8 +105,8 @@ func TestUnknownOperationsAreCountedAsNone(t *testing.T) {
 	}
 	shown := scrape(t, NewPrivate(metrics, healthy, slog.New(slog.DiscardHandler)))
 	require.NotContains(t, shown, "getOrder")
-	for _, door := range []string{doorREST, doorGraphQL, doorOther} {
-		require.Contains(t, shown, `lumen_requests_total{code="OK",door="`+door+`",operation="none"} 1`)
-		require.Contains(t, shown, `lumen_requests_total{code="INTERNAL",door="`+door+`",operation="none"} 1`)
+	for _, api := range []string{apiREST, apiGraphQL, apiOther} {
+		require.Contains(t, shown, `lumen_requests_total{code="OK",door="`+api+`",operation="none"} 1`)
+		require.Contains(t, shown, `lumen_requests_total{code="INTERNAL",door="`+api+`",operation="none"} 1`)
 	}
 }

@@ -1,4 +1,4 @@
-// Package server puts the two doors behind one HTTP server: request ids, authentication, compression, the log.
+// Package server puts both APIs behind one HTTP server: request ids, authentication, compression, the log.
 package server
 
 import (
@@ -24,9 +24,9 @@ type Options struct {
 	Demo *landing.Demo
 	// Playground has the playground served.
 	Playground bool
-	// GraphQL are the options of that door, but for those that come from here: the log, the request's id, the charge.
+	// GraphQL are the options of that API, but for those that come from here: the log, the request's id, the charge.
 	GraphQL graph.Options
-	// Origins are those whose pages may call the doors from a browser, besides those of a development server's machine.
+	// Origins are those whose pages may call the APIs from a browser, besides those of a development server's machine.
 	Origins []string
 	// LoopbackOnly refuses requests for any other Host, so that a page elsewhere can't reach a development server by a
 	// name of its own (DNS rebinding).
@@ -36,7 +36,7 @@ type Options struct {
 	Log     *slog.Logger
 	// Metrics count the requests; nil for none.
 	Metrics *Metrics
-	// Tracing traces the doors' requests; nil for none.
+	// Tracing traces the APIs' requests; nil for none.
 	Tracing *Tracing
 }
 
@@ -47,21 +47,21 @@ func NewHandler(b *Backend, options Options) http.Handler {
 		authenticate, options.GraphQL.Charge = options.Limiter.limit(authenticate), options.Limiter.chargeCost
 	}
 	authenticate = admitEarly(authenticate, b.Store)
-	doorLog := slog.New(outageSampler{options.Log.Handler(), new(logSampler)})
-	restDoor := rest.NewHandler(b.Store, b.Auth.Tokens, authenticate, rest.Options{Log: doorLog, Annotate: annotateREST})
+	apiLog := slog.New(outageSampler{options.Log.Handler(), new(logSampler)})
+	restAPI := rest.NewHandler(b.Store, b.Auth.Tokens, authenticate, rest.Options{Log: apiLog, Annotate: annotateREST})
 
-	options.GraphQL.RequestID, options.GraphQL.Log, options.GraphQL.Observe = RequestID, doorLog, annotateGraphQL
+	options.GraphQL.RequestID, options.GraphQL.Log, options.GraphQL.Observe = RequestID, apiLog, annotateGraphQL
 	mux := http.NewServeMux()
-	mux.Handle("/", crossOrigin(options, restDoor)) // also says 404 for everything else
+	mux.Handle("/", crossOrigin(options, restAPI)) // also says 404 for everything else
 	mount(mux, graphQLPath, crossOrigin(options, graph.NewHandler(b.Store, b.Auth.Tokens, authenticate, options.GraphQL)))
-	mount(mux, jwksPath, rest.NewJWKS(b.Auth.Tokens, doorLog))
-	pages := pages(options, restDoor)
+	mount(mux, jwksPath, rest.NewJWKS(b.Auth.Tokens, apiLog))
+	pages := pages(options, restAPI)
 	mux.Handle("/docs/", pages) // says 404 for what is no asset
 	for _, pattern := range pagePaths {
 		mount(mux, pattern, pages)
 	}
 
-	return wrapped(mux, restDoor, options)
+	return wrapped(mux, restAPI, options)
 }
 
 // wrapped returns the handler with what is done for all requests around it.

@@ -31,7 +31,7 @@ import (
 	"lumen/store"
 )
 
-// Tracing sends traces of the doors' requests to a collector, as the standard OTEL_ variables say.
+// Tracing sends traces of the APIs' requests to a collector, as the standard OTEL_ variables say.
 type Tracing struct{ provider *sdktrace.TracerProvider }
 
 // NewTracing returns Tracing when OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is set, else nil. Its
@@ -110,7 +110,7 @@ func (t *Tracing) Stop(ctx context.Context) {
 	_ = t.provider.Shutdown(ctx) // the exporter told the log why
 }
 
-// wrap returns a handler that starts a span for each request to one of the doors, below the one
+// wrap returns a handler that starts a span for each request to one of the APIs, below the one
 // that its traceparent names. On no Tracing it returns next.
 func (t *Tracing) wrap(next http.Handler) http.Handler {
 	if t == nil {
@@ -118,7 +118,7 @@ func (t *Tracing) wrap(next http.Handler) http.Handler {
 	}
 	return otelhttp.NewHandler(next, "",
 		otelhttp.WithTracerProvider(t.provider), otelhttp.WithMeterProvider(noop.NewMeterProvider()), otelhttp.WithPropagators(traceparentOnly{}),
-		otelhttp.WithFilter(func(r *http.Request) bool { return routes.of(r.URL.Path).door != doorOther }),
+		otelhttp.WithFilter(func(r *http.Request) bool { return routes.of(r.URL.Path).api != apiOther }),
 		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return methodOf(r) + " " + routes.of(r.URL.Path).pattern }))
 }
 
