@@ -13,7 +13,7 @@ import (
 	"runtime"
 	"strings"
 
-	"lumen/cmd/internal/landing"
+	"lumen/cmd/internal/pages"
 	"lumen/cmd/internal/server"
 	"lumen/store"
 	"lumen/store/auth"
@@ -101,7 +101,7 @@ func (c devCommand) Run(ctx context.Context, t terminal) error {
 		}
 	}()
 	options.Log = slog.New(server.WithRequestID(slog.NewTextHandler(t.err, nil)))
-	options.Demo = &landing.Demo{MerchantName: d.merchant.Name, MerchantID: d.merchant.ID, APIKey: string(d.secret)}
+	options.Demo = &pages.Demo{MerchantName: d.merchant.Name, MerchantID: d.merchant.ID, APIKey: string(d.secret)}
 	err = server.Serve(ctx, listener, server.NewHandler(d.backend, options), server.Serving{
 		Health: server.NewHealth(d.backend.Ready, options.Log), Log: options.Log,
 	})

@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"lumen/cmd/internal/landing"
+	"lumen/cmd/internal/pages"
 	"lumen/graph"
 	"lumen/graph/guard"
 )
@@ -51,7 +51,7 @@ func TestPlaygroundIsOffByDefault(t *testing.T) {
 func TestDemoKeyStaysOnThisMachine(t *testing.T) {
 	t.Parallel()
 	development := Options{
-		Demo:       &landing.Demo{MerchantName: "Demo Shop", MerchantID: "merchant_1", APIKey: "lumen_sk_demo_x"},
+		Demo:       &pages.Demo{MerchantName: "Demo Shop", MerchantID: "merchant_1", APIKey: "lumen_sk_demo_x"},
 		Playground: true, LoopbackOnly: true,
 	}
 	for _, path := range []string{"/", "/playground/config.json"} {

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"lumen/cmd/internal/landing"
+	"lumen/cmd/internal/pages"
 	"lumen/graph/playground"
 	"lumen/rest"
 )
@@ -30,7 +30,7 @@ var docsPaths = []string{"/docs", "/docs/assets/{name}", "/openapi.yaml", "/open
 
 // pagePaths lead to what is made for people, the REST reference included.
 var pagePaths = append([]string{
-	"/", landing.AssetsPath + "{name}", playground.Path, playground.Path + "/{file}",
+	"/", pages.AssetsPath + "{name}", playground.Path, playground.Path + "/{file}",
 }, docsPaths...)
 
 // route is where a path leads, as the log, the metrics and the traces name it: never an id.

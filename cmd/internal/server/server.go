@@ -11,7 +11,7 @@ import (
 
 	"github.com/klauspost/compress/gzhttp"
 
-	"lumen/cmd/internal/landing"
+	"lumen/cmd/internal/pages"
 	"lumen/graph"
 	"lumen/graph/playground"
 	"lumen/rest"
@@ -21,7 +21,7 @@ import (
 // Options configure the handler.
 type Options struct {
 	// Demo is the merchant of a development server: its pages show the key, to readers on this machine.
-	Demo *landing.Demo
+	Demo *pages.Demo
 	// Playground has the playground served.
 	Playground bool
 	// GraphQL are the options of that API, but for those that come from here: the log, the request's id, the charge.
@@ -55,10 +55,10 @@ func NewHandler(b *Backend, options Options) http.Handler {
 	mux.Handle("/", crossOrigin(options, restAPI)) // also says 404 for everything else
 	mount(mux, graphQLPath, crossOrigin(options, graph.NewHandler(b.Store, b.Auth.Tokens, authenticate, options.GraphQL)))
 	mount(mux, jwksPath, rest.NewJWKS(b.Auth.Tokens, apiLog))
-	pages := pages(options, restAPI)
-	mux.Handle("/docs/", pages) // says 404 for what is no asset
+	site := newPages(options, restAPI)
+	mux.Handle("/docs/", site) // says 404 for what is no asset
 	for _, pattern := range pagePaths {
-		mount(mux, pattern, pages)
+		mount(mux, pattern, site)
 	}
 
 	return wrapped(mux, restAPI, options)
@@ -99,12 +99,12 @@ func compress(next http.Handler) http.Handler {
 	})
 }
 
-// pages returns the handler of what is made for people. A development server that was told to listen elsewhere than on
+// newPages returns the handler of what is made for people. A development server that was told to listen elsewhere than on
 // loopback gives the demo merchant's key to nobody who asks from another machine.
-func pages(options Options, notFound http.Handler) http.Handler {
-	with := func(demo *landing.Demo) http.Handler {
+func newPages(options Options, notFound http.Handler) http.Handler {
+	with := func(demo *pages.Demo) http.Handler {
 		mux := http.NewServeMux()
-		mux.Handle("/", landing.NewHandler(landing.Options{
+		mux.Handle("/", pages.NewHandler(pages.Options{
 			Demo: demo, Playground: options.Playground, Introspection: options.GraphQL.Introspection,
 			TrustedOnly: options.GraphQL.Trusted.Only(),
 		}, notFound))

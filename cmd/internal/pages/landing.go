@@ -1,5 +1,5 @@
-// Package landing is the page at the root: what this server is, where to go from there, the first commands to paste.
-package landing
+// Package pages serves the page at the root: what this server is, where to go from there, the first commands to paste.
+package pages
 
 import (
 	"bytes"
@@ -23,11 +23,11 @@ type Options struct {
 type Demo struct{ MerchantName, MerchantID, APIKey string }
 
 var (
-	//go:embed page.html
+	//go:embed landing/page.html
 	pageText string
-	//go:embed landing.css
+	//go:embed landing/landing.css
 	style []byte
-	//go:embed icon.svg
+	//go:embed landing/icon.svg
 	icon []byte
 
 	page = template.Must(template.New("page").Parse(pageText))

@@ -1,4 +1,4 @@
-package landing_test
+package pages_test
 
 import (
 	"net/http"
@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"lumen/cmd/internal/landing"
+	"lumen/cmd/internal/pages"
 )
 
 var elsewhere = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
@@ -23,8 +23,8 @@ func get(h http.Handler, method, path string) *httptest.ResponseRecorder {
 
 func TestPageOfADevelopmentServer(t *testing.T) {
 	t.Parallel()
-	h := landing.NewHandler(landing.Options{
-		Demo:       &landing.Demo{MerchantName: "Demo <Shop>", MerchantID: "merchant_1", APIKey: "lumen_sk_demo_x"},
+	h := pages.NewHandler(pages.Options{
+		Demo:       &pages.Demo{MerchantName: "Demo <Shop>", MerchantID: "merchant_1", APIKey: "lumen_sk_demo_x"},
 		Playground: true, Introspection: true,
 	}, elsewhere)
 	w := get(h, "GET", "/")
@@ -43,7 +43,7 @@ func TestPageOfADevelopmentServer(t *testing.T) {
 
 func TestPageOfAService(t *testing.T) {
 	t.Parallel()
-	w := get(landing.NewHandler(landing.Options{}, elsewhere), "GET", "/")
+	w := get(pages.NewHandler(pages.Options{}, elsewhere), "GET", "/")
 	require.Equal(t, "no-cache", w.Header().Get("Cache-Control"))
 	page := w.Body.String()
 	require.Contains(t, page, `"Authorization: Bearer $KEY"`)
@@ -52,19 +52,19 @@ func TestPageOfAService(t *testing.T) {
 	require.NotContains(t, page, `href="/playground"`)
 	require.NotContains(t, page, "development server")
 
-	page = get(landing.NewHandler(landing.Options{Playground: true, Introspection: true}, elsewhere), "GET", "/").Body.String()
+	page = get(pages.NewHandler(pages.Options{Playground: true, Introspection: true}, elsewhere), "GET", "/").Body.String()
 	require.Contains(t, page, `href="/playground"`)
 	require.NotContains(t, page, "turn it on")
 	require.Contains(t, page, "Two commands to paste")
 
-	page = get(landing.NewHandler(landing.Options{TrustedOnly: true}, elsewhere), "GET", "/").Body.String()
+	page = get(pages.NewHandler(pages.Options{TrustedOnly: true}, elsewhere), "GET", "/").Body.String()
 	require.NotContains(t, page, "/graphql' \\", "a command that would be refused")
 	require.Contains(t, page, "A command to paste")
 }
 
 func TestPolicyAndCaching(t *testing.T) {
 	t.Parallel()
-	h := landing.NewHandler(landing.Options{}, elsewhere)
+	h := pages.NewHandler(pages.Options{}, elsewhere)
 	w := get(h, "GET", "/")
 	policy := w.Header().Get("Content-Security-Policy")
 	require.Contains(t, policy, "default-src 'none'")
@@ -84,7 +84,7 @@ func TestPolicyAndCaching(t *testing.T) {
 
 func TestOnlyWhatIsThere(t *testing.T) {
 	t.Parallel()
-	h := landing.NewHandler(landing.Options{}, elsewhere)
+	h := pages.NewHandler(pages.Options{}, elsewhere)
 	require.Equal(t, http.StatusOK, get(h, "HEAD", "/").Code)
 	require.Equal(t, http.StatusNotFound, get(h, "POST", "/").Code)
 	require.Equal(t, http.StatusNotFound, get(h, "GET", "/assets/landing.css").Code)
@@ -100,8 +100,8 @@ func TestLookIsThePlaygrounds(t *testing.T) {
 		from := strings.Index(string(text), ":root {")
 		return string(text[from : from+strings.Index(string(text[from:]), "}")])
 	}
-	require.Equal(t, words("../../../graph/playground/web/src/look.css"), words("landing.css"))
-	ours, err := os.ReadFile("icon.svg")
+	require.Equal(t, words("../../../graph/playground/web/src/look.css"), words("landing/landing.css"))
+	ours, err := os.ReadFile("landing/icon.svg")
 	require.NoError(t, err)
 	theirs, err := os.ReadFile("../../../graph/playground/web/src/icon.svg")
 	require.NoError(t, err)
