@@ -1,13 +1,8 @@
 package rest
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"io/fs"
 	"net/http"
-	"net/http/httptest"
-	"os"
 	"path"
 	"regexp"
 	"slices"
@@ -146,91 +141,6 @@ func TestDocumentHasEveryField(t *testing.T) {
 	}
 	require.ElementsMatch(t, auth.TokenFieldNames, properties("NewAccessToken"))
 	require.Equal(t, store.MaxPageSize, d.Components.Parameters["Limit"].Schema.Maximum)
-}
-
-func get(t *testing.T, options DocsOptions, method, target string, header ...string) *httptest.ResponseRecorder {
-	t.Helper()
-	request := httptest.NewRequestWithContext(t.Context(), method, target, nil)
-	for i := 0; i < len(header); i += 2 {
-		request.Header.Set(header[i], header[i+1])
-	}
-	response := httptest.NewRecorder()
-	NewDocs(options).ServeHTTP(response, request)
-	return response
-}
-
-var used = regexp.MustCompile(`(?:src|href)="/docs/assets/([^"]+)"`)
-
-func TestDocsPage(t *testing.T) {
-	t.Parallel()
-	response := get(t, DocsOptions{}, "GET", "/docs")
-	require.Equal(t, http.StatusOK, response.Code)
-	require.Equal(t, "text/html; charset=utf-8", response.Header().Get("Content-Type"))
-	require.Equal(t, "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self' data:; "+
-		"connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'", response.Header().Get("Content-Security-Policy"))
-	require.Equal(t, "no-cache", response.Header().Get("Cache-Control"))
-	page := response.Body.String()
-	require.Contains(t, page, `<meta name="lumen-key" content="">`)
-	require.NotRegexp(t, `<style|<script>|<script [^>]*>[^<]| on\w+=| style=|://`, page, "nothing inline, nothing from elsewhere")
-
-	names := map[string]bool{}
-	for _, match := range used.FindAllStringSubmatch(page, -1) {
-		name := match[1]
-		names[name] = true
-		asset := get(t, DocsOptions{}, "GET", "/docs/assets/"+name)
-		require.Equal(t, http.StatusOK, asset.Code, name)
-		require.Equal(t, "public, max-age=31536000, immutable", asset.Header().Get("Cache-Control"))
-		require.Equal(t, assetTypes[path.Ext(name)], asset.Header().Get("Content-Type"))
-		require.Equal(t, "nosniff", asset.Header().Get("X-Content-Type-Options"))
-		digest := sha256.Sum256(asset.Body.Bytes())
-		require.Contains(t, name, "-"+hex.EncodeToString(digest[:])[:12]+".", "kept for good, so the name has to follow the content")
-	}
-	embedded, err := fs.ReadDir(site, "docs/site/assets")
-	require.NoError(t, err)
-	require.Len(t, embedded, len(names), "what is embedded is used")
-}
-
-func TestDocsPageNamesTheDemoKey(t *testing.T) {
-	t.Parallel()
-	response := get(t, DocsOptions{APIKey: `demo"><key`}, "GET", "/docs")
-	require.Contains(t, response.Body.String(), `<meta name="lumen-key" content="demo&#34;&gt;&lt;key">`)
-	require.Equal(t, "no-store", response.Header().Get("Cache-Control"))
-}
-
-func TestDocsServeTheDocument(t *testing.T) {
-	t.Parallel()
-	file, err := os.ReadFile("openapi.yaml")
-	require.NoError(t, err)
-	yaml := get(t, DocsOptions{}, "GET", "/openapi.yaml")
-	require.Equal(t, string(file), yaml.Body.String())
-	require.Equal(t, "application/yaml", yaml.Header().Get("Content-Type"))
-
-	inJSON := get(t, DocsOptions{}, "GET", "/openapi.json")
-	require.Equal(t, "application/json", inJSON.Header().Get("Content-Type"))
-	require.True(t, json.Valid(inJSON.Body.Bytes()))
-	require.True(t, strings.HasPrefix(inJSON.Body.String(), `{"openapi": "3.1.0"`), "the order of the keys is the document's")
-
-	require.Equal(t, "no-cache", yaml.Header().Get("Cache-Control"))
-	again := get(t, DocsOptions{}, "GET", "/openapi.yaml", "If-None-Match", yaml.Header().Get("ETag"))
-	require.Equal(t, http.StatusNotModified, again.Code)
-	require.Empty(t, again.Body.String())
-}
-
-func TestDocsRefuseEverythingElse(t *testing.T) {
-	t.Parallel()
-	for _, target := range []string{"/docs/assets/none.js", "/docs/assets", "/docs/index.html", "/docs/assets/..%2findex.html", "/openapi.yml"} {
-		response := get(t, DocsOptions{}, "GET", target)
-		require.Equal(t, http.StatusNotFound, response.Code, target)
-		require.JSONEq(t, `{"error":"Not found"}`, response.Body.String())
-	}
-	for _, target := range []string{"/docs", "/openapi.yaml", "/openapi.json"} {
-		response := get(t, DocsOptions{}, "POST", target)
-		require.Equal(t, http.StatusMethodNotAllowed, response.Code, target)
-		require.Equal(t, "GET, HEAD", response.Header().Get("Allow"))
-		head := get(t, DocsOptions{}, "HEAD", target)
-		require.Equal(t, http.StatusOK, head.Code, target)
-		require.Empty(t, head.Body.String())
-	}
 }
 
 // The document has the routes and no others; HEAD is answered where GET is.

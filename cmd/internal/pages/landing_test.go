@@ -2,7 +2,6 @@ package pages_test
 
 import (
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"regexp"
 	"strings"
@@ -13,24 +12,16 @@ import (
 	"lumen/cmd/internal/pages"
 )
 
-var elsewhere = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
-
-func get(h http.Handler, method, path string) *httptest.ResponseRecorder {
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest(method, "http://lumen.example:8080"+path, nil))
-	return w
-}
-
-func TestPageOfADevelopmentServer(t *testing.T) {
+func TestLandingOfADevelopmentServer(t *testing.T) {
 	t.Parallel()
 	h := pages.NewHandler(pages.Options{
 		Demo:       &pages.Demo{MerchantName: "Demo <Shop>", MerchantID: "merchant_1", APIKey: "lumen_sk_demo_x"},
 		Playground: true, Introspection: true,
-	}, elsewhere)
+	}, notFound)
 	w := get(h, "GET", "/")
 	require.Equal(t, http.StatusOK, w.Code)
-	require.Equal(t, "no-store", w.Header().Get("Cache-Control"), "the key is on it")
-	page := w.Body.String()
+	require.Equal(t, "no-store", w.Header.Get("Cache-Control"), "the key is on it")
+	page := w.Body
 	for _, has := range []string{
 		"Demo &lt;Shop&gt;", "merchant_1", `href="/playground"`, `href="/docs"`, `href="/openapi.yaml"`, `href="/openapi.json"`,
 		"curl 'http://lumen.example:8080/api/customers?limit=3' \\\n  -H 'Authorization: Bearer lumen_sk_demo_x'</pre>",
@@ -41,50 +32,50 @@ func TestPageOfADevelopmentServer(t *testing.T) {
 	require.NotContains(t, page, "LUMEN_PLAYGROUND")
 }
 
-func TestPageOfAService(t *testing.T) {
+func TestLandingOfAService(t *testing.T) {
 	t.Parallel()
-	w := get(pages.NewHandler(pages.Options{}, elsewhere), "GET", "/")
-	require.Equal(t, "no-cache", w.Header().Get("Cache-Control"))
-	page := w.Body.String()
+	w := get(pages.NewHandler(pages.Options{}, notFound), "GET", "/")
+	require.Equal(t, "no-cache", w.Header.Get("Cache-Control"))
+	page := w.Body
 	require.Contains(t, page, `"Authorization: Bearer $KEY"`)
 	require.Contains(t, page, "LUMEN_PLAYGROUND=true")
 	require.Contains(t, page, "LUMEN_INTROSPECTION=true")
 	require.NotContains(t, page, `href="/playground"`)
 	require.NotContains(t, page, "development server")
 
-	page = get(pages.NewHandler(pages.Options{Playground: true, Introspection: true}, elsewhere), "GET", "/").Body.String()
+	page = get(pages.NewHandler(pages.Options{Playground: true, Introspection: true}, notFound), "GET", "/").Body
 	require.Contains(t, page, `href="/playground"`)
 	require.NotContains(t, page, "turn it on")
 	require.Contains(t, page, "Two commands to paste")
 
-	page = get(pages.NewHandler(pages.Options{TrustedOnly: true}, elsewhere), "GET", "/").Body.String()
+	page = get(pages.NewHandler(pages.Options{TrustedOnly: true}, notFound), "GET", "/").Body
 	require.NotContains(t, page, "/graphql' \\", "a command that would be refused")
 	require.Contains(t, page, "A command to paste")
 }
 
-func TestPolicyAndCaching(t *testing.T) {
+func TestLandingPolicyAndCaching(t *testing.T) {
 	t.Parallel()
-	h := pages.NewHandler(pages.Options{}, elsewhere)
+	h := pages.NewHandler(pages.Options{}, notFound)
 	w := get(h, "GET", "/")
-	policy := w.Header().Get("Content-Security-Policy")
+	policy := w.Header.Get("Content-Security-Policy")
 	require.Contains(t, policy, "default-src 'none'")
 	require.NotContains(t, policy, "script-src")
 	require.NotContains(t, policy, "unsafe")
-	require.NotContains(t, w.Body.String(), "<script")
-	require.NotContains(t, w.Body.String(), "style=")
+	require.NotContains(t, w.Body, "<script")
+	require.NotContains(t, w.Body, "style=")
 
-	assets := regexp.MustCompile(`"(/assets/[^"]+)"`).FindAllStringSubmatch(w.Body.String(), -1)
+	assets := regexp.MustCompile(`"(/assets/[^"]+)"`).FindAllStringSubmatch(w.Body, -1)
 	require.NotEmpty(t, assets)
 	for _, match := range assets {
 		asset := get(h, "GET", match[1])
 		require.Equal(t, http.StatusOK, asset.Code)
-		require.Equal(t, "public, max-age=31536000, immutable", asset.Header().Get("Cache-Control"))
+		require.Equal(t, "public, max-age=31536000, immutable", asset.Header.Get("Cache-Control"))
 	}
 }
 
-func TestOnlyWhatIsThere(t *testing.T) {
+func TestLandingHasOnlyWhatIsThere(t *testing.T) {
 	t.Parallel()
-	h := pages.NewHandler(pages.Options{}, elsewhere)
+	h := pages.NewHandler(pages.Options{}, notFound)
 	require.Equal(t, http.StatusOK, get(h, "HEAD", "/").Code)
 	require.Equal(t, http.StatusNotFound, get(h, "POST", "/").Code)
 	require.Equal(t, http.StatusNotFound, get(h, "GET", "/assets/landing.css").Code)

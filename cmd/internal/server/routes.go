@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"lumen/cmd/internal/pages"
-	"lumen/graph/playground"
 	"lumen/rest"
 )
 
@@ -24,14 +23,6 @@ const (
 	// jwksPath leads to the public keys that verify access tokens.
 	jwksPath = "/.well-known/jwks.json"
 )
-
-// docsPaths lead to the REST reference.
-var docsPaths = []string{"/docs", "/docs/assets/{name}", "/openapi.yaml", "/openapi.json"}
-
-// pagePaths lead to what is made for people, the REST reference included.
-var pagePaths = append([]string{
-	"/", pages.AssetsPath + "{name}", playground.Path, playground.Path + "/{file}",
-}, docsPaths...)
 
 // route is where a path leads, as the log, the metrics and the traces name it: never an id.
 type route struct {
@@ -119,7 +110,7 @@ func allRoutes() []*route {
 	for _, r := range rest.Routes() {
 		all = append(all, newRoute(r.Pattern, apiREST))
 	}
-	for _, pattern := range pagePaths {
+	for _, pattern := range pages.Paths {
 		all = append(all, newRoute(pattern, apiOther))
 	}
 	return all

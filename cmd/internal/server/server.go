@@ -13,7 +13,6 @@ import (
 
 	"lumen/cmd/internal/pages"
 	"lumen/graph"
-	"lumen/graph/playground"
 	"lumen/rest"
 	"lumen/store"
 )
@@ -57,7 +56,7 @@ func NewHandler(b *Backend, options Options) http.Handler {
 	mount(mux, jwksPath, rest.NewJWKS(b.Auth.Tokens, apiLog))
 	site := newPages(options, restAPI)
 	mux.Handle("/docs/", site) // says 404 for what is no asset
-	for _, pattern := range pagePaths {
+	for _, pattern := range pages.Paths {
 		mount(mux, pattern, site)
 	}
 
@@ -99,34 +98,14 @@ func compress(next http.Handler) http.Handler {
 	})
 }
 
-// newPages returns the handler of what is made for people. A development server that was told to listen elsewhere than on
-// loopback gives the demo merchant's key to nobody who asks from another machine.
+// newPages returns the handler of the pages. Only requests from this machine get the demo merchant's
+// key, even when a development server listens on other addresses than loopback.
 func newPages(options Options, notFound http.Handler) http.Handler {
 	with := func(demo *pages.Demo) http.Handler {
-		mux := http.NewServeMux()
-		mux.Handle("/", pages.NewHandler(pages.Options{
+		return pages.NewHandler(pages.Options{
 			Demo: demo, Playground: options.Playground, Introspection: options.GraphQL.Introspection,
 			TrustedOnly: options.GraphQL.Trusted.Only(),
-		}, notFound))
-		reference := rest.DocsOptions{Playground: options.Playground}
-		if demo != nil {
-			reference.APIKey = demo.APIKey
-		}
-		docs := rest.NewDocs(reference)
-		mux.Handle("/docs/", docs)
-		for _, pattern := range docsPaths {
-			mount(mux, pattern, docs)
-		}
-		if options.Playground {
-			signedIn := playground.Options{}
-			if demo != nil {
-				signedIn.DemoKey = demo.APIKey
-			}
-			explorer := playground.NewHandler(signedIn, notFound)
-			mount(mux, playground.Path, explorer)
-			mount(mux, playground.Path+"/{file}", explorer)
-		}
-		return mux
+		}, notFound)
 	}
 	everybody := with(nil)
 	if options.Demo == nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lumen/cmd/internal/e2e/harness"
-	"lumen/rest"
+	"lumen/cmd/internal/pages"
 	"lumen/store/storetest"
 )
 
@@ -46,7 +46,7 @@ func TestDocsAskForAKey(t *testing.T) {
 	api, err := url.Parse(r.URL)
 	require.NoError(t, err)
 	mux := http.NewServeMux()
-	mux.Handle("/", rest.NewDocs(rest.DocsOptions{}))
+	mux.Handle("/", pages.NewHandler(pages.Options{}, http.NotFoundHandler()))
 	mux.Handle("/api/", &httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(api) }})
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)

@@ -1,0 +1,96 @@
+package pages
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"io"
+	"io/fs"
+	"mime"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+
+	"lumen/graph/playground"
+)
+
+const (
+	playgroundAssets = playground.Path + "/assets/"
+	playgroundConfig = playground.Path + "/config.json"
+)
+
+// playgroundPolicy lets the page load its own files and send requests to its own server, and
+// nothing else. The editor, Monaco, sets styles on elements that it creates, and its style sheet
+// holds its icons and squiggles.
+const playgroundPolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; " +
+	"img-src 'self' data:; font-src data:; connect-src 'self'; worker-src 'self'; frame-ancestors 'none'; " +
+	"base-uri 'none'; form-action 'none'"
+
+// addPlayground serves the playground. Its 404 replies carry its security headers too.
+func addPlayground(mux *http.ServeMux, options Options, notFound http.Handler) {
+	s := site{ServeMux: mux, policy: playgroundPolicy, sameOrigin: true}
+	mux.Handle(playground.Path, s.secure(notFound.ServeHTTP))
+	mux.Handle(playground.Path+"/", s.secure(notFound.ServeHTTP))
+
+	for _, gzipped := range must(fs.Glob(playground.Files, "dist/assets/*.gz")) {
+		file := strings.TrimSuffix(gzipped, ".gz")
+		brotli := must(playground.Files.ReadFile(file + ".br"))
+		s.compressed(playgroundAssets+path.Base(file), brotli, must(playground.Files.ReadFile(gzipped)))
+	}
+	schema := playground.Schema()
+	var gzipped bytes.Buffer
+	w := gzip.NewWriter(&gzipped)
+	_, _ = w.Write(schema) // a buffer takes everything
+	_ = w.Close()
+	schemaPath := playgroundAssets + hashed("schema.graphql", schema)
+	s.compressed(schemaPath, nil, gzipped.Bytes())
+
+	config := "" // the page asks for a key
+	if key := options.demoKey(); key != "" {
+		config = playgroundConfig // the page signs in by itself
+		s.get(config, noStore, func(w http.ResponseWriter, _ *http.Request) {
+			_ = json.NewEncoder(w).Encode(map[string]string{"apiKey": key})
+		})
+	}
+	index := page(playground.Files, "dist/index.html")(map[string]string{"Schema": schemaPath, "Config": config})
+	s.get(playground.Path, revalidate, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(index) })
+}
+
+// compressed serves a file that is stored compressed, and sent compressed to clients that accept it,
+// which is nearly all. brotli may be nil.
+func (s site) compressed(path string, brotli, gzipped []byte) {
+	s.get(path, immutable, func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Vary", "Accept-Encoding")
+		content := gzipped
+		switch {
+		case brotli != nil && accepts(r, "br"):
+			h.Set("Content-Encoding", "br")
+			content = brotli
+		case accepts(r, "gzip"):
+			h.Set("Content-Encoding", "gzip")
+		default:
+			plain, err := gzip.NewReader(bytes.NewReader(content))
+			if err == nil {
+				_, _ = io.Copy(w, plain)
+			}
+			return
+		}
+		h.Set("Content-Length", strconv.Itoa(len(content)))
+		_, _ = w.Write(content)
+	})
+}
+
+// accepts reports whether the request accepts the coding. A weight of zero refuses it.
+func accepts(r *http.Request, coding string) bool {
+	for _, element := range strings.Split(strings.Join(r.Header.Values("Accept-Encoding"), ","), ",") {
+		name, params, err := mime.ParseMediaType(strings.TrimSpace(element))
+		if err != nil || name != coding {
+			continue
+		}
+		weight, err := strconv.ParseFloat(params["q"], 64)
+		return err != nil || weight > 0
+	}
+	return false
+}
