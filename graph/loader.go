@@ -115,6 +115,9 @@ func load[T any](ctx context.Context, id string) (*T, error) {
 	return row, err
 }
 
+// isSelf reports whether id is that of the caller's own merchant.
+func isSelf(self *store.Merchant, id string) bool { return id == self.ID }
+
 // nodes returns the objects with these ids, nil in the place of each that is not there or not the merchant's.
 func nodes(ctx context.Context, ids []string) ([]scalar.Node, error) {
 	self, err := merchant(ctx)
@@ -127,7 +130,7 @@ func nodes(ctx context.Context, ids []string) ([]scalar.Node, error) {
 	}
 	list := make([]scalar.Node, len(ids))
 	for i, id := range ids {
-		if list[i] = found[id]; list[i] == nil && id == self.ID {
+		if list[i] = found[id]; list[i] == nil && isSelf(self, id) {
 			list[i] = self
 		}
 	}

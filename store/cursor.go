@@ -43,8 +43,15 @@ func encodeCursor(merchant string, sort order, at position) string {
 	return cursorEncoding.EncodeToString(bytes.Join([][]byte{head, cursorDigest(merchant, head, body), body}, nil))
 }
 
-// decodeCursor returns the position that a cursor of this merchant and this order names; false for any
-// other text. The caller checks that the position's id is one of the noun.
+// decodeCursor returns the position that a cursor of this merchant and this order names in a list of the
+// noun; false for any other text.
+func (n *noun[T]) decodeCursor(merchant string, sort order, cursor string) (position, bool) {
+	at, ok := decodeCursor(merchant, sort, cursor)
+	return at, ok && n.IsID(at.id)
+}
+
+// decodeCursor returns the position that a cursor of this merchant and this order names, in a list of any
+// noun; false for any other text.
 func decodeCursor(merchant string, sort order, cursor string) (position, bool) {
 	if len(cursor) > maxCursor || strings.ContainsAny(cursor, "\r\n") { // which base64 would skip
 		return position{}, false

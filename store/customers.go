@@ -125,8 +125,8 @@ func (c *Customers) Update(ctx context.Context, id string, in Input) (*Customer,
 	if err := c.authorizeID(ctx, ToUpdate, id); err != nil {
 		return nil, err
 	}
-	if _, customer := scopeFrom(ctx); customer != "" && touchesEmail(in) {
-		return nil, NewError(Forbidden)
+	if err := authorizeEmail(ctx, in); err != nil {
+		return nil, err
 	}
 	v, err := normalizeCustomer(in, false)
 	if err != nil {
@@ -159,6 +159,14 @@ func normalizeCustomer(in Input, creating bool) (values, error) {
 		return nil, err
 	}
 	return customers.normalize(in, creating)
+}
+
+// authorizeEmail returns Forbidden when the caller is bound to one customer and the input touches the email.
+func authorizeEmail(ctx context.Context, in Input) error {
+	if _, customer := scopeFrom(ctx); customer != "" && touchesEmail(in) {
+		return NewError(Forbidden)
+	}
+	return nil
 }
 
 // touchesEmail reports whether the input says anything of the email, even what can't be read, or sets the

@@ -213,8 +213,8 @@ func (r *Rows[T]) resolve(ctx context.Context, q PageQuery) (pageRange, error) {
 		if text == nil {
 			return nil
 		}
-		at, ok := decodeCursor(merchant, p.sort, *text)
-		if !ok || !r.noun.IsID(at.id) {
+		at, ok := r.noun.decodeCursor(merchant, p.sort, *text)
+		if !ok {
 			faults = append(faults, NewFault(name, InvalidFormat))
 		}
 		return &at

@@ -1,5 +1,7 @@
 package store
 
+import "context"
+
 // Every statement on a noun's table names the table through these functions alone (I1): each mention
 // has the merchant's predicate, and the bound predicate when the noun has an owner column.
 
@@ -25,4 +27,34 @@ func (n *noun[T]) scoped(alias string) string {
 		bound = boundPredicate(alias+"."+n.owner, "$2")
 	}
 	return merchantPredicate(alias, "$1") + " AND " + bound
+}
+
+// scopedArgs returns the arguments of a prepared statement, of which args are $3 and on.
+func scopedArgs(ctx context.Context, args []any) []any {
+	merchant, owner := scopeFrom(ctx)
+	return append([]any{merchant, owner}, args...)
+}
+
+// restrict adds the predicates of a query's mention of the noun's table, whose alias is c.
+func (n *noun[T]) restrict(ctx context.Context, q query) {
+	merchant, owner := scopeFrom(ctx)
+	q.Where(merchantPredicate("c", "?"), q.value(merchant))
+	if owner != "" && n.owner != "" {
+		q.Where("c."+n.owner+" = ?", q.value(owner))
+	}
+}
+
+// insertedMerchant is the merchant of a row that a prepared statement inserts.
+const insertedMerchant = "$1 AS merchant_id"
+
+// boundInsert returns the predicate that keeps a bound token from inserting a row of another owner.
+func (w *writer) boundInsert(owner string) string {
+	switch owner {
+	case "":
+		return ownerless
+	case "id":
+		return boundPredicate("$3", "$2")
+	default:
+		return boundPredicate(w.ref(owner), "$2")
+	}
 }

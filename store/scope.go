@@ -34,9 +34,9 @@ const (
 
 // execute runs a statement of the merchant's and hands over its rows, which count when it returns nil.
 func (s scope) execute(ctx context.Context, effect effect, statement string, args []any, each func(*wall.Row)) error {
-	merchant, _ := scopeFrom(ctx)
-	if merchant == "" {
-		return NewError(Unauthenticated)
+	merchant, err := requireMerchant(ctx)
+	if err != nil {
+		return err
 	}
 	return RunStatement(ctx, s.gate, merchant, statement, s.on, func(ctx context.Context) error {
 		err := wall.Query(ctx, s.db.DB, statement, args, each)
@@ -49,11 +49,19 @@ func (s scope) execute(ctx context.Context, effect effect, statement string, arg
 	})
 }
 
+// requireMerchant returns the caller's merchant, and Unauthenticated without one.
+func requireMerchant(ctx context.Context) (string, error) {
+	merchant, _ := scopeFrom(ctx)
+	if merchant == "" {
+		return "", NewError(Unauthenticated)
+	}
+	return merchant, nil
+}
+
 // run executes a statement that was built once. Its $1 is the merchant and its $2 the owner that the
 // caller is bound to; args are $3 and on.
 func (s scope) run(ctx context.Context, effect effect, statement string, args []any, each func(*wall.Row)) error {
-	merchant, owner := scopeFrom(ctx)
-	return s.execute(ctx, effect, statement, append([]any{merchant, owner}, args...), each)
+	return s.execute(ctx, effect, statement, scopedArgs(ctx, args), each)
 }
 
 // query is a query over the merchant's rows that has too many forms to be built once.
@@ -77,11 +85,8 @@ func (r *Rows[T]) selecting(ctx context.Context, prepared bool) query {
 
 // part starts a query that becomes a part of another one.
 func (r *Rows[T]) part(ctx context.Context, of query) query {
-	merchant, owner := scopeFrom(ctx)
-	of.SelectQuery = r.scope.db.NewSelect().Model((*T)(nil)).Where(merchantPredicate("c", "?"), of.value(merchant))
-	if owner != "" && r.noun.owner != "" {
-		of.Where("c."+r.noun.owner+" = ?", of.value(owner))
-	}
+	of.SelectQuery = r.scope.db.NewSelect().Model((*T)(nil))
+	r.noun.restrict(ctx, of)
 	return of
 }
 

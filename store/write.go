@@ -177,7 +177,7 @@ func (r *Rows[T]) build(insert bool, present values, extend func(*writer)) write
 // insertText inserts one row, unless a predicate of the noun's own rules forbids it. owner is the noun's
 // owner column.
 func (w *writer) insertText(owner string) *bun.InsertQuery {
-	row := w.db.NewSelect().ColumnExpr("$1 AS merchant_id").ColumnExpr("$3 AS id").
+	row := w.db.NewSelect().ColumnExpr(insertedMerchant).ColumnExpr("$3 AS id").
 		ColumnExpr("clock.now AS created_at").ColumnExpr("clock.now AS updated_at").
 		TableExpr("(SELECT " + sqlNow + " AS now) AS clock")
 	into := []string{"merchant_id", "id", "created_at", "updated_at"}
@@ -192,14 +192,7 @@ func (w *writer) insertText(owner string) *bun.InsertQuery {
 		row = row.ColumnExpr(a.expression+" AS ?", bun.Ident(a.column))
 		into = append(into, a.column)
 	}
-	switch owner {
-	case "":
-		row = row.Where(ownerless)
-	case "id":
-		row = row.Where(boundPredicate("$3", "$2"))
-	default:
-		row = row.Where(boundPredicate(w.ref(owner), "$2"))
-	}
+	row = row.Where(w.boundInsert(owner))
 	for _, predicate := range w.where {
 		row = row.Where(predicate)
 	}

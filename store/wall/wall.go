@@ -185,11 +185,11 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 // send puts the wall and the statement on the wire and returns the statement's result, not yet read. On an error the
 // pipeline is over and the connection either clean or marked broken.
 func (c *conn) send(ctx context.Context, query string, args []any) (*pgconn.Pipeline, *pgconn.ResultReader, error) {
-	merchant, customer := c.scope(ctx)
-	if merchant == "" {
-		return nil, nil, ErrNoMerchant
+	scope, err := c.scopeArgs(ctx)
+	if err != nil {
+		return nil, nil, err
 	}
-	prelude := []statement{{c.setScope, [][]byte{[]byte(merchant), []byte(customer)}}}
+	prelude := []statement{{c.setScope, scope}}
 	switch key, ok := ctx.Value(lockKey{}).(string); {
 	case ok && c.unnamed: // the limits that the first statement sets hold from the second on
 		prelude = append(prelude, statement{takeLock, [][]byte{[]byte(key)}})
@@ -234,6 +234,15 @@ func (c *conn) send(ctx context.Context, query string, args []any) (*pgconn.Pipe
 		return nil, nil, c.end(pipeline, err)
 	}
 	return pipeline, result, nil
+}
+
+// scopeArgs returns the arguments of setScope, and ErrNoMerchant without a merchant.
+func (c *conn) scopeArgs(ctx context.Context) ([][]byte, error) {
+	merchant, customer := c.scope(ctx)
+	if merchant == "" {
+		return nil, ErrNoMerchant
+	}
+	return [][]byte{[]byte(merchant), []byte(customer)}, nil
 }
 
 // statement is one step of the prelude: fixed text and its arguments.
