@@ -3,7 +3,7 @@ package mutations
 import (
 	"go/ast"
 	"go/parser"
-	"go/token"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -12,21 +12,39 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"lumen/store"
 )
 
-// A mutation takes one of the guards of I1 out of the source. TestMutations (tag mutations) makes each in turn and has tests
-// run on what is left: they must turn red, and nothing foreign may come out as long as the other guard stands.
+// A mutation takes one of the guards of I1 out of the source. TestMutations (tag mutations) makes each in
+// turn and has tests run on what is left: they must turn red, and nothing foreign may come out as long as
+// the other guard stands.
+//
+// A mutation names what it changes, and not its file or its text, so code can move and be reformatted.
 type mutation struct {
-	name  string
-	file  string      // below the top folder
-	edits [][2]string // what stands there, once, and what is to stand in its place
-	more  string      // goes to the end of the file
-	// without says that row-level security is off, too, when the tests are run that have to fail.
-	without bool
-	fails   tests
+	name string
+	code []replacement
+	sql  []edit
+	more string // declarations for the end of the file of the first replacement
+	// unwalled says that row-level security is off, too, when the tests are run that have to fail.
+	unwalled bool
+	fails    tests
 	// holds must succeed with row-level security on; without a package there is no second guard.
 	holds tests
 }
+
+// replacement changes a declaration in Go: a function, a method as "Type.Method", or a constant.
+type replacement struct {
+	folder, name string
+	// body takes the place of all that the function does, or of the constant's value.
+	body string
+	// start goes ahead of what the function does, and leaves that as it is.
+	start string
+}
+
+// edit changes the one statement in the migrations that begins with these words. old stands in it once; ""
+// stands for all of it.
+type edit struct{ statement, old, new string }
 
 // tests are some of a package, by a pattern of their names.
 type tests struct{ pkg, run string }
@@ -39,161 +57,420 @@ var (
 	// As before, with one guard of the two.
 	allHolds     = tests{"./cmd/internal/e2e", "^TestNothingForeignComesOut$"}
 	tokenTests   = tests{"./cmd/internal/e2e", "^TestTokenActors$"}
+	accessTests  = tests{"./store", "^TestAccess$"}
 	bindingTests = tests{"./store", "^(TestBindingIsolation|TestSelectingIsBound|TestBindingReachesBothGuards)$"}
 	ruleTests    = tests{"./store/schema", "^TestCatalogue$/^has_no_fault$"}
 	wallTests    = tests{"./store/wall", "^(TestNoMerchant|TestNothingIsLeft|TestBoundToOneCustomer)$"}
-	cursorTests  = tests{"./store", "^TestCursor"}
+	cursorTests  = tests{"./store", "^(TestCursorOfAnotherListIsRefused|TestMadeUpCursorIsRefused)$"}
+	lockTests    = tests{"./store", "^TestMerchantsDoNotWaitForEachOther$"}
 	cacheTests   = tests{"./store/auth", "^(TestCredentialsAreNotMixedUp|TestCredentialCache)$"}
+	gatherTests  = tests{"./store/auth", "^TestLookUpsAreGathered$"}
 	keyTests     = tests{"./store/auth", "^(TestAuthenticate|TestMerchantsWithTheSameKeyIDs)$"}
 )
 
-const (
-	customersSQL = "store/schema/migrations/0002_customers.tx.up.sql"
-	keysSQL      = "store/schema/migrations/0001_merchants.tx.up.sql"
-	tokensSQL    = "store/schema/migrations/0003_access_tokens.tx.up.sql"
-	// remembered gives what it was given first, for good.
-	remembered = "\nvar firstGiven string\n\nfunc remembered(text string) string {\n\tif firstGiven == \"\" {\n\t\tfirstGiven = text\n\t}\n\treturn firstGiven\n}\n"
-)
+// remembered gives what it was given first, for good.
+const remembered = `var firstGiven string
 
-var mutations = []mutation{
-	// The merchant in each statement on customers.
-	{"get and get many forget the merchant", "store/statements.go", [][2]string{{`Where("c.merchant_id = $1")`, `Where("$1::text IS NOT NULL")`}}, "", true, foreignTests, allHolds},
-	{"update and delete forget the merchant", "store/statements.go", [][2]string{{`"merchant_id = $1 AND deleted_at IS NULL"`, `"$1::text IS NOT NULL AND deleted_at IS NULL"`}}, "", true, foreignTests, allHolds},
-	{"get forgets the merchant", "store/statements.go", [][2]string{{`selecting().Where("c.id = $3").String()`, `strings.Replace(selecting().Where("c.id = $3").String(), "c.merchant_id = $1", "$1::text IS NOT NULL", 1)`}}, "", true, foreignTests, allHolds},
-	{"get many forgets the merchant", "store/statements.go", [][2]string{{`selecting().Where("c.id = ANY($3)").String()`, `strings.Replace(selecting().Where("c.id = ANY($3)").String(), "c.merchant_id = $1", "$1::text IS NOT NULL", 1)`}}, "", true, foreignTests, allHolds},
-	{"update forgets the merchant", "store/writes.go", [][2]string{{`Where(liveOnes).Where(bound("c.id"))`, `Where("$1::text IS NOT NULL AND deleted_at IS NULL").Where(bound("c.id"))`}}, "", true, foreignTests, allHolds},
-	{"delete forgets the merchant", "store/statements.go", [][2]string{{`Where(liveOnes).Where(bound("c.id"))`, `Where("$1::text IS NOT NULL AND deleted_at IS NULL").Where(bound("c.id"))`}}, "", true, foreignTests, allHolds},
-	{"the holders of an address are everybody's", "store/writes.go", [][2]string{{`Where("holder.merchant_id = $1")`, `Where("$1::text IS NOT NULL")`}}, "", true, foreignTests, allHolds},
-	{"a new customer is another merchant's", "store/writes.go", [][2]string{{`ColumnExpr("$1 AS merchant_id")`, `ColumnExpr("(SELECT max(m.merchant_id) || left($1, 0) FROM public.customers AS m) AS merchant_id")`}}, "", true, foreignTests, foreignHolds},
-	{"lists, counts and their parts forget the merchant", "store/scope.go", [][2]string{{`Where("c.merchant_id = ?", q.value(merchant))`, `Where("?::text IS NOT NULL", q.value(merchant))`}}, "", true, foreignTests, allHolds},
-	{"a statement gets the merchant of an earlier one", "store/scope.go", [][2]string{{`append([]any{merchant, customer}, args...)`, `append([]any{remembered(merchant), customer}, args...)`}}, remembered, true, foreignTests, foreignHolds},
-	{"the scope works for nobody in particular", "store/scope.go", [][2]string{{"merchant, _ := scopeFrom(ctx)\n\tif merchant == \"\" {\n\t\treturn NewError", "merchant, _ := scopeFrom(ctx)\n\tif merchant == \"\\x00\" {\n\t\treturn NewError"}}, "", true, tests{"./store", "^TestAccess$"}, foreignHolds},
-
-	// The customer that a token is bound to.
-	{"get and get many forget the binding", "store/statements.go", [][2]string{{`Where(bound("c.id")).Where("c.deleted_at IS NULL")`, `Where("$2::text IS NOT NULL").Where("c.deleted_at IS NULL")`}}, "", true, tokenTests, tokenTests},
-	{"delete forgets the binding", "store/statements.go", [][2]string{{`Where(liveOnes).Where(bound("c.id"))`, `Where(liveOnes).Where("$2::text IS NOT NULL")`}}, "", false, bindingTests, tokenTests},
-	{"update forgets the binding", "store/writes.go", [][2]string{{`Where(liveOnes).Where(bound("c.id"))`, `Where(liveOnes).Where("$2::text IS NOT NULL")`}}, "", true, tokenTests, tokenTests},
-	{"create forgets the binding", "store/writes.go", [][2]string{{`Where(bound("$3"))`, `Where("$2::text IS NOT NULL")`}}, "", false, bindingTests, tokenTests},
-	{"the holders of an address forget the binding", "store/writes.go", [][2]string{{`Where(bound("holder.id"))`, `Where("$2::text IS NOT NULL")`}}, "", false, bindingTests, tokenTests},
-	{"lists forget the binding", "store/scope.go", [][2]string{{`if customer != "" {`, `if customer == "\x00" {`}}, "", false, bindingTests, tokenTests},
-	{"nothing keeps the bound", "store/statements.go", [][2]string{{`return "($2::text = '' OR " + id + " = $2::text)"`, `return "($2::text IS NOT NULL AND " + id + "::text IS NOT NULL)"`}}, "", true, tokenTests, tokenTests},
-
-	// The wall.
-	{"the wall needs no merchant", "store/wall/wall.go", [][2]string{{"if merchant == \"\" {\n\t\treturn nil, nil, ErrNoMerchant", "if merchant == \"\\x00\" {\n\t\treturn nil, nil, ErrNoMerchant"}}, "", false, wallTests, foreignHolds},
-	{"the merchant stays on the connection", "store/wall/wall.go", [][2]string{{`set_config('lumen.merchant_id', $1, true)`, `set_config('lumen.merchant_id', $1, false)`}}, "", false, wallTests, foreignHolds},
-	{"the bound customer stays on the connection", "store/wall/wall.go", [][2]string{{`set_config('lumen.customer_id', $2, true)`, `set_config('lumen.customer_id', $2, false)`}}, "", false, wallTests, foreignHolds},
-	{"the wall is told the merchant of an earlier statement", "store/wall/wall.go", [][2]string{{"[][]byte{[]byte(merchant), []byte(customer)}", "[][]byte{[]byte(remembered(merchant)), []byte(customer)}"}}, remembered, false, wallTests, foreignHolds},
-	{"the wall is told no customer", "store/wall/wall.go", [][2]string{{"[][]byte{[]byte(merchant), []byte(customer)}", "[][]byte{[]byte(merchant), []byte(customer[:0])}"}}, "", false, wallTests, tokenTests},
-
-	// The policies.
-	{"row-level security is not enabled", customersSQL, [][2]string{{"ALTER TABLE customers ENABLE ROW LEVEL SECURITY;", ""}}, "", false, ruleTests, allHolds},
-	{"row-level security is not forced", customersSQL, [][2]string{{"ALTER TABLE customers FORCE ROW LEVEL SECURITY;", ""}}, "", false, ruleTests, allHolds},
-	{"the policy shows every merchant's rows", customersSQL, [][2]string{{"    USING (merchant_id = NULLIF(current_setting('lumen.merchant_id', true), ''))", "    USING (true)"}}, "", false, ruleTests, allHolds},
-	{"the policy lets rows be written for every merchant", customersSQL, [][2]string{{"    WITH CHECK (merchant_id = NULLIF(current_setting('lumen.merchant_id', true), ''))", "    WITH CHECK (true)"}}, "", false, ruleTests, allHolds},
-	{"the policy shows the bound every customer", tokensSQL, [][2]string{{"COALESCE(current_setting('lumen.customer_id', true), '')", "''::text"}}, "", false, bindingTests, tokenTests},
-
-	// What tells merchants apart besides.
-	{"a cursor is anybody's", "store/cursor.go", [][2]string{{"sum.Write([]byte(merchant))", "sum.Write([]byte(merchant[:0]))"}}, "", false, cursorTests, foreignHolds},
-	{"the cache gives one credential to everybody", "store/auth/credential_cache.go", [][2]string{{"kept, ok := c.kept.Get(presented)\n\tnow :=", "kept, ok := c.kept.Get(Digest{})\n\tnow :="}, {"c.kept.Add(presented, found)", "c.kept.Add(Digest{}, found)"}}, "", false, cacheTests, tests{}},
-	{"everybody waits for one look-up", "store/auth/credential_cache.go", [][2]string{{"string(presented[:])", "string(presented[:0])"}}, "", false, cacheTests, tests{}},
-	{"those who are looked up together are taken for each other", "store/auth/gather.go", [][2]string{{"i := row.question() - 1", "i := len(all.questions) - row.question()"}}, "", false, tests{"./store/auth", "^TestLookUpsAreGathered$"}, tests{}},
-	{"requests share their look-up of customers", "graph/lookup.go", [][2]string{{"context.WithValue(ctx, lookupKey{}, &lookup{customers: r.customers})", "context.WithValue(ctx, lookupKey{}, shared(r))"}},
-		"\nvar theOne lookup\n\nfunc shared(r *Resolver) *lookup { theOne.customers = r.customers; return &theOne }\n", false, foreignTests, tests{}},
-	{"every id of a merchant is one's own", "graph/lookup.go", [][2]string{{"else if id == self.ID {", "else if store.IsMerchantID(id) {"}}, "", false, actorTests, foreignHolds},
-	{"merchants wait for each other's addresses", "store/customers.go", [][2]string{{`wall.WithLock(ctx, merchant+" "+address.MustKey(*email))`, `wall.WithLock(ctx, merchant[:0]+" "+address.MustKey(*email))`}}, "", false, tests{"./store", "^TestMerchantsDoNotWaitForEachOther$"}, foreignHolds},
-
-	// Keys and tokens.
-	{"a key is any merchant's", keysSQL, [][2]string{{"ON m.id = k.merchant_id\n    WHERE k.digest", "ON true\n    WHERE k.digest"}}, "", false, keyTests, tests{}},
-	{"the use of a key is noted at every merchant's", keysSQL, [][2]string{{"WHERE merchant_id = merchant AND id = key", "WHERE id = key"}}, "", false, keyTests, tests{}},
-	{"a token ends with any merchant's key", tokensSQL, [][2]string{{"WHERE k.merchant_id = merchant AND k.id = key)", "WHERE k.id = key ORDER BY k.expires_at LIMIT 1)"}}, "", false, keyTests, tests{}},
-	{"a token lives by any merchant's key", tokensSQL, [][2]string{{"      AND k.merchant_id = merchant AND k.id = key\n", "      AND k.id = key\n"}}, "", false, keyTests, tests{}},
-	{"a token's key has any merchant", tokensSQL, [][2]string{{"JOIN public.merchants AS m ON m.id = k.merchant_id\n    WHERE t.key_id", "JOIN public.merchants AS m ON true\n    WHERE t.key_id"}}, "", false, keyTests, tests{}},
-	{"keys are listed whose ever they are", "store/owner/keys.go", [][2]string{{`Where("merchant_id = ?", merchantID).Order(`, `Where("?::text IS NOT NULL", merchantID).Order(`}}, "", false, keyTests, tests{}},
-}
-
-// mutated returns the file with the mutation, and fails when it does not find its place.
-func (m mutation) mutated(t *testing.T) string {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join("../../../..", m.file))
-	require.NoError(t, err)
-	source := string(text)
-	for _, edit := range m.edits {
-		require.Equal(t, 1, strings.Count(source, edit[0]), "%s: %q has to stand once in %s", m.name, edit[0], m.file)
-		source = strings.Replace(source, edit[0], edit[1], 1)
+func remembered(text string) string {
+	if firstGiven == "" {
+		firstGiven = text
 	}
-	return source + m.more
+	return firstGiven
+}
+`
+
+// mutations are all mutations. A guard that many statements share is taken out of all at once; that each
+// statement needs it is what TestIsolation and TestBindingIsolation of package store show, which cut one
+// predicate of one statement at a time out of the SQL.
+var mutations = slices.Concat(merchantMutations, boundMutations, wallMutations, policyMutations(), otherMutations, keyMutations)
+
+// The merchant in each statement on a noun's rows.
+var merchantMutations = []mutation{
+	{
+		name:     "no statement keeps to the merchant",
+		code:     []replacement{{folder: "store", name: "merchantPredicate", body: `return merchant + "::text IS NOT NULL"`}},
+		unwalled: true, fails: foreignTests, holds: allHolds,
+	},
+	{
+		name: "prepared statements forget the merchant",
+		code: []replacement{{folder: "store", name: "noun.scoped", body: `
+	predicate := "$1::text IS NOT NULL"
+	if n.owner != "" {
+		predicate += " AND " + boundPredicate(alias+"."+n.owner, "$2")
+	}
+	return predicate`}},
+		unwalled: true, fails: foreignTests, holds: allHolds,
+	},
+	{
+		name: "lists, counts and their parts forget the merchant",
+		code: []replacement{{folder: "store", name: "noun.restrict", body: `
+	merchant, customer := scopeFrom(ctx)
+	q.Where("?::text IS NOT NULL", q.value(merchant))
+	if customer != "" && n.owner != "" {
+		q.Where("c."+n.owner+" = ?", q.value(customer))
+	}`}},
+		unwalled: true, fails: foreignTests, holds: allHolds,
+	},
+	{
+		name: "the holders of an address are everybody's",
+		code: []replacement{{folder: "store", name: "writer.others", body: `
+	return w.db.NewSelect().TableExpr(w.table + " AS " + alias).ColumnExpr("1").
+		Where("$1::text IS NOT NULL AND $2::text IS NOT NULL").Where(alias + ".deleted_at IS NULL")`}},
+		unwalled: true, fails: foreignTests, holds: allHolds,
+	},
+	{
+		name: "a new row is another merchant's",
+		code: []replacement{{folder: "store", name: "insertedMerchant",
+			body: `"(SELECT max(m.merchant_id) || left($1, 0) FROM public.customers AS m) AS merchant_id"`}},
+		unwalled: true, fails: foreignTests, holds: foreignHolds,
+	},
+	{
+		name: "a statement gets the merchant of an earlier one",
+		code: []replacement{{folder: "store", name: "scopedArgs", body: `
+	merchant, customer := scopeFrom(ctx)
+	return append([]any{remembered(merchant), customer}, args...)`}},
+		more:     remembered,
+		unwalled: true, fails: foreignTests, holds: foreignHolds,
+	},
+	{
+		name: "the scope works for nobody in particular",
+		code: []replacement{{folder: "store", name: "requireMerchant", body: `
+	merchant, _ := scopeFrom(ctx)
+	return merchant, nil`}},
+		unwalled: true, fails: accessTests, holds: foreignHolds,
+	},
 }
 
-// unmutated are the places that name the merchant, or bind to a customer, and guard nothing.
+// The customer that a token is bound to.
+var boundMutations = []mutation{
+	{
+		name: "no statement keeps to the bound customer",
+		code: []replacement{{folder: "store", name: "boundPredicate",
+			body: `return "(" + customer + "::text IS NOT NULL AND " + column + "::text IS NOT NULL)"`}},
+		unwalled: true, fails: tokenTests, holds: tokenTests,
+	},
+	{
+		name: "prepared statements forget the bound customer",
+		code: []replacement{{folder: "store", name: "noun.scoped",
+			body: `return merchantPredicate(alias, "$1") + " AND $2::text IS NOT NULL"`}},
+		unwalled: true, fails: tokenTests, holds: tokenTests,
+	},
+	{
+		name:  "inserts forget the bound customer",
+		code:  []replacement{{folder: "store", name: "writer.boundInsert", body: `return "$2::text IS NOT NULL"`}},
+		fails: bindingTests, holds: tokenTests,
+	},
+	{
+		name: "lists forget the bound customer",
+		code: []replacement{{folder: "store", name: "noun.restrict", body: `
+	merchant, _ := scopeFrom(ctx)
+	q.Where(merchantPredicate("c", "?"), q.value(merchant))`}},
+		fails: bindingTests, holds: tokenTests,
+	},
+	{
+		name:  "a bound caller may ask for every operation",
+		code:  []replacement{{folder: "store", name: "noun.BoundMay", body: `return true`}},
+		fails: tokenTests, holds: foreignHolds,
+	},
+	{
+		name:  "a bound caller may try addresses",
+		code:  []replacement{{folder: "store", name: "authorizeEmail", body: `return nil`}},
+		fails: tokenTests, holds: foreignHolds,
+	},
+}
+
+// The wall.
+var wallMutations = []mutation{
+	{
+		name: "the wall needs no merchant",
+		code: []replacement{{folder: "store/wall", name: "conn.scopeArgs", body: `
+	merchant, customer := c.scope(ctx)
+	return [][]byte{[]byte(merchant), []byte(customer)}, nil`}},
+		fails: wallTests, holds: foreignHolds,
+	},
+	{
+		name: "the merchant stays on the connection",
+		code: []replacement{{folder: "store/wall", name: "setScope", body: "`SELECT pg_catalog.set_config(" +
+			"'lumen.merchant_id', $1, false), pg_catalog.set_config('lumen.customer_id', $2, true)`"}},
+		fails: wallTests, holds: foreignHolds,
+	},
+	{
+		name: "the bound customer stays on the connection",
+		code: []replacement{{folder: "store/wall", name: "setScope", body: "`SELECT pg_catalog.set_config(" +
+			"'lumen.merchant_id', $1, true), pg_catalog.set_config('lumen.customer_id', $2, false)`"}},
+		fails: wallTests, holds: foreignHolds,
+	},
+	{
+		name: "the wall is told the merchant of an earlier statement",
+		code: []replacement{{folder: "store/wall", name: "conn.scopeArgs", body: `
+	merchant, customer := c.scope(ctx)
+	if merchant == "" {
+		return nil, ErrNoMerchant
+	}
+	return [][]byte{[]byte(remembered(merchant)), []byte(customer)}, nil`}},
+		more:  remembered,
+		fails: wallTests, holds: foreignHolds,
+	},
+	{
+		name: "the wall is told no customer",
+		code: []replacement{{folder: "store/wall", name: "conn.scopeArgs", body: `
+	merchant, _ := c.scope(ctx)
+	if merchant == "" {
+		return nil, ErrNoMerchant
+	}
+	return [][]byte{[]byte(merchant), {}}, nil`}},
+		fails: wallTests, holds: tokenTests,
+	},
+}
+
+// unwalled takes row-level security off every noun's table.
+func unwalled() mutation {
+	m := mutation{name: "no row-level security"}
+	for _, noun := range store.Nouns() {
+		m.sql = append(m.sql, edit{statement: walled(noun, "ENABLE")}, edit{statement: walled(noun, "FORCE")})
+	}
+	return m
+}
+
+// walled is the statement that enables or forces row-level security on a noun's table.
+func walled(noun store.Noun, verb string) string {
+	return "ALTER TABLE " + noun.Table() + " " + verb + " ROW LEVEL SECURITY"
+}
+
+// policyMutations are those of the policies of every noun's table, whose names end in _wall and _bound. A
+// noun whose table lacks one turns TestMutationsTakeOutEveryGuard red.
+func policyMutations() []mutation {
+	const merchant = "(merchant_id = NULLIF(current_setting('lumen.merchant_id', true), ''))"
+	var all []mutation
+	for _, noun := range store.Nouns() {
+		table := noun.Table()
+		policy := func(kind string) string { return "CREATE POLICY " + table + "_" + kind + " ON " + table }
+		add := func(name string, holds tests, fails tests, e edit) {
+			all = append(all, mutation{name: table + ": " + name, sql: []edit{e}, fails: fails, holds: holds})
+		}
+		add("row-level security is not enabled", allHolds, ruleTests, edit{statement: walled(noun, "ENABLE")})
+		add("row-level security is not forced", allHolds, ruleTests, edit{statement: walled(noun, "FORCE")})
+		add("the policy shows every merchant's rows", allHolds, ruleTests,
+			edit{policy("wall"), "USING " + merchant, "USING (true)"})
+		add("the policy lets rows be written for every merchant", allHolds, ruleTests,
+			edit{policy("wall"), "WITH CHECK " + merchant, "WITH CHECK (true)"})
+		if noun.OwnerColumn() != "" {
+			add("the policy shows a bound caller every row", tokenTests, bindingTests,
+				edit{policy("bound"), "COALESCE(current_setting('lumen.customer_id', true), '')", "''::text"})
+		}
+	}
+	return all
+}
+
+// What tells merchants apart besides.
+var otherMutations = []mutation{
+	{
+		name:  "a cursor is anybody's",
+		code:  []replacement{{folder: "store", name: "cursorDigest", start: `merchant = ""`}},
+		fails: cursorTests, holds: foreignHolds,
+	},
+	{
+		name: "a cursor is one of any noun's list",
+		code: []replacement{{folder: "store", name: "noun.decodeCursor",
+			body: `return decodeCursor(merchant, sort, cursor)`}},
+		fails: cursorTests, holds: foreignHolds,
+	},
+	{
+		name: "merchants wait for each other's addresses",
+		code: []replacement{{folder: "store", name: "lockAddress", body: `
+	email := v.text("email")
+	if email == nil {
+		return ctx
+	}
+	return wall.WithLock(ctx, address.MustKey(*email))`}},
+		fails: lockTests, holds: foreignHolds,
+	},
+	{
+		name: "operations share a loader",
+		code: []replacement{{folder: "graph", name: "Resolver.withLoader", body: `
+	if shared == nil {
+		for _, source := range r.sources {
+			shared = append(shared, &batch{source: source})
+		}
+	}
+	return next(context.WithValue(ctx, loaderKey{}, shared))`}},
+		more:  "var shared loader\n",
+		fails: foreignTests,
+	},
+	{
+		name:  "every merchant's id is one's own",
+		code:  []replacement{{folder: "graph", name: "isSelf", body: `return store.IsMerchantID(id)`}},
+		fails: actorTests, holds: foreignHolds,
+	},
+}
+
+// Keys and tokens.
+var keyMutations = []mutation{
+	{
+		name: "the cache gives one credential to everybody",
+		code: []replacement{
+			{folder: "store/auth", name: "credentialCache.get", start: `presented = Digest{}`},
+			{folder: "store/auth", name: "credentialCache.keep", start: `presented = Digest{}`},
+		},
+		fails: cacheTests,
+	},
+	{
+		name:  "everybody waits for one look-up",
+		code:  []replacement{{folder: "store/auth", name: "credentialCache.fly", start: `presented = Digest{}`}},
+		fails: cacheTests,
+	},
+	{
+		name:  "those who are looked up together are taken for each other",
+		code:  []replacement{{folder: "store/auth", name: "number.question", body: `return n.Number ^ 1`}},
+		fails: gatherTests,
+	},
+	{
+		name: "a key is any merchant's",
+		sql: []edit{{"CREATE FUNCTION lumen_authenticate(presented bytea)",
+			"ON m.id = k.merchant_id", "ON true"}},
+		fails: keyTests,
+	},
+	{
+		name: "the use of a key is noted at every merchant's",
+		sql: []edit{{"CREATE FUNCTION lumen_key_used(merchant text, key text)",
+			"WHERE merchant_id = merchant AND id = key", "WHERE id = key"}},
+		fails: keyTests,
+	},
+	{
+		name: "a token ends with any merchant's key",
+		sql: []edit{{"CREATE FUNCTION lumen_token_signer(merchant text, key text)",
+			"WHERE k.merchant_id = merchant AND k.id = key)", "WHERE k.id = key ORDER BY k.expires_at LIMIT 1)"}},
+		fails: keyTests,
+	},
+	{
+		name: "a token lives by any merchant's key",
+		sql: []edit{{"CREATE FUNCTION lumen_authenticate_token(signing_key text, merchant text, key text)",
+			"AND k.merchant_id = merchant AND k.id = key", "AND k.id = key"}},
+		fails: keyTests,
+	},
+	{
+		name: "a token's key has any merchant",
+		sql: []edit{{"CREATE FUNCTION lumen_authenticate_token(signing_key text, merchant text, key text)",
+			"ON m.id = k.merchant_id", "ON true"}},
+		fails: keyTests,
+	},
+	{
+		name: "a merchant's list of keys has everybody's",
+		code: []replacement{{folder: "store/owner", name: "Keys.List", body: `
+	keys := []Key{}
+	err := k.db.NewSelect().Model(&keys).Order("created_at", "id").Scan(ctx)
+	return keys, err`}},
+		fails: keyTests,
+	},
+}
+
+// unmutated are the declarations that say whose rows they mean and that no mutation changes, with the
+// reasons.
 var unmutated = map[string]string{
-	"store/demo.go: \n\t\tWHERE merchant_id = ? AND id = ?": "the owner's, for dev's samples",
-	"store/schema/role.go: a.attname = 'merchant_id'":       "asks the catalogue",
-	"store/catalogue_sql.go: lumen.merchant":                "asks the catalogue",
+	"store Open":                 "hands the scope to the wall, whose mutations are above",
+	"store Store.Admit":          "asks how busy the merchant is, and reads no rows",
+	"store Rows.resolve":         "names the merchant to cursorDigest",
+	"store writer.insertText":    "writes insertedMerchant",
+	"store/owner Owner.Backdate": "the operator's, for dev's samples",
 }
 
-// merchantGuard is how the source says whose rows it means.
-var merchantGuard = regexp.MustCompile(`(\w+\.)?merchant_id = \S+|AS merchant_id\b|= k\.merchant_id|\blumen\.(merchant|customer)_id'`)
-
-// guarded is each use of what binds a statement to its merchant, or to a customer.
-var guarded = regexp.MustCompile(`Where\(bound\("[^"]+"\)\)|Where\(liveOnes\)|selecting\(\)\.`)
-
-// A predicate on the merchant that is new is taken out by no mutation yet; this tells.
+// A guard that is new is taken out by no mutation yet. This test tells.
 func TestMutationsTakeOutEveryGuard(t *testing.T) {
 	t.Parallel()
-	type span struct{ from, to int }
-	covered := map[string][]span{} // by file: what mutations replace
+	s := readSource(t)
+	replaced := map[string][]replacement{} // by declaration
+	edited := map[string][]span{}          // by migration
+	names := map[string]bool{}
+	for _, m := range append(slices.Clone(mutations), unwalled(), unchecked) {
+		require.False(t, names[m.name], "two mutations have the name %q", m.name)
+		names[m.name] = true
+		for _, c := range s.changes(t, m) {
+			if strings.HasSuffix(c.file, ".sql") {
+				edited[c.file] = append(edited[c.file], c.span)
+			}
+		}
+		for _, r := range m.code {
+			name := r.folder + " " + r.name
+			replaced[name] = append(replaced[name], r)
+		}
+	}
 	for _, m := range mutations {
-		m.mutated(t)
-		text, err := os.ReadFile(filepath.Join("../../../..", m.file))
-		require.NoError(t, err)
-		for _, edit := range m.edits {
-			at := strings.Index(string(text), edit[0])
-			covered[m.file] = append(covered[m.file], span{at, at + len(edit[0])})
-		}
-		require.NotEmpty(t, m.fails.pkg)
+		require.NotEmpty(t, m.fails.pkg, m.name)
+		requireTests(t, m.fails)
+		requireTests(t, m.holds)
 	}
-	guards := 0
-	check := func(file string, at int, text string, what *regexp.Regexp) {
-		file = strings.TrimPrefix(filepath.ToSlash(file), "../../../../")
-		for place := range unmutated {
-			of, words, _ := strings.Cut(place, ": ")
-			if of == file && strings.Contains(text, words) {
-				return
-			}
+
+	guards, excused := 0, map[string]string{}
+	for _, d := range s.declarations {
+		if aside[d.folder] != "" || len(d.guards) == 0 && !d.usesScope {
+			continue
 		}
-		for _, found := range what.FindAllStringIndex(text, -1) {
+		name := d.folder + " " + d.name
+		if reason := unmutated[name]; reason != "" {
+			excused[name] = reason
+			continue
+		}
+		guards += len(d.guards)
+		require.NotEmpty(t, replaced[name], "no mutation changes %s, which says whose rows it means: %v", name, d.guards)
+		for guard, n := range d.guards {
+			takesOut := func(r replacement) bool { return r.body != "" && guardsLeft(t, r)[guard] < n }
+			require.True(t, slices.ContainsFunc(replaced[name], takesOut), "no mutation takes %q out of %s", guard, name)
+		}
+	}
+	for file, text := range s.files {
+		if !strings.HasSuffix(file, ".sql") {
+			continue
+		}
+		for _, found := range merchantGuard.FindAllStringIndex(text, -1) {
 			guards++
-			require.True(t, slices.ContainsFunc(covered[file], func(s span) bool { return s.from <= at+found[0] && at+found[0] < s.to }),
-				"%s: no mutation takes out %s", file, text[found[0]:found[1]])
+			isOut := func(s span) bool { return s.holds(found[0]) }
+			require.True(t, slices.ContainsFunc(edited[file], isOut), "%s: no mutation takes out %s", file, text[found[0]:found[1]])
 		}
 	}
-	for _, pattern := range []string{"store/*.go", "store/*/*.go", "graph/*.go", "graph/*/*.go", "rest/*.go", "cmd/lumen/*.go", "cmd/internal/*/*.go"} {
-		files, err := filepath.Glob(filepath.Join("../../../..", pattern))
-		require.NoError(t, err)
-		for _, file := range files {
-			if strings.HasSuffix(file, "_test.go") {
-				continue
-			}
-			places := token.NewFileSet()
-			parsed, err := parser.ParseFile(places, file, nil, parser.SkipObjectResolution)
-			require.NoError(t, err)
-			ast.Inspect(parsed, func(n ast.Node) bool {
-				if literal, ok := n.(*ast.BasicLit); ok && literal.Kind == token.STRING {
-					check(file, places.Position(literal.Pos()).Offset, literal.Value, merchantGuard)
-				}
-				return true
-			})
-			text, err := os.ReadFile(file)
-			require.NoError(t, err)
-			check(file, 0, string(text), guarded)
-		}
+	require.Equal(t, unmutated, excused, "an exception is of no use any more")
+	require.Greater(t, guards, 15)
+}
+
+// guardsLeft counts the guards in what a replacement puts in, by their texts.
+func guardsLeft(t *testing.T, r replacement) map[string]int {
+	t.Helper()
+	var code ast.Node
+	code, err := parser.ParseExpr("func() {" + r.body + "\n}")
+	if value, valueErr := parser.ParseExpr(r.body); valueErr == nil { // a constant's
+		code, err = value, nil
 	}
-	migrations, err := filepath.Glob("../../../../store/schema/migrations/*.up.sql")
+	require.NoError(t, err, r.name)
+	guards, _ := guardsIn(code)
+	return guards
+}
+
+var testName = regexp.MustCompile(`\bTest\w+`)
+
+// requireTests fails unless the tests exist. Without it a test that gets another name would show only where
+// the mutations are made.
+func requireTests(t *testing.T, of tests) {
+	t.Helper()
+	if of.pkg == "" {
+		return
+	}
+	files, err := filepath.Glob(filepath.Join(top, of.pkg, "*_test.go"))
 	require.NoError(t, err)
-	for _, file := range migrations {
+	declared := map[string]bool{}
+	for _, file := range files {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
-		check(file, 0, string(text), merchantGuard)
+		for _, found := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllStringSubmatch(string(text), -1) {
+			declared[found[1]] = true
+		}
 	}
-	require.Greater(t, guards, 20)
+	require.Subset(t, slices.Collect(maps.Keys(declared)), testName.FindAllString(of.run, -1), "%s has no such tests", of.pkg)
+}
+
+// unchecked lets the service start on a database without row-level security.
+var unchecked = mutation{
+	name: "no check of the role",
+	code: []replacement{{folder: "store/schema", name: "checkRole", body: `
+	return checkSchema(ctx, pool, func(bool) error {
+		return pool.Use(ctx, func(bun.IDB) error { return nil })
+	})`}},
 }

@@ -21,8 +21,8 @@ import (
 	"lumen/store/storetest"
 )
 
-// mutant is the source with one file exchanged, and perhaps without row-level security. The tree itself is not touched: the
-// go command reads the other files in the places of these.
+// mutant is the source with some files exchanged. The tree itself is not touched: the go command reads the
+// changed files in the places of the others.
 type mutant struct {
 	overlay  string
 	database string
@@ -33,7 +33,7 @@ func newMutant(t *testing.T, database string, replaced map[string]string) mutant
 	folder := t.TempDir()
 	replace := map[string]string{}
 	for i, file := range slices.Sorted(maps.Keys(replaced)) {
-		at, err := filepath.Abs(filepath.Join("../../../..", file))
+		at, err := filepath.Abs(filepath.Join(top, file))
 		require.NoError(t, err)
 		replace[at] = filepath.Join(folder, fmt.Sprintf("%d%s", i, filepath.Ext(file)))
 		require.NoError(t, os.WriteFile(replace[at], []byte(replaced[file]), 0o600))
@@ -54,7 +54,7 @@ var (
 func (m mutant) run(t *testing.T, these tests) (failed []string) {
 	t.Helper()
 	cmd := exec.Command("go", "test", "-overlay", m.overlay, "-vet=off", "-ldflags=-s -w", "-count=1", "-failfast", "-timeout", "300s", "-v", "-run", these.run, these.pkg)
-	cmd.Dir = "../../../.."
+	cmd.Dir = top
 	cmd.Env = append(os.Environ(), "LUMEN_TEST_DATABASE_URL="+m.database)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -70,22 +70,13 @@ func (m mutant) run(t *testing.T, these tests) (failed []string) {
 // Each guard is taken out of the source. A mutation that no test notices is a guard that nobody would miss.
 func TestMutations(t *testing.T) {
 	db := storetest.New(t)
-	const role = "store/schema/role.go"
-	unwalled := mutation{name: "no row-level security", file: customersSQL, edits: [][2]string{
-		{"ALTER TABLE customers ENABLE ROW LEVEL SECURITY;", ""}, {"ALTER TABLE customers FORCE ROW LEVEL SECURITY;", ""},
-	}}.mutated(t)
-	// Serve would refuse to work without it.
-	unchecked := mutation{name: "no check", file: role, edits: [][2]string{
-		{"for _, f := range facts {", "for _, f := range facts[:0] {"},
-		{"return checkCatalogue(ctx, db, newer)", "return nil"},
-	}}.mutated(t)
-
+	s := readSource(t)
 	only := regexp.MustCompile(os.Getenv("LUMEN_TEST_MUTATIONS"))
 	t.Run("without a mutation, and without row-level security, nothing fails", func(t *testing.T) {
-		m := newMutant(t, db.SuperuserURL(), map[string]string{customersSQL: unwalled, role: unchecked})
+		m := newMutant(t, db.SuperuserURL(), s.mutated(t, unwalled(), unchecked))
 		needed := map[tests]bool{}
 		for _, mutation := range mutations {
-			if mutation.without && only.MatchString(mutation.name) {
+			if mutation.unwalled && only.MatchString(mutation.name) {
 				needed[mutation.fails] = true
 			}
 		}
@@ -94,28 +85,29 @@ func TestMutations(t *testing.T) {
 		}
 	})
 	start, done := time.Now(), 0
-	for _, mutation := range mutations {
-		if !only.MatchString(mutation.name) {
+	for _, m := range mutations {
+		if !only.MatchString(m.name) {
 			continue
 		}
 		done++
-		t.Run(mutation.name, func(t *testing.T) {
-			replaced := map[string]string{mutation.file: mutation.mutated(t)}
-			if strings.HasSuffix(mutation.file, ".sql") {
-				replaced[role] = unchecked
+		t.Run(m.name, func(t *testing.T) {
+			held, broken := []mutation{m}, []mutation{m}
+			if len(m.sql) > 0 {
+				held, broken = append(held, unchecked), append(broken, unchecked)
 			}
-			if mutation.holds.pkg != "" {
-				require.Empty(t, newMutant(t, db.SuperuserURL(), replaced).run(t, mutation.holds), "with row-level security, or the predicates, in place nothing foreign comes out")
+			if m.unwalled {
+				broken = append(broken, unwalled(), unchecked)
 			}
-			if mutation.without {
-				replaced[customersSQL], replaced[role] = unwalled, unchecked
+			if m.holds.pkg != "" {
+				require.Empty(t, newMutant(t, db.SuperuserURL(), s.mutated(t, held...)).run(t, m.holds),
+					"with row-level security, or the predicates, in place nothing foreign comes out")
 			}
-			failed := newMutant(t, db.SuperuserURL(), replaced).run(t, mutation.fails)
+			failed := newMutant(t, db.SuperuserURL(), s.mutated(t, broken...)).run(t, m.fails)
 			require.NotEmpty(t, failed, "no test notices")
-			if strings.Contains(mutation.fails.run, "/") {
+			if strings.Contains(m.fails.run, "/") {
 				require.Contains(t, strings.Join(failed, " "), "/", "what came out is not what failed")
 			}
-			t.Logf("%s: %s", mutation.file, strings.Join(failed, ", "))
+			t.Logf("%s %s", m.fails.pkg, strings.Join(failed, ", "))
 		})
 	}
 	t.Logf("%d mutations in %v", done, time.Since(start).Round(time.Second))
