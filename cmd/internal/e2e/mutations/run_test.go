@@ -53,7 +53,8 @@ var (
 // run returns the tests that failed, of those that ran.
 func (m mutant) run(t *testing.T, these tests) (failed []string) {
 	t.Helper()
-	cmd := exec.Command("go", "test", "-overlay", m.overlay, "-vet=off", "-ldflags=-s -w", "-count=1", "-failfast", "-timeout", "300s", "-v", "-run", these.run, these.pkg)
+	cmd := exec.Command("go", "test", "-overlay", m.overlay, "-vet=off", "-ldflags=-s -w",
+		"-count=1", "-failfast", "-timeout", "300s", "-v", "-run", these.run, these.pkg)
 	cmd.Dir = top
 	cmd.Env = append(os.Environ(), "LUMEN_TEST_DATABASE_URL="+m.database)
 	var out bytes.Buffer

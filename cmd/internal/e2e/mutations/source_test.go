@@ -144,7 +144,8 @@ func functionName(f *ast.FuncDecl) string {
 
 // merchantGuard matches what SQL says of whose rows it means.
 var merchantGuard = regexp.MustCompile(
-	`(\w*\.)?merchant_id = \S+|= \w+\.merchant_id|\S+ AS merchant_id\b|::text = '' OR|lumen\.(merchant|customer)_id'[^)]*\)`)
+	`(\w*\.)?merchant_id = \S+|= \w+\.merchant_id|\S+ AS merchant_id\b|` +
+		`::text = '' OR|lumen\.(merchant|customer)_id'[^)]*\)`)
 
 // guardsIn counts the guards in code by their texts: SQL that names the merchant, and the uses of the
 // functions that build such SQL. usesScope reports whether it reads the caller's merchant from the context.
@@ -255,8 +256,8 @@ func (s source) mutated(t *testing.T, mutations ...mutation) map[string]string {
 	slices.SortStableFunc(all, func(a, b change) int { return b.from - a.from }) // from the end, so that no offset moves
 	files := map[string]string{}
 	for i, c := range all {
-		later := all[:i]
-		require.False(t, slices.ContainsFunc(later, func(l change) bool { return l.file == c.file && l.from < c.to }), "two changes overlap in %s", c.file)
+		overlaps := func(later change) bool { return later.file == c.file && later.from < c.to }
+		require.False(t, slices.ContainsFunc(all[:i], overlaps), "two changes overlap in %s", c.file)
 		text := cmp.Or(files[c.file], s.files[c.file])
 		files[c.file] = text[:c.from] + c.text + text[c.to:]
 	}
