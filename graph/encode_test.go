@@ -352,8 +352,8 @@ func TestLoaderHasEveryNoun(t *testing.T) {
 	db := bun.NewDB(sql.OpenDB(shelf{}), pgdialect.New())
 	t.Cleanup(func() { _ = db.Close() })
 	var have []string
-	for _, source := range sources(store.New(db, store.Options{})) {
-		have = append(have, source.noun.Name())
+	for _, of := range sources {
+		have = append(have, of(store.New(db, store.Options{})).noun.Name())
 	}
 	for _, noun := range store.Nouns() {
 		require.Contains(t, have, noun.Name())

@@ -70,7 +70,7 @@ func TestOldCursorsAreAccepted(t *testing.T) {
 	} {
 		ctx := WithCredential(t.Context(), Credential{Merchant: Merchant{ID: of}})
 		query := PageQuery{Sort: Sort{sorts[i].field, sorts[i].direction}, After: &cursor}
-		p, err := newCustomers(bun.NewDB(nil, pgdialect.New()), nil).resolve(ctx, query)
+		p, err := RowsOf[Customer](New(bun.NewDB(nil, pgdialect.New()), Options{})).resolve(ctx, query)
 		require.NoError(t, err)
 		require.Equal(t, place(sorts[i]), *p.after)
 		require.Equal(t, cursor, encodeCursor(of, sorts[i], *p.after), "the same cursor is made today")
