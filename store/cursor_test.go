@@ -10,10 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
+	"pgregory.net/rapid"
 
 	"lumen/store/address"
-
-	"pgregory.net/rapid"
 )
 
 // sorts are all orders of customers.

@@ -4,11 +4,11 @@ import (
 	"slices"
 	"strings"
 
-	"lumen/store/gate"
-
 	"github.com/uptrace/bun"
 	"go.opentelemetry.io/otel/attribute"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
+	"lumen/store/gate"
 )
 
 // noun declares a kind of thing that merchants have: what it is called, how its rows are read and

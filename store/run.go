@@ -5,14 +5,14 @@ import (
 	"errors"
 	"strings"
 
-	"lumen/store/gate"
-	"lumen/store/postgres"
-
 	"github.com/jackc/pgx/v5/pgconn"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
+
+	"lumen/store/gate"
+	"lumen/store/postgres"
 )
 
 // RunStatement runs work, which sends a statement: within the statement's deadline, admitted by the

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"time"
 
-	"lumen/store"
-
 	"github.com/uptrace/bun"
+
+	"lumen/store"
 )
 
 // What follows serves `lumen dev` alone. It needs an owner that row-level security does not bind, as the embedded

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/uptrace/bun"
+
 	"lumen/store"
 	"lumen/store/auth"
 	"lumen/store/postgres"
-
-	"github.com/uptrace/bun"
 )
 
 // Key is an API key of a merchant, without its secret: only a digest of that is stored.

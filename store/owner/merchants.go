@@ -7,9 +7,9 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"lumen/store"
-
 	"github.com/uptrace/bun"
+
+	"lumen/store"
 )
 
 // Merchants are managed by the operator, with the owner's connection; no door reaches them.

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/uptrace/bun"
+
 	"lumen/store"
 	"lumen/store/auth"
-
-	"github.com/uptrace/bun"
 )
 
 // TokenKey is a key that signs access tokens, without the key itself.

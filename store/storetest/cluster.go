@@ -8,10 +8,10 @@ import (
 	"strconv"
 	"sync/atomic"
 
-	"lumen/store/schema"
-
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"lumen/store/schema"
 )
 
 // cluster is the server with what the tests of one binary need there: the roles and the migrated template.

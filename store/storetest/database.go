@@ -4,11 +4,11 @@ import (
 	"sync"
 	"testing"
 
-	"lumen/store/auth"
-	"lumen/store/owner"
-
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"lumen/store/auth"
+	"lumen/store/owner"
 )
 
 // Database is a database that one test has for itself. It is dropped when the test that made it has ended, with its roles

@@ -8,9 +8,9 @@ import (
 	"os"
 	"strings"
 
-	"lumen/store/schema"
-
 	"golang.org/x/term"
+
+	"lumen/store/schema"
 )
 
 type migrateCommand struct {

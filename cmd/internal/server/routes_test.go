@@ -44,7 +44,7 @@ func TestRoutesWithTextAfterAWildcard(t *testing.T) {
 		"/api/customers/{id}", "/api/customers/{id}/notes", "/api/customers/{id}/notes/{note}", "/api/customers/{id}/{rest}",
 		"/api/customers/{id}/notes/{note}/text",
 	} {
-		all = append(all, newRoute(pattern, doorREST))
+		all = append(all, newRoute(pattern, apiREST))
 	}
 	table := newRouteTable(all)
 	for path, want := range map[string]string{

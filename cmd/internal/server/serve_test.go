@@ -15,9 +15,9 @@ import (
 	"testing"
 	"time"
 
-	"lumen/store/schema"
-
 	"github.com/stretchr/testify/require"
+
+	"lumen/store/schema"
 )
 
 // ask sends a GET on a connection of its own and returns the status, the body and whether the server closes after it.

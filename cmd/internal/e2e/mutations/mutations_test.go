@@ -63,7 +63,6 @@ var (
 	cursorTests  = tests{"./store", "^(TestCursorOfAnotherListIsRefused|TestMadeUpCursorIsRefused)$"}
 	lockTests    = tests{"./store", "^TestMerchantsDoNotWaitForEachOther$"}
 	cacheTests   = tests{"./store/auth", "^(TestCredentialsAreNotMixedUp|TestCredentialCache)$"}
-	gatherTests  = tests{"./store/auth", "^TestLookUpsAreGathered$"}
 	keyTests     = tests{"./store/auth", "^(TestAuthenticate|TestMerchantsWithTheSameKeyIDs)$"}
 )
 
@@ -96,11 +95,11 @@ var merchantMutations = []mutation{
 	{
 		name: "prepared statements forget the merchant",
 		code: []replacement{{folder: "store", name: "noun.scoped", body: `
-	predicate := "$1::text IS NOT NULL"
+	bound := ownerless
 	if n.owner != "" {
-		predicate += " AND " + boundPredicate(alias+"."+n.owner, "$2")
+		bound = boundPredicate(alias+"."+n.owner, "$2")
 	}
-	return predicate`}},
+	return "$1::text IS NOT NULL AND " + bound`}},
 		unwalled: true, fails: foreignTests, holds: allHolds,
 	},
 	{
@@ -148,18 +147,18 @@ var boundMutations = []mutation{
 	{
 		name: "no statement keeps to the bound customer",
 		code: []replacement{{folder: "store", name: "boundPredicate",
-			body: `return "(" + customer + "::text IS NOT NULL AND " + column + "::text IS NOT NULL)"`}},
+			body: `return "(" + owner + "::text IS NOT NULL AND " + column + "::text IS NOT NULL)"`}},
 		unwalled: true, fails: tokenTests, holds: tokenTests,
 	},
 	{
 		name: "prepared statements forget the bound customer",
 		code: []replacement{{folder: "store", name: "noun.scoped",
-			body: `return merchantPredicate(alias, "$1") + " AND $2::text IS NOT NULL"`}},
+			body: `return merchantPredicate(alias, "$1") + " AND " + ownerless`}},
 		unwalled: true, fails: tokenTests, holds: tokenTests,
 	},
 	{
 		name:  "inserts forget the bound customer",
-		code:  []replacement{{folder: "store", name: "writer.boundInsert", body: `return "$2::text IS NOT NULL"`}},
+		code:  []replacement{{folder: "store", name: "writer.boundInsert", body: `return ownerless`}},
 		fails: bindingTests, holds: tokenTests,
 	},
 	{
@@ -311,20 +310,15 @@ var keyMutations = []mutation{
 	{
 		name: "the cache gives one credential to everybody",
 		code: []replacement{
-			{folder: "store/auth", name: "credentialCache.get", start: `presented = Digest{}`},
-			{folder: "store/auth", name: "credentialCache.keep", start: `presented = Digest{}`},
+			{folder: "store/auth", name: "cache.cached", start: `digest = Digest{}`},
+			{folder: "store/auth", name: "cache.fetchOnce", start: `digest = Digest{}`},
 		},
 		fails: cacheTests,
 	},
 	{
 		name:  "everybody waits for one look-up",
-		code:  []replacement{{folder: "store/auth", name: "credentialCache.fly", start: `presented = Digest{}`}},
+		code:  []replacement{{folder: "store/auth", name: "cache.fetchShared", start: `digest = Digest{}`}},
 		fails: cacheTests,
-	},
-	{
-		name:  "those who are looked up together are taken for each other",
-		code:  []replacement{{folder: "store/auth", name: "number.question", body: `return n.Number ^ 1`}},
-		fails: gatherTests,
 	},
 	{
 		name: "a key is any merchant's",
