@@ -1,4 +1,4 @@
-// Package graph is the door for GraphQL. It translates between schema.graphql and the store; the rules are the store's.
+// Package graph is the GraphQL API. It translates between schema.graphql and the store; the rules are the store's.
 package graph
 
 import (
@@ -21,7 +21,7 @@ import (
 // Authenticate returns the request's context with its credential, or the *store.Error that refuses it.
 type Authenticate func(*http.Request) (context.Context, error)
 
-// Options configure the door.
+// Options configure the GraphQL API.
 type Options struct {
 	// Introspection lets clients read the schema.
 	Introspection bool

@@ -39,7 +39,7 @@ const (
 // Supports implements graphql.Transport: it answers everything, if only with a refusal.
 func (transport) Supports(*http.Request) bool { return true }
 
-// Do implements graphql.Transport. The order of its checks is that of the REST door.
+// Do implements graphql.Transport. The order of its checks is that of the REST API.
 func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.GraphExecutor) {
 	mediaType := accepts(r.Header)
 	w.Header().Set("Content-Type", mediaType+"; charset=utf-8")

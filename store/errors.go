@@ -15,7 +15,7 @@ import (
 	"lumen/store/postgres"
 )
 
-// Code names an outcome on which a caller may act. The codes are part of the contract of both doors.
+// Code names an outcome on which a caller may act. The codes are part of the contract of both APIs.
 type Code string
 
 // The registry of codes. REST maps each to a status; GraphQL shows them as extensions.code or UserErrorCode.

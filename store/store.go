@@ -1,6 +1,6 @@
 // Package store is Lumen's domain and its Postgres: what merchants have, such as customers.
 //
-// The rules, the validation and the errors live here, once; the doors only translate. The invariants:
+// The rules, the validation and the errors live here, once; the APIs only translate. The invariants:
 //
 //	I1  no row of one merchant is readable, writable, countable or inferable by another
 //	I2  among a merchant's live customers no two hold the same email key, unless the later one was admitted by the flag

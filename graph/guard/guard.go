@@ -26,7 +26,7 @@ type Request struct {
 	VariablesSize int // octets of the text they were read from
 }
 
-// The codes of the registry that only this door has, besides gqlgen's two.
+// The codes that only the GraphQL API has, besides gqlgen's two.
 const (
 	LimitExceeded      = "LIMIT_EXCEEDED"
 	DocumentNotTrusted = "DOCUMENT_NOT_TRUSTED"

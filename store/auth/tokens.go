@@ -31,7 +31,7 @@ type TokenInput struct {
 	CustomerID *string       // none: the token is for all of the merchant's customers
 	ExpiresIn  *int          // DefaultTokenLifetime
 
-	// WrongType names the fields whose value a door could not read as their type, Unknown what it was sent besides.
+	// WrongType names the fields whose value an API could not read as their type, Unknown what it was sent besides.
 	WrongType, Unknown []string
 }
 
@@ -128,7 +128,7 @@ func (t *Tokens) Create(ctx context.Context, in TokenInput) (*AccessToken, error
 }
 
 // Authorize returns the error with which Create would refuse the credential, before anything is looked
-// up. A door asks before it reads a body.
+// up. An API asks before it reads a body.
 func (t *Tokens) Authorize(ctx context.Context) error {
 	credential, ok := store.CredentialFrom(ctx)
 	switch {

@@ -12,7 +12,7 @@ import (
 	"lumen/store"
 )
 
-// Merchants are managed by the operator, with the owner's connection; no door reaches them.
+// Merchants are managed by the operator, with the owner's connection; no API reaches them.
 type Merchants struct{ db *bun.DB }
 
 // maxNameLength bounds the names that an operator gives, in code points.
