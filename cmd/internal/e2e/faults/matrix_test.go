@@ -32,6 +32,9 @@ type calamity struct {
 	bound time.Duration
 	// ready is what /readyz says: 200 all the time, or 503 from some time on.
 	ready int
+	// delay is by how much each answer comes later, where that is how the fault is felt. Others are felt by
+	// refusals, when those are allowed.
+	delay time.Duration
 	// recovery is how long afterwards reads and writes may fail and /readyz be red.
 	recovery time.Duration
 }
@@ -58,6 +61,7 @@ var calamities = map[string]calamity{
 	},
 	"2 s more": {
 		strike: toxic("latency", "downstream", `{"latency": 2000}`), short: 10 * time.Second, long: 40 * time.Second,
+		delay: 2 * time.Second,
 		reads: either, writes: either, bound: 8 * time.Second, ready: 503, recovery: 3 * time.Second,
 	},
 	"10 KB a second": {
@@ -167,8 +171,10 @@ func (c calamity) happens(t *testing.T) {
 	meanwhile := during(t, sc.log, effective, healing)
 	t.Log("meanwhile: ", summary(meanwhile))
 	requireOnly(t, "meanwhile", meanwhile, c.reads, c.writes)
-	refused := slices.ContainsFunc(meanwhile, func(x exchanged) bool { return x.status == 503 })
-	require.Equal(t, slices.Contains(c.writes, 503), refused, "a fault that is felt")
+	felt := slices.ContainsFunc(meanwhile, func(x exchanged) bool {
+		return x.status == 503 || c.delay > 0 && x.end.Sub(x.began) >= c.delay
+	})
+	require.Equal(t, slices.Contains(c.writes, 503), felt, "a fault that is felt")
 	requireOnly(t, "around it", sc.log.between(struck, recovered), either, either)
 	requireOnly(t, "afterwards", sc.log.between(recovered, time.Time{}), fine, append([]int{409}, fine...))
 	requireWithin(t, c.bound, sc.log.between(time.Time{}, time.Time{}))
