@@ -13,6 +13,12 @@ func CursorOf(merchant string, sort Sort, c *Customer) string {
 	return cursorOf(customers, merchant, sort, c)
 }
 
+// CursorAt returns the cursor of a row in the merchant's list of any noun, newest first.
+func CursorAt(merchant, id string, created time.Time) string {
+	o, _ := customers.order(Sort{})
+	return encodeCursor(merchant, o, position{created.UTC().Format(cursorTime), id})
+}
+
 func cursorOf[T any](n *noun[T], merchant string, sort Sort, row *T) string {
 	o, _ := n.order(sort)
 	return encodeCursor(merchant, o, n.position(o, row))

@@ -401,7 +401,11 @@ func TestGadgetIsolation(t *testing.T) {
 			fixture{
 				noun: store.GadgetNoun(owner), rows: func(s *store.Store) any { return store.GadgetsOf(s, owner) }, prefix: "gad",
 				setup: gadgetsTable(owner), identical: identicalGadgets, all: 11,
-				operations: func() []operation { return gadgetOperations(owner) },
+				operations: plain[store.Gadget]{
+					rows: func(s *store.Store) *store.Rows[store.Gadget] { return store.GadgetsOf(s, owner) }, table: "gadgets", prefix: "gad",
+					create: gadgetShop{}.gadget("cust_2_1", "New", nil), change: store.Input{"label": "Changed"},
+					filter: store.Filter{"dueAt": store.TimeRange{From: new(time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC))}},
+				}.operations,
 				want: map[string]outcome{
 					"Get, one's own":            {Rows: "merchant_2/gad_2_1"},
 					"Get, another merchant's":   {Code: store.NotFound},
@@ -421,87 +425,4 @@ func identicalGadgets(first, last int) string {
 		SELECT 'merchant_' || m, 'gad_' || m || '_' || n, 'cust_' || m || '_' || n, 'G' || n, 'g' || n, n, timestamptz '2026-01-01Z', true, 'g' || n,
 			timestamptz '2026-01-01Z' - n * interval '1 hour', timestamptz '2026-01-02Z', CASE WHEN n = 5 THEN timestamptz '2026-01-03Z' END
 		FROM generate_series(1, 3) AS m, generate_series(%d, %d) AS n`, first, last)
-}
-
-func gadgetOperations(owner string) []operation {
-	tell := func(gadgets ...store.Gadget) (rows []tenantRow) {
-		for _, g := range gadgets {
-			rows = append(rows, tenantRow{g.MerchantID, g.ID})
-		}
-		return rows
-	}
-	one := func(g *store.Gadget, err error) (told, error) {
-		if g == nil {
-			return told{}, err
-		}
-		return told{rows: tell(*g)}, err
-	}
-	var all []operation
-	add := func(method, name, before string, run func(context.Context, *store.Rows[store.Gadget]) (told, error)) {
-		all = append(all, operation{method, name, before, func(ctx context.Context, s *store.Store) (told, error) {
-			return run(ctx, store.GadgetsOf(s, owner))
-		}})
-	}
-	type rows = *store.Rows[store.Gadget]
-	for whose, id := range map[string]string{"one's own": "gad_2_1", "another merchant's": "gad_3_1"} {
-		add("Get", whose, "", func(ctx context.Context, g rows) (told, error) { return one(g.Get(ctx, id)) })
-		add("Delete", whose, "", func(ctx context.Context, g rows) (told, error) { return one(g.Delete(ctx, id)) })
-		add("Update", whose, "", func(ctx context.Context, g rows) (told, error) {
-			return one(g.Update(ctx, id, store.Input{"label": "Changed"}))
-		})
-	}
-	add("GetMany", "of all merchants", "", func(ctx context.Context, g rows) (told, error) {
-		found, err := g.GetMany(ctx, []string{"gad_1_1", "gad_2_1", "gad_3_1"})
-		var list []store.Gadget
-		for _, id := range slices.Sorted(maps.Keys(found)) {
-			list = append(list, *found[id])
-		}
-		return told{rows: tell(list...)}, err
-	})
-	add("Create", "one", "", func(ctx context.Context, g rows) (told, error) {
-		return one(g.Create(ctx, gadgetShop{}.gadget("cust_2_1", "New", nil)))
-	})
-	at := func(n int) *string {
-		hours := time.Date(2026, 1, 1, -n, 0, 0, 0, time.UTC)
-		return new(store.GadgetCursorOf(isolationAsker, store.Sort{}, &store.Gadget{ID: fmt.Sprint("gad_2_", n), CreatedAt: hours}))
-	}
-	due := time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
-	for filtered, filter := range map[string]store.Filter{"no filter": {}, "a filter": {"dueAt": store.TimeRange{From: &due}}} {
-		add("Count", filtered, "", func(ctx context.Context, g rows) (told, error) {
-			n, err := g.Count(ctx, filter)
-			return told{count: n}, err
-		})
-		add("All", filtered, "", func(ctx context.Context, g rows) (told, error) {
-			var list []store.Gadget
-			for batch, err := range g.All(ctx, filter) {
-				if err != nil {
-					return told{}, err
-				}
-				list = append(list, batch...)
-			}
-			return told{rows: tell(list...)}, nil
-		})
-		const deleteAll = `UPDATE gadgets SET deleted_at = updated_at WHERE merchant_id = 'merchant_2'`
-		const deleteEnds = deleteAll + ` AND id NOT IN ('gad_2_3', 'gad_2_4')`
-		for _, c := range []struct {
-			name, before string
-			query        store.PageQuery
-		}{
-			{"the first", "", store.PageQuery{First: new(3)}},
-			{"after one", deleteEnds, store.PageQuery{After: at(2)}},
-			{"a range", deleteEnds, store.PageQuery{After: at(2), Before: at(6)}},
-			{"a range from its end", deleteEnds, store.PageQuery{Last: new(9), After: at(2), Before: at(6)}},
-			{"an empty range", deleteAll, store.PageQuery{After: at(2)}},
-		} {
-			c.query.Filter = filter
-			add("List", c.name+", "+filtered, c.before, func(ctx context.Context, g rows) (told, error) {
-				page, err := g.List(ctx, c.query)
-				if err != nil {
-					return told{}, err
-				}
-				return told{rows: tell(page.Items...), hasNext: page.HasNext, hasPrevious: page.HasPrevious}, nil
-			})
-		}
-	}
-	return all
 }

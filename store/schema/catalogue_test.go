@@ -196,7 +196,7 @@ func TestCatalogue(t *testing.T) {
 		noun   noun
 		faults []string
 	}{
-		"a noun without a table":         {noun{"notes", ""}, []string{"notes: a noun without a table of tenants", "notes: no policy keeps what is deleted"}},
+		"a noun without a table":         {noun{"absent", ""}, []string{"absent: a noun without a table of tenants", "absent: no policy keeps what is deleted"}},
 		"a noun whose table has no wall": {noun{"api_keys", ""}, []string{"api_keys: a noun without a table of tenants", "api_keys: no policy keeps what is deleted"}},
 		"another owner column":           {noun{"customers", "user_id"}, []string{"customers: no policy keeps a bound caller to its customer"}},
 		"no owner column, yet a policy":  {noun{"customers", ""}, []string{"customers: a policy customers_bound for bound callers, who own nothing of it"}},

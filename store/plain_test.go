@@ -1,0 +1,115 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"time"
+
+	"lumen/store"
+)
+
+// plain is a noun without rules of its own, for the tests of isolation. The n-th of its rows has the id
+// <prefix>_<merchant>_<n> and was created n hours before 2026.
+type plain[T any] struct {
+	rows          func(*store.Store) *store.Rows[T]
+	table, prefix string
+	// create is the input of a new row, change one that changes a row. filter leaves every row.
+	create, change store.Input
+	filter         store.Filter
+}
+
+func (p plain[T]) tell(rows ...T) (told []tenantRow) {
+	for _, row := range rows {
+		of := reflect.ValueOf(row)
+		told = append(told, tenantRow{of.FieldByName("MerchantID").String(), of.FieldByName("ID").String()})
+	}
+	return told
+}
+
+func (p plain[T]) one(row *T, err error) (told, error) {
+	if row == nil {
+		return told{}, err
+	}
+	return told{rows: p.tell(*row)}, err
+}
+
+// operations are uses of every method, on rows of one's own and of others.
+func (p plain[T]) operations() []operation {
+	var all []operation
+	add := func(method, name, before string, run func(context.Context, *store.Rows[T]) (told, error)) {
+		all = append(all, operation{method, name, before, func(ctx context.Context, s *store.Store) (told, error) {
+			return run(ctx, p.rows(s))
+		}})
+	}
+	id := func(merchant, n int) string { return fmt.Sprint(p.prefix, "_", merchant, "_", n) }
+	for whose, id := range map[string]string{"one's own": id(2, 1), "another merchant's": id(3, 1)} {
+		add("Get", whose, "", func(ctx context.Context, r *store.Rows[T]) (told, error) { return p.one(r.Get(ctx, id)) })
+		add("Delete", whose, "", func(ctx context.Context, r *store.Rows[T]) (told, error) { return p.one(r.Delete(ctx, id)) })
+		add("Update", whose, "", func(ctx context.Context, r *store.Rows[T]) (told, error) {
+			return p.one(r.Update(ctx, id, maps.Clone(p.change)))
+		})
+	}
+	add("GetMany", "of all merchants", "", func(ctx context.Context, r *store.Rows[T]) (told, error) {
+		found, err := r.GetMany(ctx, []string{id(1, 1), id(2, 1), id(3, 1)})
+		var list []T
+		for _, id := range slices.Sorted(maps.Keys(found)) {
+			list = append(list, *found[id])
+		}
+		return told{rows: p.tell(list...)}, err
+	})
+	add("Create", "one", "", func(ctx context.Context, r *store.Rows[T]) (told, error) {
+		return p.one(r.Create(ctx, maps.Clone(p.create)))
+	})
+	for filtered, filter := range map[string]store.Filter{"no filter": {}, "a filter": p.filter} {
+		add("Count", filtered, "", func(ctx context.Context, r *store.Rows[T]) (told, error) {
+			n, err := r.Count(ctx, filter)
+			return told{count: n}, err
+		})
+		add("All", filtered, "", func(ctx context.Context, r *store.Rows[T]) (told, error) {
+			var list []T
+			for batch, err := range r.All(ctx, filter) {
+				if err != nil {
+					return told{}, err
+				}
+				list = append(list, batch...)
+			}
+			return told{rows: p.tell(list...)}, nil
+		})
+		for name, list := range p.lists() {
+			list.query.Filter = filter
+			add("List", name+", "+filtered, list.before, func(ctx context.Context, r *store.Rows[T]) (told, error) {
+				page, err := r.List(ctx, list.query)
+				if err != nil {
+					return told{}, err
+				}
+				return told{rows: p.tell(page.Items...), hasNext: page.HasNext, hasPrevious: page.HasPrevious}, nil
+			})
+		}
+	}
+	return all
+}
+
+// listing is a query for a page, and SQL that runs before it.
+type listing struct {
+	before string
+	query  store.PageQuery
+}
+
+func (p plain[T]) lists() map[string]listing {
+	at := func(n int) *string {
+		created := time.Date(2026, 1, 1, -n, 0, 0, 0, time.UTC)
+		return new(store.CursorAt(isolationAsker, fmt.Sprint(p.prefix, "_2_", n), created))
+	}
+	deleteAll := `UPDATE ` + p.table + ` SET deleted_at = updated_at WHERE merchant_id = 'merchant_2'`
+	deleteEnds := deleteAll + fmt.Sprintf(` AND id NOT IN ('%[1]s_2_3', '%[1]s_2_4')`, p.prefix)
+	return map[string]listing{
+		"the first":            {"", store.PageQuery{First: new(3)}},
+		"after one":            {deleteEnds, store.PageQuery{After: at(2)}},
+		"a range":              {deleteEnds, store.PageQuery{After: at(2), Before: at(6)}},
+		"a range from its end": {deleteEnds, store.PageQuery{Last: new(9), After: at(2), Before: at(6)}},
+		"an empty range":       {deleteAll, store.PageQuery{After: at(2)}},
+	}
+}
