@@ -884,8 +884,6 @@ func requireIsolationIsComplete(t *testing.T, i *isolated, operations []operatio
 	}
 	// Whoever names the table elsewhere must be looked at, and be added here.
 	require.Equal(t, []string{
-		"store Customer",                     // the model
-		"store customers",                    // the declaration
 		"store/owner (*Owner).Backdate",      // the operator's, for dev
 		"store/schema (*Migrator).CountLoss", // the operator's, before tables are dropped
 		"store/schema roleQuery",             // asks for its policies
@@ -917,6 +915,9 @@ func storeMentions(t *testing.T) mentions {
 		}
 		for _, declaration := range parsed.Decls {
 			name := declarationName(declaration)
+			if folder == "store" && isNoun(declaration) {
+				continue
+			}
 			ast.Inspect(declaration, func(n ast.Node) bool {
 				switch n := n.(type) {
 				case *ast.SelectorExpr:
@@ -933,6 +934,25 @@ func storeMentions(t *testing.T) mentions {
 		}
 		return nil
 	}))
+	return found
+}
+
+// isNoun reports whether a declaration of package store is the model of a noun's rows, or declares a noun.
+func isNoun(declaration ast.Decl) bool {
+	d, ok := declaration.(*ast.GenDecl)
+	if !ok || len(d.Specs) != 1 {
+		return false
+	}
+	found := false
+	ast.Inspect(d.Specs[0], func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.Field:
+			found = found || len(n.Names) == 0 && types.ExprString(n.Type) == "bun.BaseModel"
+		case *ast.CallExpr:
+			found = found || types.ExprString(n.Fun) == "declare"
+		}
+		return true
+	})
 	return found
 }
 
