@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"regexp"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -86,13 +88,18 @@ func compact(t testing.TB, text string) string {
 }
 
 var (
-	anyID        = regexp.MustCompile(`"cust_[a-z0-9_]+"`)
+	anyID        = regexp.MustCompile(`"[a-z]+_[a-z0-9_]+"`)
 	anyTime      = regexp.MustCompile(`"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z"`)
 	anyRequestID = regexp.MustCompile(`"requestId":"[A-Z2-7]{26}"`)
 )
 
-// timeless returns the text with every customer's id, time and request id replaced.
+// timeless returns the text with every noun's id, time and request id replaced.
 func timeless(text string) string {
-	text = anyTime.ReplaceAllString(anyID.ReplaceAllString(text, `"ID"`), `"TIME"`)
-	return anyRequestID.ReplaceAllString(text, `"requestId":"REQUEST"`)
+	text = anyID.ReplaceAllStringFunc(text, func(id string) string {
+		if slices.ContainsFunc(store.Nouns(), func(n store.Noun) bool { return n.IsID(strings.Trim(id, `"`)) }) {
+			return `"ID"`
+		}
+		return id
+	})
+	return anyRequestID.ReplaceAllString(anyTime.ReplaceAllString(text, `"TIME"`), `"requestId":"REQUEST"`)
 }
