@@ -53,9 +53,16 @@ func Main(release Release) (code int) {
 			_ = os.Unsetenv(name)
 		}
 	}
-	// A second signal ends the program at once: the first one restores the default.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
+	// A second signal ends the program at once: the first one restores the default before anything stops.
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		signal.Stop(signals)
+		cancel()
+	}()
 	return Run(ctx, os.Args[1:], os.Stdout, os.Stderr, release)
 }
 
