@@ -41,7 +41,7 @@ func newColumn[T any](name, sqlType string) Column[T] {
 func text[T any](name string, of func(*T) *string) Column[T] {
 	c := newColumn[T](name, "text")
 	c.scan = func(row *wall.Row, t *T) { *of(t) = row.Text() }
-	c.AppendJSON = func(to []byte, t *T) []byte { return appendText(to, *of(t)) }
+	c.AppendJSON = func(to []byte, t *T) []byte { return AppendText(to, *of(t)) }
 	c.key = func(t *T) (string, bool) { return *of(t), true }
 	return c
 }
@@ -50,7 +50,7 @@ func text[T any](name string, of func(*T) *string) Column[T] {
 func nullableText[T any](name string, of func(*T) **string) Column[T] {
 	c := newColumn[T](name, "text")
 	c.scan = func(row *wall.Row, t *T) { *of(t) = row.NullableText() }
-	c.AppendJSON = func(to []byte, t *T) []byte { return appendNullable(to, *of(t), appendText) }
+	c.AppendJSON = func(to []byte, t *T) []byte { return appendNullable(to, *of(t), AppendText) }
 	c.key = func(t *T) (string, bool) {
 		if value := *of(t); value != nil {
 			return *value, true
@@ -111,7 +111,8 @@ func (c Column[T]) hidden() Column[T] {
 	return c
 }
 
-func appendText(to []byte, text string) []byte {
+// AppendText appends a text of the store as JSON.
+func AppendText(to []byte, text string) []byte {
 	to, _ = jsontext.AppendQuote(to, text) // what Postgres holds is UTF-8
 	return to
 }

@@ -106,14 +106,14 @@ func (c *Customers) Create(ctx context.Context, in Input) (*Customer, error) {
 	}
 	v, err := normalizeCustomer(in, true)
 	if err != nil {
-		return nil, customers.failed("create", "customer", err)
+		return nil, Failed("create customer", err)
 	}
 	created, err := c.insert(lockAddress(ctx, v), v, unlessTaken)
 	switch {
 	case postgres.Violates(err, uniqueEmail), err == nil && created == nil:
 		return nil, emailTaken()
 	case err != nil:
-		return nil, customers.failed("create", "customer", err)
+		return nil, Failed("create customer", err)
 	}
 	return created, nil
 }
@@ -130,12 +130,12 @@ func (c *Customers) Update(ctx context.Context, id string, in Input) (*Customer,
 	}
 	v, err := normalizeCustomer(in, false)
 	if err != nil {
-		return nil, customers.failed("update", "customer", err)
+		return nil, Failed("update customer", err)
 	}
 	updated, err := c.update(lockAddress(ctx, v), id, v, unlessTakenByAnother)
 	taken := postgres.Violates(err, uniqueEmail)
 	if err != nil && !taken {
-		return nil, customers.failed("update", "customer", err)
+		return nil, Failed("update customer", err)
 	}
 	if updated == nil {
 		// No row: the customer is not there, or its new address is taken. Existence is asked first.

@@ -120,13 +120,19 @@ func within(r *resolving, f filter, value any) (faults []Fault) {
 		if bound.at == nil {
 			continue
 		}
-		if year := bound.at.UTC().Year(); year < 1 || year > 9999 { // what Postgres reads as a date
+		if !isDate(*bound.at) {
 			faults = append(faults, NewFault(f.name, InvalidFormat))
 			continue
 		}
 		r.conditions = append(r.conditions, condition{"c." + f.column + bound.text, ceiling(*bound.at)})
 	}
 	return faults
+}
+
+// isDate reports whether Postgres reads what Bun writes of a time as a date.
+func isDate(t time.Time) bool {
+	year := t.UTC().Year()
+	return 1 <= year && year <= 9999
 }
 
 // ceiling rounds up to what Postgres can hold: none of its times lies between t and that. Bun would round down.

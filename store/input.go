@@ -141,7 +141,7 @@ func (r rule) apply(field string, value any) (any, []Fault) {
 		}
 	case time.Time:
 		if r.kind == TimeKind {
-			if year := value.UTC().Year(); year < 1 || year > 9999 { // what Postgres reads as a date
+			if !isDate(value) {
 				return refuse(InvalidFormat)
 			}
 			return value.UTC().Truncate(time.Millisecond), nil

@@ -101,10 +101,7 @@ func NounOf[T any]() Noun { return declared[T]() }
 func ColumnsOf[T any]() []Column[T] { return declared[T]().columns }
 
 // IDOf returns the id of a row.
-func IDOf[T any](row *T) string {
-	id, _ := declared[T]().column("id").key(row)
-	return id
-}
+func IDOf[T any](row *T) string { return declared[T]().idOf(row) }
 
 func declared[T any]() *noun[T] {
 	for _, n := range nouns {
@@ -159,9 +156,6 @@ func (n *noun[T]) BoundMay(operation Operation) bool { return slices.Contains(n.
 
 func (n *noun[T]) NewError(code Code) *Error { return newError(code, n.name) }
 
-// failed is Failed for an operation on the noun, in the singular or the plural.
-func (n *noun[T]) failed(verb, object string, err error) error { return Failed(verb+" "+object, err) }
-
 // checkID returns an InvalidID error unless id is well-formed.
 func (n *noun[T]) checkID(id string) error {
 	if !n.IsID(id) {
@@ -173,6 +167,11 @@ func (n *noun[T]) checkID(id string) error {
 // column returns the column with this name in Postgres, which exists.
 func (n *noun[T]) column(name string) *Column[T] {
 	return &n.columns[slices.IndexFunc(n.columns, func(c Column[T]) bool { return c.name == name })]
+}
+
+func (n *noun[T]) idOf(row *T) string {
+	id, _ := n.column("id").key(row)
+	return id
 }
 
 // columnNames are the columns' names in Postgres.

@@ -50,7 +50,7 @@ func (r *Rows[T]) List(ctx context.Context, query PageQuery) (*Page[T], error) {
 	}
 	rows, behind, err := r.readPage(ctx, p, true)
 	if err != nil {
-		return nil, r.noun.failed("fetch", r.noun.plural, err)
+		return nil, Failed("fetch "+r.noun.plural, err)
 	}
 	page := &Page[T]{noun: r.noun, merchant: p.merchant, sort: p.sort}
 	more := len(rows) > p.limit
@@ -60,12 +60,12 @@ func (r *Rows[T]) List(ctx context.Context, query PageQuery) (*Page[T], error) {
 	beyond := false
 	if far := p.farBound(); !more && far != nil {
 		if beyond, err = r.exists(ctx, p, *far, p.backwards); err != nil {
-			return nil, r.noun.failed("fetch", r.noun.plural, err)
+			return nil, Failed("fetch "+r.noun.plural, err)
 		}
 	}
 	if len(rows) == 0 && p.nearBound() != nil {
 		if behind, err = r.exists(ctx, p, *p.nearBound(), !p.backwards); err != nil {
-			return nil, r.noun.failed("fetch", r.noun.plural, err)
+			return nil, Failed("fetch "+r.noun.plural, err)
 		}
 	}
 	page.HasNext, page.HasPrevious = more || beyond, behind
@@ -92,7 +92,7 @@ func (r *Rows[T]) Count(ctx context.Context, f Filter) (int, error) {
 	filter.where(q)
 	n := 0
 	if err := r.scope.read(ctx, q, func(row *wall.Row) { n = int(row.Int()) }); err != nil {
-		return 0, r.noun.failed("fetch", r.noun.plural, err)
+		return 0, Failed("fetch "+r.noun.plural, err)
 	}
 	return n, nil
 }
@@ -126,7 +126,7 @@ func (r *Rows[T]) All(ctx context.Context, f Filter) iter.Seq2[[]T, error] {
 				this.err = recheck(ctx)
 			}
 			if this.err != nil {
-				yield(nil, r.noun.failed("fetch", r.noun.plural, this.err))
+				yield(nil, Failed("fetch "+r.noun.plural, this.err))
 				return
 			}
 			more := len(this.rows) > p.limit

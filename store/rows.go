@@ -57,7 +57,7 @@ func (r *Rows[T]) Get(ctx context.Context, id string) (*T, error) {
 	}
 	row, err := r.one(ctx, reads, r.getText, id)
 	if err != nil {
-		return nil, r.noun.failed("fetch", r.noun.name, err)
+		return nil, Failed("fetch "+r.noun.name, err)
 	}
 	if row == nil {
 		return nil, r.noun.NewError(NotFound)
@@ -74,12 +74,11 @@ func (r *Rows[T]) GetMany(ctx context.Context, ids []string) (map[string]*T, err
 	}
 	rows, err := r.run(ctx, reads, text, arg)
 	if err != nil {
-		return nil, r.noun.failed("fetch", object, err)
+		return nil, Failed("fetch "+object, err)
 	}
 	found := make(map[string]*T, len(rows))
 	for i := range rows {
-		id, _ := r.noun.column("id").key(&rows[i])
-		found[id] = &rows[i]
+		found[r.noun.idOf(&rows[i])] = &rows[i]
 	}
 	return found, nil
 }
@@ -92,14 +91,14 @@ func (r *Rows[T]) Create(ctx context.Context, in Input) (*T, error) {
 	}
 	v, err := r.noun.normalize(in, true)
 	if err != nil {
-		return nil, r.noun.failed("create", r.noun.name, err)
+		return nil, Failed("create "+r.noun.name, err)
 	}
 	created, err := r.insert(ctx, v, nil)
 	if err == nil && created == nil {
 		err = r.noun.NewError(Forbidden) // the caller is bound to another owner
 	}
 	if err != nil {
-		return nil, r.noun.failed("create", r.noun.name, err)
+		return nil, Failed("create "+r.noun.name, err)
 	}
 	return created, nil
 }
@@ -112,7 +111,7 @@ func (r *Rows[T]) Update(ctx context.Context, id string, in Input) (*T, error) {
 	}
 	v, err := r.noun.normalize(in, false)
 	if err != nil {
-		return nil, r.noun.failed("update", r.noun.name, err)
+		return nil, Failed("update "+r.noun.name, err)
 	}
 	updated, err := r.update(ctx, id, v, nil)
 	return r.found("update", updated, err)
@@ -140,7 +139,7 @@ func (r *Rows[T]) authorizeID(ctx context.Context, operation Operation, id strin
 func (r *Rows[T]) found(verb string, row *T, err error) (*T, error) {
 	switch {
 	case err != nil:
-		return nil, r.noun.failed(verb, r.noun.name, err)
+		return nil, Failed(verb+" "+r.noun.name, err)
 	case row == nil:
 		return nil, r.noun.NewError(NotFound)
 	}

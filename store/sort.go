@@ -86,8 +86,7 @@ func (n *noun[T]) position(o order, row *T) position {
 	if !ok && o.direction == Ascending {
 		key = maxNameKey
 	}
-	id, _ := n.column("id").key(row)
-	return position{key, id}
+	return position{key, n.idOf(row)}
 }
 
 // apply sorts the query. backwards reads the same list from its end.

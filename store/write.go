@@ -51,7 +51,7 @@ type writer struct {
 	columns []string
 	extra   []assignment
 	where   []string
-	search  []string // lines of the search key, as expressions; none when it stays as it is
+	search  string // the search key, as an expression; "" when it stays as it is
 }
 
 type assignment struct{ column, expression string }
@@ -73,9 +73,12 @@ func (r *Rows[T]) newWriter(present values) *writer {
 			w.column(d.column, "text", func(v values) any { return mapText(v.text(field), d.key) })
 		}
 	}
+	var lines []string // of the search key
+	changed := false
 	for i, column := range n.search {
 		line := "split_part(c." + searchKey + ", E'\\n', " + strconv.Itoa(i+1) + ")"
 		if field, ok := fieldOf[column]; ok {
+			changed = true
 			line = w.param("search "+column, "text", func(v values) any {
 				if text := v.text(field); text != nil {
 					return address.Fold(*text)
@@ -83,10 +86,10 @@ func (r *Rows[T]) newWriter(present values) *writer {
 				return ""
 			})
 		}
-		w.search = append(w.search, line)
+		lines = append(lines, line)
 	}
-	if !slices.ContainsFunc(n.search, func(column string) bool { return fieldOf[column] != "" }) {
-		w.search = nil
+	if changed {
+		w.search = strings.Join(lines, " || E'\\n' || ")
 	}
 	return w
 }
@@ -181,8 +184,8 @@ func (w *writer) insertText(owner string) *bun.InsertQuery {
 		ColumnExpr("clock.now AS created_at").ColumnExpr("clock.now AS updated_at").
 		TableExpr("(SELECT " + sqlNow + " AS now) AS clock")
 	into := []string{"merchant_id", "id", "created_at", "updated_at"}
-	if w.search != nil {
-		w.set(searchKey, strings.Join(w.search, " || E'\\n' || "))
+	if w.search != "" {
+		w.set(searchKey, w.search)
 	}
 	for _, column := range w.columns {
 		row = row.ColumnExpr(w.ref(column)+" AS ?", bun.Ident(column))
@@ -209,8 +212,8 @@ func (r *Rows[T]) updateText(w *writer) *bun.UpdateQuery {
 		q = q.Set("? = "+w.ref(column), bun.Ident(column))
 		changes = append(changes, "c."+column+" IS DISTINCT FROM "+w.ref(column))
 	}
-	if w.search != nil {
-		q = q.Set(searchKey + " = " + strings.Join(w.search, " || E'\\n' || "))
+	if w.search != "" {
+		q = q.Set(searchKey + " = " + w.search)
 	}
 	for _, a := range w.extra {
 		q = q.Set(a.column + " = " + a.expression)

@@ -11,7 +11,6 @@ import (
 	"slices"
 
 	"github.com/99designs/gqlgen/graphql"
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"lumen/graph/guard"
@@ -53,7 +52,7 @@ func Of[T any](typeName string) Noun {
 		return newObject(ctx, selected, []string{typeName + "Edge"}, func(f graphql.CollectedField) appender[*model.Edge[T]] {
 			switch f.Name {
 			case "cursor":
-				return func(to []byte, e *model.Edge[T]) []byte { return appendString(to, e.Cursor) }
+				return func(to []byte, e *model.Edge[T]) []byte { return store.AppendText(to, e.Cursor) }
 			case "node":
 				if node, ok := row(ctx, f.Selections); ok {
 					return func(to []byte, e *model.Edge[T]) []byte { return node.append(to, e.Node) }
@@ -174,7 +173,7 @@ func newObject[V any](
 	for i, field := range fields {
 		write := appenderOf(field)
 		if field.Name == "__typename" {
-			write = func(to []byte, _ V) []byte { return appendString(to, typeNames[0]) }
+			write = func(to []byte, _ V) []byte { return store.AppendText(to, typeNames[0]) }
 		}
 		if write == nil {
 			return nil, false
@@ -215,9 +214,4 @@ func rowFields[T any]() map[string]appender[*T] {
 		}
 	}
 	return fields
-}
-
-func appendString(to []byte, text string) []byte {
-	to, _ = jsontext.AppendQuote(to, text) // what Postgres holds is UTF-8
-	return to
 }
