@@ -10,6 +10,7 @@ import (
 	"go/token"
 	"go/types"
 	"io/fs"
+	"iter"
 	"maps"
 	"path"
 	"path/filepath"
@@ -300,11 +301,46 @@ type told struct {
 // tenantRow is a row that was returned.
 type tenantRow struct{ merchant, id string }
 
-func tellCustomers(customers ...store.Customer) (rows []tenantRow) {
-	for _, c := range customers {
-		rows = append(rows, tenantRow{c.MerchantID, c.ID})
+// tell returns the rows of any noun as rows that were returned.
+func tell[T any](rows ...T) (told []tenantRow) {
+	for _, row := range rows {
+		of := reflect.ValueOf(row)
+		told = append(told, tenantRow{of.FieldByName("MerchantID").String(), of.FieldByName("ID").String()})
 	}
-	return rows
+	return told
+}
+
+func tellOne[T any](row *T, err error) (told, error) {
+	if row == nil {
+		return told{}, err
+	}
+	return told{rows: tell(*row)}, err
+}
+
+func tellFound[T any](found map[string]*T, err error) (told, error) {
+	var all []T
+	for _, id := range slices.Sorted(maps.Keys(found)) {
+		all = append(all, *found[id])
+	}
+	return told{rows: tell(all...)}, err
+}
+
+func tellPage[T any](page *store.Page[T], err error) (told, error) {
+	if err != nil {
+		return told{}, err
+	}
+	return told{rows: tell(page.Items...), hasNext: page.HasNext, hasPrevious: page.HasPrevious}, nil
+}
+
+func tellAll[T any](batches iter.Seq2[[]T, error]) (told, error) {
+	var all []T
+	for batch, err := range batches {
+		if err != nil {
+			return told{}, err
+		}
+		all = append(all, batch...)
+	}
+	return told{rows: tell(all...)}, nil
 }
 
 // operation is one use of a noun's rows by the asker.
@@ -373,19 +409,9 @@ func (i *isolated) changedRows(before, after []string) string {
 }
 
 func isolationOperations() []operation {
-	one := func(c *store.Customer, err error) (told, error) {
-		if c == nil {
-			return told{}, err
-		}
-		return told{rows: tellCustomers(*c)}, err
-	}
 	list := func(name string, query func(context.Context, *store.Customers) store.PageQuery, before string) operation {
 		return operation{"List", name, before, func(ctx context.Context, s *store.Store) (told, error) {
-			page, err := s.Customers.List(ctx, query(ctx, s.Customers))
-			if err != nil {
-				return told{}, err
-			}
-			return told{rows: tellCustomers(page.Items...), hasNext: page.HasNext, hasPrevious: page.HasPrevious}, nil
+			return tellPage(s.Customers.List(ctx, query(ctx, s.Customers)))
 		}}
 	}
 	plain := func(query store.PageQuery) func(context.Context, *store.Customers) store.PageQuery {
@@ -402,38 +428,33 @@ func isolationOperations() []operation {
 
 	operations := []operation{
 		{"Create", "a new address", "", func(ctx context.Context, s *store.Store) (told, error) {
-			return one(s.Customers.Create(ctx, email("new@example.com", false)))
+			return tellOne(s.Customers.Create(ctx, email("new@example.com", false)))
 		}},
 		{"Create", "a new address, flagged", "", func(ctx context.Context, s *store.Store) (told, error) {
-			return one(s.Customers.Create(ctx, email("new@example.com", true)))
+			return tellOne(s.Customers.Create(ctx, email("new@example.com", true)))
 		}},
 		{"Create", "an address that only others hold", releaseC4, func(ctx context.Context, s *store.Store) (told, error) {
-			return one(s.Customers.Create(ctx, email("c4@example.com", false)))
+			return tellOne(s.Customers.Create(ctx, email("c4@example.com", false)))
 		}},
 		{"Update", "an address that only others hold", releaseC4, func(ctx context.Context, s *store.Store) (told, error) {
-			return one(s.Customers.Update(ctx, mine, email("c4@example.com", false)))
+			return tellOne(s.Customers.Update(ctx, mine, email("c4@example.com", false)))
 		}},
 		list("a probe of a range that is empty", func(_ context.Context, c *store.Customers) store.PageQuery {
 			return store.PageQuery{After: new(isolationCursor(c, store.Sort{}, 1)), First: new(3)}
 		}, `UPDATE customers SET deleted_at = updated_at WHERE merchant_id = 'merchant_2'`),
 		{"GetMany", "ids of all merchants", "", func(ctx context.Context, s *store.Store) (told, error) {
-			found, err := s.Customers.GetMany(ctx, []string{"cust_1_1", "cust_2_1", "cust_3_1", "cust_2_2"})
-			var all []store.Customer
-			for _, id := range slices.Sorted(maps.Keys(found)) {
-				all = append(all, *found[id])
-			}
-			return told{rows: tellCustomers(all...)}, err
+			return tellFound(s.Customers.GetMany(ctx, []string{"cust_1_1", "cust_2_1", "cust_3_1", "cust_2_2"}))
 		}},
 	}
 	for whose, id := range map[string]string{"one's own customer": mine, "another merchant's customer": others} {
 		operations = append(operations,
-			operation{"Get", whose, "", func(ctx context.Context, s *store.Store) (told, error) { return one(s.Customers.Get(ctx, id)) }},
-			operation{"Delete", whose, "", func(ctx context.Context, s *store.Store) (told, error) { return one(s.Customers.Delete(ctx, id)) }},
+			operation{"Get", whose, "", func(ctx context.Context, s *store.Store) (told, error) { return tellOne(s.Customers.Get(ctx, id)) }},
+			operation{"Delete", whose, "", func(ctx context.Context, s *store.Store) (told, error) { return tellOne(s.Customers.Delete(ctx, id)) }},
 			operation{"Update", whose, "", func(ctx context.Context, s *store.Store) (told, error) {
-				return one(s.Customers.Update(ctx, id, store.Input{"name": "Changed"}))
+				return tellOne(s.Customers.Update(ctx, id, store.Input{"name": "Changed"}))
 			}},
 			operation{"Update", whose + ", flagged", "", func(ctx context.Context, s *store.Store) (told, error) {
-				return one(s.Customers.Update(ctx, id, email("c2@example.com", true)))
+				return tellOne(s.Customers.Update(ctx, id, email("c2@example.com", true)))
 			}},
 		)
 	}
@@ -467,14 +488,7 @@ func isolationOperations() []operation {
 				return told{count: n}, err
 			}},
 			operation{"All", name, secondBatch[name], func(ctx context.Context, s *store.Store) (told, error) {
-				var all []store.Customer
-				for batch, err := range s.Customers.All(ctx, filter) {
-					if err != nil {
-						return told{}, err
-					}
-					all = append(all, batch...)
-				}
-				return told{rows: tellCustomers(all...)}, nil
+				return tellAll(s.Customers.All(ctx, filter))
 			}},
 		)
 	}
@@ -670,26 +684,22 @@ func TestBindingIsolation(t *testing.T) {
 	operations := slices.DeleteFunc(isolationOperations(), func(op operation) bool {
 		return op.method == "List" && needs.MatchString(op.name) || op.method == "All" && op.before != ""
 	})
-	one := func(c *store.Customer, err error) (told, error) {
-		if c == nil {
-			return told{}, err
-		}
-		return told{rows: tellCustomers(*c)}, err
-	}
 	const another = "cust_2_2"
 	operations = append(operations,
-		operation{"Get", "another customer", "", func(ctx context.Context, s *store.Store) (told, error) { return one(s.Customers.Get(ctx, another)) }},
-		operation{"Delete", "another customer", "", func(ctx context.Context, s *store.Store) (told, error) { return one(s.Customers.Delete(ctx, another)) }},
+		operation{"Get", "another customer", "", func(ctx context.Context, s *store.Store) (told, error) { return tellOne(s.Customers.Get(ctx, another)) }},
+		operation{"Delete", "another customer", "", func(ctx context.Context, s *store.Store) (told, error) {
+			return tellOne(s.Customers.Delete(ctx, another))
+		}},
 		operation{"Update", "another customer", "", func(ctx context.Context, s *store.Store) (told, error) {
-			return one(s.Customers.Update(ctx, another, store.Input{"name": "Changed"}))
+			return tellOne(s.Customers.Update(ctx, another, store.Input{"name": "Changed"}))
 		}},
 		operation{"Update", "another customer's address", "", func(ctx context.Context, s *store.Store) (told, error) {
-			return one(s.Customers.Update(ctx, another, store.Input{"email": "changed@example.com"}))
+			return tellOne(s.Customers.Update(ctx, another, store.Input{"email": "changed@example.com"}))
 		}},
 		// The unique index knows of no address that was admitted by the flag.
 		operation{"Update", "an address that another customer shares", `UPDATE customers SET email_shared = true WHERE id = '` + another + `'`,
 			func(ctx context.Context, s *store.Store) (told, error) {
-				return one(s.Customers.Update(ctx, own, store.Input{"email": "c2@example.com"}))
+				return tellOne(s.Customers.Update(ctx, own, store.Input{"email": "c2@example.com"}))
 			}},
 	)
 	world := func(t *testing.T, setting, bind string) *isolated {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"reflect"
-	"slices"
 	"time"
 
 	"lumen/store"
@@ -21,21 +19,6 @@ type plain[T any] struct {
 	filter         store.Filter
 }
 
-func (p plain[T]) tell(rows ...T) (told []tenantRow) {
-	for _, row := range rows {
-		of := reflect.ValueOf(row)
-		told = append(told, tenantRow{of.FieldByName("MerchantID").String(), of.FieldByName("ID").String()})
-	}
-	return told
-}
-
-func (p plain[T]) one(row *T, err error) (told, error) {
-	if row == nil {
-		return told{}, err
-	}
-	return told{rows: p.tell(*row)}, err
-}
-
 // operations are uses of every method, on rows of one's own and of others.
 func (p plain[T]) operations() []operation {
 	var all []operation
@@ -46,22 +29,17 @@ func (p plain[T]) operations() []operation {
 	}
 	id := func(merchant, n int) string { return fmt.Sprint(p.prefix, "_", merchant, "_", n) }
 	for whose, id := range map[string]string{"one's own": id(2, 1), "another merchant's": id(3, 1)} {
-		add("Get", whose, "", func(ctx context.Context, r *store.Rows[T]) (told, error) { return p.one(r.Get(ctx, id)) })
-		add("Delete", whose, "", func(ctx context.Context, r *store.Rows[T]) (told, error) { return p.one(r.Delete(ctx, id)) })
+		add("Get", whose, "", func(ctx context.Context, r *store.Rows[T]) (told, error) { return tellOne(r.Get(ctx, id)) })
+		add("Delete", whose, "", func(ctx context.Context, r *store.Rows[T]) (told, error) { return tellOne(r.Delete(ctx, id)) })
 		add("Update", whose, "", func(ctx context.Context, r *store.Rows[T]) (told, error) {
-			return p.one(r.Update(ctx, id, maps.Clone(p.change)))
+			return tellOne(r.Update(ctx, id, maps.Clone(p.change)))
 		})
 	}
 	add("GetMany", "of all merchants", "", func(ctx context.Context, r *store.Rows[T]) (told, error) {
-		found, err := r.GetMany(ctx, []string{id(1, 1), id(2, 1), id(3, 1)})
-		var list []T
-		for _, id := range slices.Sorted(maps.Keys(found)) {
-			list = append(list, *found[id])
-		}
-		return told{rows: p.tell(list...)}, err
+		return tellFound(r.GetMany(ctx, []string{id(1, 1), id(2, 1), id(3, 1)}))
 	})
 	add("Create", "one", "", func(ctx context.Context, r *store.Rows[T]) (told, error) {
-		return p.one(r.Create(ctx, maps.Clone(p.create)))
+		return tellOne(r.Create(ctx, maps.Clone(p.create)))
 	})
 	for filtered, filter := range map[string]store.Filter{"no filter": {}, "a filter": p.filter} {
 		add("Count", filtered, "", func(ctx context.Context, r *store.Rows[T]) (told, error) {
@@ -69,23 +47,12 @@ func (p plain[T]) operations() []operation {
 			return told{count: n}, err
 		})
 		add("All", filtered, "", func(ctx context.Context, r *store.Rows[T]) (told, error) {
-			var list []T
-			for batch, err := range r.All(ctx, filter) {
-				if err != nil {
-					return told{}, err
-				}
-				list = append(list, batch...)
-			}
-			return told{rows: p.tell(list...)}, nil
+			return tellAll(r.All(ctx, filter))
 		})
 		for name, list := range p.lists() {
 			list.query.Filter = filter
 			add("List", name+", "+filtered, list.before, func(ctx context.Context, r *store.Rows[T]) (told, error) {
-				page, err := r.List(ctx, list.query)
-				if err != nil {
-					return told{}, err
-				}
-				return told{rows: p.tell(page.Items...), hasNext: page.HasNext, hasPrevious: page.HasPrevious}, nil
+				return tellPage(r.List(ctx, list.query))
 			})
 		}
 	}

@@ -336,16 +336,7 @@ func TestActors(t *testing.T) {
 		created, err := operator.Keys.Create(t.Context(), owner.NewKey{MerchantID: a.ID, Access: store.ReadAccess, Secret: secret})
 		require.NoError(t, err)
 		status := func() int { return d.Send(t, secret, "GET", "/api/customers/"+a.live, "").Status }
-		require.Equal(t, 200, status())
-		_, err = operator.Merchants.Disable(t.Context(), a.ID)
-		require.NoError(t, err)
-		stops(t, status)
-		_, err = operator.Merchants.Enable(t.Context(), a.ID)
-		require.NoError(t, err)
-		require.Equal(t, 200, status())
-		_, err = operator.Keys.Revoke(t.Context(), created.ID)
-		require.NoError(t, err)
-		stops(t, status)
+		stopsWithMerchantAndKey(t, operator, created, status)
 	})
 
 	// The log names merchants by id, and nothing that they own.

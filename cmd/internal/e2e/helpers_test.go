@@ -14,6 +14,7 @@ import (
 
 	"lumen/cmd/internal/e2e/harness"
 	"lumen/store"
+	"lumen/store/owner"
 )
 
 func brief(r harness.Reply) answer { return answer{r.Status, r.Body} }
@@ -60,6 +61,22 @@ func stops(t testing.TB, status func() int) {
 		require.Less(t, began.Sub(ended), credentialLifetime)
 		time.Sleep(5 * time.Millisecond)
 	}
+}
+
+// stopsWithMerchantAndKey holds that a credential stops while the merchant of its API key is disabled, and
+// for good when the key is revoked.
+func stopsWithMerchantAndKey(t testing.TB, operator *owner.Owner, key owner.Key, status func() int) {
+	t.Helper()
+	require.Equal(t, 200, status())
+	_, err := operator.Merchants.Disable(t.Context(), key.MerchantID)
+	require.NoError(t, err)
+	stops(t, status)
+	_, err = operator.Merchants.Enable(t.Context(), key.MerchantID)
+	require.NoError(t, err)
+	require.Equal(t, 200, status())
+	_, err = operator.Keys.Revoke(t.Context(), key.ID)
+	require.NoError(t, err)
+	stops(t, status)
 }
 
 // countStatements makes Postgres count the statements that the service runs on customers: the policy's uncorrelated

@@ -385,16 +385,7 @@ func TestTokenActors(t *testing.T) {
 		token, kept := d.Mint(t, secret, `{}`), d.Mint(t, b.WriteKey, `{}`)
 		used := func(token auth.Secret) int { return d.Send(t, token, "GET", "/api/customers/"+b.live, "").Status }
 		status := func() int { return used(token) }
-		require.Equal(t, 200, status())
-		_, err = operator.Merchants.Disable(t.Context(), b.ID)
-		require.NoError(t, err)
-		stops(t, status)
-		_, err = operator.Merchants.Enable(t.Context(), b.ID)
-		require.NoError(t, err)
-		require.Equal(t, 200, status())
-		_, err = operator.Keys.Revoke(t.Context(), created.ID)
-		require.NoError(t, err)
-		stops(t, status)
+		stopsWithMerchantAndKey(t, operator, created, status)
 		require.Equal(t, 200, used(kept))
 	})
 }
