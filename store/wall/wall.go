@@ -29,7 +29,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -302,59 +301,12 @@ func staleConnection(err error) bool {
 	return errors.As(err, &pgErr) && (pgErr.Code == "26000" || pgErr.Code == "0A000" || pgErr.Code == "25006")
 }
 
-// bind encodes the arguments, and prepares the statement when it has any.
-func (c *conn) bind(ctx context.Context, query string, args []any) (*pgconn.StatementDescription, [][]byte, []int16, error) {
-	if len(args) == 0 {
-		return nil, nil, nil, nil
-	}
-	description, err := c.prepare(ctx, query)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	if err := c.builder.Build(c.types, description, args); err != nil {
-		return nil, nil, nil, fmt.Errorf("wall: %w", err)
-	}
-	return description, c.builder.ParamValues, c.builder.ParamFormats, nil
-}
-
 func valuesOf(args []driver.NamedValue) []any {
 	values := make([]any, len(args))
 	for i, arg := range args {
 		values[i] = arg.Value
 	}
 	return values
-}
-
-// prepare returns the description of sql on this connection. Behind a pooler it returns nil: there all runs unnamed.
-func (c *conn) prepare(ctx context.Context, sql string) (*pgconn.StatementDescription, error) {
-	if c.unnamed {
-		return nil, nil
-	}
-	if description, ok := c.prepared.Get(sql); ok {
-		return description, nil
-	}
-	if c.prepared.Len() == maxPrepared {
-		_, oldest, _ := c.prepared.RemoveOldest()
-		if err := c.pg.Deallocate(ctx, oldest.Name); err != nil {
-			c.broken = true // which statements it has is not known
-			return nil, err
-		}
-	}
-	description, err := c.describe(ctx, sql)
-	if err == nil {
-		c.prepared.Add(sql, description)
-	}
-	return description, err
-}
-
-// describe prepares sql by a name of its own.
-func (c *conn) describe(ctx context.Context, sql string) (*pgconn.StatementDescription, error) {
-	c.names++
-	description, err := c.pg.Prepare(ctx, "lumen_"+strconv.Itoa(c.names), sql, nil)
-	if err != nil {
-		c.broken = c.broken || c.pg.IsClosed()
-	}
-	return description, err
 }
 
 // BeginTx implements driver.ConnBeginTx: it always refuses.

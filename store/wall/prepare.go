@@ -1,0 +1,56 @@
+package wall
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// bind encodes the arguments, and prepares the statement when it has any.
+func (c *conn) bind(ctx context.Context, query string, args []any) (*pgconn.StatementDescription, [][]byte, []int16, error) {
+	if len(args) == 0 {
+		return nil, nil, nil, nil
+	}
+	description, err := c.prepare(ctx, query)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if err := c.builder.Build(c.types, description, args); err != nil {
+		return nil, nil, nil, fmt.Errorf("wall: %w", err)
+	}
+	return description, c.builder.ParamValues, c.builder.ParamFormats, nil
+}
+
+// prepare returns the description of sql on this connection. Behind a pooler it returns nil: there all runs unnamed.
+func (c *conn) prepare(ctx context.Context, sql string) (*pgconn.StatementDescription, error) {
+	if c.unnamed {
+		return nil, nil
+	}
+	if description, ok := c.prepared.Get(sql); ok {
+		return description, nil
+	}
+	if c.prepared.Len() == maxPrepared {
+		_, oldest, _ := c.prepared.RemoveOldest()
+		if err := c.pg.Deallocate(ctx, oldest.Name); err != nil {
+			c.broken = true // which statements it has is not known
+			return nil, err
+		}
+	}
+	description, err := c.describe(ctx, sql)
+	if err == nil {
+		c.prepared.Add(sql, description)
+	}
+	return description, err
+}
+
+// describe prepares sql by a name of its own.
+func (c *conn) describe(ctx context.Context, sql string) (*pgconn.StatementDescription, error) {
+	c.names++
+	description, err := c.pg.Prepare(ctx, "lumen_"+strconv.Itoa(c.names), sql, nil)
+	if err != nil {
+		c.broken = c.broken || c.pg.IsClosed()
+	}
+	return description, err
+}
