@@ -298,7 +298,7 @@ var scalars = map[store.Kind]string{
 	store.TextKind: "String", store.NumberKind: "Int", store.TimeKind: "DateTime", store.ReferenceKind: "ID", store.FlagKind: "Boolean",
 }
 
-// What callers may say of each noun is in the schema, by name, by type, and by what must be given.
+// The schema has every noun's inputs, with the noun's names, types and required fields.
 func TestInputsAreThoseOfTheSchema(t *testing.T) {
 	t.Parallel()
 	types := schema().Types

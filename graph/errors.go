@@ -19,8 +19,8 @@ import (
 	"lumen/store"
 )
 
-// userErrors divides the outcomes of a mutation: what the caller can mend becomes user errors, anything else
-// stays an error of the field. An outcome that names no field of the input is about the argument id.
+// userErrors divides the outcomes of a mutation: outcomes that the caller can mend become user errors, all
+// others stay errors of the field. An outcome that names no field of the input is about the argument id.
 func userErrors(ctx context.Context, err error) ([]*model.UserError, error) {
 	list := []*model.UserError{}
 	if err == nil {

@@ -49,7 +49,7 @@ type edit struct{ statement, old, new string }
 type tests struct{ pkg, run string }
 
 var (
-	// What a broken statement answers is not foreign: a mutation is noticed by what comes out.
+	// A broken statement shows nothing foreign, so only the rows that come out reveal a mutation.
 	foreignTests = tests{"./cmd/internal/e2e", "^TestNothingForeignComesOut$/^nothing"}
 	actorTests   = tests{"./cmd/internal/e2e", "^TestActors$"}
 	foreignHolds = foreignTests
