@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/hex"
 	"strconv"
 	"strings"
 	"time"
@@ -59,6 +60,22 @@ func nullableText[T any](name string, of func(*T) **string) Column[T] {
 	}
 	return c
 }
+
+// nullableBytes is a column of octets or null, which no API shows.
+func nullableBytes[T any](name string, of func(*T) **string) Column[T] {
+	c := newColumn[T](name, "bytea").hidden()
+	c.scan = func(row *wall.Row, t *T) { *of(t) = row.NullableBytes() }
+	c.key = func(t *T) (string, bool) {
+		if value := *of(t); value != nil {
+			return bytea([]byte(*value)), true
+		}
+		return "", false
+	}
+	return c
+}
+
+// bytea returns octets in Postgres's text form.
+func bytea(octets []byte) string { return `\x` + hex.EncodeToString(octets) }
 
 // instant is a column of times that is never null.
 func instant[T any](name string, of func(*T) *time.Time) Column[T] {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -61,8 +62,9 @@ func decodeCursor(merchant string, sort order, cursor string) (position, bool) {
 		return position{}, false
 	}
 	head, digest, body := raw[:3], raw[3:3+digestSize], raw[3+digestSize:]
-	want := []byte{cursorVersion, sort.code, directionCodes[sort.direction]}
-	if !bytes.Equal(head, want) || !bytes.Equal(digest, cursorDigest(merchant, head, body)) {
+	isEarlier := sort.earlier.key != nil && head[1] == sort.earlier.code
+	if head[0] != cursorVersion || head[1] != sort.code && !isEarlier || head[2] != directionCodes[sort.direction] ||
+		!bytes.Equal(digest, cursorDigest(merchant, head, body)) {
 		return position{}, false
 	}
 	idLength := int(body[0])
@@ -70,17 +72,24 @@ func decodeCursor(merchant string, sort order, cursor string) (position, bool) {
 		return position{}, false
 	}
 	at := position{id: string(body[1 : 1+idLength]), key: string(body[1+idLength:])}
+	if isEarlier {
+		at.key = sort.earlier.key(at.key)
+	}
 	return at, at.isReadable(sort)
 }
 
 // isReadable reports whether Postgres can read the position: somebody may have made it up with the right
 // digest.
 func (p position) isReadable(sort order) bool {
-	if sort.sqlType == "timestamptz" {
+	switch sort.sqlType {
+	case "timestamptz":
 		t, err := time.Parse(cursorTime, p.key)
 		if err != nil || t.Year() < 1 || t.UTC().Format(cursorTime) != p.key {
 			return false
 		}
+	case "bytea":
+		octets, err := hex.DecodeString(strings.TrimPrefix(p.key, `\x`))
+		return err == nil && (p.key == "" || p.key == bytea(octets))
 	}
 	return utf8.ValidString(p.key) && !strings.Contains(p.key, "\x00")
 }

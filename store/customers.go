@@ -2,12 +2,14 @@ package store
 
 import (
 	"context"
+	"maps"
 	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
 
 	"lumen/store/address"
+	"lumen/store/folding"
 	"lumen/store/postgres"
 	"lumen/store/wall"
 )
@@ -26,9 +28,9 @@ type Customer struct {
 	DeletedAt                                *time.Time
 	// EmailShared is true when the write that gave the customer its present address carried the dangerous flag.
 	EmailShared bool
-	// EmailKey and NameKey are what lists are sorted by.
+	// EmailKey and NameSort are what lists are sorted by.
 	EmailKey string
-	NameKey  *string
+	NameSort *string // octets
 }
 
 // DangerousFlag admits an address that another live customer has.
@@ -37,7 +39,7 @@ const DangerousFlag = "dangerouslyAllowSameEmailForDifferentCustomers"
 // The sort fields of customers besides those of every noun.
 const (
 	SortEmail SortField = "EMAIL" // by the email key
-	SortName  SortField = "NAME"  // by the folded name; customers without one last in either direction
+	SortName  SortField = "NAME"  // by the name's collation key; customers without one last in either direction
 )
 
 // customers declares the customer. Its fields are in the documented order.
@@ -46,36 +48,38 @@ var customers = declare(&noun[Customer]{
 	columns: []Column[Customer]{
 		text("id", func(c *Customer) *string { return &c.ID }),
 		text("email", func(c *Customer) *string { return &c.Email }).
-			input(rule{required: true, noFormat: true, maxBytes: address.MaxOctets, normalize: checkEmail}),
+			input(rule{required: true, forbids: address.HasInvisible, maxBytes: address.MaxOctets, normalize: checkEmail}),
 		nullableText("name", func(c *Customer) **string { return &c.Name }).input(rule{max: 255}),
-		nullableText("user_id", func(c *Customer) **string { return &c.UserID }).input(rule{max: 255, noFormat: true}),
+		nullableText("user_id", func(c *Customer) **string { return &c.UserID }).input(rule{max: 255, forbids: folding.HasInvisible}),
 		nullableText("billing_address_line1", func(c *Customer) **string { return &c.BillingAddressLine1 }).input(rule{max: 255}),
 		nullableText("billing_address_line2", func(c *Customer) **string { return &c.BillingAddressLine2 }).input(rule{max: 255}),
 		nullableText("billing_city", func(c *Customer) **string { return &c.BillingCity }).input(rule{max: 255}),
 		nullableText("billing_postal_code", func(c *Customer) **string { return &c.BillingPostalCode }).
-			input(rule{max: 32, noFormat: true}),
+			input(rule{max: 32, forbids: folding.HasInvisible}),
 		nullableText("billing_country", func(c *Customer) **string { return &c.BillingCountry }).
 			input(rule{normalize: checkCountry}),
-		nullableText("tax_id", func(c *Customer) **string { return &c.TaxID }).input(rule{max: 64, noFormat: true}),
+		nullableText("tax_id", func(c *Customer) **string { return &c.TaxID }).input(rule{max: 64, forbids: folding.HasInvisible}),
 		text("merchant_id", func(c *Customer) *string { return &c.MerchantID }),
 		instant("created_at", func(c *Customer) *time.Time { return &c.CreatedAt }),
 		instant("updated_at", func(c *Customer) *time.Time { return &c.UpdatedAt }),
 		nullableInstant("deleted_at", func(c *Customer) **time.Time { return &c.DeletedAt }),
 		boolean("email_shared", func(c *Customer) *bool { return &c.EmailShared }).inGraphQLOnly(),
 		text("email_key", func(c *Customer) *string { return &c.EmailKey }).hidden(),
-		nullableText("name_key", func(c *Customer) **string { return &c.NameKey }).hidden(),
+		nullableBytes("name_sort", func(c *Customer) **string { return &c.NameSort }),
 	},
 	flags: []string{DangerousFlag},
 	derived: []derived{
-		{column: "email_key", from: "email", key: address.MustKey},
-		{column: "name_key", from: "name", key: nameKey},
+		{column: "email_key", from: "email", sqlType: "text", key: emailKey},
+		{column: "name_sort", from: "name", sqlType: "bytea", key: func(name string) any { return folding.SortKey(name) }},
+		// What servers of the release before sort names by.
+		{column: "name_key", from: "name", sqlType: "text", key: func(name string) any { return folding.Case(name) }},
 	},
 	search: []string{"email", "name", "user_id"},
 	sorts: []sorting{
 		{field: SortCreatedAt, code: 'c', column: "created_at"},
 		{field: SortUpdatedAt, code: 'u', column: "updated_at"},
 		{field: SortEmail, code: 'e', column: "email_key"},
-		{field: SortName, code: 'n', column: "name_key", nullable: true},
+		{field: SortName, code: 'k', column: "name_sort", nullable: true, earlier: earlier{'n', fromNameKey}},
 	},
 	filters: []filter{
 		{"email", "email_key", equal}, {"userId", "user_id", equal}, {"billingCountry", "billing_country", equal},
@@ -87,9 +91,23 @@ var customers = declare(&noun[Customer]{
 // IsCustomerID reports whether id has the form of a customer's id.
 func IsCustomerID(id string) bool { return customers.IsID(id) }
 
-// nameKey is what a name is sorted by: folded, and never as high as the stand-in for a missing one.
-func nameKey(name string) string {
-	return strings.ReplaceAll(address.Fold(name), maxNameKey, "\U0010FFFE")
+// emailKey returns the key of an address, nil for one that was accepted once and is refused today.
+func emailKey(email string) any {
+	if key, ok := address.Key(email); ok {
+		return key
+	}
+	return nil
+}
+
+// fromNameKey returns the sort key of a cursor that holds a folded name, or a stand-in for a missing one.
+func fromNameKey(key string) string {
+	switch key {
+	case "":
+		return ""
+	case highest["text"].key:
+		return highest["bytea"].key
+	}
+	return bytea(folding.SortKey(key))
 }
 
 // checkEmail accepts an address, which is stored as it was sent.
@@ -130,6 +148,9 @@ func (c *Customers) Update(ctx context.Context, id string, in Input) (*Customer,
 	}
 	v, err := normalizeCustomer(in, false)
 	if err != nil {
+		v, err = c.keepingEmail(ctx, id, in, err)
+	}
+	if err != nil {
 		return nil, Failed("update customer", err)
 	}
 	updated, err := c.update(lockAddress(ctx, v), id, v, unlessTakenByAnother)
@@ -149,11 +170,29 @@ func (c *Customers) Update(ctx context.Context, id string, in Input) (*Customer,
 	return updated, nil
 }
 
+// keepingEmail is normalizeCustomer for an update that sends back the address that the customer has, when
+// that was accepted once and is refused today. It returns refused for every other update.
+func (c *Customers) keepingEmail(ctx context.Context, id string, in Input, refused error) (values, error) {
+	email, ok := in["email"].(string)
+	if !ok || address.IsValid(strings.TrimSpace(email)) {
+		return nil, refused
+	}
+	switch current, err := c.Get(ctx, id); {
+	case AsError(err).Code == Unavailable:
+		return nil, err
+	case err != nil || current.Email != strings.TrimSpace(email):
+		return nil, refused
+	}
+	in = maps.Clone(in)
+	delete(in, "email")
+	return normalizeCustomer(in, false)
+}
+
 // normalizeCustomer is normalize, but a missing address wins over every other fault.
 func normalizeCustomer(in Input, creating bool) (values, error) {
 	email, present := in["email"]
 	text, isText := email.(string)
-	if (present || creating) && (email == nil || isText && strings.TrimSpace(text) == "") {
+	if (present || creating) && (email == nil || isText && folding.IsBlank(text)) {
 		err := customers.NewError(EmailRequired)
 		err.Field = "email"
 		return nil, err

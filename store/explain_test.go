@@ -235,10 +235,10 @@ func fill(t *testing.T, db *storetest.Database, merchant storetest.Merchant) {
 	t.Helper()
 	for _, sql := range []string{
 		`INSERT INTO merchants (id, name) SELECT 'merchant_other' || n, 'Other' FROM generate_series(1, 99) AS n`,
-		`INSERT INTO customers (merchant_id, id, email, email_key, email_shared, name, name_key, user_id, billing_country,
+		`INSERT INTO customers (merchant_id, id, email, email_key, email_shared, name, name_key, name_sort, user_id, billing_country,
 			search_key, created_at, updated_at, deleted_at)
 		SELECT m.id, 'cust_' || md5(m.id || n), 'User' || n || '@Example.com', 'user' || n || '@example.com', false,
-			t.name, lower(t.name), user_id, (ARRAY['DE', 'FR', 'US', 'CH', NULL])[n % 5 + 1],
+			t.name, lower(t.name), convert_to(t.name, 'UTF8'), user_id, (ARRAY['DE', 'FR', 'US', 'CH', NULL])[n % 5 + 1],
 			'user' || n || '@example.com' || E'\n' || COALESCE(lower(t.name), '') || E'\n' || COALESCE(user_id, ''),
 			made, made + n % 100 * interval '1 hour', CASE WHEN n % 20 = 0 THEN made + n % 100 * interval '1 hour' END
 		FROM merchants AS m, generate_series(1, 1000) AS n,

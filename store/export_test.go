@@ -5,7 +5,7 @@ import (
 
 	"github.com/uptrace/bun"
 
-	"lumen/store/address"
+	"lumen/store/folding"
 )
 
 // CursorOf returns the cursor of a customer in the merchant's list in this order.
@@ -71,7 +71,7 @@ func gadgets(owner string) *noun[Gadget] {
 			text("label_key", func(g *Gadget) *string { return &g.LabelKey }).hidden(),
 		},
 		flags:   []string{"force"},
-		derived: []derived{{column: "label_key", from: "label", key: address.Fold}},
+		derived: []derived{{"label_key", "label", "text", func(label string) any { return folding.Case(label) }}},
 		search:  []string{"label", "state"},
 		sorts: []sorting{
 			{field: SortCreatedAt, code: 'c', column: "created_at"},

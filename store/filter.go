@@ -5,9 +5,10 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
-	"lumen/store/address"
+	"lumen/store/folding"
 )
 
 // Filter narrows a list, by the documented names of the noun's filters. Its conditions combine with AND.
@@ -49,7 +50,7 @@ type condition struct {
 type resolving struct {
 	resolved
 	apply  func(field, text string) (any, []Fault)
-	derive func(column, text string) string
+	derive func(column, text string) any
 }
 
 // resolve returns the filter, or its faults in the declared order.
@@ -71,7 +72,7 @@ func (n *noun[T]) applyRule(field, text string) (any, []Fault) {
 }
 
 // derive returns the value of a column that is derived from the text, the text itself when it is not.
-func (n *noun[T]) derive(column, text string) string {
+func (n *noun[T]) derive(column, text string) any {
 	for _, d := range n.derived {
 		if d.column == column {
 			return d.key(text)
@@ -101,12 +102,12 @@ func contains(r *resolving, f filter, value any) []Fault {
 	switch n := utf8.RuneCountInString(text); {
 	case n > maxSearch:
 		return []Fault{NewFault(f.name, TooLong)}
-	case n < minSearch, !utf8.ValidString(text):
+	case n < minSearch, !utf8.ValidString(text), folding.IsBlank(text):
 		return []Fault{NewFault(f.name, InvalidFormat)}
-	case strings.ContainsFunc(text, rule{}.forbids):
+	case strings.ContainsFunc(text, unicode.IsControl):
 		return []Fault{NewFault(f.name, ForbiddenCharacter)}
 	}
-	r.conditions = append(r.conditions, condition{"strpos(c." + f.column + ", ?) > 0", address.Fold(text)})
+	r.conditions = append(r.conditions, condition{"strpos(c." + f.column + ", ?) > 0", folding.Search(text)})
 	return nil
 }
 

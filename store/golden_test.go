@@ -130,7 +130,7 @@ func customerShapes(c *store.Customers) []shape {
 	for _, field := range []store.SortField{store.SortCreatedAt, store.SortUpdatedAt, store.SortEmail, store.SortName} {
 		for _, direction := range []store.SortDirection{store.Ascending, store.Descending} {
 			sort := store.Sort{Field: field, Direction: direction}
-			at := store.CursorOf("merchant_1", sort, &store.Customer{ID: "cust_1", CreatedAt: from, UpdatedAt: from, EmailKey: "ann@example.com", NameKey: ptr("ann")})
+			at := store.CursorOf("merchant_1", sort, &store.Customer{ID: "cust_1", CreatedAt: from, UpdatedAt: from, EmailKey: "ann@example.com", NameSort: ptr("\x15\xef")})
 			shapes = append(shapes,
 				shape{fmt.Sprintf("list by %s %s, the last before a cursor", field, direction), func(ctx context.Context) error {
 					_, err := c.List(ctx, store.PageQuery{Sort: sort, Last: ptr(10), Before: &at})

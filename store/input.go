@@ -8,10 +8,12 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"lumen/store/folding"
 )
 
 // Input is what a caller says of a noun's fields, by their documented names. A field that is absent is
-// kept on update. Nil and empty text clear it. Otherwise its value is a string, a bool, an int64 or a
+// kept on update. Nil, and a text of which nothing shows, clear it. Otherwise its value is a string, a bool, an int64 or a
 // time.Time, as the field has it, or Mistyped.
 type Input map[string]any
 
@@ -49,9 +51,11 @@ type rule struct {
 	// read-only.
 	immutable bool
 
-	max      int  // of text; 0 means no limit
-	maxBytes int  // of text, in octets; 0 means no limit
-	noFormat bool // format characters (Cf) are refused as well
+	max      int // of text; 0 means no limit
+	maxBytes int // of text, in octets; 0 means no limit
+	// forbids reports whether a text has a character that it may not have, besides controls. Nil forbids
+	// no other.
+	forbids func(string) bool
 	// normalize returns text as it is stored, and whether it is valid at all. Nil keeps it.
 	normalize func(string) (string, bool)
 
@@ -73,7 +77,7 @@ func (v values) text(field string) *string {
 }
 
 // normalize returns the input as it is stored, or all of its faults: white space around texts trimmed,
-// empty texts null.
+// texts of which nothing shows null.
 func (n *noun[T]) normalize(in Input, creating bool) (values, error) {
 	out := make(values, len(in)+len(n.flags))
 	known := 0
@@ -116,8 +120,8 @@ func (n *noun[T]) normalize(in Input, creating bool) (values, error) {
 func (r rule) apply(field string, value any) (any, []Fault) {
 	isText := r.kind == TextKind || r.kind == EnumKind || r.kind == ReferenceKind
 	if text, ok := value.(string); ok && isText {
-		if text = strings.TrimSpace(text); text != "" {
-			return r.applyText(field, text)
+		if !folding.IsBlank(text) {
+			return r.applyText(field, strings.TrimSpace(text))
 		}
 		value = nil
 	}
@@ -156,7 +160,7 @@ func (r rule) applyText(field, text string) (any, []Fault) {
 		return text, []Fault{NewFault(field, InvalidFormat)}
 	}
 	var faults []Fault
-	if strings.ContainsFunc(text, r.forbids) {
+	if strings.ContainsFunc(text, unicode.IsControl) || r.forbids != nil && r.forbids(text) {
 		faults = append(faults, NewFault(field, ForbiddenCharacter))
 	}
 	if r.max > 0 && utf8.RuneCountInString(text) > r.max || r.maxBytes > 0 && len(text) > r.maxBytes {
@@ -178,9 +182,4 @@ func (r rule) applyText(field, text string) (any, []Fault) {
 		return text, []Fault{NewFault(field, InvalidFormat)}
 	}
 	return text, nil
-}
-
-// forbids reports whether a character may not stand in the text.
-func (r rule) forbids(c rune) bool {
-	return unicode.Is(unicode.Cc, c) || r.noFormat && unicode.Is(unicode.Cf, c)
 }

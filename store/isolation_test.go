@@ -248,9 +248,9 @@ func (f fixture) isolate(t *testing.T) *isolated {
 
 // identicalCustomers selects customers from first to last, of each merchant. A greater number is older; the fifth is deleted.
 func identicalCustomers(first, last int) string {
-	return fmt.Sprintf(`(merchant_id, id, email, email_key, email_shared, name, name_key, user_id, billing_country, search_key,
+	return fmt.Sprintf(`(merchant_id, id, email, email_key, email_shared, name, name_key, name_sort, user_id, billing_country, search_key,
 		                 created_at, updated_at, deleted_at)
-		SELECT 'merchant_' || m, 'cust_' || m || '_' || c, 'c' || c || '@example.com', 'c' || c || '@example.com', false, 'Ann ' || c, 'ann ' || c,
+		SELECT 'merchant_' || m, 'cust_' || m || '_' || c, 'c' || c || '@example.com', 'c' || c || '@example.com', false, 'Ann ' || c, 'ann ' || c, convert_to('ann ' || c, 'UTF8'),
 		       'user' || c, CASE WHEN c <= 5 THEN 'DE' END, E'c' || c || E'@example.com\nann ' || c || E'\nuser' || c,
 		       timestamptz '2026-01-01Z' - c * interval '1 hour', timestamptz '2026-01-02Z' - c * interval '1 minute',
 		       CASE WHEN c = 5 THEN timestamptz '2026-01-03Z' END

@@ -30,7 +30,7 @@ type noun[T any] struct {
 	flags []string
 	// derived are the columns that are computed from others and stored, such as comparison keys.
 	derived []derived
-	// search are the columns whose folded texts are the lines of the column search_key.
+	// search are the columns whose texts, folded for searches, are the lines of the column search_key.
 	search  []string
 	sorts   []sorting
 	filters []filter
@@ -43,7 +43,8 @@ type noun[T any] struct {
 // leakproof operators may use an index.
 type derived struct {
 	column, from string
-	key          func(string) string
+	sqlType      string
+	key          func(string) any // nil for a text that has none any more
 }
 
 // Noun is what the APIs, metrics, traces, the role check and the safety tests read of a noun.
@@ -63,6 +64,8 @@ type Noun interface {
 	Inputs() []InputField
 	// Filters are the documented names of what lists can be filtered by.
 	Filters() []string
+	// StoredKeys are the columns that are computed from texts.
+	StoredKeys() []StoredKey
 	// BoundMay reports whether a bound caller may ask for the operation.
 	BoundMay(operation Operation) bool
 	// NewError returns an Error of this noun, with its text for the code.

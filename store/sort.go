@@ -35,8 +35,17 @@ type sorting struct {
 	field  SortField
 	code   byte   // in cursors; once given it is never given to another field of the noun
 	column string // whose rows without a value come last in either direction
-	// nullable says that the column, of text, may be null.
+	// nullable says that the column, of text or bytea, may be null.
 	nullable bool
+	// earlier is what the field was sorted by in earlier releases; its zero value is nothing else.
+	earlier earlier
+}
+
+// earlier is an order of cursors that clients still hold: the code that they have, and what their key is
+// in the order of today.
+type earlier struct {
+	code byte
+	key  func(string) string
 }
 
 // order is a Sort of a noun, ready for statements.
@@ -61,11 +70,15 @@ func (n *noun[T]) order(s Sort) (order, bool) {
 	return order{n.sorts[i], s.Direction, n.column(n.sorts[i].column).sqlType}, true
 }
 
-// maxNameKey stands in for a missing text in an ascending list: it is the highest code point there is.
-const maxNameKey = "\U0010FFFF"
+// highest stands in for a missing value in an ascending list, by the column's type: the highest code point
+// there is, and an octet with which no key begins. In a descending list "" does.
+var highest = map[string]struct{ key, expression string }{
+	"text":  {"\U0010FFFF", `U&'\+10FFFF'`},
+	"bytea": {`\xff`, `'\xff'`},
+}
 
-// expression is what an index of the same expression answers. The two stand-ins for a missing text put it
-// last: after every text when ascending, before every text when descending. Not COALESCE, which Postgres
+// expression is what an index of the same expression answers. The two stand-ins for a missing value put it
+// last: after every value when ascending, before every value when descending. Not COALESCE, which Postgres
 // does not count as leakproof: under row-level security it would read the index from its start to the
 // cursor.
 func (o order) expression() string {
@@ -74,7 +87,7 @@ func (o order) expression() string {
 	case !o.nullable:
 		return column
 	case o.direction == Ascending:
-		return "CASE WHEN " + column + ` IS NULL THEN U&'\+10FFFF' ELSE ` + column + " END"
+		return "CASE WHEN " + column + " IS NULL THEN " + highest[o.sqlType].expression + " ELSE " + column + " END"
 	default:
 		return "CASE WHEN " + column + " IS NULL THEN '' ELSE " + column + " END"
 	}
@@ -84,7 +97,7 @@ func (o order) expression() string {
 func (n *noun[T]) position(o order, row *T) position {
 	key, ok := n.column(o.column).key(row)
 	if !ok && o.direction == Ascending {
-		key = maxNameKey
+		key = highest[o.sqlType].key
 	}
 	return position{key, n.idOf(row)}
 }

@@ -8,13 +8,13 @@ import (
 
 	"github.com/uptrace/bun"
 
-	"lumen/store/address"
+	"lumen/store/folding"
 )
 
 // sqlNow is the one clock (I5).
 const sqlNow = "date_trunc('milliseconds', clock_timestamp())"
 
-// searchKey is the column that a search reads. Its lines are the folded texts of the noun's search columns.
+// searchKey is the column that a search reads. Its lines are the texts of the noun's search columns, folded.
 const searchKey = "search_key"
 
 // write is a statement that inserts or updates one row. $1 is the merchant, $2 the owner that the
@@ -70,7 +70,7 @@ func (r *Rows[T]) newWriter(present values) *writer {
 	}
 	for _, d := range n.derived {
 		if field, ok := fieldOf[d.from]; ok {
-			w.column(d.column, "text", func(v values) any { return mapText(v.text(field), d.key) })
+			w.set(d.column, w.param(d.column, d.sqlType, func(v values) any { return mapText(v.text(field), d.key) }))
 		}
 	}
 	var lines []string // of the search key
@@ -81,7 +81,7 @@ func (r *Rows[T]) newWriter(present values) *writer {
 			changed = true
 			line = w.param("search "+column, "text", func(v values) any {
 				if text := v.text(field); text != nil {
-					return address.Fold(*text)
+					return folding.Search(*text)
 				}
 				return ""
 			})
@@ -95,7 +95,7 @@ func (r *Rows[T]) newWriter(present values) *writer {
 }
 
 // mapText returns what f makes of a text, nil for null.
-func mapText(text *string, f func(string) string) any {
+func mapText(text *string, f func(string) any) any {
 	if text == nil {
 		return nil
 	}

@@ -3,68 +3,82 @@
 package address
 
 import (
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"lumen/store/folding"
 )
 
 // MaxOctets is the length of the longest address: the longest path of RFC 5321 without its brackets.
 const MaxOctets = 254
 
-// atext are the ASCII characters of a dot-atom besides letters and digits (RFC 5322, 3.2.3).
+// atext are the ASCII characters of an atom besides letters and digits (RFC 5322, 3.2.3).
 const atext = "!#$%&'*+-/=?^_`{|}~"
 
-// IsValid reports whether email is a dot-atom local part, in which UTF-8 is allowed (RFC 6531), and a
-// domain of at least two labels. Its key must have the same form: NFC turns a Greek question mark
-// into a semicolon. Length is the caller's to check.
+// IsValid reports whether email is a local part and a domain of at least two labels. The local part,
+// in which UTF-8 is allowed (RFC 6531), is quoted, or of atom characters with dots wherever people have
+// them. Length is the caller's to check.
 func IsValid(email string) bool {
-	if !hasForm(email) {
-		return false
-	}
-	key, err := Key(email)
-	return err == nil && len(key) <= maxKeyOctets && hasForm(key)
+	_, ok := Key(email)
+	return ok
 }
 
-// MustKey is Key for an address that IsValid has accepted.
-func MustKey(email string) string {
-	key, err := Key(email)
-	if err != nil {
-		panic("address: a valid address has no key")
-	}
-	return key
+// HasInvisible reports whether an address has a character of which nothing shows. Two joiners, which
+// some scripts need, are left to Key where they stand in a domain.
+func HasInvisible(email string) bool {
+	at := strings.LastIndexByte(email, '@')
+	return folding.HasInvisible(email[:at+1]) || strings.ContainsFunc(email[at+1:], isForbidden)
 }
 
-func hasForm(text string) bool {
-	at := strings.LastIndexByte(text, '@')
-	if at < 0 || strings.ContainsFunc(text, unicode.IsSpace) {
-		return false
-	}
-	local, domain := strings.Split(text[:at], "."), strings.Split(text[at+1:], ".")
-	return !slices.ContainsFunc(local, isInvalidAtom) && !slices.ContainsFunc(domain, isInvalidLabel) && len(domain) >= 2
+// isForbidden reports whether a character of which nothing shows may not stand in any label.
+func isForbidden(r rune) bool {
+	return folding.IsInvisible(r) && r != zeroWidthNonJoiner && r != zeroWidthJoiner
 }
 
-func isInvalidAtom(text string) bool {
-	return text == "" || strings.ContainsFunc(text, func(r rune) bool {
-		return r < utf8.RuneSelf && !isLetterOrDigit(r) && !strings.ContainsRune(atext, r)
+const (
+	zeroWidthNonJoiner = '\u200C'
+	zeroWidthJoiner    = '\u200D'
+)
+
+// isDotted reports whether a local part is atom characters, at least one, and dots.
+func isDotted(local string) bool {
+	return strings.Trim(local, ".") != "" && !strings.ContainsFunc(local, func(r rune) bool {
+		return r < utf8.RuneSelf && !isLetterOrDigit(r) && r != '.' && !strings.ContainsRune(atext, r) || unicode.IsSpace(r)
 	})
 }
 
-// otherDots separate labels like the ASCII dot does (RFC 3490, 3.1). They are refused in a label.
-const otherDots = "\u3002\uFF0E\uFF61"
-
-// isInvalidLabel accepts letters, digits and inner hyphens of ASCII, and all characters beyond ASCII
-// but controls and white space.
-func isInvalidLabel(text string) bool {
-	return text == "" || strings.ContainsAny(text, otherDots) || text[0] == '-' || text[len(text)-1] == '-' || strings.ContainsFunc(text, func(r rune) bool {
-		return r < utf8.RuneSelf && !isLetterOrDigit(r) && r != '-' || unicode.IsControl(r) || unicode.IsSpace(r)
-	})
+// unquote returns the text of a quoted local part: printable characters and spaces, of which something
+// shows.
+func unquote(local string) (string, bool) {
+	inner, opens := strings.CutPrefix(local, `"`)
+	inner, closes := strings.CutSuffix(inner, `"`)
+	if !opens || !closes {
+		return "", false
+	}
+	var text strings.Builder
+	escaped := false
+	for _, r := range inner {
+		switch {
+		case !unicode.IsPrint(r), r == '"' && !escaped:
+			return "", false
+		case r == '\\' && !escaped:
+			escaped = true
+			continue
+		}
+		escaped = false
+		text.WriteRune(r)
+	}
+	return text.String(), !escaped && !folding.IsBlank(text.String())
 }
 
-// maxKeyOctets keeps the longest key well inside what a btree entry holds (2,704 bytes with the ids beside it).
-// Folding lengthens text at most threefold.
-const maxKeyOctets = 1024
+var escapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+
+// quote is the inverse of unquote, with no more escapes than it takes.
+func quote(text string) string { return `"` + escapes.Replace(text) + `"` }
 
 func isLetterOrDigit(r rune) bool {
 	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
 }
+
+func isDigits(text string) bool { return strings.Trim(text, "0123456789") == "" }

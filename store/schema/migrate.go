@@ -16,7 +16,11 @@ import (
 )
 
 // Migrator brings the schema of a database up to date, or back, as the owner of the tables.
-type Migrator struct{ pool *postgres.Pool }
+type Migrator struct {
+	pool *postgres.Pool
+	// Rekeyed is what Up did to the keys of the rows that were there.
+	Rekeyed Rekeyed
+}
 
 // Open returns a Migrator on the database at url. It connects when first used.
 func Open(url string) (*Migrator, error) {
@@ -24,7 +28,7 @@ func Open(url string) (*Migrator, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Migrator{postgres.Open(config, nil, connections)}, nil
+	return &Migrator{pool: postgres.Open(config, nil, connections)}, nil
 }
 
 // connections is the size of a Migrator's pool: one connection holds the lock, another migrates.
@@ -145,33 +149,53 @@ func (m *Migrator) Down(ctx context.Context) ([]Migration, error) {
 	return undone, err
 }
 
-func (m *Migrator) migrating(ctx context.Context, work func(*migrate.Migrator) (*migrate.MigrationGroup, error)) (_ []Migration, err error) {
+func (m *Migrator) migrating(
+	ctx context.Context, work func(*migrate.Migrator) (*migrate.MigrationGroup, error),
+) (steps []Migration, err error) {
+	err = m.locked(ctx, func() error {
+		migrator, err := m.newMigrator()
+		if err != nil {
+			return err
+		}
+		if err := migrator.Init(ctx); err != nil {
+			return fmt.Errorf("migrate: %w", err)
+		}
+		group, err := work(migrator)
+		if err != nil {
+			return fmt.Errorf("migrate: %w", err)
+		}
+		steps = asMigrations(group.Migrations)
+		return nil
+	})
+	return steps, err
+}
+
+// locked runs work while no other migrator runs its own.
+func (m *Migrator) locked(ctx context.Context, work func() error) (err error) {
 	lock, err := m.pool.Conn(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("migrate: %w", err)
+		return fmt.Errorf("migrate: %w", err)
 	}
 	defer func() {
 		// Closing returns the session to the pool, so the lock is given back first.
 		_, unlockErr := lock.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock(?)", migrationLock)
 		err = errors.Join(err, unlockErr, lock.Close())
 	}()
-	if _, err := lock.ExecContext(ctx, "SELECT pg_advisory_lock(?)", migrationLock); err != nil {
-		return nil, fmt.Errorf("migrate: wait for other migrators: %w", err)
+	// Not pg_advisory_lock: an index that is made concurrently waits for statements that began before it,
+	// and so for the one that waits here.
+	for held := false; !held; {
+		if err := lock.NewRaw("SELECT pg_try_advisory_lock(?)", migrationLock).Scan(ctx, &held); err != nil {
+			return fmt.Errorf("migrate: wait for other migrators: %w", err)
+		}
+		if !held {
+			time.Sleep(lockPoll)
+		}
 	}
-
-	migrator, err := newMigrator(m.pool.DB)
-	if err != nil {
-		return nil, err
-	}
-	if err := migrator.Init(ctx); err != nil {
-		return nil, fmt.Errorf("migrate: %w", err)
-	}
-	group, err := work(migrator)
-	if err != nil {
-		return nil, fmt.Errorf("migrate: %w", err)
-	}
-	return asMigrations(group.Migrations), nil
+	return work()
 }
+
+// lockPoll is how long a migrator waits before it asks for the lock again.
+const lockPoll = 50 * time.Millisecond
 
 // Status returns all steps with when they were applied.
 func (m *Migrator) Status(ctx context.Context) ([]Migration, error) {
@@ -249,7 +273,7 @@ func migrationStatus(ctx context.Context, pool *postgres.Pool) (steps []Migratio
 
 // knownMigrations returns the steps that this program knows, none of them applied.
 func knownMigrations() ([]Migration, error) {
-	all, err := discover()
+	all, err := discover(nil)
 	if err != nil {
 		return nil, err
 	}
@@ -268,20 +292,21 @@ func asMigrations(steps migrate.MigrationSlice) []Migration {
 	return list
 }
 
-func discover() (*migrate.Migrations, error) {
+// discover returns all steps. Those in Go note in the report what they do.
+func discover(report *Rekeyed) (*migrate.Migrations, error) {
 	steps := migrate.NewMigrations()
-	if err := steps.Discover(migrations.Files); err != nil {
+	if err := errors.Join(steps.Discover(migrations.Files), registerKeys(steps, report)); err != nil {
 		return nil, fmt.Errorf("read the embedded migrations: %w", err)
 	}
 	return steps, nil
 }
 
-func newMigrator(db *bun.DB) (*migrate.Migrator, error) {
-	steps, err := discover()
+func (m *Migrator) newMigrator() (*migrate.Migrator, error) {
+	steps, err := discover(&m.Rekeyed)
 	if err != nil {
 		return nil, err
 	}
-	return migrate.NewMigrator(db, steps,
+	return migrate.NewMigrator(m.pool.DB, steps,
 		migrate.WithTableName(migrationsTable),
 		migrate.WithLocksTableName(locksTable),
 		migrate.WithMarkAppliedOnSuccess(true),

@@ -1,7 +1,7 @@
 -- One statement of each shape, as it is sent. go test ./store -run TestStatements -update writes this file.
 
 -- get
-SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_key"
+SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_sort"
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = $1
   AND ($2::text = '' OR c.id = $2::text))
@@ -9,7 +9,7 @@ WHERE (c.merchant_id = $1
   AND (c.id = $3);
 
 -- get many
-SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_key"
+SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_sort"
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = $1
   AND ($2::text = '' OR c.id = $2::text))
@@ -17,24 +17,23 @@ WHERE (c.merchant_id = $1
   AND (c.id = ANY($3));
 
 -- create
-INSERT INTO "public"."customers" ("merchant_id", "id", "created_at", "updated_at", "email", "name", "user_id", "billing_address_line1", "billing_address_line2", "billing_city", "billing_postal_code", "billing_country", "tax_id", "email_key", "name_key", "email_shared", "search_key")
-SELECT "merchant_id", "id", "created_at", "updated_at", "email", "name", "user_id", "billing_address_line1", "billing_address_line2", "billing_city", "billing_postal_code", "billing_country", "tax_id", "email_key", "name_key", "email_shared", "search_key"
-FROM (SELECT $1 AS merchant_id, $3 AS id, clock.now AS created_at, clock.now AS updated_at, $4::text AS "email", $5::text AS "name", $6::text AS "user_id", $7::text AS "billing_address_line1", $8::text AS "billing_address_line2", $9::text AS "billing_city", $10::text AS "billing_postal_code", $11::text AS "billing_country", $12::text AS "tax_id", $13::text AS "email_key", $14::text AS "name_key", $18::bool AS "email_shared", $15::text || E'\n' || $16::text || E'\n' || $17::text AS "search_key"
+INSERT INTO "public"."customers" ("merchant_id", "id", "created_at", "updated_at", "email", "name", "user_id", "billing_address_line1", "billing_address_line2", "billing_city", "billing_postal_code", "billing_country", "tax_id", "email_key", "name_sort", "name_key", "email_shared", "search_key")
+SELECT "merchant_id", "id", "created_at", "updated_at", "email", "name", "user_id", "billing_address_line1", "billing_address_line2", "billing_city", "billing_postal_code", "billing_country", "tax_id", "email_key", "name_sort", "name_key", "email_shared", "search_key"
+FROM (SELECT $1 AS merchant_id, $3 AS id, clock.now AS created_at, clock.now AS updated_at, $4::text AS "email", $5::text AS "name", $6::text AS "user_id", $7::text AS "billing_address_line1", $8::text AS "billing_address_line2", $9::text AS "billing_city", $10::text AS "billing_postal_code", $11::text AS "billing_country", $12::text AS "tax_id", $13::text AS "email_key", $14::bytea AS "name_sort", $15::text AS "name_key", $19::bool AS "email_shared", $16::text || E'\n' || $17::text || E'\n' || $18::text AS "search_key"
 FROM (SELECT date_trunc('milliseconds', clock_timestamp()) AS now) AS clock
 WHERE (($2::text = '' OR $3 = $2::text))
-  AND ($18::bool OR NOT EXISTS (SELECT 1
+  AND ($19::bool OR NOT EXISTS (SELECT 1
 FROM public.customers AS holder
 WHERE (holder.merchant_id = $1
   AND ($2::text = '' OR holder.id = $2::text))
   AND (holder.deleted_at IS NULL)
   AND (holder.email_key = $13::text)))) AS fresh
-RETURNING id, email, name, user_id, billing_address_line1, billing_address_line2, billing_city, billing_postal_code, billing_country, tax_id, merchant_id, created_at, updated_at, deleted_at, email_shared, email_key, name_key;
+RETURNING id, email, name, user_id, billing_address_line1, billing_address_line2, billing_city, billing_postal_code, billing_country, tax_id, merchant_id, created_at, updated_at, deleted_at, email_shared, email_key, name_sort;
 
 -- update the email
 UPDATE "public"."customers" AS "c"
-SET "email" = $4::text, "email_key" = $5::text, search_key = $6::text || E'\n' || split_part(c.search_key, E'\n', 2) || E'\n' || split_part(c.search_key, E'\n', 3), email_shared = CASE WHEN c.email_key <> $5::text THEN $7::bool ELSE c.email_shared END, updated_at = CASE WHEN false OR c.email IS DISTINCT
-FROM $4::text OR c.email_key IS DISTINCT
-FROM $5::text THEN GREATEST(c.updated_at, date_trunc('milliseconds', clock_timestamp())) ELSE c.updated_at END
+SET "email" = $4::text, search_key = $6::text || E'\n' || split_part(c.search_key, E'\n', 2) || E'\n' || split_part(c.search_key, E'\n', 3), email_key = $5::text, email_shared = CASE WHEN c.email_key <> $5::text THEN $7::bool ELSE c.email_shared END, updated_at = CASE WHEN false OR c.email IS DISTINCT
+FROM $4::text THEN GREATEST(c.updated_at, date_trunc('milliseconds', clock_timestamp())) ELSE c.updated_at END
 WHERE (c.merchant_id = $1
   AND ($2::text = '' OR c.id = $2::text))
   AND (c.deleted_at IS NULL)
@@ -46,18 +45,17 @@ WHERE (holder.merchant_id = $1
   AND (holder.deleted_at IS NULL)
   AND (holder.email_key = $5::text)
   AND (holder.id <> c.id)))
-RETURNING id, email, name, user_id, billing_address_line1, billing_address_line2, billing_city, billing_postal_code, billing_country, tax_id, merchant_id, created_at, updated_at, deleted_at, email_shared, email_key, name_key;
+RETURNING id, email, name, user_id, billing_address_line1, billing_address_line2, billing_city, billing_postal_code, billing_country, tax_id, merchant_id, created_at, updated_at, deleted_at, email_shared, email_key, name_sort;
 
 -- update the name
 UPDATE "public"."customers" AS "c"
-SET "name" = $4::text, "name_key" = $5::text, search_key = split_part(c.search_key, E'\n', 1) || E'\n' || $6::text || E'\n' || split_part(c.search_key, E'\n', 3), updated_at = CASE WHEN false OR c.name IS DISTINCT
-FROM $4::text OR c.name_key IS DISTINCT
-FROM $5::text THEN GREATEST(c.updated_at, date_trunc('milliseconds', clock_timestamp())) ELSE c.updated_at END
+SET "name" = $4::text, search_key = split_part(c.search_key, E'\n', 1) || E'\n' || $7::text || E'\n' || split_part(c.search_key, E'\n', 3), name_sort = $5::bytea, name_key = $6::text, updated_at = CASE WHEN false OR c.name IS DISTINCT
+FROM $4::text THEN GREATEST(c.updated_at, date_trunc('milliseconds', clock_timestamp())) ELSE c.updated_at END
 WHERE (c.merchant_id = $1
   AND ($2::text = '' OR c.id = $2::text))
   AND (c.deleted_at IS NULL)
   AND (c.id = $3)
-RETURNING id, email, name, user_id, billing_address_line1, billing_address_line2, billing_city, billing_postal_code, billing_country, tax_id, merchant_id, created_at, updated_at, deleted_at, email_shared, email_key, name_key;
+RETURNING id, email, name, user_id, billing_address_line1, billing_address_line2, billing_city, billing_postal_code, billing_country, tax_id, merchant_id, created_at, updated_at, deleted_at, email_shared, email_key, name_sort;
 
 -- update the user id
 UPDATE "public"."customers" AS "c"
@@ -67,7 +65,7 @@ WHERE (c.merchant_id = $1
   AND ($2::text = '' OR c.id = $2::text))
   AND (c.deleted_at IS NULL)
   AND (c.id = $3)
-RETURNING id, email, name, user_id, billing_address_line1, billing_address_line2, billing_city, billing_postal_code, billing_country, tax_id, merchant_id, created_at, updated_at, deleted_at, email_shared, email_key, name_key;
+RETURNING id, email, name, user_id, billing_address_line1, billing_address_line2, billing_city, billing_postal_code, billing_country, tax_id, merchant_id, created_at, updated_at, deleted_at, email_shared, email_key, name_sort;
 
 -- update the city
 UPDATE "public"."customers" AS "c"
@@ -77,29 +75,27 @@ WHERE (c.merchant_id = $1
   AND ($2::text = '' OR c.id = $2::text))
   AND (c.deleted_at IS NULL)
   AND (c.id = $3)
-RETURNING id, email, name, user_id, billing_address_line1, billing_address_line2, billing_city, billing_postal_code, billing_country, tax_id, merchant_id, created_at, updated_at, deleted_at, email_shared, email_key, name_key;
+RETURNING id, email, name, user_id, billing_address_line1, billing_address_line2, billing_city, billing_postal_code, billing_country, tax_id, merchant_id, created_at, updated_at, deleted_at, email_shared, email_key, name_sort;
 
 -- update several fields
 UPDATE "public"."customers" AS "c"
-SET "email" = $4::text, "name" = $5::text, "user_id" = $6::text, "tax_id" = $7::text, "email_key" = $8::text, "name_key" = $9::text, search_key = $10::text || E'\n' || $11::text || E'\n' || $12::text, email_shared = CASE WHEN c.email_key <> $8::text THEN $13::bool ELSE c.email_shared END, updated_at = CASE WHEN false OR c.email IS DISTINCT
+SET "email" = $4::text, "name" = $5::text, "user_id" = $6::text, "tax_id" = $7::text, search_key = $11::text || E'\n' || $12::text || E'\n' || $13::text, email_key = $8::text, name_sort = $9::bytea, name_key = $10::text, email_shared = CASE WHEN c.email_key <> $8::text THEN $14::bool ELSE c.email_shared END, updated_at = CASE WHEN false OR c.email IS DISTINCT
 FROM $4::text OR c.name IS DISTINCT
 FROM $5::text OR c.user_id IS DISTINCT
 FROM $6::text OR c.tax_id IS DISTINCT
-FROM $7::text OR c.email_key IS DISTINCT
-FROM $8::text OR c.name_key IS DISTINCT
-FROM $9::text THEN GREATEST(c.updated_at, date_trunc('milliseconds', clock_timestamp())) ELSE c.updated_at END
+FROM $7::text THEN GREATEST(c.updated_at, date_trunc('milliseconds', clock_timestamp())) ELSE c.updated_at END
 WHERE (c.merchant_id = $1
   AND ($2::text = '' OR c.id = $2::text))
   AND (c.deleted_at IS NULL)
   AND (c.id = $3)
-  AND (NOT (c.email_key <> $8::text) OR $13::bool OR NOT EXISTS (SELECT 1
+  AND (NOT (c.email_key <> $8::text) OR $14::bool OR NOT EXISTS (SELECT 1
 FROM public.customers AS holder
 WHERE (holder.merchant_id = $1
   AND ($2::text = '' OR holder.id = $2::text))
   AND (holder.deleted_at IS NULL)
   AND (holder.email_key = $8::text)
   AND (holder.id <> c.id)))
-RETURNING id, email, name, user_id, billing_address_line1, billing_address_line2, billing_city, billing_postal_code, billing_country, tax_id, merchant_id, created_at, updated_at, deleted_at, email_shared, email_key, name_key;
+RETURNING id, email, name, user_id, billing_address_line1, billing_address_line2, billing_city, billing_postal_code, billing_country, tax_id, merchant_id, created_at, updated_at, deleted_at, email_shared, email_key, name_sort;
 
 -- update nothing
 UPDATE "public"."customers" AS "c"
@@ -108,7 +104,7 @@ WHERE (c.merchant_id = $1
   AND ($2::text = '' OR c.id = $2::text))
   AND (c.deleted_at IS NULL)
   AND (c.id = $3)
-RETURNING id, email, name, user_id, billing_address_line1, billing_address_line2, billing_city, billing_postal_code, billing_country, tax_id, merchant_id, created_at, updated_at, deleted_at, email_shared, email_key, name_key;
+RETURNING id, email, name, user_id, billing_address_line1, billing_address_line2, billing_city, billing_postal_code, billing_country, tax_id, merchant_id, created_at, updated_at, deleted_at, email_shared, email_key, name_sort;
 
 -- delete
 UPDATE "public"."customers" AS "c"
@@ -118,17 +114,17 @@ WHERE (c.merchant_id = $1
   AND ($2::text = '' OR c.id = $2::text))
   AND (c.deleted_at IS NULL)
   AND (c.id = $3)
-RETURNING id, email, name, user_id, billing_address_line1, billing_address_line2, billing_city, billing_postal_code, billing_country, tax_id, merchant_id, created_at, updated_at, deleted_at, email_shared, email_key, name_key;
+RETURNING id, email, name, user_id, billing_address_line1, billing_address_line2, billing_city, billing_postal_code, billing_country, tax_id, merchant_id, created_at, updated_at, deleted_at, email_shared, email_key, name_sort;
 
 -- all
-SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_key"
+SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_sort"
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = $1)
   AND (c.deleted_at IS NULL)
 ORDER BY c.created_at DESC, c.id DESC LIMIT 501;
 
 -- list with no filter
-SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_key"
+SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_sort"
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = $1)
   AND (c.deleted_at IS NULL)
@@ -141,7 +137,7 @@ WHERE (c.merchant_id = 'merchant_1')
   AND (c.deleted_at IS NULL);
 
 -- list with an email
-SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_key"
+SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_sort"
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = 'merchant_1')
   AND (c.deleted_at IS NULL)
@@ -156,7 +152,7 @@ WHERE (c.merchant_id = 'merchant_1')
   AND (c.email_key = 'ann@example.com');
 
 -- list with a user id
-SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_key"
+SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_sort"
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = 'merchant_1')
   AND (c.deleted_at IS NULL)
@@ -171,7 +167,7 @@ WHERE (c.merchant_id = 'merchant_1')
   AND (c.user_id = 'u');
 
 -- list with a country
-SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_key"
+SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_sort"
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = 'merchant_1')
   AND (c.deleted_at IS NULL)
@@ -186,7 +182,7 @@ WHERE (c.merchant_id = 'merchant_1')
   AND (c.billing_country = 'DE');
 
 -- list with a search
-SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_key"
+SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_sort"
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = 'merchant_1')
   AND (c.deleted_at IS NULL)
@@ -201,7 +197,7 @@ WHERE (c.merchant_id = 'merchant_1')
   AND (strpos(c.search_key, 'ann') > 0);
 
 -- list with a time of creation
-SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_key"
+SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_sort"
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = 'merchant_1')
   AND (c.deleted_at IS NULL)
@@ -218,7 +214,7 @@ WHERE (c.merchant_id = 'merchant_1')
   AND (c.created_at < '2026-01-02 03:04:05+00:00');
 
 -- list with a time of change, deleted ones included
-SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_key"
+SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_sort"
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = 'merchant_1')
   AND (c.updated_at >= '2026-01-02 03:04:05+00:00')
@@ -231,7 +227,7 @@ WHERE (c.merchant_id = 'merchant_1')
   AND (c.updated_at >= '2026-01-02 03:04:05+00:00');
 
 -- list by CREATED_AT ASC, the last before a cursor
-SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_key", (SELECT 1
+SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_sort", (SELECT 1
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = $1)
   AND (c.deleted_at IS NULL)
@@ -252,7 +248,7 @@ WHERE (c.merchant_id = $1)
 ORDER BY c.created_at ASC, c.id ASC LIMIT 1;
 
 -- list by CREATED_AT ASC, the first between cursors
-SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_key", (SELECT 1
+SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_sort", (SELECT 1
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = 'merchant_1')
   AND (c.deleted_at IS NULL)
@@ -274,7 +270,7 @@ WHERE (c.merchant_id = $1)
 ORDER BY c.created_at DESC, c.id DESC LIMIT 1;
 
 -- list by CREATED_AT DESC, the last before a cursor
-SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_key", (SELECT 1
+SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_sort", (SELECT 1
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = $1)
   AND (c.deleted_at IS NULL)
@@ -287,7 +283,7 @@ WHERE (c.merchant_id = $1)
 ORDER BY c.created_at ASC, c.id ASC LIMIT 11;
 
 -- list by CREATED_AT DESC, the first between cursors
-SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_key", (SELECT 1
+SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_sort", (SELECT 1
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = 'merchant_1')
   AND (c.deleted_at IS NULL)
@@ -301,7 +297,7 @@ WHERE (c.merchant_id = 'merchant_1')
 ORDER BY c.created_at DESC, c.id DESC LIMIT 8;
 
 -- list by UPDATED_AT ASC, the last before a cursor
-SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_key", (SELECT 1
+SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_sort", (SELECT 1
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = $1)
   AND (c.deleted_at IS NULL)
@@ -322,7 +318,7 @@ WHERE (c.merchant_id = $1)
 ORDER BY c.updated_at ASC, c.id ASC LIMIT 1;
 
 -- list by UPDATED_AT ASC, the first between cursors
-SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_key", (SELECT 1
+SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_sort", (SELECT 1
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = 'merchant_1')
   AND (c.deleted_at IS NULL)
@@ -344,7 +340,7 @@ WHERE (c.merchant_id = $1)
 ORDER BY c.updated_at DESC, c.id DESC LIMIT 1;
 
 -- list by UPDATED_AT DESC, the last before a cursor
-SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_key", (SELECT 1
+SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_sort", (SELECT 1
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = $1)
   AND (c.deleted_at IS NULL)
@@ -357,7 +353,7 @@ WHERE (c.merchant_id = $1)
 ORDER BY c.updated_at ASC, c.id ASC LIMIT 11;
 
 -- list by UPDATED_AT DESC, the first between cursors
-SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_key", (SELECT 1
+SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_sort", (SELECT 1
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = 'merchant_1')
   AND (c.deleted_at IS NULL)
@@ -371,7 +367,7 @@ WHERE (c.merchant_id = 'merchant_1')
 ORDER BY c.updated_at DESC, c.id DESC LIMIT 8;
 
 -- list by EMAIL ASC, the last before a cursor
-SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_key", (SELECT 1
+SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_sort", (SELECT 1
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = $1)
   AND (c.deleted_at IS NULL)
@@ -392,7 +388,7 @@ WHERE (c.merchant_id = $1)
 ORDER BY c.email_key ASC, c.id ASC LIMIT 1;
 
 -- list by EMAIL ASC, the first between cursors
-SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_key", (SELECT 1
+SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_sort", (SELECT 1
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = 'merchant_1')
   AND (c.deleted_at IS NULL)
@@ -414,7 +410,7 @@ WHERE (c.merchant_id = $1)
 ORDER BY c.email_key DESC, c.id DESC LIMIT 1;
 
 -- list by EMAIL DESC, the last before a cursor
-SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_key", (SELECT 1
+SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_sort", (SELECT 1
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = $1)
   AND (c.deleted_at IS NULL)
@@ -427,7 +423,7 @@ WHERE (c.merchant_id = $1)
 ORDER BY c.email_key ASC, c.id ASC LIMIT 11;
 
 -- list by EMAIL DESC, the first between cursors
-SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_key", (SELECT 1
+SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_sort", (SELECT 1
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = 'merchant_1')
   AND (c.deleted_at IS NULL)
@@ -441,87 +437,87 @@ WHERE (c.merchant_id = 'merchant_1')
 ORDER BY c.email_key DESC, c.id DESC LIMIT 8;
 
 -- list by NAME ASC, the last before a cursor
-SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_key", (SELECT 1
+SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_sort", (SELECT 1
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = $1)
   AND (c.deleted_at IS NULL)
-  AND ((CASE WHEN c.name_key IS NULL THEN U&'\+10FFFF' ELSE c.name_key END, c.id) >= ($2::text, $3))
-ORDER BY CASE WHEN c.name_key IS NULL THEN U&'\+10FFFF' ELSE c.name_key END ASC, c.id ASC LIMIT 1) IS NOT NULL AS behind
+  AND ((CASE WHEN c.name_sort IS NULL THEN '\xff' ELSE c.name_sort END, c.id) >= ($2::bytea, $3))
+ORDER BY CASE WHEN c.name_sort IS NULL THEN '\xff' ELSE c.name_sort END ASC, c.id ASC LIMIT 1) IS NOT NULL AS behind
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = $1)
   AND (c.deleted_at IS NULL)
-  AND ((CASE WHEN c.name_key IS NULL THEN U&'\+10FFFF' ELSE c.name_key END, c.id) < ($2::text, $3))
-ORDER BY CASE WHEN c.name_key IS NULL THEN U&'\+10FFFF' ELSE c.name_key END DESC, c.id DESC LIMIT 11;
+  AND ((CASE WHEN c.name_sort IS NULL THEN '\xff' ELSE c.name_sort END, c.id) < ($2::bytea, $3))
+ORDER BY CASE WHEN c.name_sort IS NULL THEN '\xff' ELSE c.name_sort END DESC, c.id DESC LIMIT 11;
 
 -- list by NAME ASC, the last before a cursor, statement 2
 SELECT 1
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = $1)
   AND (c.deleted_at IS NULL)
-  AND ((CASE WHEN c.name_key IS NULL THEN U&'\+10FFFF' ELSE c.name_key END, c.id) >= ($2::text, $3))
-ORDER BY CASE WHEN c.name_key IS NULL THEN U&'\+10FFFF' ELSE c.name_key END ASC, c.id ASC LIMIT 1;
+  AND ((CASE WHEN c.name_sort IS NULL THEN '\xff' ELSE c.name_sort END, c.id) >= ($2::bytea, $3))
+ORDER BY CASE WHEN c.name_sort IS NULL THEN '\xff' ELSE c.name_sort END ASC, c.id ASC LIMIT 1;
 
 -- list by NAME ASC, the first between cursors
-SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_key", (SELECT 1
+SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_sort", (SELECT 1
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = 'merchant_1')
   AND (c.deleted_at IS NULL)
-  AND ((CASE WHEN c.name_key IS NULL THEN U&'\+10FFFF' ELSE c.name_key END, c.id) <= ('ann'::text, 'cust_1'))
-ORDER BY CASE WHEN c.name_key IS NULL THEN U&'\+10FFFF' ELSE c.name_key END DESC, c.id DESC LIMIT 1) IS NOT NULL AS behind
+  AND ((CASE WHEN c.name_sort IS NULL THEN '\xff' ELSE c.name_sort END, c.id) <= ('\x15ef'::bytea, 'cust_1'))
+ORDER BY CASE WHEN c.name_sort IS NULL THEN '\xff' ELSE c.name_sort END DESC, c.id DESC LIMIT 1) IS NOT NULL AS behind
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = 'merchant_1')
   AND (c.deleted_at IS NULL)
-  AND ((CASE WHEN c.name_key IS NULL THEN U&'\+10FFFF' ELSE c.name_key END, c.id) > ('ann'::text, 'cust_1'))
-  AND ((CASE WHEN c.name_key IS NULL THEN U&'\+10FFFF' ELSE c.name_key END, c.id) < ('ann'::text, 'cust_1'))
-ORDER BY CASE WHEN c.name_key IS NULL THEN U&'\+10FFFF' ELSE c.name_key END ASC, c.id ASC LIMIT 8;
+  AND ((CASE WHEN c.name_sort IS NULL THEN '\xff' ELSE c.name_sort END, c.id) > ('\x15ef'::bytea, 'cust_1'))
+  AND ((CASE WHEN c.name_sort IS NULL THEN '\xff' ELSE c.name_sort END, c.id) < ('\x15ef'::bytea, 'cust_1'))
+ORDER BY CASE WHEN c.name_sort IS NULL THEN '\xff' ELSE c.name_sort END ASC, c.id ASC LIMIT 8;
 
 -- list by NAME ASC, the first between cursors, statement 3
 SELECT 1
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = $1)
   AND (c.deleted_at IS NULL)
-  AND ((CASE WHEN c.name_key IS NULL THEN U&'\+10FFFF' ELSE c.name_key END, c.id) <= ($2::text, $3))
-ORDER BY CASE WHEN c.name_key IS NULL THEN U&'\+10FFFF' ELSE c.name_key END DESC, c.id DESC LIMIT 1;
+  AND ((CASE WHEN c.name_sort IS NULL THEN '\xff' ELSE c.name_sort END, c.id) <= ($2::bytea, $3))
+ORDER BY CASE WHEN c.name_sort IS NULL THEN '\xff' ELSE c.name_sort END DESC, c.id DESC LIMIT 1;
 
 -- list by NAME DESC, the last before a cursor
-SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_key", (SELECT 1
+SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_sort", (SELECT 1
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = $1)
   AND (c.deleted_at IS NULL)
-  AND ((CASE WHEN c.name_key IS NULL THEN '' ELSE c.name_key END, c.id) <= ($2::text, $3))
-ORDER BY CASE WHEN c.name_key IS NULL THEN '' ELSE c.name_key END DESC, c.id DESC LIMIT 1) IS NOT NULL AS behind
+  AND ((CASE WHEN c.name_sort IS NULL THEN '' ELSE c.name_sort END, c.id) <= ($2::bytea, $3))
+ORDER BY CASE WHEN c.name_sort IS NULL THEN '' ELSE c.name_sort END DESC, c.id DESC LIMIT 1) IS NOT NULL AS behind
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = $1)
   AND (c.deleted_at IS NULL)
-  AND ((CASE WHEN c.name_key IS NULL THEN '' ELSE c.name_key END, c.id) > ($2::text, $3))
-ORDER BY CASE WHEN c.name_key IS NULL THEN '' ELSE c.name_key END ASC, c.id ASC LIMIT 11;
+  AND ((CASE WHEN c.name_sort IS NULL THEN '' ELSE c.name_sort END, c.id) > ($2::bytea, $3))
+ORDER BY CASE WHEN c.name_sort IS NULL THEN '' ELSE c.name_sort END ASC, c.id ASC LIMIT 11;
 
 -- list by NAME DESC, the last before a cursor, statement 2
 SELECT 1
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = $1)
   AND (c.deleted_at IS NULL)
-  AND ((CASE WHEN c.name_key IS NULL THEN '' ELSE c.name_key END, c.id) <= ($2::text, $3))
-ORDER BY CASE WHEN c.name_key IS NULL THEN '' ELSE c.name_key END DESC, c.id DESC LIMIT 1;
+  AND ((CASE WHEN c.name_sort IS NULL THEN '' ELSE c.name_sort END, c.id) <= ($2::bytea, $3))
+ORDER BY CASE WHEN c.name_sort IS NULL THEN '' ELSE c.name_sort END DESC, c.id DESC LIMIT 1;
 
 -- list by NAME DESC, the first between cursors
-SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_key", (SELECT 1
+SELECT "c"."id", "c"."email", "c"."name", "c"."user_id", "c"."billing_address_line1", "c"."billing_address_line2", "c"."billing_city", "c"."billing_postal_code", "c"."billing_country", "c"."tax_id", "c"."merchant_id", "c"."created_at", "c"."updated_at", "c"."deleted_at", "c"."email_shared", "c"."email_key", "c"."name_sort", (SELECT 1
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = 'merchant_1')
   AND (c.deleted_at IS NULL)
-  AND ((CASE WHEN c.name_key IS NULL THEN '' ELSE c.name_key END, c.id) >= ('ann'::text, 'cust_1'))
-ORDER BY CASE WHEN c.name_key IS NULL THEN '' ELSE c.name_key END ASC, c.id ASC LIMIT 1) IS NOT NULL AS behind
+  AND ((CASE WHEN c.name_sort IS NULL THEN '' ELSE c.name_sort END, c.id) >= ('\x15ef'::bytea, 'cust_1'))
+ORDER BY CASE WHEN c.name_sort IS NULL THEN '' ELSE c.name_sort END ASC, c.id ASC LIMIT 1) IS NOT NULL AS behind
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = 'merchant_1')
   AND (c.deleted_at IS NULL)
-  AND ((CASE WHEN c.name_key IS NULL THEN '' ELSE c.name_key END, c.id) < ('ann'::text, 'cust_1'))
-  AND ((CASE WHEN c.name_key IS NULL THEN '' ELSE c.name_key END, c.id) > ('ann'::text, 'cust_1'))
-ORDER BY CASE WHEN c.name_key IS NULL THEN '' ELSE c.name_key END DESC, c.id DESC LIMIT 8;
+  AND ((CASE WHEN c.name_sort IS NULL THEN '' ELSE c.name_sort END, c.id) < ('\x15ef'::bytea, 'cust_1'))
+  AND ((CASE WHEN c.name_sort IS NULL THEN '' ELSE c.name_sort END, c.id) > ('\x15ef'::bytea, 'cust_1'))
+ORDER BY CASE WHEN c.name_sort IS NULL THEN '' ELSE c.name_sort END DESC, c.id DESC LIMIT 8;
 
 -- list by NAME DESC, the first between cursors, statement 3
 SELECT 1
 FROM "public"."customers" AS "c"
 WHERE (c.merchant_id = $1)
   AND (c.deleted_at IS NULL)
-  AND ((CASE WHEN c.name_key IS NULL THEN '' ELSE c.name_key END, c.id) >= ($2::text, $3))
-ORDER BY CASE WHEN c.name_key IS NULL THEN '' ELSE c.name_key END ASC, c.id ASC LIMIT 1;
+  AND ((CASE WHEN c.name_sort IS NULL THEN '' ELSE c.name_sort END, c.id) >= ($2::bytea, $3))
+ORDER BY CASE WHEN c.name_sort IS NULL THEN '' ELSE c.name_sort END ASC, c.id ASC LIMIT 1;

@@ -135,8 +135,13 @@ func (r *Row) Text() string {
 }
 
 // NullableText reads a text or null, which is nil.
-func (r *Row) NullableText() *string {
-	value, text := r.next(pgtype.TextOID, pgtype.VarcharOID)
+func (r *Row) NullableText() *string { return r.nullableOf(pgtype.TextOID, pgtype.VarcharOID) }
+
+// NullableBytes reads the octets of a bytea, or null, which is nil.
+func (r *Row) NullableBytes() *string { return r.nullableOf(pgtype.ByteaOID) }
+
+func (r *Row) nullableOf(oids ...uint32) *string {
+	value, text := r.next(oids...)
 	if value == nil {
 		return nil
 	}

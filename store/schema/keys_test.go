@@ -1,0 +1,197 @@
+package schema_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"lumen/store/folding"
+	"lumen/store/schema"
+	"lumen/store/storetest"
+)
+
+// before takes a database back to the schema before names had sort keys, with two merchants.
+func before(t *testing.T) (*storetest.Database, *schema.Migrator) {
+	t.Helper()
+	db := storetest.New(t)
+	for _, statement := range []string{
+		`DROP INDEX customers_name_sort_ascending, customers_name_sort_descending`,
+		`ALTER TABLE customers DROP COLUMN name_sort`,
+		`CREATE INDEX customers_name_ascending ON customers (merchant_id, (CASE WHEN name_key IS NULL THEN U&'\+10FFFF' ELSE name_key END), id)`,
+		`CREATE INDEX customers_name_descending ON customers (merchant_id, (CASE WHEN name_key IS NULL THEN '' ELSE name_key END), id)`,
+		`DELETE FROM lumen_migrations WHERE name IN ('0006', '0007')`,
+		`INSERT INTO merchants (id, name) VALUES ('merchant_a', 'A'), ('merchant_b', 'B')`,
+	} {
+		_, err := db.Superuser().Exec(t.Context(), statement)
+		require.NoError(t, err, statement)
+	}
+	m, err := schema.Open(db.OwnerURL())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, m.Close()) })
+	return db, m
+}
+
+// oldCustomer is a customer as a program of an earlier release wrote it.
+type oldCustomer struct {
+	id, email, emailKey, name, nameKey string
+	shared, deleted                    bool
+}
+
+func insertOld(t *testing.T, db *storetest.Database, merchant string, customers ...oldCustomer) {
+	t.Helper()
+	for _, c := range customers {
+		_, err := db.Superuser().Exec(t.Context(), `INSERT INTO customers (merchant_id, id, email, email_key, email_shared, name, name_key,
+				search_key, created_at, updated_at, deleted_at)
+			VALUES ($1, $2, $3, $4, $5, NULLIF($6, ''), NULLIF($7, ''), $4 || E'\n' || $7 || E'\n', '2026-01-01Z', '2026-01-02Z',
+				CASE WHEN $8 THEN timestamptz '2026-01-03Z' END)`,
+			merchant, "cust_"+c.id, c.email, c.emailKey, c.shared, c.name, c.nameKey, c.deleted)
+		require.NoError(t, err, c.id)
+	}
+}
+
+// storedKeys are the keys of a customer.
+type storedKeys struct {
+	email, search string
+	name          []byte
+}
+
+func keysOf(t *testing.T, db *storetest.Database, merchant string) map[string]storedKeys {
+	t.Helper()
+	rows, err := db.Superuser().Query(t.Context(), `SELECT id, email_key, search_key, name_sort, updated_at FROM customers WHERE merchant_id = $1`, merchant)
+	require.NoError(t, err)
+	defer rows.Close()
+	found := make(map[string]storedKeys)
+	for rows.Next() {
+		var id string
+		var keys storedKeys
+		var updated time.Time
+		require.NoError(t, rows.Scan(&id, &keys.email, &keys.search, &keys.name, &updated))
+		require.True(t, updated.Equal(time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)), "updated_at stays")
+		found[id] = keys
+	}
+	require.NoError(t, rows.Err())
+	return found
+}
+
+func requireForced(t *testing.T, db *storetest.Database) {
+	t.Helper()
+	var forced bool
+	require.NoError(t, db.Superuser().QueryRow(t.Context(), `SELECT relforcerowsecurity FROM pg_class WHERE oid = 'customers'::regclass`).Scan(&forced))
+	require.True(t, forced)
+}
+
+func TestKeysOfRowsThatAreThere(t *testing.T) {
+	t.Parallel()
+	db, m := before(t)
+	old := []oldCustomer{
+		{id: "plain", email: "Ann@example.com", emailKey: "ann@example.com"},
+		{id: "named", email: "zoe@example.com", emailKey: "zoe@example.com", name: "Zoë O’Brien", nameKey: "zoë o’brien"},
+		{id: "sharp", email: "max@straße.example", emailKey: "max@strasse.example"},
+		{id: "double", email: "max@strasse.example", emailKey: "max@strasse.example", shared: true},
+		{id: "deleted", email: "eva@straße.example", emailKey: "eva@strasse.example", deleted: true},
+		{id: "refused", email: "a@127.0.0.1", emailKey: "a@127.0.0.1", name: "José", nameKey: "josé"},
+		{id: "hidden", email: "a\u034f@example.com", emailKey: "a\u034f@example.com"},
+		// The second moves away to make room for the first, whose key comes earlier in the table.
+		{id: "mover1", email: "move1@example.com", emailKey: "stale@example.com"},
+		{id: "mover2", email: "move2@example.com", emailKey: "move1@example.com"},
+	}
+	insertOld(t, db, "merchant_a", old...)
+	insertOld(t, db, "merchant_b", old...)
+
+	applied, err := m.Up(t.Context())
+	require.NoError(t, err)
+	require.Len(t, applied, 2)
+	require.Equal(t, schema.Rekeyed{Rows: 18, Changed: 14, Refused: 4}, m.Rekeyed)
+	requireForced(t, db)
+	want := map[string]storedKeys{
+		"cust_plain":   {email: "ann@example.com", search: "ann@example.com\n\n"},
+		"cust_named":   {email: "zoe@example.com", search: "zoe@example.com\nzoe o'brien\n", name: folding.SortKey("Zoë O’Brien")},
+		"cust_sharp":   {email: "max@xn--strae-oqa.example", search: "max@strasse.example\n\n"},
+		"cust_double":  {email: "max@strasse.example", search: "max@strasse.example\n\n"},
+		"cust_deleted": {email: "eva@xn--strae-oqa.example", search: "eva@strasse.example\n\n"},
+		"cust_refused": {email: "a@127.0.0.1", search: "a@127.0.0.1\njose\n", name: folding.SortKey("José")},
+		"cust_hidden":  {email: "a\u034f@example.com", search: "a@example.com\n\n"},
+		"cust_mover1":  {email: "move1@example.com", search: "move1@example.com\n\n"},
+		"cust_mover2":  {email: "move2@example.com", search: "move2@example.com\n\n"},
+	}
+	require.Equal(t, want, keysOf(t, db, "merchant_a"))
+	require.Equal(t, want, keysOf(t, db, "merchant_b"))
+
+	again, err := m.Rekey(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, schema.Rekeyed{Rows: 18, Refused: 4}, again)
+}
+
+// While servers of two releases write, one may let in an address that another has by the new key.
+func TestKeysThatAnotherRowHas(t *testing.T) {
+	t.Parallel()
+	db, m := before(t)
+	_, err := m.Up(t.Context())
+	require.NoError(t, err)
+	insertOld(t, db, "merchant_a",
+		oldCustomer{id: "first", email: "max@straße.example", emailKey: "max@xn--strae-oqa.example"},
+		oldCustomer{id: "second", email: "MAX@straße.example", emailKey: "max@strasse.example", name: "José", nameKey: "josé"},
+		oldCustomer{id: "third", email: "eva@straße.example", emailKey: "eva@strasse.example"})
+
+	report, err := m.Rekey(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, schema.Rekeyed{Rows: 3, Changed: 2, Taken: []schema.TakenKey{{MerchantID: "merchant_a", ID: "cust_second"}}}, report)
+	keys := keysOf(t, db, "merchant_a")
+	require.Equal(t, "max@strasse.example", keys["cust_second"].email, "it keeps its key")
+	require.Equal(t, folding.SortKey("José"), keys["cust_second"].name, "its other keys are new")
+	require.Equal(t, "eva@xn--strae-oqa.example", keys["cust_third"].email)
+
+	_, err = db.Superuser().Exec(t.Context(), `UPDATE customers SET deleted_at = updated_at WHERE id = 'cust_first'`)
+	require.NoError(t, err)
+	report, err = m.Rekey(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, schema.Rekeyed{Rows: 3, Changed: 1}, report)
+}
+
+// A migrator that ends between two batches leaves each row with its old keys or its new ones, and another
+// one goes on.
+func TestKeysOfAMigratorThatWasStopped(t *testing.T) {
+	t.Parallel()
+	db, m := before(t)
+	const rows = 30_000
+	_, err := db.Superuser().Exec(t.Context(), `INSERT INTO customers (merchant_id, id, email, email_key, email_shared, name, name_key,
+			search_key, created_at, updated_at)
+		SELECT 'merchant_a', 'cust_' || n, 'max' || n || '@straße.example', 'max' || n || '@strasse.example', false, 'Zoë', 'zoë',
+			'max' || n || E'@strasse.example\nzoë\n', '2026-01-01Z', '2026-01-02Z'
+		FROM generate_series(1, $1::int) AS n`, rows)
+	require.NoError(t, err)
+
+	count := func() (done, half int) {
+		require.NoError(t, db.Superuser().QueryRow(t.Context(), `SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE is_new <> (email_key LIKE '%xn--%')
+				OR is_new <> (search_key LIKE E'%\nzoe\n'))
+			FROM customers, LATERAL (SELECT name_sort IS NOT NULL) AS t (is_new)`).Scan(&done, &half))
+		return done, half
+	}
+	stopped := false
+	for wait := 200 * time.Millisecond; ; wait += 200 * time.Millisecond {
+		ctx, cancel := context.WithTimeout(t.Context(), wait)
+		_, err := m.Up(ctx)
+		cancel()
+		if err == nil {
+			break
+		}
+		if applied, _ := m.Status(t.Context()); applied[len(applied)-2].AppliedAt == nil {
+			continue // it was stopped before the column was there
+		}
+		done, half := count()
+		require.Zero(t, half, "no row has keys of both kinds")
+		requireForced(t, db)
+		stopped = stopped || 0 < done && done < rows
+	}
+	require.True(t, stopped, "a migrator was stopped between two batches")
+	done, half := count()
+	require.Equal(t, [2]int{rows, 0}, [2]int{done, half})
+	pending, err := m.Status(t.Context())
+	require.NoError(t, err)
+	for _, step := range pending {
+		require.NotNil(t, step.AppliedAt, fmt.Sprint(step))
+	}
+}
