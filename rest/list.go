@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"lumen/store"
@@ -58,6 +59,37 @@ func (s *service[T]) readQuery(r *http.Request, rows rows[T]) (store.PageQuery, 
 		q.refuse("cursor") // it continues pages, and without a limit there are none
 	}
 	return query, q.check(rows.Check(r.Context(), query), s.parameters())
+}
+
+// commitTime is how long a write may take to its commit. A list does not show the writes that are not
+// committed when it begins, and their times are earlier.
+const commitTime = 15 * time.Second
+
+// began returns the time at which a list begins that is asked for what changed since another time, and
+// zero for every other list.
+func (s *service[T]) began(h *handler, r *http.Request, filter store.Filter) (time.Time, error) {
+	if filter["updatedAt"] == nil {
+		return time.Time{}, nil
+	}
+	now, err := h.store.Now(r.Context())
+	if err != nil {
+		return time.Time{}, store.Failed("fetch "+s.noun.Plural(), err)
+	}
+	return now, nil
+}
+
+// appendSyncedUntil appends the time from which a client goes on, to a list of what changed since another.
+// A list whose cursors do not say when it began gets no further than it was.
+func appendSyncedUntil(to []byte, filter store.Filter, began time.Time) []byte {
+	since, ok := filter["updatedAt"].(store.TimeRange)
+	if !ok {
+		return to
+	}
+	until := *since.From
+	if !began.IsZero() {
+		until = began.Add(-commitTime)
+	}
+	return store.AppendTime(append(to, `,"syncedUntil":`...), until)
 }
 
 // queryReader collects the parameters and what is wrong with them, by name.

@@ -85,11 +85,17 @@ func (s *service[T]) list(h *handler, w http.ResponseWriter, r *http.Request) er
 	case query.First == nil:
 		return s.stream(h, w, r, query.Filter)
 	}
+	if query.After == nil {
+		if query.Began, err = s.began(h, r, query.Filter); err != nil {
+			return err
+		}
+	}
 	page, err := s.rows(h.store).List(r.Context(), query)
 	if err != nil {
 		return err
 	}
-	send(w, http.StatusOK, "application/json", s.appendPage(nil, page))
+	body := s.appendPage(nil, page)
+	send(w, http.StatusOK, "application/json", append(appendSyncedUntil(body, query.Filter, page.Began), '}'))
 	return nil
 }
 
@@ -166,7 +172,7 @@ func (s *service[T]) appendRows(to []byte, rows []T) []byte {
 	return to
 }
 
-// appendPage appends a page as it is on the wire.
+// appendPage appends a page as it is on the wire, without the brace that ends it.
 func (s *service[T]) appendPage(to []byte, p *store.Page[T]) []byte {
 	to = s.appendRows(append(to, `{"`+s.noun.Plural()+`":[`...), p.Items)
 	to = append(to, `],"nextCursor":`...)
@@ -175,7 +181,7 @@ func (s *service[T]) appendPage(to []byte, p *store.Page[T]) []byte {
 	} else {
 		to = append(to, "null"...)
 	}
-	return append(to, '}')
+	return to
 }
 
 // batchTime is how long a client may take to receive one batch of a streamed list.
@@ -187,6 +193,10 @@ const batchTime = 30 * time.Second
 func (s *service[T]) stream(h *handler, w http.ResponseWriter, r *http.Request, filter store.Filter) error {
 	connection := http.NewResponseController(w)
 	started := false
+	began, err := s.began(h, r, filter)
+	if err != nil {
+		return err
+	}
 	text := []byte(`{"` + s.noun.Plural() + `":[`)
 	for batch, err := range s.rows(h.store).All(r.Context(), filter) {
 		if err != nil && !started {
@@ -214,7 +224,8 @@ func (s *service[T]) stream(h *handler, w http.ResponseWriter, r *http.Request, 
 		}
 		text = text[:0]
 	}
-	if _, err := w.Write(append(text, "]}"...)); err != nil {
+	text = append(appendSyncedUntil(append(text, ']'), filter, began), '}')
+	if _, err := w.Write(text); err != nil {
 		panic(http.ErrAbortHandler)
 	}
 	return nil

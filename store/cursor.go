@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"strings"
 	"time"
@@ -14,14 +15,17 @@ import (
 //
 //	base64url( version ‖ sort ‖ direction ‖ digest ‖ length of the id ‖ id ‖ key )
 //
+// A cursor of version 2 has, between the id and the key, when the list began: milliseconds since 1970, as 8 octets.
+//
 // It holds the row's full key, so it works when the row is gone. The digest is over the rest and the
 // merchant's id, so a cursor that was damaged, or that another merchant was given, does not match. The
 // prefix of the id tells the noun. A cursor is no secret: a caller who makes one up gets a place in a
 // list of his own.
 const (
-	cursorVersion = 1
-	digestSize    = 12
-	cursorTime    = "2006-01-02T15:04:05.000000Z07:00"
+	cursorVersion      = 1
+	cursorBeganVersion = 2
+	digestSize         = 12
+	cursorTime         = "2006-01-02T15:04:05.000000Z07:00"
 
 	// maxCursor is longer than any cursor: the longest name key, of 255 characters that NFC takes apart, has 3,060 octets.
 	maxCursor = 5120
@@ -33,6 +37,9 @@ var cursorEncoding = base64.RawURLEncoding.Strict()
 type position struct {
 	key string // a time as RFC 3339
 	id  string
+	// began is when the list began that the cursor is of, in milliseconds; zero for a list whose cursors do
+	// not carry it.
+	began time.Time
 }
 
 var directionCodes = map[SortDirection]byte{Ascending: 'a', Descending: 'd'}
@@ -40,6 +47,10 @@ var directionCodes = map[SortDirection]byte{Ascending: 'a', Descending: 'd'}
 func encodeCursor(merchant string, sort order, at position) string {
 	head := []byte{cursorVersion, sort.code, directionCodes[sort.direction]}
 	body := append([]byte{byte(len(at.id))}, at.id...)
+	if !at.began.IsZero() {
+		head[0] = cursorBeganVersion
+		body = binary.BigEndian.AppendUint64(body, uint64(at.began.UnixMilli()))
+	}
 	body = append(body, at.key...)
 	return cursorEncoding.EncodeToString(bytes.Join([][]byte{head, cursorDigest(merchant, head, body), body}, nil))
 }
@@ -63,7 +74,8 @@ func decodeCursor(merchant string, sort order, cursor string) (position, bool) {
 	}
 	head, digest, body := raw[:3], raw[3:3+digestSize], raw[3+digestSize:]
 	isEarlier := sort.earlier.key != nil && head[1] == sort.earlier.code
-	if head[0] != cursorVersion || head[1] != sort.code && !isEarlier || head[2] != directionCodes[sort.direction] ||
+	hasBegan := head[0] == cursorBeganVersion
+	if !hasBegan && head[0] != cursorVersion || head[1] != sort.code && !isEarlier || head[2] != directionCodes[sort.direction] ||
 		!bytes.Equal(digest, cursorDigest(merchant, head, body)) {
 		return position{}, false
 	}
@@ -71,7 +83,16 @@ func decodeCursor(merchant string, sort order, cursor string) (position, bool) {
 	if len(body) < 1+idLength {
 		return position{}, false
 	}
-	at := position{id: string(body[1 : 1+idLength]), key: string(body[1+idLength:])}
+	at := position{id: string(body[1 : 1+idLength])}
+	body = body[1+idLength:]
+	if hasBegan {
+		if len(body) < 8 {
+			return position{}, false
+		}
+		at.began = time.UnixMilli(int64(binary.BigEndian.Uint64(body))).UTC()
+		body = body[8:]
+	}
+	at.key = string(body)
 	if isEarlier {
 		at.key = sort.earlier.key(at.key)
 	}

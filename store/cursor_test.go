@@ -3,8 +3,10 @@ package store
 import (
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/stretchr/testify/require"
@@ -52,6 +54,24 @@ func TestCursorReturnsItsPlace(t *testing.T) {
 		found, ok := decodeCursor("merchant_a", sort, encodeCursor("merchant_a", sort, at))
 		require.True(t, ok)
 		require.Equal(t, at, found)
+	}
+}
+
+func TestCursorCarriesWhenItsListBegan(t *testing.T) {
+	t.Parallel()
+	for _, sort := range sorts {
+		at := place(sort)
+		at.began = time.Date(2026, 11, 23, 22, 38, 30, 123_000_000, time.UTC)
+		found, ok := decodeCursor("merchant_a", sort, encodeCursor("merchant_a", sort, at))
+		require.True(t, ok)
+		require.Equal(t, at, found)
+
+		// A client may make up one that is too short for a time.
+		head := []byte{cursorBeganVersion, sort.code, directionCodes[sort.direction]}
+		body := append([]byte{6}, "cust_aabcdefg"...)
+		short := cursorEncoding.EncodeToString(slices.Concat(head, cursorDigest("merchant_a", head, body), body))
+		_, ok = decodeCursor("merchant_a", sort, short)
+		require.False(t, ok)
 	}
 }
 
@@ -154,7 +174,7 @@ func TestDamagedCursorIsRefused(t *testing.T) {
 func TestMadeUpCursorIsRefused(t *testing.T) {
 	t.Parallel()
 	const id = "cust_a"
-	for _, at := range []position{
+	for _, at := range [][2]string{
 		{"2026-11-23T22:38:30.123Z", id},
 		{"2026-11-23T22:38:30,123000Z", id},
 		{"2026-11-23T22:38:30.1230001Z", id},
@@ -169,15 +189,15 @@ func TestMadeUpCursorIsRefused(t *testing.T) {
 		{"2026-11-23T22:38:30.123000Z", "' OR 1=1--"},
 	} {
 		sort := orderOf(SortCreatedAt, Descending)
-		requireRefused(t, sort, at)
+		requireRefused(t, sort, position{key: at[0], id: at[1]})
 	}
-	for _, at := range []position{{"a\x00b", id}, {"a\xffb", id}, {"a", ""}, {"a", "merchant_a"}} {
-		requireRefused(t, orderOf(SortEmail, Ascending), at)
+	for _, at := range [][2]string{{"a\x00b", id}, {"a\xffb", id}, {"a", ""}, {"a", "merchant_a"}} {
+		requireRefused(t, orderOf(SortEmail, Ascending), position{key: at[0], id: at[1]})
 	}
-	for _, at := range []position{
+	for _, at := range [][2]string{
 		{"a", id}, {`\`, id}, {`\x0`, id}, {`\xzz`, id}, {`\xAB`, id}, {"00", id}, {`\x00`, ""}, {"' OR 1=1--", id},
 	} {
-		requireRefused(t, orderOf(SortName, Ascending), at)
+		requireRefused(t, orderOf(SortName, Ascending), position{key: at[0], id: at[1]})
 	}
 }
 

@@ -16,7 +16,7 @@ func CursorOf(merchant string, sort Sort, c *Customer) string {
 // CursorAt returns the cursor of a row in the merchant's list of any noun, newest first.
 func CursorAt(merchant, id string, created time.Time) string {
 	o, _ := customers.order(Sort{})
-	return encodeCursor(merchant, o, position{created.UTC().Format(cursorTime), id})
+	return encodeCursor(merchant, o, position{key: created.UTC().Format(cursorTime), id: id})
 }
 
 func cursorOf[T any](n *noun[T], merchant string, sort Sort, row *T) string {

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"slices"
 	"sync"
+	"time"
 
 	"lumen/store/gate"
 	"lumen/store/wall"
@@ -23,6 +24,9 @@ type PageQuery struct {
 	Sort          Sort
 	First, Last   *int
 	After, Before *string
+	// Began is when the list began, by the database's clock, for cursors to carry; zero for cursors that carry
+	// nothing. What After carries goes before it.
+	Began time.Time
 }
 
 // Page is a part of a list, in list order.
@@ -30,6 +34,8 @@ type Page[T any] struct {
 	Items []T
 	// HasNext and HasPrevious tell, exactly, whether the list goes on after the last and before the first of them.
 	HasNext, HasPrevious bool
+	// Began is when the list began, where its cursors carry that.
+	Began time.Time
 
 	noun     *noun[T]
 	merchant string
@@ -38,7 +44,9 @@ type Page[T any] struct {
 
 // Cursor returns the cursor of the page's i-th row.
 func (p *Page[T]) Cursor(i int) string {
-	return encodeCursor(p.merchant, p.sort, p.noun.position(p.sort, &p.Items[i]))
+	at := p.noun.position(p.sort, &p.Items[i])
+	at.began = p.Began
+	return encodeCursor(p.merchant, p.sort, at)
 }
 
 // List returns a page of the merchant's rows (I1). A query out of bounds is InvalidInput. It is Forbidden
@@ -52,7 +60,7 @@ func (r *Rows[T]) List(ctx context.Context, query PageQuery) (*Page[T], error) {
 	if err != nil {
 		return nil, Failed("fetch "+r.noun.plural, err)
 	}
-	page := &Page[T]{noun: r.noun, merchant: p.merchant, sort: p.sort}
+	page := &Page[T]{Began: p.began, noun: r.noun, merchant: p.merchant, sort: p.sort}
 	more := len(rows) > p.limit
 	page.Items = rows[:min(len(rows), p.limit)]
 
@@ -157,6 +165,7 @@ type pageRange struct {
 	after, before *position
 	limit         int
 	backwards     bool // Last: read from the end
+	began         time.Time
 }
 
 // nearBound is where reading starts, farBound where it must end.
@@ -220,6 +229,9 @@ func (r *Rows[T]) resolve(ctx context.Context, q PageQuery) (pageRange, error) {
 		return &at
 	}
 	p.after, p.before = cursor("after", q.After), cursor("before", q.Before)
+	if p.began = q.Began; p.after != nil {
+		p.began = p.after.began
+	}
 
 	filter, found := r.noun.resolve(q.Filter)
 	p.filter = filter

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/schema"
@@ -47,6 +48,12 @@ func (s scope) execute(ctx context.Context, effect effect, statement string, arg
 		}
 		return err
 	})
+}
+
+// now returns the database's time, in milliseconds.
+func (s scope) now(ctx context.Context) (at time.Time, err error) {
+	err = s.execute(ctx, reads, "SELECT "+sqlNow, nil, func(row *wall.Row) { at = row.Time() })
+	return at, err
 }
 
 // requireMerchant returns the caller's merchant, and Unauthenticated without one.

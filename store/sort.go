@@ -99,7 +99,7 @@ func (n *noun[T]) position(o order, row *T) position {
 	if !ok && o.direction == Ascending {
 		key = highest[o.sqlType].key
 	}
-	return position{key, n.idOf(row)}
+	return position{key: key, id: n.idOf(row)}
 }
 
 // apply sorts the query. backwards reads the same list from its end.

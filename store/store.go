@@ -12,6 +12,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"time"
 
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
@@ -92,6 +93,11 @@ func (s *Store) Admit(ctx context.Context) error {
 		return Failed("", err)
 	}
 	return nil
+}
+
+// Now returns the database's time, in milliseconds. Its errors are for Failed.
+func (s *Store) Now(ctx context.Context) (time.Time, error) {
+	return scope{db: s.walled, gate: s.gate}.now(ctx)
 }
 
 // Close ends all connections.

@@ -1,0 +1,168 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"lumen/cmd/internal/e2e/harness"
+	"lumen/store/storetest"
+)
+
+// changed is a reply to ?updatedSince=.
+type changed struct {
+	Customers   []struct{ ID, UpdatedAt string }
+	NextCursor  *string
+	SyncedUntil string
+}
+
+// follower keeps the ids that a client has read which polls for what changed.
+type follower struct {
+	d     *harness.Server
+	m     storetest.Merchant
+	since string
+	seen  map[string]bool
+	// naive goes on from the newest updatedAt, and not from syncedUntil.
+	naive bool
+}
+
+// poll reads all that changed, whole or in pages of this many.
+func (f *follower) poll(t *testing.T, limit int) {
+	query := url.Values{"updatedSince": {f.since}, "includeDeleted": {"true"}}
+	if limit > 0 {
+		query.Set("limit", fmt.Sprint(limit))
+	}
+	var first changed
+	for page := 0; ; page++ {
+		r := f.d.Send(t, f.m.WriteKey, "GET", "/api/customers?"+query.Encode(), "")
+		require.Equal(t, http.StatusOK, r.Status, r.Body)
+		var got changed
+		require.NoError(t, json.Unmarshal([]byte(r.Body), &got))
+		if page == 0 {
+			first = got
+		}
+		require.Equal(t, first.SyncedUntil, got.SyncedUntil, "each page repeats it")
+		for _, c := range got.Customers {
+			f.seen[c.ID] = true
+			if f.naive && c.UpdatedAt > f.since {
+				f.since = c.UpdatedAt
+			}
+		}
+		if got.NextCursor == nil {
+			break
+		}
+		query.Set("cursor", *got.NextCursor)
+	}
+	if !f.naive {
+		f.since = first.SyncedUntil
+	}
+}
+
+// Four writers commit up to 5 s after a write got its time. A client that goes on from syncedUntil misses none of them.
+// One that goes on from the newest updatedAt does, which shows that the writers are late.
+func TestPollingLosesNothing(t *testing.T) {
+	t.Parallel()
+	d := harness.Serve(t)
+	m := d.Merchant(t, "Synced")
+	const writers, rounds = 4, 3
+	written := make([][]string, writers)
+	var writing sync.WaitGroup
+	for writer := range writers {
+		conn, err := pgx.Connect(t.Context(), d.SuperuserURL())
+		require.NoError(t, err)
+		writing.Go(func() {
+			defer func() { _ = conn.Close(t.Context()) }()
+			for round := range rounds {
+				for i := range 10 { // the last of them is slow
+					id := fmt.Sprintf("cust_%d_%d_%d", writer, round, i)
+					tx, err := conn.Begin(t.Context())
+					if err == nil {
+						_, err = tx.Exec(t.Context(), `INSERT INTO customers (merchant_id, id, email, email_key, email_shared, search_key, created_at, updated_at)
+							SELECT $1, $2, $2 || '@example.com', $2 || '@example.com', false, '', now, now
+							FROM (SELECT date_trunc('milliseconds', clock_timestamp()) AS now) AS clock`, m.ID, id)
+					}
+					if i == 9 {
+						time.Sleep(time.Duration(1+rand.IntN(4000)) * time.Millisecond * time.Duration(min(round, 1)))
+						if round == 0 && writer == 0 {
+							time.Sleep(5 * time.Second)
+						}
+					}
+					if err == nil {
+						err = tx.Commit(t.Context())
+					}
+					if err != nil {
+						t.Errorf("write: %v", err)
+						return
+					}
+					written[writer] = append(written[writer], id)
+				}
+			}
+		})
+	}
+	const longAgo = "2020-01-01T00:00:00.000Z"
+	right := &follower{d: d, m: m, since: longAgo, seen: map[string]bool{}}
+	naive := &follower{d: d, m: m, since: longAgo, seen: map[string]bool{}, naive: true}
+	done := make(chan struct{})
+	go func() { writing.Wait(); close(done) }()
+	for i, writing := 0, true; writing; i++ {
+		select {
+		case <-done:
+			writing = false // one more, after the last commit
+		case <-time.After(50 * time.Millisecond):
+		}
+		right.poll(t, []int{0, 7}[i%2])
+		naive.poll(t, 0)
+	}
+	lost := 0
+	for _, ids := range written {
+		for _, id := range ids {
+			require.True(t, right.seen[id], "%s was missed", id)
+			if !naive.seen[id] {
+				lost++
+			}
+		}
+	}
+	require.NotZero(t, lost, "the newest updatedAt is no place to go on from")
+	require.Less(t, right.since, time.Now().UTC().Add(-14*time.Second).Format("2006-01-02T15:04:05.000Z"))
+	require.Greater(t, right.since, time.Now().UTC().Add(-20*time.Second).Format("2006-01-02T15:04:05.000Z"))
+}
+
+// A cursor of an earlier release does not say when its list began: the client gets no further.
+func TestSyncedUntil(t *testing.T) {
+	t.Parallel()
+	d := harness.Serve(t)
+	m := d.Merchant(t, "Synced")
+	for range 3 {
+		d.Create(t, m, `{"email":"`+harness.FreshEmail()+`"}`)
+	}
+	const since = "2020-01-01T01:00:00%2B01:00"
+	for query, want := range map[string]bool{
+		"": false, "?limit=2": false, "?includeDeleted=true": false, "?updatedSince=" + since: true,
+		"?limit=2&updatedSince=" + since: true, "?limit=2&updatedSince=2999-01-01T00:00:00Z": true,
+	} {
+		r := d.Send(t, m.WriteKey, "GET", "/api/customers"+query, "")
+		require.Equal(t, http.StatusOK, r.Status, r.Body)
+		require.Equal(t, want, json.Valid([]byte(r.Body)) && jsonHas(t, r.Body, "syncedUntil"), query)
+	}
+	var page changed
+	r := d.Send(t, m.WriteKey, "GET", "/api/customers?limit=2", "")
+	require.NoError(t, json.Unmarshal([]byte(r.Body), &page))
+	r = d.Send(t, m.WriteKey, "GET", "/api/customers?limit=2&updatedSince="+since+"&cursor="+*page.NextCursor, "")
+	require.NoError(t, json.Unmarshal([]byte(r.Body), &page))
+	require.Equal(t, "2020-01-01T00:00:00.000Z", page.SyncedUntil)
+}
+
+func jsonHas(t *testing.T, object, key string) bool {
+	t.Helper()
+	var members map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal([]byte(object), &members))
+	return members[key] != nil
+}
