@@ -2,7 +2,6 @@ package rest
 
 import (
 	"context"
-	"crypto/ed25519"
 	"log/slog"
 	"maps"
 	"math"
@@ -99,7 +98,7 @@ const jwksAge = 5 * time.Minute
 // jwksKept is how long the server itself keeps the keys. Nobody needs a credential to ask for them, so many may ask.
 const jwksKept = time.Second
 
-// NewJWKS returns the handler of the public keys that verify access tokens, as a JWK Set (RFC 7517, RFC 8037). It answers GET
+// NewJWKS returns the handler of the public keys that verify access tokens, as a JWK Set (RFC 7517). It answers GET
 // and HEAD, whatever the path, and needs no credential. log gets the causes of internal errors and outages.
 func NewJWKS(tokens *auth.Tokens, log *slog.Logger) http.Handler {
 	h := &handler{Options: Options{Log: log}}
@@ -114,10 +113,7 @@ func NewJWKS(tokens *auth.Tokens, log *slog.Logger) http.Handler {
 		if err != nil {
 			return nil, err
 		}
-		set = jose.JSONWebKeySet{Keys: make([]jose.JSONWebKey, len(keys))}
-		for i, key := range keys {
-			set.Keys[i] = jose.JSONWebKey{Key: ed25519.PublicKey(key.PublicKey), KeyID: key.KeyID, Algorithm: string(jose.EdDSA), Use: "sig"}
-		}
+		set = jose.JSONWebKeySet{Keys: keys}
 		good = time.Now().Add(jwksKept)
 		return set, nil
 	}

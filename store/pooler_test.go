@@ -25,7 +25,7 @@ func TestPoolerStore(t *testing.T) {
 	db := storetest.New(t)
 	url := db.PgBouncer(t, 1)
 	secret := auth.NewTokenSecret()
-	_, err := db.Owner(t).TokenKeys.Rotate(t.Context(), secret)
+	_, err := db.Owner(t).TokenKeys.Rotate(t.Context(), secret, auth.EdDSA)
 	require.NoError(t, err)
 	service := storetest.Service(t, url, true)
 	require.NoError(t, schema.Check(t.Context(), service))

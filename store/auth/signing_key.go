@@ -33,17 +33,21 @@ func (t *Tokens) CheckSigner(ctx context.Context) error {
 	return err
 }
 
-// PublicKey verifies the tokens of a signing key.
-type PublicKey struct {
-	KeyID     string
-	PublicKey []byte // Ed25519
-}
-
-// PublicKeys returns the keys that verify now, or will when they begin to sign. It needs no credential.
-func (t *Tokens) PublicKeys(ctx context.Context) ([]PublicKey, error) {
-	keys := []PublicKey{}
-	if err := t.queries.run(ctx, tenantUnknown, &keys, `SELECT key_id, public_key FROM public.lumen_token_keys()`); err != nil {
+// PublicKeys returns the keys that verify now, or will when they begin to sign. It leaves out those of
+// which this program knows no algorithm, as it refuses their tokens. It needs no credential.
+func (t *Tokens) PublicKeys(ctx context.Context) ([]jose.JSONWebKey, error) {
+	var found []struct {
+		KeyID     string
+		PublicKey []byte
+	}
+	if err := t.queries.run(ctx, tenantUnknown, &found, `SELECT key_id, public_key FROM public.lumen_token_keys()`); err != nil {
 		return nil, store.Failed("fetch token keys", err)
+	}
+	keys := []jose.JSONWebKey{}
+	for _, row := range found {
+		if key, err := publicKey(row.KeyID, row.PublicKey); err == nil {
+			keys = append(keys, key)
+		}
 	}
 	return keys, nil
 }
@@ -72,7 +76,8 @@ func (t *Tokens) signingKey(ctx context.Context) (*signingKey, error) {
 // signer signs tokens.
 type signer struct {
 	jose.Signer
-	key *signingKey
+	key       *signingKey
+	algorithm Algorithm
 }
 
 // signer returns what signs now, or nil when there is no key.
@@ -85,16 +90,22 @@ func (t *Tokens) signer(ctx context.Context) (*signer, error) {
 	if err != nil {
 		return nil, err
 	}
+	algorithm := algorithmOf(private)
 	made, err := jose.NewSigner(
-		jose.SigningKey{Algorithm: jose.EdDSA, Key: jose.JSONWebKey{Key: private, KeyID: key.KeyID}},
+		jose.SigningKey{Algorithm: algorithm, Key: jose.JSONWebKey{Key: private, KeyID: key.KeyID}},
 		(&jose.SignerOptions{}).WithType(tokenType))
 	if err != nil {
 		return nil, err
 	}
-	return &signer{made, key}, nil
+	return &signer{made, key, algorithm}, nil
 }
 
+// sign signs with ES256 until the signature has the form that is accepted, which half of them have.
 func (s *signer) sign(c claims) (Token, error) {
-	text, err := jwt.Signed(s.Signer).Claims(c).Serialize()
-	return Token(text), err
+	for {
+		text, err := jwt.Signed(s.Signer).Claims(c).Serialize()
+		if err != nil || s.algorithm != ES256 || hasLowS(text) {
+			return Token(text), err
+		}
+	}
 }

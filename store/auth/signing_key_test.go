@@ -38,6 +38,7 @@ func TestTokenKeyRotation(t *testing.T) {
 		for _, key := range keys {
 			for i := range all {
 				if all[i].ID == key.KeyID {
+					require.Equal(t, string(all[i].Algorithm), key.Algorithm)
 					numbers += fmt.Sprint(i + 1)
 				}
 			}
@@ -58,10 +59,12 @@ func TestTokenKeyRotation(t *testing.T) {
 		}
 		return strings.Join(states, " ")
 	}
-	rotate := func() {
+	rotate := func() { // with the algorithms in turn
 		t.Helper()
-		key, err := operator.TokenKeys.Rotate(t.Context(), secret)
+		algorithm := algorithms[len(all)%len(algorithms)]
+		key, err := operator.TokenKeys.Rotate(t.Context(), secret, algorithm)
 		require.NoError(t, err)
+		require.Equal(t, algorithm, key.Algorithm)
 		all = append(all, key)
 	}
 	// signed mints a token and says which key signed it.
@@ -172,7 +175,7 @@ func TestRotationsAtOnce(t *testing.T) {
 	results := make(chan error, 8)
 	for range cap(results) {
 		go func() {
-			_, err := operator.TokenKeys.Rotate(t.Context(), auth.NewTokenSecret())
+			_, err := operator.TokenKeys.Rotate(t.Context(), auth.NewTokenSecret(), auth.EdDSA)
 			results <- err
 		}()
 	}
@@ -192,13 +195,13 @@ func TestRotationsAtOnce(t *testing.T) {
 	// The one that waits counts as well.
 	db2 := storetest.New(t)
 	second, secret := db2.Owner(t), auth.NewTokenSecret()
-	first, err := second.TokenKeys.Rotate(t.Context(), secret)
+	first, err := second.TokenKeys.Rotate(t.Context(), secret, auth.ES256)
 	require.NoError(t, err)
-	_, err = second.TokenKeys.Rotate(t.Context(), secret)
+	_, err = second.TokenKeys.Rotate(t.Context(), secret, auth.ES256)
 	require.NoError(t, err)
 	_, err = second.TokenKeys.Revoke(t.Context(), first.ID)
 	require.NoError(t, err)
-	_, err = second.TokenKeys.Rotate(t.Context(), auth.NewTokenSecret())
+	_, err = second.TokenKeys.Rotate(t.Context(), auth.NewTokenSecret(), auth.EdDSA)
 	require.ErrorContains(t, err, "the token secret does not open signing key")
 }
 
@@ -247,14 +250,14 @@ func TestTokenKeysOfAnotherSecret(t *testing.T) {
 	require.EqualError(t, other.Tokens.CheckSigner(t.Context()), "the token secret does not open signing key "+key.ID)
 	_, err := other.Tokens.Create(ctx, auth.TokenInput{})
 	require.Equal(t, store.Internal, store.AsError(err).Code, "the operator has to know")
-	_, err = operator.TokenKeys.Rotate(t.Context(), auth.NewTokenSecret())
+	_, err = operator.TokenKeys.Rotate(t.Context(), auth.NewTokenSecret(), auth.EdDSA)
 	require.EqualError(t, err, "rotate token keys: the token secret does not open signing key "+key.ID+"; use the service's secret, or revoke that key")
 	keys, err := operator.TokenKeys.List(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, []owner.TokenKey{key}, keys)
 
 	// A key that was put in another's place signs nothing.
-	second, err := operator.TokenKeys.Rotate(t.Context(), secret)
+	second, err := operator.TokenKeys.Rotate(t.Context(), secret, auth.ES256)
 	require.NoError(t, err)
 	alter(t, db, "UPDATE token_keys SET private_key = (SELECT private_key FROM token_keys WHERE id = '"+second.ID+"') WHERE id = '"+key.ID+"'")
 	require.Error(t, s.Tokens.CheckSigner(t.Context()))
@@ -266,7 +269,7 @@ func TestTokenKeysOfAnotherSecret(t *testing.T) {
 	_, err = operator.TokenKeys.Revoke(t.Context(), second.ID)
 	require.NoError(t, err)
 	fresh := auth.NewTokenSecret()
-	_, err = operator.TokenKeys.Rotate(t.Context(), fresh)
+	_, err = operator.TokenKeys.Rotate(t.Context(), fresh, auth.ES256)
 	require.NoError(t, err)
 	require.NoError(t, openWith(t, db, fresh).Tokens.CheckSigner(t.Context()))
 

@@ -60,8 +60,8 @@ func (c claims) areValid(audience string, now time.Time) bool {
 		(c.CustomerID == nil || store.IsCustomerID(*c.CustomerID))
 }
 
-// isCanonical reports whether every part of the token is the one base64url text of its bytes. So no
-// token has two texts.
+// isCanonical reports whether every part of the token is the one base64url text of its bytes. With
+// hasLowS, no token has two texts.
 func isCanonical(text string) bool {
 	for part := range strings.SplitSeq(text, ".") {
 		decoded, err := base64.RawURLEncoding.DecodeString(part)

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"crypto/ed25519"
 	"regexp"
 	"time"
 
@@ -23,8 +22,11 @@ func (a *Authenticator) fetchToken(digest Digest, text string) (fetch, error) {
 	if !isCanonical(text) {
 		return nil, refused
 	}
-	token, err := jwt.ParseSigned(text, []jose.SignatureAlgorithm{jose.EdDSA})
+	token, err := jwt.ParseSigned(text, []Algorithm{EdDSA, ES256})
 	if err != nil || len(token.Headers) != 1 || token.Headers[0].ExtraHeaders[jose.HeaderType] != tokenType {
+		return nil, refused
+	}
+	if token.Headers[0].Algorithm == string(ES256) && !hasLowS(text) {
 		return nil, refused
 	}
 	var unverified claims
@@ -58,8 +60,13 @@ func (a *Authenticator) findToken(
 	if len(found) != 1 {
 		return store.Credential{}, 0, refused
 	}
+	header := token.Headers[0]
+	key, err := publicKey(header.KeyID, found[0].PublicKey)
+	if err != nil || key.Algorithm != header.Algorithm {
+		return store.Credential{}, 0, refused
+	}
 	var verified claims
-	if err := token.Claims(ed25519.PublicKey(found[0].PublicKey), &verified); err != nil || !verified.areValid(a.audience, found[0].Now) {
+	if err := token.Claims(key, &verified); err != nil || !verified.areValid(a.audience, found[0].Now) {
 		return store.Credential{}, 0, refused
 	}
 	credential := store.Credential{

@@ -1,9 +1,9 @@
 package auth
 
 import (
+	"crypto"
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
@@ -48,27 +48,32 @@ func (s TokenSecret) LogValue() slog.Value { return slog.StringValue(s.String())
 // MarshalText hides the secret from JSON.
 func (s TokenSecret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// Seal returns the private key as it is stored: a nonce, then its seed under AES-256-GCM. The key's id is authenticated
+// Seal returns the private key as it is stored: a nonce, then the key under AES-256-GCM. The key's id is authenticated
 // with it, so that no key can take another's place.
-func (s TokenSecret) Seal(id string, key ed25519.PrivateKey) ([]byte, error) {
+func (s TokenSecret) Seal(id string, key crypto.Signer) ([]byte, error) {
 	sealer, err := s.sealer()
 	if err != nil {
 		return nil, err
 	}
-	return sealer.Seal(nil, nil, key.Seed(), []byte(id)), nil
+	text, err := marshalPrivate(key)
+	if err != nil {
+		return nil, err
+	}
+	return sealer.Seal(nil, nil, text, []byte(id)), nil
 }
 
 // Open undoes Seal.
-func (s TokenSecret) Open(id string, sealed []byte) (ed25519.PrivateKey, error) {
+func (s TokenSecret) Open(id string, sealed []byte) (crypto.Signer, error) {
 	sealer, err := s.sealer()
 	if err != nil {
 		return nil, err
 	}
-	seed, err := sealer.Open(nil, nil, sealed, []byte(id))
-	if err != nil || len(seed) != ed25519.SeedSize {
-		return nil, fmt.Errorf("the token secret does not open signing key %s", id)
+	if text, err := sealer.Open(nil, nil, sealed, []byte(id)); err == nil {
+		if key, err := parsePrivate(text); err == nil {
+			return key, nil
+		}
 	}
-	return ed25519.NewKeyFromSeed(seed), nil
+	return nil, fmt.Errorf("the token secret does not open signing key %s", id)
 }
 
 func (s TokenSecret) sealer() (cipher.AEAD, error) {

@@ -2,13 +2,13 @@ package auth
 
 import (
 	"bytes"
-	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/stretchr/testify/require"
 )
 
@@ -41,16 +41,41 @@ func TestTokenSecret(t *testing.T) {
 // What the database holds of a private key is of no use without the secret, and for no other key.
 func TestSealedKeys(t *testing.T) {
 	t.Parallel()
+	for _, algorithm := range []Algorithm{EdDSA, ES256} {
+		t.Run(string(algorithm), func(t *testing.T) { testSealedKeys(t, algorithm) })
+	}
+	_, _, err := NewSigningKey("HS256")
+	require.EqualError(t, err, `no key signs access tokens with "HS256"`)
+
+	// What was sealed is that of no key.
 	secret := NewTokenSecret()
-	_, key, err := ed25519.GenerateKey(nil)
+	sealer, err := secret.sealer()
 	require.NoError(t, err)
+	for _, size := range []int{0, 31, 33, 121} {
+		_, err = secret.Open("token_key_1", sealer.Seal(nil, nil, make([]byte, size), []byte("token_key_1")))
+		require.EqualError(t, err, "the token secret does not open signing key token_key_1", size)
+	}
+}
+
+func testSealedKeys(t *testing.T, algorithm Algorithm) {
+	secret := NewTokenSecret()
+	key, public, err := NewSigningKey(algorithm)
+	require.NoError(t, err)
+	published, err := publicKey("token_key_1", public)
+	require.NoError(t, err)
+	require.Equal(t, jose.JSONWebKey{Key: key.Public(), KeyID: "token_key_1", Algorithm: string(algorithm), Use: "sig"}, published)
 	sealed, err := secret.Seal("token_key_1", key)
 	require.NoError(t, err)
 	opened, err := secret.Open("token_key_1", sealed)
 	require.NoError(t, err)
 	require.Equal(t, key, opened)
+	require.Equal(t, algorithm, algorithmOf(opened))
 
-	require.False(t, bytes.Contains(sealed, key.Seed()))
+	text, err := marshalPrivate(key)
+	require.NoError(t, err)
+	// A program that knows only Ed25519 takes 32 bytes for a seed.
+	require.Equal(t, algorithm == EdDSA, len(text) == 32)
+	require.False(t, bytes.Contains(sealed, text))
 	again, err := secret.Seal("token_key_1", key)
 	require.NoError(t, err)
 	require.NotEqual(t, sealed, again, "no nonce twice")

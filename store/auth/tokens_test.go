@@ -16,11 +16,19 @@ import (
 	"lumen/store/storetest"
 )
 
+// algorithms are all with which keys sign.
+var algorithms = []auth.Algorithm{auth.EdDSA, auth.ES256}
+
 // minting is a store that can mint, with its first signing key.
 func minting(t testing.TB, db *storetest.Database) (*auth.Auth, auth.TokenSecret, owner.TokenKey) {
 	t.Helper()
+	return mintingWith(t, db, auth.EdDSA)
+}
+
+func mintingWith(t testing.TB, db *storetest.Database, algorithm auth.Algorithm) (*auth.Auth, auth.TokenSecret, owner.TokenKey) {
+	t.Helper()
 	secret := auth.NewTokenSecret()
-	key, err := db.Owner(t).TokenKeys.Rotate(t.Context(), secret)
+	key, err := db.Owner(t).TokenKeys.Rotate(t.Context(), secret, algorithm)
 	require.NoError(t, err)
 	return openWith(t, db, secret), secret, key
 }
@@ -50,8 +58,18 @@ func mint(t testing.TB, ctx context.Context, s *auth.Auth, in auth.TokenInput) *
 
 func TestAccessTokens(t *testing.T) {
 	t.Parallel()
+	for _, algorithm := range algorithms {
+		t.Run(string(algorithm), func(t *testing.T) {
+			t.Parallel()
+			testAccessTokens(t, algorithm)
+		})
+	}
+}
+
+func testAccessTokens(t *testing.T, algorithm auth.Algorithm) {
 	db := storetest.New(t)
-	s, _, key := minting(t, db)
+	s, _, key := mintingWith(t, db, algorithm)
+	require.Equal(t, algorithm, key.Algorithm)
 	m := db.Merchant(t, "Acme")
 	ctx := db.Context(t, m)
 	credential, _ := store.CredentialFrom(ctx)
@@ -74,7 +92,7 @@ func TestAccessTokens(t *testing.T) {
 			var before time.Time
 			require.NoError(t, db.Superuser().QueryRow(t.Context(), "SELECT clock_timestamp()").Scan(&before))
 			minted := mint(t, ctx, s, c.in)
-			require.Equal(t, map[string]any{"alg": "EdDSA", "typ": "at+jwt", "kid": key.ID}, part(t, minted.Token, 0))
+			require.Equal(t, map[string]any{"alg": string(algorithm), "typ": "at+jwt", "kid": key.ID}, part(t, minted.Token, 0))
 			claims := part(t, minted.Token, 1)
 			issued := int64(claims["iat"].(float64))
 			require.InDelta(t, before.Unix(), issued, 5)

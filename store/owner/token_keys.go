@@ -2,7 +2,6 @@ package owner
 
 import (
 	"context"
-	"crypto/ed25519"
 	"fmt"
 	"time"
 
@@ -16,11 +15,12 @@ import (
 type TokenKey struct {
 	bun.BaseModel `bun:"table:token_keys,alias:t"`
 
-	ID        string        `bun:"id,pk" json:"id"`
-	CreatedAt time.Time     `bun:"created_at" json:"createdAt"`
-	SignsFrom time.Time     `bun:"signs_from" json:"signsFrom"`
-	RevokedAt *time.Time    `bun:"revoked_at" json:"revokedAt"`
-	State     TokenKeyState `bun:"state,scanonly" json:"state"`
+	ID        string         `bun:"id,pk" json:"id"`
+	Algorithm auth.Algorithm `bun:"algorithm,scanonly" json:"algorithm"`
+	CreatedAt time.Time      `bun:"created_at" json:"createdAt"`
+	SignsFrom time.Time      `bun:"signs_from" json:"signsFrom"`
+	RevokedAt *time.Time     `bun:"revoked_at" json:"revokedAt"`
+	State     TokenKeyState  `bun:"state,scanonly" json:"state"`
 }
 
 // TokenKeyState is what a signing key does.
@@ -42,19 +42,23 @@ const tokenKeyState = `CASE WHEN t.revoked_at IS NOT NULL THEN 'revoked'
 	WHEN t.id IN (SELECT key_id FROM lumen_token_keys()) THEN 'verifying'
 	ELSE 'retired' END AS state`
 
+// tokenKeyAlgorithm is the column for Algorithm.
+const tokenKeyAlgorithm = `CASE octet_length(t.public_key) WHEN 32 THEN 'EdDSA' WHEN 65 THEN 'ES256' END AS algorithm`
+
 // TokenKeys are managed by the operator, with the owner's connection.
 type TokenKeys struct{ db *bun.DB }
 
-// Rotate adds a signing key, sealed with the secret. It is published at once and signs five minutes later, so that those
-// who keep a copy of the public keys know it by then; at once when no other key signs. The key before it goes on to
-// verify the tokens that it signed until the last of them has expired. A secret that does not open the key that signs
-// now, or the one that is about to, is refused: the service has only one.
-func (k *TokenKeys) Rotate(ctx context.Context, secret auth.TokenSecret) (TokenKey, error) {
+// Rotate adds a key that signs with an algorithm, sealed with the secret. It is published at once and
+// signs five minutes later, so that those who keep a copy of the public keys know it by then; at once
+// when no other key signs. The key before it goes on to verify the tokens that it signed until the last
+// of them has expired. A secret that does not open the key that signs now, or the one that is about to,
+// is refused: the service has only one.
+func (k *TokenKeys) Rotate(ctx context.Context, secret auth.TokenSecret, algorithm auth.Algorithm) (TokenKey, error) {
 	var id string
 	err := k.db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) (err error) {
 		// One after the other: each sees what the last one made.
 		if _, err = tx.ExecContext(ctx, "LOCK TABLE token_keys IN SHARE ROW EXCLUSIVE MODE"); err == nil {
-			id, err = addTokenKey(ctx, tx, secret)
+			id, err = addTokenKey(ctx, tx, secret, algorithm)
 		}
 		return err
 	})
@@ -65,7 +69,9 @@ func (k *TokenKeys) Rotate(ctx context.Context, secret auth.TokenSecret) (TokenK
 }
 
 // addTokenKey returns the id of a new key.
-func addTokenKey(ctx context.Context, tx bun.Tx, secret auth.TokenSecret) (string, error) {
+func addTokenKey(
+	ctx context.Context, tx bun.Tx, secret auth.TokenSecret, algorithm auth.Algorithm,
+) (string, error) {
 	var present []struct {
 		ID         string
 		PrivateKey []byte
@@ -85,7 +91,7 @@ func addTokenKey(ctx context.Context, tx bun.Tx, secret auth.TokenSecret) (strin
 	if err != nil {
 		return "", err
 	}
-	public, private, err := ed25519.GenerateKey(nil)
+	private, public, err := auth.NewSigningKey(algorithm)
 	if err != nil {
 		return "", err
 	}
@@ -94,7 +100,7 @@ func addTokenKey(ctx context.Context, tx bun.Tx, secret auth.TokenSecret) (strin
 		return "", err
 	}
 	_, err = tx.NewInsert().Model(&TokenKey{ID: id}).ExcludeColumn("revoked_at").
-		Value("public_key", "?", []byte(public)).Value("private_key", "?", sealed).
+		Value("public_key", "?", public).Value("private_key", "?", sealed).
 		Value("created_at", "date_trunc('milliseconds', statement_timestamp())").
 		Value("signs_from", "date_trunc('milliseconds', statement_timestamp()) + CASE WHEN EXISTS (SELECT FROM lumen_token_signer('', '')) THEN interval '5 minutes' ELSE interval '0' END").
 		Exec(ctx)
@@ -134,5 +140,6 @@ func (k *TokenKeys) get(ctx context.Context, id string) (TokenKey, error) {
 }
 
 func (k *TokenKeys) selecting(model any) *bun.SelectQuery {
-	return k.db.NewSelect().Model(model).Column("id", "created_at", "signs_from", "revoked_at").ColumnExpr(tokenKeyState)
+	return k.db.NewSelect().Model(model).Column("id", "created_at", "signs_from", "revoked_at").
+		ColumnExpr(tokenKeyAlgorithm).ColumnExpr(tokenKeyState)
 }

@@ -81,11 +81,12 @@ type Loss struct {
 	Merchants, Customers int64
 }
 
-// The steps that make tables with rows to lose.
+// The steps with rows to lose.
 const (
 	merchantsStep = "0001"
 	customersStep = "0002"
 	tokenKeysStep = "0003"
+	es256Step     = "0005"
 )
 
 // Tables names what would be deleted, in words.
@@ -104,6 +105,10 @@ func (l Loss) Tables() (lost []string) {
 			lost = append(lost, plural(l.Customers, "customer"))
 		case tokenKeysStep:
 			lost = append(lost, "the keys that sign access tokens")
+		case es256Step:
+			if !slices.Contains(l.Steps, tokenKeysStep) {
+				lost = append(lost, "the ES256 keys that sign access tokens")
+			}
 		}
 	}
 	return lost

@@ -226,8 +226,10 @@ func TestActors(t *testing.T) {
 		"disabled merchant's key": disabled.WriteKey,
 		"demo key":                key(auth.NewDemoSecret(), func(owner.Key) {}),
 	}
-	for name, token := range forgeries(t, d, a.Merchant, b.Merchant) {
-		nobodies[name] = token
+	for _, alg := range algorithms {
+		for name, token := range forgeries(t, d, a.Merchant, b.Merchant, alg) {
+			nobodies[string(alg)+": "+name] = token
+		}
 	}
 	for name, secret := range nobodies {
 		t.Run(name, func(t *testing.T) {

@@ -226,7 +226,7 @@ func keepTokenSecret(ctx context.Context, operator *owner.Owner, file string) (a
 			return secret, nil
 		}
 	}
-	_, err = operator.TokenKeys.Rotate(ctx, secret)
+	_, err = operator.TokenKeys.Rotate(ctx, secret, auth.EdDSA)
 	return secret, err
 }
 

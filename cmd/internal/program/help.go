@@ -11,6 +11,8 @@ import (
 var helpTexts = map[string]string{
 	"token-key rotate": "Add a signing key. It signs five minutes later, or at once when it is the first; " +
 		"the one before it goes on to verify its tokens.",
+	"--algorithm": "How the key signs: EdDSA (the default), or ES256 for verifiers that do not know EdDSA. " +
+		"Choose ES256 only after the last server of a version without it is gone.",
 
 	// Where it runs.
 	"--addr": "Where to listen (${env}). Default: ${default}. Port 0 picks a free one.",

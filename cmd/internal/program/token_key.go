@@ -32,6 +32,7 @@ func (f tokenSecretFlag) tokenSecret() (auth.TokenSecret, error) {
 }
 
 type tokenKeyRotate struct {
+	Algorithm string `enum:"EdDSA,ES256" default:"EdDSA" placeholder:"EdDSA|ES256"`
 	tokenSecretFlag
 	ownerFlags
 	jsonFlag
@@ -51,14 +52,15 @@ func (c tokenKeyRotate) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	defer func() { _ = operator.Close() }()
-	key, err := operator.TokenKeys.Rotate(ctx, secret)
+	key, err := operator.TokenKeys.Rotate(ctx, secret, auth.Algorithm(c.Algorithm))
 	if err != nil {
 		return err
 	}
 	if c.JSON {
 		return t.printJSON(map[string]any{"tokenKey": key})
 	}
-	_, err = fmt.Fprintf(t.out, "Created token key %s, which signs from %s.\n", key.ID, shortTime(&key.SignsFrom))
+	_, err = fmt.Fprintf(t.out, "Created token key %s, which signs with %s from %s.\n",
+		key.ID, key.Algorithm, shortTime(&key.SignsFrom))
 	return err
 }
 
@@ -80,10 +82,10 @@ func (c tokenKeyList) Run(ctx context.Context, t terminal) error {
 	if c.JSON {
 		return t.printJSON(map[string]any{"tokenKeys": keys})
 	}
-	rows := [][]string{{"TOKEN KEY", "STATE", "CREATED", "SIGNS FROM", "REVOKED"}}
+	rows := [][]string{{"TOKEN KEY", "ALGORITHM", "STATE", "CREATED", "SIGNS FROM", "REVOKED"}}
 	for _, k := range keys {
 		rows = append(rows, []string{
-			k.ID, string(k.State), shortTime(&k.CreatedAt), shortTime(&k.SignsFrom), shortTime(k.RevokedAt),
+			k.ID, string(k.Algorithm), string(k.State), shortTime(&k.CreatedAt), shortTime(&k.SignsFrom), shortTime(k.RevokedAt),
 		})
 	}
 	return t.table(rows)

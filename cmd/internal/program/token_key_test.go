@@ -28,7 +28,7 @@ func TestTokenKeyCommands(t *testing.T) {
 	}
 	owner, with := "--owner-database-url="+db.OwnerURL(), "--token-secret="+secret
 	type key struct {
-		ID                   string
+		ID, Algorithm        string
 		CreatedAt, SignsFrom time.Time
 		RevokedAt            *time.Time
 		State                string
@@ -62,19 +62,23 @@ func TestTokenKeyCommands(t *testing.T) {
 	out, _ = command(0, "rotate", owner, with, "--json")
 	first := one(out)
 	require.Equal(t, "signing", first.State)
+	require.Equal(t, "EdDSA", first.Algorithm)
 	require.Nil(t, first.RevokedAt)
-	out, _ = command(0, "rotate", owner, with)
-	require.Regexp(t, `^Created token key token_key_[a-z0-9]{26}, which signs from \d{4}-\d\d-\d\d \d\d:\d\d\.\n$`, out)
+	_, err = command(2, "rotate", owner, with, "--algorithm=HS256")
+	require.Contains(t, err, `--algorithm must be one of "EdDSA","ES256" but got "HS256"`)
+	out, _ = command(0, "rotate", owner, with, "--algorithm=ES256")
+	require.Regexp(t, `^Created token key token_key_[a-z0-9]{26}, which signs with ES256 from \d{4}-\d\d-\d\d \d\d:\d\d\.\n$`, out)
 	keys := list()
 	require.Len(t, keys, 2)
 	require.Equal(t, first, keys[0])
 	require.Equal(t, "waiting", keys[1].State)
+	require.Equal(t, "ES256", keys[1].Algorithm)
 	require.Contains(t, out, keys[1].ID)
 	_, err = command(1, "rotate", owner, "--token-secret="+auth.NewTokenSecret().Text())
 	require.Regexp(t, `^lumen: rotate token keys: the token secret does not open signing key token_key_\w+; use the service's secret, or revoke that key\n$`, err)
 
 	out, _ = command(0, "list", owner)
-	require.Regexp(t, regexp.MustCompile(`^TOKEN KEY +STATE +CREATED +SIGNS FROM +REVOKED *\n`+first.ID+` +signing .* - *\n`+keys[1].ID+` +waiting .* - *\n$`), out)
+	require.Regexp(t, regexp.MustCompile(`^TOKEN KEY +ALGORITHM +STATE +CREATED +SIGNS FROM +REVOKED *\n`+first.ID+` +EdDSA +signing .* - *\n`+keys[1].ID+` +ES256 +waiting .* - *\n$`), out)
 
 	out, _ = command(0, "revoke", owner, first.ID, "--json")
 	revoked := one(out)

@@ -53,7 +53,7 @@ func Serve(t *testing.T, args ...string) *Server {
 func ServeOn(t *testing.T, database *storetest.Database, args ...string) *Server {
 	t.Helper()
 	d := &Server{Database: database, Log: new(LockedBuffer), TokenSecret: auth.NewTokenSecret()}
-	_, err := d.Owner(t).TokenKeys.Rotate(t.Context(), d.TokenSecret)
+	_, err := d.Owner(t).TokenKeys.Rotate(t.Context(), d.TokenSecret, auth.EdDSA)
 	require.NoError(t, err)
 	d.URLs = d.Start(t, args...)
 	watched := d.URLs // a test may start another
