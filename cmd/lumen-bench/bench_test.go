@@ -155,10 +155,10 @@ func TestRatiosAreOfTheSameRound(t *testing.T) {
 		return s
 	}
 	r := &report{Series: []*series{rates("a/x", 10, 40, 300), rates("a/y", 100, 200, 1000)}}
-	require.Equal(t, ratios{0.1, 0.2, 0.3}, r.compare(comparison{of: "a/x", to: "a/y"}))
-	require.Equal(t, 0.2, r.compare(comparison{of: "a/x", to: "a/y"}).median())
-	require.InDeltaSlice(t, []float64{1.0 / 0.3, 5, 10}, []float64(r.compare(comparison{of: "a/x", to: "a/y", time: true})), 1e-6)
+	require.Equal(t, []float64{0.1, 0.2, 0.3}, r.compare(comparison{of: "a/x", to: "a/y"}))
+	require.Equal(t, 0.2, median(r.compare(comparison{of: "a/x", to: "a/y"})))
+	require.InDeltaSlice(t, []float64{1.0 / 0.3, 5, 10}, r.compare(comparison{of: "a/x", to: "a/y", time: true}), 1e-6)
 	require.Nil(t, r.compare(comparison{of: "a/x", to: "a/z"}))
-	c := curve{Points: []point{{Median: durations{3, 1, 2}}, {Median: durations{4, 4, 9}}}}
+	c := curve{Points: []point{{Medians: []time.Duration{3, 1, 2}}, {Medians: []time.Duration{4, 4, 9}}}}
 	require.Equal(t, 2.0, c.spread())
 }

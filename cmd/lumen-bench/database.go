@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/md5"
-	cryptorand "crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -60,13 +59,8 @@ const batch = 10_000
 // load makes a database with merchants of so many customers each. What is made shows its progress.
 func (b *bench) load(ctx context.Context, name string, merchants, customers int) (*database, error) {
 	name = b.prefix + name
-	admin, err := pgx.Connect(ctx, b.superuserURL)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = admin.Close(context.WithoutCancel(ctx)) }()
 	b.databases = append(b.databases, name)
-	if _, err := admin.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()); err != nil {
+	if err := execute(ctx, b.superuserURL, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()); err != nil {
 		return nil, err
 	}
 	d := &database{}
@@ -83,9 +77,6 @@ func (b *bench) load(ctx context.Context, name string, merchants, customers int)
 	defer func() { _ = operator.Close() }()
 	if err := migrate(ctx, d.superuserURL); err != nil {
 		return nil, err
-	}
-	if b.password == "" {
-		b.password = cryptorand.Text()
 	}
 	if err := operator.CreateLogin(ctx, b.serveRole(), b.password); err != nil {
 		return nil, err
@@ -116,11 +107,22 @@ func (b *bench) load(ctx context.Context, name string, merchants, customers int)
 		d.merchants = append(d.merchants, made)
 	}
 	// As if the keys were in use: the first use of an hour is noted, which is a write.
-	if _, err := filling.Exec(ctx, "UPDATE api_keys SET last_used_at = now()"); err != nil {
-		return nil, err
+	return d, execute(ctx, d.superuserURL, "UPDATE api_keys SET last_used_at = now()", "VACUUM (ANALYZE)")
+}
+
+// execute runs statements over a connection of their own.
+func execute(ctx context.Context, url string, statements ...string) error {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
 	}
-	_, err = filling.Exec(ctx, "VACUUM (ANALYZE)")
-	return d, err
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	for _, statement := range statements {
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // migrate brings the schema up to date.

@@ -3,10 +3,8 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"runtime"
-	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -101,9 +99,4 @@ func generate(t *testing.T, to *server, connections int, warm prepare) *generato
 	t.Cleanup(g.close)
 	require.NoError(t, g.press(t.Context(), warm, min(connections, peakClients), time.Second/2).failures())
 	return g
-}
-
-func median[T cmp.Ordered](all []T) T {
-	sorted := slices.Sorted(slices.Values(all))
-	return sorted[len(sorted)/2]
 }

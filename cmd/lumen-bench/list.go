@@ -48,20 +48,18 @@ func (b *bench) receiveLists(ctx context.Context, d *database) (all lists, err e
 	}
 	defer bare.stop()
 	m := d.merchants[0]
+	turns := []func() error{
+		func() error { return lumen.receive(ctx, "/api/customers", m, &all.Lumen) },
+		func() error { return bare.receive(ctx, "/"+m.id+"/customers", m, &all.Bare) },
+	}
 	for round := range b.Rounds {
 		b.say("list of %d: round %d of %d", m.customers, round+1, b.Rounds)
-		turns := []func() error{
-			func() error { return lumen.receive(ctx, "/api/customers", m, &all.Lumen) },
-			func() error { return bare.receive(ctx, "/"+m.id+"/customers", m, &all.Bare) },
-		}
-		if round%2 == 1 {
-			slices.Reverse(turns)
-		}
 		for _, receive := range turns {
 			if err := receive(); err != nil {
 				return all, err
 			}
 		}
+		slices.Reverse(turns)
 	}
 	return all, nil
 }

@@ -29,6 +29,11 @@ type sample struct {
 	PostgresCPU time.Duration `json:"postgresCpu"`
 }
 
+// quantile is that of times, of which there are some, smallest first.
+func quantile(sorted []time.Duration, share float64) time.Duration {
+	return sorted[min(int(share*float64(len(sorted))), len(sorted)-1)]
+}
+
 // send is one exchange; a reply that is not a success is an error.
 func send(client *fasthttp.HostClient, request *fasthttp.Request, response *fasthttp.Response) error {
 	if err := client.Do(request, response); err != nil {
@@ -38,6 +43,19 @@ func send(client *fasthttp.HostClient, request *fasthttp.Request, response *fast
 		return fmt.Errorf("status %d: %.300s", status, body)
 	}
 	return nil
+}
+
+// ask sends one request over a connection of its own and returns the body of the reply.
+func (s *server) ask(next prepare) ([]byte, error) {
+	client, err := newClient(s.url, 1)
+	if err != nil {
+		return nil, err
+	}
+	defer client.CloseIdleConnections()
+	request, response := new(fasthttp.Request), new(fasthttp.Response)
+	next(request, rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))
+	err = send(client, request, response)
+	return response.Body(), err
 }
 
 func newClient(address string, connections int) (*fasthttp.HostClient, error) {
@@ -89,10 +107,9 @@ func (s *server) press(ctx context.Context, next prepare, clients, requests int,
 		return sample{}, err
 	}
 	slices.Sort(took)
-	at := func(share float64) time.Duration { return took[min(int(share*float64(len(took))), len(took)-1)] }
 	n := time.Duration(len(took))
 	return sample{
-		Requests: len(took), PerSecond: float64(n) / elapsed.Seconds(), P50: at(0.50), P95: at(0.95), P99: at(0.99),
+		Requests: len(took), PerSecond: float64(n) / elapsed.Seconds(), P50: quantile(took, 0.50), P95: quantile(took, 0.95), P99: quantile(took, 0.99),
 		CPU: (after.cpu - before.cpu) / n, PostgresCPU: (after.postgres - before.postgres) / n,
 	}, nil
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -94,7 +95,9 @@ func (c runCommand) Run(ctx context.Context) (err error) {
 
 // open makes what is measured and where; cleanUp takes it away again.
 func (c runCommand) open(ctx context.Context) (*bench, error) {
-	b := &bench{runCommand: c, notes: os.Stderr, prefix: fmt.Sprintf("lumen_bench_%d_", os.Getpid())}
+	b := &bench{
+		runCommand: c, notes: os.Stderr, prefix: fmt.Sprintf("lumen_bench_%d_", os.Getpid()), password: rand.Text(),
+	}
 	var err error
 	if b.folder, err = os.MkdirTemp("", "lumen-bench-"); err != nil {
 		return nil, err
@@ -148,16 +151,14 @@ func (b *bench) cleanUp(ctx context.Context) error {
 		// Where the server's account can't enter the folder, the data is elsewhere.
 		failed = errors.Join(b.own.Stop(), os.RemoveAll(b.own.DataDir()))
 	} else if len(b.databases) > 0 {
-		admin, err := pgx.Connect(ctx, b.superuserURL)
-		if err != nil {
-			return errors.Join(fmt.Errorf("these databases are left: %s: %w", strings.Join(b.databases, ", "), err), os.RemoveAll(b.folder))
-		}
+		var drops []string
 		for _, name := range b.databases {
-			_, err := admin.Exec(ctx, "DROP DATABASE IF EXISTS "+pgx.Identifier{name}.Sanitize()+" WITH (FORCE)")
-			failed = errors.Join(failed, err)
+			drops = append(drops, "DROP DATABASE IF EXISTS "+pgx.Identifier{name}.Sanitize()+" WITH (FORCE)")
 		}
-		_, err = admin.Exec(ctx, "DROP ROLE IF EXISTS "+pgx.Identifier{b.serveRole()}.Sanitize())
-		failed = errors.Join(failed, err, admin.Close(ctx))
+		drops = append(drops, "DROP ROLE IF EXISTS "+pgx.Identifier{b.serveRole()}.Sanitize())
+		if err := execute(ctx, b.superuserURL, drops...); err != nil {
+			failed = fmt.Errorf("of these databases some are left: %s: %w", strings.Join(b.databases, ", "), err)
+		}
 	}
 	return errors.Join(failed, os.RemoveAll(b.folder))
 }
@@ -170,14 +171,11 @@ func (b *bench) sharedBuffers() string {
 	return "2GB"
 }
 
-// machine is what it was measured on.
-func machine() string {
-	return fmt.Sprintf("%s/%s, %d processors, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
-}
-
 func (b *bench) conditions() conditions {
 	return conditions{
-		Date: time.Now().UTC().Format(time.DateOnly), Machine: machine(), Postgres: b.version, Customers: b.Customers, Merchants: b.Merchants,
-		Clients: b.Clients, Connections: store.DefaultMaxConnections, Rounds: b.Rounds, Time: b.Time.String(), Peer: b.PeerCommand,
+		Date:     time.Now().UTC().Format(time.DateOnly),
+		Machine:  fmt.Sprintf("%s/%s, %d processors, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version()),
+		Postgres: b.version, Customers: b.Customers, Merchants: b.Merchants, Clients: b.Clients,
+		Connections: store.DefaultMaxConnections, Rounds: b.Rounds, Time: b.Time.String(), Peer: b.PeerCommand,
 	}
 }

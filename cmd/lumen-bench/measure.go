@@ -2,15 +2,12 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"slices"
 	"time"
-
-	"github.com/jackc/pgx/v5"
-	"github.com/valyala/fasthttp"
 )
 
 // series is one workload on one server, measured in turns with the others.
@@ -26,18 +23,12 @@ type series struct {
 
 // prove sends one request and looks at the reply: what is measured should be what it says.
 func (s *series) prove(ctx context.Context) error {
-	client, err := newClient(s.server.url, 1)
+	body, err := s.server.ask(s.next)
 	if err != nil {
-		return err
-	}
-	defer client.CloseIdleConnections()
-	request, response := new(fasthttp.Request), new(fasthttp.Response)
-	s.next(request, rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))
-	if err := send(client, request, response); err != nil {
 		return fmt.Errorf("%s: %w", s.Name, err)
 	}
-	if n := bytes.Count(response.Body(), []byte(`"email":"`)); n != max(s.want, 1) {
-		return fmt.Errorf("%s: %d customers in %.300s", s.Name, n, response.Body())
+	if n := bytes.Count(body, []byte(`"email":"`)); n != max(s.want, 1) {
+		return fmt.Errorf("%s: %d customers in %.300s", s.Name, n, body)
 	}
 	return ctx.Err()
 }
@@ -45,23 +36,17 @@ func (s *series) prove(ctx context.Context) error {
 // interleave measures all series round by round, in an order that turns, so that what slows the machine for a while slows
 // all of them.
 func (b *bench) interleave(ctx context.Context, what string, all []*series) error {
+	order := slices.Clone(all)
 	for round := range b.Rounds {
 		b.say("%s: round %d of %d", what, round+1, b.Rounds)
-		order := slices.Clone(all)
-		if round%2 == 1 {
-			slices.Reverse(order)
-		}
 		for _, s := range order {
-			clients := s.clients
-			if clients == 0 {
-				clients = b.Clients
-			}
-			taken, err := s.server.press(ctx, s.next, clients, 0, b.Time)
+			taken, err := s.server.press(ctx, s.next, cmp.Or(s.clients, b.Clients), 0, b.Time)
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.Name, err)
 			}
 			s.Samples = append(s.Samples, taken)
 		}
+		slices.Reverse(order)
 	}
 	return nil
 }
@@ -176,22 +161,14 @@ func (b *bench) fsync(ctx context.Context, on bool) error {
 	if b.own == nil {
 		return nil
 	}
-	admin, err := pgx.Connect(ctx, b.superuserURL)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = admin.Close(context.WithoutCancel(ctx)) }()
-	for _, statement := range []string{fmt.Sprintf("ALTER SYSTEM SET fsync = %t", on), "SELECT pg_reload_conf()", "CHECKPOINT"} {
-		if _, err := admin.Exec(ctx, statement); err != nil {
-			return err
-		}
-	}
+	set := fmt.Sprintf("ALTER SYSTEM SET fsync = %t", on)
+	err := execute(ctx, b.superuserURL, set, "SELECT pg_reload_conf()", "CHECKPOINT")
 	time.Sleep(100 * time.Millisecond) // until the backends have read it
-	return nil
+	return err
 }
 
 // measureStart returns how long it takes from exec to the first answer, of a customer.
-func (b *bench) measureStart(ctx context.Context, d *database) (took durations, err error) {
+func (b *bench) measureStart(ctx context.Context, d *database) (took []time.Duration, err error) {
 	for range b.Rounds {
 		begun := time.Now()
 		lumen, err := b.startLumen(ctx, d.serveURL)

@@ -20,7 +20,6 @@ import (
 // not those before it, as with clients that know nothing of each other. It costs a few microseconds of processor time for
 // a request, as it shares the processors with what it measures.
 type generator struct {
-	address     string
 	connections []*connection
 }
 
@@ -50,7 +49,6 @@ type exchange struct {
 	due    time.Duration // since the offer began
 	lag    time.Duration // from due until it was sent: what the generator itself was late
 	took   time.Duration // from due until it was answered
-	served time.Duration // from sent until it was answered
 	status int
 	as     verdict
 	hinted bool // has Retry-After
@@ -70,7 +68,7 @@ func newGenerator(s *server, connections int) (*generator, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &generator{address: at.Host}
+	g := new(generator)
 	for range connections {
 		c := &connection{address: at.Host, random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))}
 		g.connections = append(g.connections, c)
@@ -151,7 +149,6 @@ func (c *connection) exchange(next prepare, begun time.Time, due time.Duration) 
 	e.err = c.roundTrip()
 	c.used = time.Now()
 	e.took = c.used.Sub(begun) - due
-	e.served = e.took - e.lag
 	if e.err != nil {
 		e.err = fmt.Errorf("%s %s: %w", c.request.Header.Method(), c.request.URI().Path(), e.err)
 		c.hangUp()
@@ -270,7 +267,7 @@ func (o outcome) quantile(share float64, of func(exchange) time.Duration, holds 
 		return 0
 	}
 	slices.Sort(all)
-	return all[min(int(share*float64(len(all))), len(all)-1)]
+	return quantile(all, share)
 }
 
 // p99 is that of the successes, as their clients saw it: from when the request was due.

@@ -74,7 +74,7 @@ func newPanel(axis string, curves []curve) (*plot.Plot, error) {
 	for i, c := range curves {
 		var points plotter.XYs
 		for _, at := range c.Points {
-			points = append(points, plotter.XY{X: float64(at.Size), Y: ms(at.Median.median())})
+			points = append(points, plotter.XY{X: float64(at.Size), Y: ms(median(at.Medians))})
 		}
 		line, dots, err := plotter.NewLinePoints(points)
 		if err != nil {

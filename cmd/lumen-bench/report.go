@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,9 +15,9 @@ import (
 
 // report is all that was seen. Durations are in nanoseconds, memory in octets.
 type report struct {
-	Conditions conditions `json:"conditions"`
-	Series     []*series  `json:"series"`
-	Start      durations  `json:"start"` // from exec to the first answer
+	Conditions conditions      `json:"conditions"`
+	Series     []*series       `json:"series"`
+	Start      []time.Duration `json:"start"` // from exec to the first answer
 	Memory     struct {
 		Idle uint64 `json:"idle"`
 		Load uint64 `json:"load"`
@@ -64,10 +65,10 @@ var comparisons = []comparison{
 	{"30 aliased `customer(id)`, one client, p50", "one such", "30 aliases/graphql", "one alias/graphql", 3, 2, true},
 }
 
-// ratios are those of each round, smallest first.
-type ratios []float64
-
-func (r ratios) median() float64 { return r[len(r)/2] }
+// median is that of measurements of one thing.
+func median[T cmp.Ordered](all []T) T {
+	return slices.Sorted(slices.Values(all))[len(all)/2]
+}
 
 func (r *report) find(name string) *series {
 	i := slices.IndexFunc(r.Series, func(s *series) bool { return s.Name == name })
@@ -77,13 +78,13 @@ func (r *report) find(name string) *series {
 	return r.Series[i]
 }
 
-// compare returns the ratios of two series, round by round; nil when one was not measured.
-func (r *report) compare(c comparison) ratios {
+// compare returns the ratios of two series, each of one round, smallest first; nil when one was not measured.
+func (r *report) compare(c comparison) []float64 {
 	of, to := r.find(c.of), r.find(c.to)
 	if of == nil || to == nil {
 		return nil
 	}
-	var all ratios
+	var all []float64
 	for i := range of.Samples {
 		ratio := of.Samples[i].PerSecond / to.Samples[i].PerSecond
 		if c.time {
@@ -93,16 +94,6 @@ func (r *report) compare(c comparison) ratios {
 	}
 	slices.Sort(all)
 	return all
-}
-
-// durations are repeated measurements of one thing.
-type durations []time.Duration
-
-func (d durations) median() time.Duration {
-	if len(d) == 0 {
-		return 0
-	}
-	return slices.Sorted(slices.Values(d))[len(d)/2]
 }
 
 // write prints the report and leaves it in the folder, as Markdown, as JSON, and the curves as an SVG.
@@ -141,7 +132,7 @@ func (r *report) markdown() string {
 	r.listsTo(line)
 	if len(r.Start) > 0 {
 		line("\n## Start and memory\n\nFrom exec to the first answer: %.0f ms (%.0f - %.0f). Resident memory: %.0f MiB idle, %.0f MiB at most under full load.",
-			ms(r.Start.median()), ms(slices.Min(r.Start)), ms(slices.Max(r.Start)), mib(r.Memory.Idle), mib(r.Memory.Load))
+			ms(median(r.Start)), ms(slices.Min(r.Start)), ms(slices.Max(r.Start)), mib(r.Memory.Idle), mib(r.Memory.Load))
 	}
 	r.curvesTo(line, "customers in one merchant", r.Sizes)
 	r.curvesTo(line, fmt.Sprintf("merchants, of %d customers each", crowd), r.Crowds)
@@ -158,13 +149,13 @@ func (r *report) ratiosTo(line func(string, ...any)) {
 	line("| what | measured against | ratio | lowest - highest | must | goal |\n|---|---|---|---|---|---|")
 	for _, c := range comparisons {
 		if all := r.compare(c); len(all) > 0 {
-			line("| %s | %s | **%.2f** | %.2f - %.2f | %s | %s |", c.What, c.Against, all.median(), all[0], all[len(all)-1], c.bound(c.must), c.bound(c.goal))
+			line("| %s | %s | **%.2f** | %.2f - %.2f | %s | %s |", c.What, c.Against, median(all), all[0], all[len(all)-1], c.bound(c.must), c.bound(c.goal))
 		}
 	}
 	for _, l := range []lists{r.List, r.LongList} {
 		if all := l.ratios(); len(all) > 0 {
 			line("| `GET /api/customers` of %d, time | bare streaming handler | **%.2f** | %.2f - %.2f | at most 1.3 | at most 1.0 |",
-				l.Lumen[0].Customers, all.median(), all[0], all[len(all)-1])
+				l.Lumen[0].Customers, median(all), all[0], all[len(all)-1])
 		}
 	}
 }
@@ -221,7 +212,7 @@ func (r *report) curvesTo(line func(string, ...any), what string, curves []curve
 	for _, c := range curves {
 		cells := ""
 		for _, p := range c.Points {
-			cells += fmt.Sprintf(" %.2f |", ms(p.Median.median()))
+			cells += fmt.Sprintf(" %.2f |", ms(median(p.Medians)))
 		}
 		line("| %s |%s %.2f |", c.Name, cells, c.spread())
 	}
@@ -238,8 +229,9 @@ func (c comparison) bound(ratio float64) string {
 	return fmt.Sprintf("%.2f", ratio)
 }
 
-func (l lists) ratios() ratios {
-	var all ratios
+// ratios are those of each round, smallest first.
+func (l lists) ratios() []float64 {
+	var all []float64
 	for i := range l.Lumen {
 		all = append(all, float64(l.Lumen[i].Time)/float64(l.Bare[i].Time))
 	}
@@ -252,8 +244,7 @@ func (s *series) median(of func(sample) float64) float64 {
 	for _, one := range s.Samples {
 		all = append(all, of(one))
 	}
-	slices.Sort(all)
-	return all[len(all)/2]
+	return median(all)
 }
 
 func known(figure float64) string {

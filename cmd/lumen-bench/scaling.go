@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -17,21 +18,17 @@ type curve struct {
 }
 
 type point struct {
-	Size   int       `json:"size"`
-	Median durations `json:"medians"` // of each round
+	Size    int             `json:"size"`
+	Medians []time.Duration `json:"medians"` // of each round
 }
 
 // spread is how many times the largest point is the smallest.
 func (c curve) spread() float64 {
-	var lowest, highest time.Duration
+	var all []time.Duration
 	for _, p := range c.Points {
-		m := p.Median.median()
-		if lowest == 0 || m < lowest {
-			lowest = m
-		}
-		highest = max(highest, m)
+		all = append(all, median(p.Medians))
 	}
-	return float64(highest) / float64(max(lowest, 1))
+	return float64(slices.Max(all)) / float64(slices.Min(all))
 }
 
 // crowd is how many customers each merchant has where the number of merchants varies.
@@ -131,7 +128,7 @@ func (b *bench) curves(ctx context.Context, what string, at []*scaled, many bool
 					return nil, fmt.Errorf("%s, %d %s: %w", names[w], s.size, what, err)
 				}
 				p := &curves[w].Points[i]
-				p.Median = append(p.Median, taken.P50)
+				p.Medians = append(p.Medians, taken.P50)
 			}
 		}
 	}
@@ -140,17 +137,13 @@ func (b *bench) curves(ctx context.Context, what string, at []*scaled, many bool
 
 // cursor is the place of the customer after nine tenths of a merchant's list, which starts with the newest.
 func (s *scaled) cursor(m merchant) (string, error) {
-	client, err := newClient(s.server.url, 1)
-	if err != nil {
-		return "", err
-	}
-	defer client.CloseIdleConnections()
-	request, response := new(fasthttp.Request), new(fasthttp.Response)
-	to := requests{s.server, s.of}
 	const query = `query Find($before: DateTime!) { customers(first: 1, filter: { createdAt: { before: $before } }) { pageInfo { endCursor } } }`
 	before := firstCreated.Add(time.Duration(m.customers/10+2) * time.Second)
-	to.lumen(request, m, "POST", "/graphql", operation(query, "Find")(variable("before", before.Format(time.RFC3339))))
-	if err := send(client, request, response); err != nil {
+	find := operation(query, "Find")(variable("before", before.Format(time.RFC3339)))
+	body, err := s.server.ask(func(r *fasthttp.Request, _ *rand.Rand) {
+		requests{s.server, s.of}.lumen(r, m, "POST", "/graphql", find)
+	})
+	if err != nil {
 		return "", err
 	}
 	var found struct {
@@ -158,6 +151,6 @@ func (s *scaled) cursor(m merchant) (string, error) {
 			Customers struct{ PageInfo struct{ EndCursor string } }
 		}
 	}
-	err = json.Unmarshal(response.Body(), &found)
+	err = json.Unmarshal(body, &found)
 	return found.Data.Customers.PageInfo.EndCursor, err
 }

@@ -25,6 +25,7 @@ import (
 // server is what is put under load: a process of this machine's, or, without one, an address.
 type server struct {
 	url      string
+	private  string // the URL of Lumen's private listener, where it has one
 	process  *process.Process
 	postgres *process.Process // the postmaster, nil when it is elsewhere
 	log      string           // the file of its standard error
@@ -105,7 +106,7 @@ func (b *bench) start(ctx context.Context, command *exec.Cmd) (*server, error) {
 		_ = command.Process.Signal(os.Interrupt)
 		_ = command.Wait()
 	}}
-	var said struct{ URL string }
+	var said struct{ URL, PrivateURL string }
 	line, err := bufio.NewReader(out).ReadBytes('\n')
 	if err == nil {
 		err = json.Unmarshal(line, &said)
@@ -118,7 +119,7 @@ func (b *bench) start(ctx context.Context, command *exec.Cmd) (*server, error) {
 		why, _ := os.ReadFile(log.Name())
 		return nil, fmt.Errorf("%s did not start: %w: %.500s", filepath.Base(command.Path), err, why)
 	}
-	s.url = said.URL
+	s.url, s.private = said.URL, said.PrivateURL
 	return s, nil
 }
 

@@ -101,8 +101,7 @@ func (g *generator) peak(ctx context.Context, next prepare, rounds int, during t
 		}
 		rates = append(rates, o.perSecond(exchange.isAccepted))
 	}
-	slices.Sort(rates)
-	return rates[len(rates)/2], nil
+	return median(rates), nil
 }
 
 func (o outcome) summary(at time.Duration) stretch {
@@ -146,8 +145,8 @@ func (s *soaked) sum(of func(stretch) int) (n int) {
 }
 
 // p99s are those of the stretches, smallest first.
-func (s *soaked) p99s() durations {
-	var all durations
+func (s *soaked) p99s() []time.Duration {
+	var all []time.Duration
 	for _, one := range s.Stretches {
 		all = append(all, one.P99)
 	}
@@ -178,7 +177,7 @@ func (r *report) soakTo(line func(string, ...any)) {
 		s.Rate, 100*soakShare, s.Peak, s.During, s.sum(func(s stretch) int { return s.Requests }),
 		s.sum(func(s stretch) int { return s.Refused }), s.sum(func(s stretch) int { return s.Failed }))
 	if all := s.p99s(); len(all) > 0 {
-		line("The p99 of a stretch was %.1f ms in the median, %.1f to %.1f.", ms(all.median()), ms(all[0]), ms(all[len(all)-1]))
+		line("The p99 of a stretch was %.1f ms in the median, %.1f to %.1f.", ms(median(all)), ms(all[0]), ms(all[len(all)-1]))
 	}
 	line("\nAfter the warm-up, %.0f %% of the time. The growth is that of the line through the samples of each second, by least squares.\n", 100*warmUp)
 	line("| | mean | growth over %s |\n|---|---|---|", s.trend(quantities[0].of).over.Round(time.Second))

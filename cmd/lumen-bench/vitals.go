@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -33,15 +32,11 @@ type monitor struct {
 
 // startWatched runs `lumen serve` as startLumen does, with a private listener, and returns what reads its vitals there.
 func (b *bench) startWatched(ctx context.Context, d *database, environment ...string) (*server, *monitor, error) {
-	address, err := freeAddress()
+	s, err := b.startLumen(ctx, d.serveURL, append(environment, "LUMEN_PRIVATE_ADDR=127.0.0.1:0")...)
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := b.startLumen(ctx, d.serveURL, append(environment, "LUMEN_PRIVATE_ADDR="+address)...)
-	if err != nil {
-		return nil, nil, err
-	}
-	m := &monitor{url: "http://" + address + "/metrics", role: b.serveRole(), begun: time.Now()}
+	m := &monitor{url: s.private + "/metrics", role: b.serveRole(), begun: time.Now()}
 	if m.database, err = pgx.Connect(ctx, d.superuserURL); err != nil {
 		s.stop()
 		return nil, nil, err
@@ -52,15 +47,6 @@ func (b *bench) startWatched(ctx context.Context, d *database, environment ...st
 		stop()
 	}
 	return s, m, nil
-}
-
-// freeAddress is one that nobody listened on a moment ago.
-func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return listener.Addr().String(), listener.Close()
 }
 
 // read returns the vitals as they are now.
