@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -130,19 +129,6 @@ func TestOutcomeCountsAsClientsDo(t *testing.T) {
 	require.Equal(t, 2, o.count(exchange.isRefused))
 	require.ErrorIs(t, o.failures(), io.EOF)
 	require.NoError(t, outcome{}.failures())
-}
-func TestCounterCountsAcrossPieces(t *testing.T) {
-	t.Parallel()
-	text := strings.Repeat(`{"id":"cust_x"},`, 100) + `{"id":"cus`
-	for size := 1; size < 40; size++ {
-		c := &counter{of: []byte(`{"id":"cust_`)}
-		for rest := text; rest != ""; {
-			n := min(size, len(rest))
-			c.add([]byte(rest[:n]))
-			rest = rest[n:]
-		}
-		require.Equal(t, 100, c.n, size)
-	}
 }
 
 func TestRatiosAreOfTheSameRound(t *testing.T) {

@@ -34,9 +34,9 @@ func TestNoisyNeighbour(t *testing.T) {
 		noise := generate(t, lumen, 1024, q.alive)
 		loud := q.only(f.merchants[0]).mix()
 		idle, noisy := disturb(t, lumen, quiet, q.only(f.merchants[1]).mix(), q.only(f.merchants[2]).mix(), func(during time.Duration) outcome {
-			return noise.offer(t.Context(), loud, noisyTimes*quota, during)
-		}, func(o outcome) {
+			o := noise.offer(t.Context(), loud, noisyTimes*quota, during)
 			bar(t, o.offered() >= 0.98*noisyTimes*quota, "the generator could not offer as much: %.0f", o.offered())
+			return o
 		})
 		bar(t, noisy <= mostSlower*idle, "the quiet one's p99 is %v, idle %v", noisy, idle)
 	})
@@ -47,7 +47,7 @@ func TestNoisyNeighbour(t *testing.T) {
 		noise := generate(t, lumen, 256, loud)
 		_, noisy := disturb(t, lumen, quiet, q.only(f.merchants[1]).mix(), q.only(f.merchants[2]).mix(), func(during time.Duration) outcome {
 			return noise.press(t.Context(), loud, 256, during)
-		}, func(outcome) {})
+		})
 		bar(t, noisy <= withoutRate, "the quiet one's p99 is %v", noisy)
 	})
 }
@@ -65,7 +65,7 @@ func (f field) peak(t *testing.T) float64 {
 
 // disturb measures the p99 of a quiet merchant, without errors, in turns without the noise and with it; the medians. The
 // server is warmed up with another's requests: the quiet one's quota is to be whole.
-func disturb(t *testing.T, lumen *server, perSecond float64, warm, quiet prepare, noise func(time.Duration) outcome, check func(outcome)) (idle, noisy time.Duration) {
+func disturb(t *testing.T, lumen *server, perSecond float64, warm, quiet prepare, noise func(time.Duration) outcome) (idle, noisy time.Duration) {
 	t.Helper()
 	g := generate(t, lumen, 64, warm)
 	during := either(10*time.Second, time.Second)
@@ -85,7 +85,6 @@ func disturb(t *testing.T, lumen *server, perSecond float64, warm, quiet prepare
 		o := <-made
 		require.NoError(t, o.failures())
 		require.Zero(t, o.count(func(e exchange) bool { return e.as == refused && !e.hinted }), "refusals without Retry-After")
-		check(o)
 		t.Logf("noise: %.0f/s answered, %.0f/s refused; the quiet one's p99 %.1f ms", o.perSecond(exchange.isAccepted), o.perSecond(exchange.isRefused), ms(noisies[len(noisies)-1]))
 		time.Sleep(settled)
 		idles = append(idles, listen())

@@ -277,17 +277,14 @@ func (o outcome) p99() time.Duration {
 
 // failures joins some of what failed; nil when nothing did.
 func (o outcome) failures() error {
-	var some []error
-	n := 0
+	var all []error
 	for _, e := range o.exchanges {
 		if e.as == failed {
-			if n++; n <= 3 {
-				some = append(some, e.err)
-			}
+			all = append(all, e.err)
 		}
 	}
-	if n == 0 {
+	if len(all) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d of %d failed: %w", n, len(o.exchanges), errors.Join(some...))
+	return fmt.Errorf("%d of %d failed: %w", len(all), len(o.exchanges), errors.Join(all[:min(len(all), 3)]...))
 }

@@ -39,10 +39,22 @@ func (r *report) plot(path string) error {
 	return drawPanels(path, panels)
 }
 
+// newPlot returns an empty plot of positive values, with its legend at the top left.
+func newPlot(x, y string) *plot.Plot {
+	p := plot.New()
+	p.X.Label.Text, p.Y.Label.Text = x, y
+	p.Y.Min, p.Legend.Top, p.Legend.Left = 0, true, true
+	p.Add(plotter.NewGrid())
+	return p
+}
+
 // drawPanels draws one panel beside the other; without any there is no drawing.
 func drawPanels(path string, panels []*plot.Plot) error {
 	if len(panels) == 0 {
 		return nil
+	}
+	for _, p := range panels {
+		p.Y.Max *= 1.5 // for the legend
 	}
 	canvas := vgsvg.New(vg.Length(len(panels))*13*vg.Centimeter, 9*vg.Centimeter)
 	tiles := draw.Tiles{Rows: 1, Cols: len(panels), PadX: vg.Centimeter, PadLeft: 2 * vg.Millimeter, PadRight: 4 * vg.Millimeter, PadTop: 2 * vg.Millimeter}
@@ -61,11 +73,8 @@ func drawPanels(path string, panels []*plot.Plot) error {
 
 // newPanel returns a panel: sizes from left to right, each ten times the one before as wide, latencies from 0 up.
 func newPanel(axis string, curves []curve) (*plot.Plot, error) {
-	p := plot.New()
-	p.X.Label.Text, p.Y.Label.Text = axis, "median latency, ms"
+	p := newPlot(axis, "median latency, ms")
 	p.X.Scale = plot.LogScale{}
-	p.Y.Min, p.Legend.Top, p.Legend.Left = 0, true, true
-	p.Add(plotter.NewGrid())
 	var ticks plot.ConstantTicks
 	for _, point := range curves[0].Points {
 		ticks = append(ticks, plot.Tick{Value: float64(point.Size), Label: strconv.Itoa(point.Size)})
@@ -85,7 +94,6 @@ func newPanel(axis string, curves []curve) (*plot.Plot, error) {
 		p.Add(line, dots)
 		p.Legend.Add(c.Name, line, dots)
 	}
-	p.Y.Max *= 1.5 // for the legend
 	return p, nil
 }
 
@@ -94,8 +102,7 @@ func (s *soaked) plot(path string) error {
 	if s == nil {
 		return nil
 	}
-	memory, waiting := plot.New(), plot.New()
-	memory.Y.Label.Text, waiting.Y.Label.Text = "memory, MiB", "latency, ms"
+	memory, waiting := newPlot("minutes", "memory, MiB"), newPlot("minutes", "latency, ms")
 	over := func(at time.Duration, y float64) plotter.XY { return plotter.XY{X: at.Minutes(), Y: y} }
 	var resident, heap, p50, p99 plotter.XYs
 	for _, v := range s.Vitals {
@@ -120,12 +127,6 @@ func (s *soaked) plot(path string) error {
 		line.Color = of.colour
 		of.panel.Add(line)
 		of.panel.Legend.Add(of.name, line)
-	}
-	for _, panel := range []*plot.Plot{memory, waiting} {
-		panel.X.Label.Text = "minutes"
-		panel.Y.Min, panel.Legend.Top, panel.Legend.Left = 0, true, true
-		panel.Add(plotter.NewGrid())
-		panel.Y.Max *= 1.5 // for the legend
 	}
 	return drawPanels(path, []*plot.Plot{memory, waiting})
 }

@@ -20,6 +20,9 @@ type curve struct {
 type point struct {
 	Size    int             `json:"size"`
 	Medians []time.Duration `json:"medians"` // of each round
+
+	server *server
+	next   prepare
 }
 
 // spread is how many times the largest point is the smallest.
@@ -45,28 +48,26 @@ func (b *bench) measureScaling(ctx context.Context, r *report) error {
 			s.server.stop()
 		}
 	}()
-	open := func(size, merchants, customers int) (*scaled, error) {
+	open := func(all *[]*scaled, size, merchants, customers int) error {
 		d, err := b.load(ctx, fmt.Sprintf("%dx%d", merchants, customers), merchants, customers)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		s := &scaled{size: size, of: d}
-		s.server, err = b.startLumen(ctx, d.serveURL)
-		return s, err
+		lumen, err := b.startLumen(ctx, d.serveURL)
+		if err == nil {
+			*all = append(*all, &scaled{size, lumen, d})
+		}
+		return err
 	}
 	for _, n := range b.Sizes {
-		s, err := open(n, 1, n)
-		if err != nil {
+		if err := open(&sizes, n, 1, n); err != nil {
 			return err
 		}
-		sizes = append(sizes, s)
 	}
 	for _, n := range b.Crowds {
-		s, err := open(n, n, crowd)
-		if err != nil {
+		if err := open(&crowds, n, n, crowd); err != nil {
 			return err
 		}
-		crowds = append(crowds, s)
 	}
 	var err error
 	if r.Sizes, err = b.curves(ctx, "customers of one merchant", sizes, false); err != nil {
@@ -98,8 +99,7 @@ func (b *bench) curves(ctx context.Context, what string, at []*scaled, many bool
 		names = append(names, "by id, of all merchants")
 	}
 	curves := make([]curve, len(names))
-	next := make([][]prepare, len(at)) // by size, by workload
-	for i, s := range at {
+	for _, s := range at {
 		few := *s.of
 		few.merchants = few.merchants[:min(10, len(few.merchants))]
 		after := make(map[string]string)
@@ -111,23 +111,21 @@ func (b *bench) curves(ctx context.Context, what string, at []*scaled, many bool
 			after[m.id] = cursor
 		}
 		to := requests{s.server, &few}
-		next[i] = []prepare{to.get, to.page(nil), to.page(after), to.create, requests{s.server, s.of}.get}
-	}
-	for w, name := range names {
-		curves[w].Name = name
-		for _, s := range at {
-			curves[w].Points = append(curves[w].Points, point{Size: s.size})
+		workloads := []prepare{to.get, to.page(nil), to.page(after), to.create, requests{s.server, s.of}.get}
+		for w, name := range names {
+			curves[w].Name = name
+			curves[w].Points = append(curves[w].Points, point{Size: s.size, server: s.server, next: workloads[w]})
 		}
 	}
 	for round := range b.Rounds {
 		b.say("%s: round %d of %d", what, round+1, b.Rounds)
-		for w := range names {
-			for i, s := range at {
-				taken, err := s.server.press(ctx, next[i][w], 1, perRound, 0)
+		for _, c := range curves {
+			for i := range c.Points {
+				p := &c.Points[i]
+				taken, err := p.server.press(ctx, p.next, 1, perRound, 0)
 				if err != nil {
-					return nil, fmt.Errorf("%s, %d %s: %w", names[w], s.size, what, err)
+					return nil, fmt.Errorf("%s, %d %s: %w", c.Name, p.Size, what, err)
 				}
-				p := &curves[w].Points[i]
 				p.Medians = append(p.Medians, taken.P50)
 			}
 		}

@@ -13,7 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -31,9 +31,6 @@ type server struct {
 	log      string           // the file of its standard error
 	stop     func()
 }
-
-// truncateLog empties the log, as who rotates logs does: hours of requests are many gigabytes.
-func (s *server) truncateLog() error { return os.Truncate(s.log, 0) }
 
 // bareCommand serves the bare handler in a process of its own, as Lumen is.
 type bareCommand struct {
@@ -166,24 +163,24 @@ func (s *server) memory() uint64 {
 
 // watch looks at the server's memory until peak is called, which returns the most that was seen.
 func (s *server) watch() (peak func() uint64) {
-	var most atomic.Uint64
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
+	var most uint64
+	var watching sync.WaitGroup
+	stop := make(chan struct{})
+	watching.Go(func() {
 		for {
-			most.Store(max(most.Load(), s.memory()))
+			most = max(most, s.memory())
 			select {
 			case <-stop:
 				return
 			case <-time.After(20 * time.Millisecond):
 			}
 		}
-	}()
-	return func() uint64 {
+	})
+	return sync.OnceValue(func() uint64 {
 		close(stop)
-		<-stopped
-		return most.Load()
-	}
+		watching.Wait()
+		return most
+	})
 }
 
 // startPeer runs the command that starts the peer, if there is one, and waits until it answers.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"time"
 
@@ -80,7 +81,8 @@ func (b *bench) soak(ctx context.Context, d *database) (*soaked, error) {
 			failures = o.failures()
 		}
 		s.Stretches = append(s.Stretches, o.summary(time.Since(begun)))
-		if err := lumen.truncateLog(); err != nil {
+		// Logs are rotated: hours of requests are many gigabytes.
+		if err := os.Truncate(lumen.log, 0); err != nil {
 			return nil, err
 		}
 	}

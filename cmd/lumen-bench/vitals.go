@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -96,31 +97,26 @@ func (m *monitor) metrics(ctx context.Context, wanted map[string]*float64) error
 // follow reads the vitals again and again until stop is called, which returns them.
 func (m *monitor) follow(ctx context.Context, every time.Duration) (stop func() ([]vitals, error)) {
 	ctx, cancel := context.WithCancel(ctx)
-	ended := make(chan error, 1)
 	var all []vitals
-	go func() {
-		tick := time.NewTicker(every)
-		defer tick.Stop()
-		for {
+	var failed error
+	var following sync.WaitGroup
+	following.Go(func() {
+		for tick := time.Tick(every); failed == nil; {
 			select {
 			case <-ctx.Done():
-				ended <- nil
 				return
-			case <-tick.C:
+			case <-tick:
 			}
-			v, err := m.read(ctx)
-			if ctx.Err() == nil && err != nil {
-				ended <- err
-				return
-			}
-			if err == nil {
+			if v, err := m.read(ctx); err == nil {
 				all = append(all, v)
+			} else if ctx.Err() == nil {
+				failed = err
 			}
 		}
-	}()
+	})
 	return func() ([]vitals, error) {
 		cancel()
-		err := <-ended
-		return all, err
+		following.Wait()
+		return all, failed
 	}
 }

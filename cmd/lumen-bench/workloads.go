@@ -156,8 +156,7 @@ func (q requests) peer(document, name string) prepare {
 		if name == "Get" {
 			variables += "," + variable("id", id)
 		}
-		r.Header.SetMethod("POST")
-		r.SetRequestURI(q.server.url)
+		q.to(r, "POST", "")
 		r.Header.SetContentType("application/json")
 		r.SetBody(body(variables))
 	}
