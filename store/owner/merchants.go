@@ -10,6 +10,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"lumen/store"
+	"lumen/store/folding"
 )
 
 // Merchants are managed by the operator, with the owner's connection; no API reaches them.
@@ -19,7 +20,9 @@ type Merchants struct{ db *bun.DB }
 const maxNameLength = 255
 
 func checkName(name string) (string, error) {
-	name = strings.TrimSpace(name)
+	if name = strings.TrimSpace(name); folding.IsBlank(name) {
+		return "", nil
+	}
 	if utf8.RuneCountInString(name) > maxNameLength || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
 		return "", fmt.Errorf("a name has at most %d characters and no control characters", maxNameLength)
 	}

@@ -17,6 +17,7 @@ type migrateCommand struct {
 	Up     migrateUp     `cmd:"" help:"Apply the pending migrations. Safe when many start it at once."`
 	Down   migrateDown   `cmd:"" help:"Undo what the last 'up' applied, with all that its tables hold."`
 	Status migrateStatus `cmd:"" help:"Show which migrations are applied."`
+	Rekey  migrateRekey  `cmd:"" help:"Compute the stored keys again, when the last server of an earlier release is gone."`
 }
 
 type migrateUp struct {
@@ -34,7 +35,49 @@ func (c migrateUp) Run(ctx context.Context, t terminal) error {
 	if err != nil && len(applied) == 0 {
 		return err
 	}
-	return errors.Join(c.print(t, "Applied", applied), err)
+	if c.JSON && migrator.Rekeyed.Rows > 0 {
+		return errors.Join(t.printJSON(map[string]any{"migrations": applied, "rekeyed": migrator.Rekeyed}), err)
+	}
+	err = errors.Join(c.print(t, "Applied", applied), err)
+	if migrator.Rekeyed.Rows > 0 {
+		err = errors.Join(err, t.printRekeyed(migrator.Rekeyed))
+	}
+	return err
+}
+
+type migrateRekey struct {
+	ownerFlags
+	jsonFlag
+}
+
+func (c migrateRekey) Run(ctx context.Context, t terminal) error {
+	migrator, err := c.migrator()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = migrator.Close() }()
+	report, err := migrator.Rekey(ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return t.printJSON(report)
+	}
+	return t.printRekeyed(report)
+}
+
+// printRekeyed says what became of the keys of the rows, and what is left to a person.
+func (t terminal) printRekeyed(r schema.Rekeyed) error {
+	lines := []string{fmt.Sprintf("Computed the keys of %d rows: %d changed.", r.Rows, r.Changed)}
+	if r.Refused > 0 {
+		lines = append(lines, fmt.Sprintf("%d rows have an email address that would be refused today. They keep it, and its key.", r.Refused))
+	}
+	for _, taken := range r.Taken {
+		lines = append(lines, fmt.Sprintf("%s of %s keeps its old key: another live row has the same email address. "+
+			"Change or delete one of them, then run 'lumen migrate rekey'.", taken.ID, taken.MerchantID))
+	}
+	_, err := fmt.Fprintln(t.out, strings.Join(lines, "\n"))
+	return err
 }
 
 type migrateDown struct {
