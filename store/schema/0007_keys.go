@@ -11,12 +11,16 @@ import (
 )
 
 // registerKeys adds the step that computes the keys of the customers that are there, for email addresses,
-// names and searches. The step is named after this file. It takes its time, and the service goes on meanwhile:
-// no lock on the table outlasts a batch.
+// names and searches. The step is named after this file. It takes its time, and the service goes on
+// meanwhile: no lock on the table outlasts a batch. Where there are customers, servers of the release before
+// still sort by the old indexes, so dropping them is left to Rekey.
 func registerKeys(steps *migrate.Migrations, report *Rekeyed) error {
 	return steps.Register(func(ctx context.Context, db *bun.DB) error {
 		if err := rekey(ctx, db, store.NounOf[store.Customer](), report); err != nil {
 			return err
+		}
+		if report.Rows > 0 {
+			return replaceIndexes(ctx, db, nameSortIndexes, nil)
 		}
 		return replaceIndexes(ctx, db, nameSortIndexes, nameKeyIndexes)
 	}, func(ctx context.Context, db *bun.DB) error {

@@ -32,8 +32,8 @@ type TakenKey struct {
 	ID         string `json:"id"`
 }
 
-// Rekey computes the stored keys of all rows again, of all merchants. It is for rows that a server of an
-// earlier release wrote after Up.
+// Rekey computes the stored keys of all rows again, of all merchants, and drops the indexes that only
+// servers of earlier releases use. It is for when the last of them is gone: they wrote rows after Up.
 func (m *Migrator) Rekey(ctx context.Context) (Rekeyed, error) {
 	var report Rekeyed
 	err := m.locked(ctx, func() error {
@@ -42,7 +42,7 @@ func (m *Migrator) Rekey(ctx context.Context) (Rekeyed, error) {
 				return err
 			}
 		}
-		return nil
+		return replaceIndexes(ctx, m.pool.DB, nil, nameKeyIndexes)
 	})
 	return report, err
 }

@@ -120,9 +120,17 @@ func TestKeysOfRowsThatAreThere(t *testing.T) {
 	require.Equal(t, want, keysOf(t, db, "merchant_a"))
 	require.Equal(t, want, keysOf(t, db, "merchant_b"))
 
+	nameIndexes := func() []string {
+		return queryLines(t, db.SuperuserURL(), `SELECT indexrelid::regclass::text FROM pg_index
+			WHERE indrelid = 'customers'::regclass AND indisvalid AND pg_get_indexdef(indexrelid) LIKE '%name%' ORDER BY 1`)
+	}
+	sorted := []string{"customers_name_sort_ascending", "customers_name_sort_descending"}
+	require.Equal(t, append([]string{"customers_name_ascending", "customers_name_descending"}, sorted...), nameIndexes())
+
 	again, err := m.Rekey(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, schema.Rekeyed{Rows: 18, Refused: 4}, again)
+	require.Equal(t, sorted, nameIndexes(), "no server of the release before is left")
 }
 
 // While servers of two releases write, one may let in an address that another has by the new key.
