@@ -95,7 +95,7 @@ func TestFaultsOfValues(t *testing.T) {
 	}
 	noTime := func(field, where string) string {
 		return `{"message":"Invalid request data",` + where + `"extensions":{"code":"INVALID_INPUT","details":[` +
-			`{"code":"INVALID_FORMAT","field":"` + field + `","message":"` + field + ` has an invalid format"}]}}`
+			`{"code":"INVALID_FORMAT","field":"` + field + `","message":"` + field + ` must be an RFC 3339 time, YYYY-MM-DDThh:mm:ssZ"}]}}`
 	}
 	at := func(line, column int) string {
 		return fmt.Sprintf(`"locations":[{"line":%d,"column":%d}],`, line, column)
@@ -133,5 +133,5 @@ func TestTrustedLiterals(t *testing.T) {
 		"number": `{customers(first:2147483648){totalCount}}`,
 	}, trusting, false)
 	require.EqualError(t, err, `document "number": expected a value of type Int for "first"; `+
-		`document "time": from has an invalid format`)
+		`document "time": from must be an RFC 3339 time, YYYY-MM-DDThh:mm:ssZ`)
 }

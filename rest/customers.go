@@ -5,5 +5,16 @@ import "lumen/store"
 var customers = register(resource[store.Customer]{
 	path:    "/api/customers",
 	filters: []string{"email", "userId"},
-	rows:    func(s *store.Store) rows[store.Customer] { return s.Customers },
+	misnomers: map[string]string{
+		"q": searching, "query": searching, "search": searching,
+		"page": paging, "offset": paging, "skip": paging, "perPage": "limit", "pageSize": "limit", "first": "limit",
+		"after": "cursor", "startingAfter": "cursor", "endingBefore": "cursor", "since": "updatedSince",
+	},
+	rows: func(s *store.Store) rows[store.Customer] { return s.Customers },
 })
+
+// What messages name instead of parameters that the list of customers has none for.
+const (
+	searching = "email or userId"
+	paging    = "limit and cursor"
+)

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -21,12 +22,21 @@ func (r resource[T]) parameters() []string {
 	return slices.Concat([]string{"limit", "cursor"}, r.filters, []string{"updatedSince", "includeDeleted"})
 }
 
-// readQuery reads the list's parameters. Unknown ones are ignored. Known ones that are repeated, malformed or
-// out of range are InvalidInput, all of them together.
+// readQuery reads the list's parameters. Unknown ones are ignored, but for near misses. Those, and known ones
+// that are repeated, malformed or out of range, are InvalidInput, all of them together.
 func (s *service[T]) readQuery(r *http.Request, rows rows[T]) (store.PageQuery, error) {
-	q := queryReader{values: make(map[string][]string), faults: make(map[string]store.Fault)}
+	q := queryReader{
+		values: make(map[string][]string), plus: make(map[string]string), faults: make(map[string]store.Fault),
+	}
 	q.parse(r.URL.RawQuery)
+	query, err := s.readParameters(r.Context(), q, rows)
+	if err != nil && q.restorePlus() {
+		return s.readParameters(r.Context(), q, rows)
+	}
+	return query, err
+}
 
+func (s *service[T]) readParameters(ctx context.Context, q queryReader, rows rows[T]) (store.PageQuery, error) {
 	query := store.PageQuery{Filter: make(store.Filter)}
 	for _, name := range s.filters {
 		if text := q.text(name); text != nil {
@@ -37,28 +47,28 @@ func (s *service[T]) readQuery(r *http.Request, rows rows[T]) (store.PageQuery, 
 		if t, ok := store.ParseTime(*since); ok {
 			query.Filter["updatedAt"] = store.TimeRange{From: &t}
 		} else {
-			q.refuse("updatedSince")
+			q.refuse("updatedSince", store.TimeForm)
 		}
 	}
 	if deleted := q.text("includeDeleted"); deleted != nil {
 		query.Filter["includeDeleted"] = *deleted == "true"
 		if *deleted != "true" && *deleted != "false" {
-			q.refuse("includeDeleted")
+			q.refuse("includeDeleted", "must be true or false")
 		}
 	}
 	if limit := q.text("limit"); limit != nil {
 		n, err := strconv.Atoi(*limit)
 		if err != nil || strconv.Itoa(n) != *limit {
-			q.refuse("limit")
+			q.refuse("limit", store.PageSizeForm)
 		} else {
 			query.First = &n
 		}
 	}
 	query.After = q.text("cursor")
 	if query.After != nil && q.values["limit"] == nil {
-		q.refuse("cursor") // it continues pages, and without a limit there are none
+		q.refuse("cursor", "must be given with limit") // without one there are no pages to continue
 	}
-	return query, q.check(rows.Check(r.Context(), query), s.parameters())
+	return query, q.check(rows.Check(ctx, query), s.parameters(), s.nearMisses(q.values))
 }
 
 // commitTime is how long a write may take to its commit. A list does not show the writes that are not
@@ -95,6 +105,8 @@ func appendSyncedUntil(to []byte, filter store.Filter, began time.Time) []byte {
 // queryReader collects the parameters and what is wrong with them, by name.
 type queryReader struct {
 	values map[string][]string
+	// plus are the values with each raw "+" left as it is, where it stands for a space in values.
+	plus   map[string]string
 	faults map[string]store.Fault
 }
 
@@ -105,6 +117,9 @@ func (q queryReader) parse(raw string) {
 		name, err := url.QueryUnescape(name)
 		if err != nil {
 			continue
+		}
+		if plus, err := url.PathUnescape(value); err == nil && strings.Contains(value, "+") {
+			q.plus[name] = plus
 		}
 		if value, err = url.QueryUnescape(value); err != nil {
 			value = malformed
@@ -121,19 +136,37 @@ func (q queryReader) text(name string) *string {
 	if len(given) == 0 {
 		return nil
 	}
-	if len(given) > 1 || !utf8.ValidString(given[0]) {
-		q.refuse(name)
-		return nil
+	switch {
+	case len(given) > 1:
+		q.refuse(name, "must be given once")
+	case !utf8.ValidString(given[0]):
+		q.refuse(name, "must be percent-encoded UTF-8")
+	default:
+		return &given[0]
 	}
-	return &given[0]
+	return nil
 }
 
-func (q queryReader) refuse(name string) {
-	q.faults[name] = store.NewFault(name, store.InvalidFormat)
+func (q queryReader) refuse(name, form string) {
+	q.faults[name] = store.NewFault(name, store.InvalidFormat, form)
 }
 
-// check adds what the store finds and returns all faults in the documented order, or another error of the store's.
-func (q queryReader) check(err error, parameters []string) error {
+// restorePlus prepares a second reading, in which refused values hold the "+" that clients forgot to encode, as in
+// email=a+b@example.com. It reports whether there are any.
+func (q queryReader) restorePlus() bool {
+	restored := false
+	for name := range q.faults {
+		if value, ok := q.plus[name]; ok && len(q.values[name]) == 1 {
+			q.values[name], restored = []string{value}, true
+		}
+	}
+	clear(q.faults)
+	return restored
+}
+
+// check adds what the store finds and returns all faults in the documented order, then the near misses, or
+// another error of the store's.
+func (q queryReader) check(err error, parameters []string, nearMisses []store.Fault) error {
 	var invalid *store.Error
 	if errors.As(err, &invalid) && invalid.Code != store.InvalidInput {
 		return err
@@ -144,7 +177,7 @@ func (q queryReader) check(err error, parameters []string) error {
 			if own, ok := ownNames[name]; ok {
 				name = own
 			}
-			q.faults[name] = store.NewFault(name, f.Reason)
+			q.faults[name] = f.Rename(name)
 		}
 	}
 	var faults []store.Fault
@@ -153,5 +186,5 @@ func (q queryReader) check(err error, parameters []string) error {
 			faults = append(faults, f)
 		}
 	}
-	return store.Invalid(faults...)
+	return store.Invalid(append(faults, nearMisses...)...)
 }

@@ -15,6 +15,8 @@ type resource[T any] struct {
 	path string
 	// filters are the parameters of the list that are filters of the noun under the same name.
 	filters []string
+	// misnomers are parameters of other APIs, and what messages name instead.
+	misnomers map[string]string
 	// rows are a noun's own rules; nil for store.RowsOf.
 	rows func(*store.Store) rows[T]
 }

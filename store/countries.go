@@ -2,7 +2,11 @@ package store
 
 import "strings"
 
-// checkCountry accepts an officially assigned ISO 3166-1 alpha-2 code in any case.
+// countryForm is the form of a country, for the messages of faults.
+const countryForm = "must be an ISO 3166-1 alpha-2 code"
+
+// checkCountry accepts, in any case, an officially assigned ISO 3166-1 alpha-2 code and XK, which is user-assigned
+// and stands for Kosovo in banks, posts and the European Union.
 func checkCountry(code string) (string, bool) {
 	if len(code) != 2 { // before the case is changed, which makes ASCII of some other letters
 		return "", false
@@ -11,11 +15,23 @@ func checkCountry(code string) (string, bool) {
 	return code, strings.Contains(" "+countries+" ", " "+code+" ")
 }
 
-// countries are the officially assigned codes of ISO 3166-1 alpha-2.
+// countryHint returns what the message of a refused code adds: the right one, where the European Union uses another
+// for its own purposes.
+func countryHint(code string) string {
+	switch strings.ToUpper(code) {
+	case "UK":
+		return ": use GB for the United Kingdom"
+	case "EL":
+		return ": use GR for Greece"
+	}
+	return ""
+}
+
+// countries are the officially assigned codes of ISO 3166-1 alpha-2, and XK.
 const countries = "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ " +
 	"CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR " +
 	"GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP " +
 	"KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP MQ MR MS MT " +
 	"MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW " +
 	"SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ " +
-	"UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW"
+	"UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW"

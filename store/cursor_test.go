@@ -209,7 +209,7 @@ func requireRefused(t *testing.T, sort order, at position) {
 	err := New(bun.NewDB(nil, pgdialect.New()), Options{}).Customers.Check(ctx, PageQuery{
 		Sort: Sort{sort.field, sort.direction}, After: &cursor,
 	})
-	require.Equal(t, Invalid(NewFault("after", InvalidFormat)), err, "%q", at)
+	require.Equal(t, Invalid(NewFault("after", InvalidFormat, "must be a cursor that this list returned")), err, "%q", at)
 }
 
 func TestCursorProperties(t *testing.T) {

@@ -48,7 +48,8 @@ var customers = declare(&noun[Customer]{
 	columns: []Column[Customer]{
 		text("id", func(c *Customer) *string { return &c.ID }),
 		text("email", func(c *Customer) *string { return &c.Email }).
-			input(rule{required: true, forbids: address.HasInvisible, maxBytes: address.MaxOctets, normalize: checkEmail}),
+			input(rule{required: true, forbids: address.HasInvisible, maxBytes: address.MaxOctets, normalize: checkEmail,
+				form: "must be an email address"}),
 		nullableText("name", func(c *Customer) **string { return &c.Name }).input(rule{max: 255}),
 		nullableText("user_id", func(c *Customer) **string { return &c.UserID }).input(rule{max: 255, forbids: folding.HasInvisible}),
 		nullableText("billing_address_line1", func(c *Customer) **string { return &c.BillingAddressLine1 }).input(rule{max: 255}),
@@ -57,7 +58,7 @@ var customers = declare(&noun[Customer]{
 		nullableText("billing_postal_code", func(c *Customer) **string { return &c.BillingPostalCode }).
 			input(rule{max: 32, forbids: folding.HasInvisible}),
 		nullableText("billing_country", func(c *Customer) **string { return &c.BillingCountry }).
-			input(rule{normalize: checkCountry}),
+			input(rule{normalize: checkCountry, form: countryForm, hint: countryHint}),
 		nullableText("tax_id", func(c *Customer) **string { return &c.TaxID }).input(rule{max: 64, forbids: folding.HasInvisible}),
 		text("merchant_id", func(c *Customer) *string { return &c.MerchantID }),
 		instant("created_at", func(c *Customer) *time.Time { return &c.CreatedAt }),

@@ -411,7 +411,7 @@ func TestUnknownIDs(t *testing.T) {
 		_, err := s.customers.Update(s.ctx, "nonsense", bad)
 		require.Equal(t, customerError(store.InvalidID), err)
 		_, err = s.customers.Update(s.ctx, gone.ID, bad)
-		require.Equal(t, store.Invalid(store.NewFault("billingCountry", store.InvalidFormat)), err)
+		require.Equal(t, store.Invalid(store.CustomerFault("billingCountry", store.InvalidFormat)), err)
 	})
 }
 

@@ -100,18 +100,22 @@ type Fault struct {
 	Message string
 }
 
-// NewFault returns a Fault with a message that never repeats the value.
-func NewFault(field string, reason Reason) Fault {
-	return Fault{Field: field, Reason: reason, Message: field + " " + messages[reason]}
+// NewFault returns a Fault whose message names the form that is expected, such as "must be 1 to 250". It
+// never repeats the value.
+func NewFault(field string, reason Reason, form string) Fault {
+	return Fault{Field: field, Reason: reason, Message: field + " " + form}
 }
 
-// messages say in words what a reason says in a code.
-var messages = map[Reason]string{
-	InvalidFormat:      "has an invalid format",
-	TooLong:            "is too long",
-	ForbiddenCharacter: "contains a character that is not allowed",
-	WrongType:          "has the wrong type",
+// Rename returns the fault under another name of its field.
+func (f Fault) Rename(field string) Fault {
+	return NewFault(field, f.Reason, strings.TrimPrefix(f.Message, f.Field+" "))
 }
+
+// TimeForm is the form of a time, for the messages of faults.
+const TimeForm = "must be an RFC 3339 time, YYYY-MM-DDThh:mm:ssZ"
+
+// PageSizeForm is the form of a number of rows, for the messages of faults.
+var PageSizeForm = fmt.Sprintf("must be 1 to %d", MaxPageSize)
 
 // NewError returns an Error that is about no noun, with the registry's text for code.
 func NewError(code Code) *Error { return newError(code, "") }
@@ -124,13 +128,24 @@ func newError(code Code, noun string) *Error {
 	return &Error{Code: code, Message: text, Noun: noun}
 }
 
-// Invalid returns an InvalidInput with these faults, or nil when there are none.
+// Invalid returns an InvalidInput with these faults, or nil when there are none. Equal ones are said once,
+// with their count.
 func Invalid(faults ...Fault) error {
 	if len(faults) == 0 {
 		return nil
 	}
 	err := NewError(InvalidInput)
-	err.Faults = faults
+	count := make(map[Fault]int, len(faults))
+	for _, f := range faults {
+		if count[f]++; count[f] == 1 {
+			err.Faults = append(err.Faults, f)
+		}
+	}
+	for i, f := range err.Faults {
+		if n := count[f]; n > 1 {
+			err.Faults[i].Message += fmt.Sprintf(" (%d times)", n)
+		}
+	}
 	return err
 }
 

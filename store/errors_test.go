@@ -91,8 +91,9 @@ func TestFailed(t *testing.T) {
 	t.Run("no faults are no error", func(t *testing.T) {
 		t.Parallel()
 		require.NoError(t, Invalid())
-		fault := NewFault("name", TooLong)
-		require.Equal(t, Fault{Field: "name", Reason: TooLong, Message: "name is too long"}, fault)
+		fault := NewFault("name", TooLong, "must be at most 255 characters")
+		require.Equal(t, Fault{Field: "name", Reason: TooLong, Message: "name must be at most 255 characters"}, fault)
+		require.Equal(t, Fault{Field: "label", Reason: TooLong, Message: "label must be at most 255 characters"}, fault.Rename("label"))
 		require.Equal(t, &Error{Code: InvalidInput, Message: "Invalid request data", Faults: []Fault{fault}}, Invalid(fault))
 	})
 }

@@ -13,6 +13,12 @@ func CursorOf(merchant string, sort Sort, c *Customer) string {
 	return cursorOf(customers, merchant, sort, c)
 }
 
+// CustomerFault returns a fault of a customer's field.
+func CustomerFault(field string, reason Reason) Fault { return customers.fault(field, reason) }
+
+// GadgetFault returns a fault of a gadget's field.
+func GadgetFault(field string, reason Reason) Fault { return gadgets("").fault(field, reason) }
+
 // CursorAt returns the cursor of a row in the merchant's list of any noun, newest first.
 func CursorAt(merchant, id string, created time.Time) string {
 	o, _ := customers.order(Sort{})

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -34,6 +35,8 @@ const (
 	maxSearch = 100
 )
 
+var searchForm = fmt.Sprintf("must be text of %d to %d characters", minSearch, maxSearch)
+
 // resolved is a Filter in the form that is compared with what is stored.
 type resolved struct {
 	conditions     []condition
@@ -46,16 +49,17 @@ type condition struct {
 }
 
 // resolving collects the conditions of a filter. apply normalizes a text by the rule of the field with
-// this name, derive as the column is derived.
+// this name, fault says what that rule expects, derive derives a text as the column is derived.
 type resolving struct {
 	resolved
 	apply  func(field, text string) (any, []Fault)
+	fault  func(field string, reason Reason) Fault
 	derive func(column, text string) any
 }
 
 // resolve returns the filter, or its faults in the declared order.
 func (n *noun[T]) resolve(f Filter) (resolved, []Fault) {
-	r := resolving{apply: n.applyRule, derive: n.derive}
+	r := resolving{apply: n.applyRule, fault: n.fault, derive: n.derive}
 	r.includeDeleted, _ = f[includeDeleted].(bool)
 	var faults []Fault
 	for _, declared := range n.filters {
@@ -67,8 +71,21 @@ func (n *noun[T]) resolve(f Filter) (resolved, []Fault) {
 }
 
 func (n *noun[T]) applyRule(field, text string) (any, []Fault) {
+	return n.ruleOf(field).apply(field, text)
+}
+
+// fault returns a fault of one of the noun's inputs.
+func (n *noun[T]) fault(field string, reason Reason) Fault {
+	return n.ruleOf(field).fault(field, reason)
+}
+
+// ruleOf returns the rule of the input with this name, which exists. Only flags have no column.
+func (n *noun[T]) ruleOf(field string) *rule {
 	i := slices.IndexFunc(n.columns, func(c Column[T]) bool { return c.Field == field })
-	return n.columns[i].rule.apply(field, text)
+	if i < 0 {
+		return &rule{kind: FlagKind}
+	}
+	return n.columns[i].rule
 }
 
 // derive returns the value of a column that is derived from the text, the text itself when it is not.
@@ -87,7 +104,7 @@ func equal(r *resolving, f filter, value any) []Fault {
 	text, _ := value.(string)
 	stored, faults := r.apply(f.name, text)
 	if stored == nil {
-		faults = []Fault{NewFault(f.name, InvalidFormat)}
+		faults = []Fault{r.fault(f.name, InvalidFormat)}
 	}
 	if len(faults) == 0 {
 		r.conditions = append(r.conditions, condition{"c." + f.column + " = ?", r.derive(f.column, stored.(string))})
@@ -101,11 +118,11 @@ func contains(r *resolving, f filter, value any) []Fault {
 	text = strings.TrimSpace(text)
 	switch n := utf8.RuneCountInString(text); {
 	case n > maxSearch:
-		return []Fault{NewFault(f.name, TooLong)}
+		return []Fault{NewFault(f.name, TooLong, searchForm)}
 	case n < minSearch, !utf8.ValidString(text), folding.IsBlank(text):
-		return []Fault{NewFault(f.name, InvalidFormat)}
+		return []Fault{NewFault(f.name, InvalidFormat, searchForm)}
 	case strings.ContainsFunc(text, unicode.IsControl):
-		return []Fault{NewFault(f.name, ForbiddenCharacter)}
+		return []Fault{rule{}.fault(f.name, ForbiddenCharacter)}
 	}
 	r.conditions = append(r.conditions, condition{"strpos(c." + f.column + ", ?) > 0", folding.Search(text)})
 	return nil
@@ -122,7 +139,7 @@ func within(r *resolving, f filter, value any) (faults []Fault) {
 			continue
 		}
 		if !isDate(*bound.at) {
-			faults = append(faults, NewFault(f.name, InvalidFormat))
+			faults = append(faults, NewFault(f.name, InvalidFormat, "must be in the years 1 to 9999"))
 			continue
 		}
 		r.conditions = append(r.conditions, condition{"c." + f.column + bound.text, ceiling(*bound.at)})

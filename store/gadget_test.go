@@ -175,7 +175,7 @@ func TestGadgetInputs(t *testing.T) {
 	} {
 		for reason, refused := range values {
 			for _, value := range refused {
-				want := store.Invalid(store.NewFault(field, reason))
+				want := store.Invalid(store.GadgetFault(field, reason))
 				_, err := gadgets.Create(a.ctx, a.gadget(a.ann, "New", store.Input{field: value}))
 				require.Equal(t, want, err, "%s %v", field, value)
 				if field == "customerId" { // immutable
@@ -290,7 +290,7 @@ func TestGadgetLists(t *testing.T) {
 				require.Zero(t, count)
 			}
 			err := gadgets.Check(a.ctx, store.PageQuery{Sort: store.Sort{Field: store.SortEmail}})
-			require.Equal(t, store.Invalid(store.NewFault("sort", store.InvalidFormat)), err, "a sort of another noun")
+			require.Equal(t, store.Invalid(store.NewFault("sort", store.InvalidFormat, "must be a sort of this list")), err, "a sort of another noun")
 		})
 	}
 }
@@ -308,7 +308,7 @@ func TestCursorsTellTheirNoun(t *testing.T) {
 	_, gadgets, shops := openGadgets(t, "customer_id")
 	customers := storetest.New(t).Store(t).Customers
 	a := shops[0]
-	refused := store.Invalid(store.NewFault("after", store.InvalidFormat))
+	refused := store.Invalid(store.NewFault("after", store.InvalidFormat, "must be a cursor that this list returned"))
 	for _, field := range []store.SortField{store.SortCreatedAt, store.SortUpdatedAt} {
 		sort := store.Sort{Field: field, Direction: store.Ascending}
 		now := time.Now()

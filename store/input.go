@@ -58,6 +58,10 @@ type rule struct {
 	forbids func(string) bool
 	// normalize returns text as it is stored, and whether it is valid at all. Nil keeps it.
 	normalize func(string) (string, bool)
+	// form is what messages say of the form of text that normalize or reference refuses, as in "must be 1
+	// to 250". hint returns what they say besides of one text, "" for nothing; nil for no hints.
+	form string
+	hint func(string) string
 
 	least, most int64             // of numbers
 	values      []string          // of enums
@@ -107,7 +111,7 @@ func (n *noun[T]) normalize(in Input, creating bool) (values, error) {
 		case bool:
 			out[name] = value
 		default:
-			faults = append(faults, NewFault(name, WrongType))
+			faults = append(faults, n.fault(name, WrongType))
 		}
 	}
 	if known < len(in) {
@@ -125,7 +129,7 @@ func (r rule) apply(field string, value any) (any, []Fault) {
 		}
 		value = nil
 	}
-	refuse := func(reason Reason) (any, []Fault) { return nil, []Fault{NewFault(field, reason)} }
+	refuse := func(reason Reason) (any, []Fault) { return nil, []Fault{r.fault(field, reason)} }
 	switch value := value.(type) {
 	case nil:
 		if r.required {
@@ -157,29 +161,74 @@ func (r rule) apply(field string, value any) (any, []Fault) {
 // applyText is apply for trimmed text that is not empty.
 func (r rule) applyText(field, text string) (any, []Fault) {
 	if !utf8.ValidString(text) {
-		return text, []Fault{NewFault(field, InvalidFormat)}
+		return text, []Fault{r.fault(field, InvalidFormat)}
 	}
 	var faults []Fault
 	if strings.ContainsFunc(text, unicode.IsControl) || r.forbids != nil && r.forbids(text) {
-		faults = append(faults, NewFault(field, ForbiddenCharacter))
+		faults = append(faults, r.fault(field, ForbiddenCharacter))
 	}
 	if r.max > 0 && utf8.RuneCountInString(text) > r.max || r.maxBytes > 0 && len(text) > r.maxBytes {
-		faults = append(faults, NewFault(field, TooLong))
+		faults = append(faults, r.fault(field, TooLong))
 	}
 	if len(faults) > 0 {
 		return text, faults
 	}
-	ok := true
+	stored, ok := text, true
 	switch {
 	case r.kind == EnumKind:
 		ok = slices.Contains(r.values, text)
 	case r.kind == ReferenceKind:
 		ok = r.reference(text)
 	case r.normalize != nil:
-		text, ok = r.normalize(text)
+		stored, ok = r.normalize(text)
 	}
 	if !ok {
-		return text, []Fault{NewFault(field, InvalidFormat)}
+		fault := r.fault(field, InvalidFormat)
+		if r.hint != nil {
+			fault.Message += r.hint(text)
+		}
+		return text, []Fault{fault}
 	}
-	return text, nil
+	return stored, nil
+}
+
+// fault returns a fault of the field with this name, whose message says what the rule expects.
+func (r rule) fault(field string, reason Reason) Fault {
+	isText := r.kind == TextKind || r.kind == EnumKind || r.kind == ReferenceKind
+	form := r.expected()
+	switch {
+	case reason == WrongType && isText:
+		form = "must be a string"
+	case reason == WrongType && r.kind == NumberKind:
+		form = "must be a whole number"
+	case reason == TooLong && r.max > 0:
+		form = fmt.Sprintf("must be at most %d characters", r.max)
+	case reason == TooLong:
+		form = fmt.Sprintf("must be at most %d octets", r.maxBytes)
+	case reason == ForbiddenCharacter && r.forbids != nil:
+		form = "must not contain control characters or invisible characters"
+	case reason == ForbiddenCharacter:
+		form = "must not contain control characters"
+	}
+	return NewFault(field, reason, form)
+}
+
+// expected is the form of the rule's values.
+func (r rule) expected() string {
+	switch {
+	case r.form != "":
+		return r.form
+	case r.kind == NumberKind:
+		return fmt.Sprintf("must be %d to %d", r.least, r.most)
+	case r.kind == EnumKind:
+		return "must be one of " + strings.Join(r.values, ", ")
+	case r.kind == TimeKind:
+		return TimeForm
+	case r.kind == FlagKind:
+		return "must be true or false"
+	case r.kind == ReferenceKind:
+		return "must be an ID"
+	default:
+		return fmt.Sprintf("must be text of 1 to %d characters", r.max)
+	}
 }

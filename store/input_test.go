@@ -162,7 +162,7 @@ func TestEmailIsRequired(t *testing.T) {
 		t.Parallel()
 		for _, creating := range []bool{true, false} {
 			_, err := normalized(Input{"email": Mistyped{}}, creating)
-			require.Equal(t, Invalid(NewFault("email", WrongType)), err)
+			require.Equal(t, Invalid(CustomerFault("email", WrongType)), err)
 		}
 	})
 }
@@ -181,7 +181,7 @@ func TestLengths(t *testing.T) {
 
 			for _, longer := range []string{longest + character, strings.Repeat(character, 1<<20)} {
 				_, err = normalized(with(name, longer), true)
-				require.Equal(t, Invalid(NewFault(name, TooLong)), err)
+				require.Equal(t, Invalid(CustomerFault(name, TooLong)), err)
 			}
 		}
 		out, err := normalized(with(name, "x"), true)
@@ -210,7 +210,7 @@ func TestEmailLength(t *testing.T) {
 			require.Len(t, c.email, c.octets)
 			out, err := normalized(with("email", c.email), true)
 			if !c.fits {
-				require.Equal(t, Invalid(NewFault("email", TooLong)), err)
+				require.Equal(t, Invalid(CustomerFault("email", TooLong)), err)
 				return
 			}
 			require.NoError(t, err)
@@ -236,7 +236,7 @@ func TestForbiddenCharacters(t *testing.T) {
 			text := value[:1] + string(r) + value[1:]
 			out, err := normalized(with(name, text), true)
 			if control || slices.Contains(withoutFormat, name) {
-				require.Equal(t, Invalid(NewFault(name, ForbiddenCharacter)), err, "%s with %U", name, r)
+				require.Equal(t, Invalid(CustomerFault(name, ForbiddenCharacter)), err, "%s with %U", name, r)
 				continue
 			}
 			require.NoError(t, err, "%s with %U", name, r)
@@ -250,12 +250,12 @@ func TestForbiddenCharactersAtTheEdges(t *testing.T) {
 	for name := range lengths {
 		for _, value := range []string{"\x00", "\x00a", "a\x00", "\x7f", "\u009f", "a\x1b[31m"} {
 			_, err := normalized(with(name, value), true)
-			require.Equal(t, Invalid(NewFault(name, ForbiddenCharacter)), err, "%s %q", name, value)
+			require.Equal(t, Invalid(CustomerFault(name, ForbiddenCharacter)), err, "%s %q", name, value)
 		}
 	}
 	// A byte order mark is a format character and no white space, so it is not trimmed.
 	_, err := normalized(with("userId", "\uFEFFuser"), true)
-	require.Equal(t, Invalid(NewFault("userId", ForbiddenCharacter)), err)
+	require.Equal(t, Invalid(CustomerFault("userId", ForbiddenCharacter)), err)
 }
 
 func TestWhatIsNoUTF8IsRefused(t *testing.T) {
@@ -264,18 +264,18 @@ func TestWhatIsNoUTF8IsRefused(t *testing.T) {
 		for _, name := range fieldNames {
 			in := valid()
 			value := in[name].(string)
-			want := Invalid(NewFault(name, InvalidFormat))
+			want := Invalid(CustomerFault(name, InvalidFormat))
 			_, err := normalized(with(name, value[:1]+bad+value[1:]), true)
 			require.Equal(t, want, err, "%s %q", name, bad)
 
 			if name == "email" || name == "userId" || name == "billingCountry" {
 				_, faults := customers.resolve(Filter{name: bad})
-				require.Equal(t, []Fault{NewFault(name, InvalidFormat)}, faults)
+				require.Equal(t, []Fault{CustomerFault(name, InvalidFormat)}, faults)
 			}
 		}
 		search := "ab" + bad
 		_, faults := customers.resolve(Filter{"search": search})
-		require.Equal(t, []Fault{NewFault("search", InvalidFormat)}, faults)
+		require.Equal(t, []Fault{NewFault("search", InvalidFormat, searchForm)}, faults)
 	}
 	// The character that decoders put in its place is one like any other.
 	_, err := normalized(with("name", "a\uFFFDb"), true)
@@ -285,9 +285,15 @@ func TestWhatIsNoUTF8IsRefused(t *testing.T) {
 func TestCountries(t *testing.T) {
 	t.Parallel()
 	codes := strings.Fields(countries)
-	require.Len(t, codes, 249)
+	require.Len(t, codes, 250, "the assigned ones, and XK")
 	require.True(t, slices.IsSorted(codes))
-	require.Len(t, slices.Compact(slices.Clone(codes)), 249)
+	require.Len(t, slices.Compact(slices.Clone(codes)), 250)
+	hints := map[string]string{"UK": ": use GB for the United Kingdom", "EL": ": use GR for Greece"}
+	refused := func(hint string) error {
+		fault := CustomerFault("billingCountry", InvalidFormat)
+		fault.Message += hint
+		return Invalid(fault)
+	}
 
 	accepted := 0
 	for a := 'A'; a <= 'Z'; a++ {
@@ -295,7 +301,7 @@ func TestCountries(t *testing.T) {
 			code := string(a) + string(b)
 			_, err := normalized(with("billingCountry", code), true)
 			if !slices.Contains(codes, code) {
-				require.Equal(t, Invalid(NewFault("billingCountry", InvalidFormat)), err, code)
+				require.Equal(t, refused(hints[code]), err, code)
 				continue
 			}
 			accepted++
@@ -306,17 +312,23 @@ func TestCountries(t *testing.T) {
 			}
 		}
 	}
-	require.Equal(t, 249, accepted)
+	require.Equal(t, 250, accepted)
+	for code, hint := range map[string]string{" uk\n": hints["UK"], "eL": hints["EL"], "U\u212a": ""} {
+		_, err := normalized(with("billingCountry", code), true)
+		require.Equal(t, refused(hint), err, "%q", code)
+		_, faults := customers.resolve(Filter{"billingCountry": code})
+		require.Equal(t, refused(hint), Invalid(faults...), "%q", code)
+	}
 
 	for _, code := range []string{
-		"U", "USA", "840", "U S", "AD AE", "D A", "XX", "EU", "UK", "AN", "ZZ", "u\u0131", "\u0131t", "\u0131", "\u017fe", "ＵＳ", "ÄT", "u.", "-", "us ca", strings.Repeat("US", 1000),
+		"U", "USA", "840", "U S", "AD AE", "D A", "XX", "EU", "AN", "ZZ", "u\u0131", "\u0131t", "\u0131", "\u017fe", "ＵＳ", "ÄT", "u.", "-", "us ca", strings.Repeat("US", 1000),
 	} {
 		_, err := normalized(with("billingCountry", code), true)
-		require.Equal(t, Invalid(NewFault("billingCountry", InvalidFormat)), err, "%q", code)
+		require.Equal(t, Invalid(CustomerFault("billingCountry", InvalidFormat)), err, "%q", code)
 	}
 	for _, code := range []string{"U\x00", "\x00US", "U\x1bS"} {
 		_, err := normalized(with("billingCountry", code), true)
-		require.Equal(t, Invalid(NewFault("billingCountry", ForbiddenCharacter)), err, "%q", code)
+		require.Equal(t, Invalid(CustomerFault("billingCountry", ForbiddenCharacter)), err, "%q", code)
 	}
 }
 
@@ -335,15 +347,15 @@ func TestFaultsComeTogether(t *testing.T) {
 		DangerousFlag:         Mistyped{}, "billingCity": Mistyped{},
 	}
 	want := Invalid(
-		NewFault("email", InvalidFormat),
-		NewFault("name", ForbiddenCharacter), NewFault("name", TooLong),
-		NewFault("userId", ForbiddenCharacter),
-		NewFault("billingAddressLine1", ForbiddenCharacter),
-		NewFault("billingCity", WrongType),
-		NewFault("billingPostalCode", TooLong),
-		NewFault("billingCountry", InvalidFormat),
-		NewFault("taxId", ForbiddenCharacter), NewFault("taxId", TooLong),
-		NewFault(DangerousFlag, WrongType),
+		CustomerFault("email", InvalidFormat),
+		CustomerFault("name", ForbiddenCharacter), CustomerFault("name", TooLong),
+		CustomerFault("userId", ForbiddenCharacter),
+		CustomerFault("billingAddressLine1", ForbiddenCharacter),
+		CustomerFault("billingCity", WrongType),
+		CustomerFault("billingPostalCode", TooLong),
+		CustomerFault("billingCountry", InvalidFormat),
+		CustomerFault("taxId", ForbiddenCharacter), CustomerFault("taxId", TooLong),
+		CustomerFault(DangerousFlag, WrongType),
 	)
 	for _, creating := range []bool{true, false} {
 		_, err := normalized(in, creating)
@@ -353,13 +365,13 @@ func TestFaultsComeTogether(t *testing.T) {
 	t.Run("an email that is too long and holds what is forbidden", func(t *testing.T) {
 		t.Parallel()
 		_, err := normalized(with("email", long+"\u200b@example.com"), true)
-		require.Equal(t, Invalid(NewFault("email", ForbiddenCharacter), NewFault("email", TooLong)), err)
+		require.Equal(t, Invalid(CustomerFault("email", ForbiddenCharacter), CustomerFault("email", TooLong)), err)
 	})
 	t.Run("every field with a wrong type", func(t *testing.T) {
 		t.Parallel()
 		var faults []Fault
 		for _, name := range append(slices.Clone(fieldNames), DangerousFlag) {
-			faults = append(faults, NewFault(name, WrongType))
+			faults = append(faults, CustomerFault(name, WrongType))
 		}
 		in := Input{}
 		for _, name := range append([]string{DangerousFlag}, fieldNames...) {
@@ -373,7 +385,7 @@ func TestFaultsComeTogether(t *testing.T) {
 		in := with("name", "\x00")
 		in["name"] = Mistyped{}
 		_, err := normalized(in, true)
-		require.Equal(t, Invalid(NewFault("name", WrongType)), err)
+		require.Equal(t, Invalid(CustomerFault("name", WrongType)), err)
 	})
 }
 
@@ -415,13 +427,13 @@ func TestEmailForm(t *testing.T) {
 		"a@" + strings.Repeat("ü", 60) + ".com", "a@xn--evil.-fsa.c", "a@xn--evil@-fsa.c", "a@xn--a/-cja.c", "a@xn----bga.c",
 	} {
 		_, err := normalized(with("email", email), true)
-		require.Equal(t, Invalid(NewFault("email", InvalidFormat)), err, "%q", email)
+		require.Equal(t, Invalid(CustomerFault("email", InvalidFormat)), err, "%q", email)
 	}
 	for _, email := range []string{
 		"a\r\nBcc: b@example.com", "a@b.c\r\nBcc: d@e.f", "a\n@b.c", "a\t@b.c", "a\x00@b.c", "a@b\x00.c", "a\u200b@b.c", "a\u202e@b.c", "\uFEFFa@b.c", "a@b\u00AD.c", "a@b.c\u2060", "a\u034F@b.c", "\u3164@b.c", "a\u2800@b.c", "a@b\u2800.c", "a\u200D@b.c", "a\uFE0F@b.c",
 	} {
 		_, err := normalized(with("email", email), true)
-		require.Equal(t, Invalid(NewFault("email", ForbiddenCharacter)), err, "%q", email)
+		require.Equal(t, Invalid(CustomerFault("email", ForbiddenCharacter)), err, "%q", email)
 	}
 }
 
@@ -433,15 +445,15 @@ func TestFilterFaults(t *testing.T) {
 		faults []Fault
 	}{
 		{"empty texts", Filter{"email": " ", "userId": "", "billingCountry": "\n", "search": ""}, []Fault{
-			NewFault("email", InvalidFormat), NewFault("userId", InvalidFormat), NewFault("billingCountry", InvalidFormat), NewFault("search", InvalidFormat),
+			CustomerFault("email", InvalidFormat), CustomerFault("userId", InvalidFormat), CustomerFault("billingCountry", InvalidFormat), NewFault("search", InvalidFormat, searchForm),
 		}},
-		{"a search of one character", Filter{"search": " é "}, []Fault{NewFault("search", InvalidFormat)}},
-		{"a search of 101 characters", Filter{"search": strings.Repeat("é", 101)}, []Fault{NewFault("search", TooLong)}},
-		{"a search for what no value holds", Filter{"search": "a\nb"}, []Fault{NewFault("search", ForbiddenCharacter)}},
+		{"a search of one character", Filter{"search": " é "}, []Fault{NewFault("search", InvalidFormat, searchForm)}},
+		{"a search of 101 characters", Filter{"search": strings.Repeat("é", 101)}, []Fault{NewFault("search", TooLong, searchForm)}},
+		{"a search for what no value holds", Filter{"search": "a\nb"}, []Fault{NewFault("search", ForbiddenCharacter, "must not contain control characters")}},
 		{"no address, and a user id that is too long", Filter{"email": "nobody", "userId": strings.Repeat("x", 256)}, []Fault{
-			NewFault("email", InvalidFormat), NewFault("userId", TooLong),
+			CustomerFault("email", InvalidFormat), CustomerFault("userId", TooLong),
 		}},
-		{"no country", Filter{"billingCountry": "XX"}, []Fault{NewFault("billingCountry", InvalidFormat)}},
+		{"no country", Filter{"billingCountry": "XX"}, []Fault{CustomerFault("billingCountry", InvalidFormat)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -200,14 +200,14 @@ func (r *Rows[T]) resolve(ctx context.Context, q PageQuery) (pageRange, error) {
 	sort, sorted := r.noun.order(q.Sort)
 	p.sort = sort
 	if !sorted {
-		faults = append(faults, NewFault("sort", InvalidFormat))
+		faults = append(faults, NewFault("sort", InvalidFormat, "must be a sort of this list"))
 	}
 	size := func(name string, n *int) {
 		if n == nil {
 			return
 		}
 		if *n < 1 || *n > MaxPageSize {
-			faults = append(faults, NewFault(name, InvalidFormat))
+			faults = append(faults, NewFault(name, InvalidFormat, PageSizeForm))
 		}
 		p.limit = *n
 	}
@@ -224,7 +224,7 @@ func (r *Rows[T]) resolve(ctx context.Context, q PageQuery) (pageRange, error) {
 		}
 		at, ok := r.noun.decodeCursor(merchant, p.sort, *text)
 		if !ok {
-			faults = append(faults, NewFault(name, InvalidFormat))
+			faults = append(faults, NewFault(name, InvalidFormat, "must be a cursor that this list returned"))
 		}
 		return &at
 	}

@@ -566,7 +566,7 @@ func TestAllWhileRowsComeAndGo(t *testing.T) {
 			require.Nil(t, batch)
 			errs = append(errs, err)
 		}
-		require.Equal(t, []error{store.Invalid(store.NewFault("billingCountry", store.InvalidFormat))}, errs)
+		require.Equal(t, []error{store.Invalid(store.CustomerFault("billingCountry", store.InvalidFormat))}, errs)
 	})
 }
 
@@ -585,7 +585,14 @@ func TestListArguments(t *testing.T) {
 	require.NoError(t, err)
 	theirs := page.Cursor(0)
 
-	fault := func(field string) store.Fault { return store.NewFault(field, store.InvalidFormat) }
+	forms := map[string]string{
+		"first": "must be 1 to 250", "last": "must be 1 to 250",
+		"after": "must be a cursor that this list returned", "before": "must be a cursor that this list returned",
+		"createdAt": "must be in the years 1 to 9999", "updatedAt": "must be in the years 1 to 9999",
+		"email": "must be an email address", "billingCountry": "must be an ISO 3166-1 alpha-2 code",
+		"search": "must be text of 2 to 100 characters",
+	}
+	fault := func(field string) store.Fault { return store.NewFault(field, store.InvalidFormat, forms[field]) }
 	both := store.Fault{Field: "last", Reason: store.InvalidFormat, Message: "first and last exclude each other"}
 	tooEarly, tooLate := time.Date(0, 12, 31, 0, 0, 0, 0, time.UTC), time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
 	for name, c := range map[string]struct {

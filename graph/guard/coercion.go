@@ -135,7 +135,7 @@ func (coerce coerceLeaf) fault(inputType *ast.Definition, field string, value an
 	}
 	refused := store.AsError(err)
 	for i, fault := range refused.Faults {
-		refused.Faults[i] = store.NewFault(field, fault.Reason)
+		refused.Faults[i] = fault.Rename(field)
 	}
 	// Clients see refused. The message is for the operator whose trusted document has the fault.
 	return &gqlerror.Error{Err: refused, Message: refused.Faults[0].Message}

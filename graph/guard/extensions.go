@@ -2,6 +2,7 @@ package guard
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
@@ -59,7 +60,8 @@ func (c CostLimit) MutateOperationContext(_ context.Context, operation *graphql.
 	operation.Stats.SetExtension(costStat, cost)
 	switch {
 	case tooMany != nil:
-		return gqlerror.WrapPath(ast.Path{ast.PathName(tooMany.Alias)}, store.Invalid(store.NewFault("ids", store.TooLong)))
+		form := fmt.Sprintf("must be at most %d ids", c.Limits.IDs)
+		return gqlerror.WrapPath(ast.Path{ast.PathName(tooMany.Alias)}, store.Invalid(store.NewFault("ids", store.TooLong, form)))
 	case cost > c.Limits.Cost:
 		return overLimit("the operation costs too much", c.Limits.Cost)
 	}

@@ -127,7 +127,7 @@ func UnmarshalDateTime(value any) (time.Time, error) {
 	text, _ := value.(string)
 	t, ok := store.ParseTime(text)
 	if !ok {
-		return time.Time{}, store.Invalid(store.NewFault(DateTime, store.InvalidFormat))
+		return time.Time{}, store.Invalid(store.NewFault(DateTime, store.InvalidFormat, store.TimeForm))
 	}
 	return t, nil
 }

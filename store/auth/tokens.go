@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"slices"
 	"time"
 
@@ -38,6 +39,13 @@ type TokenInput struct {
 // TokenFieldNames are the documented names of the input's fields, in the documented order.
 var TokenFieldNames = []string{"access", "customerId", "expiresIn"}
 
+// tokenForms say what is expected of the fields: of their values, and of the types of those.
+var tokenForms = map[string]struct{ value, kind string }{
+	"access":     {"must be read or write", "must be a string"},
+	"customerId": {"must be a customer ID", "must be a string"},
+	"expiresIn":  {fmt.Sprintf("must be 1 to %d", MaxTokenLifetime), "must be a whole number"},
+}
+
 // normalize returns the input with its defaults, or all its faults. An empty customer id is a fault,
 // and so is an unknown field: neither may turn a token that was meant for one customer into a token for
 // all of them.
@@ -61,13 +69,13 @@ func (in TokenInput) normalize() (TokenInput, error) {
 	for _, name := range TokenFieldNames {
 		switch {
 		case malformed[name]:
-			faults = append(faults, store.NewFault(name, store.InvalidFormat))
+			faults = append(faults, store.NewFault(name, store.InvalidFormat, tokenForms[name].value))
 		case slices.Contains(in.WrongType, name):
-			faults = append(faults, store.NewFault(name, store.WrongType))
+			faults = append(faults, store.NewFault(name, store.WrongType, tokenForms[name].kind))
 		}
 	}
 	for _, name := range in.Unknown {
-		faults = append(faults, store.Fault{Field: name, Reason: store.InvalidFormat, Message: name + " is not a field of an access token"})
+		faults = append(faults, store.NewFault(name, store.InvalidFormat, "is not a field of an access token"))
 	}
 	return in, store.Invalid(faults...)
 }

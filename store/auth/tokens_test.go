@@ -148,18 +148,26 @@ func testAccessTokens(t *testing.T, algorithm auth.Algorithm) {
 		require.True(t, expired())
 	})
 	t.Run("refuses all that is wrong with the input, together", func(t *testing.T) {
-		fault := func(field string, reason store.Reason) store.Fault { return store.NewFault(field, reason) }
+		const customerID, isText = "must be a customer ID", "must be a string"
+		bad := func(field, form string) store.Fault { return store.NewFault(field, store.InvalidFormat, form) }
+		mistyped := func(field, form string) store.Fault { return store.NewFault(field, store.WrongType, form) }
 		for _, c := range []struct {
 			in     auth.TokenInput
 			faults []store.Fault
 		}{
-			{auth.TokenInput{ExpiresIn: new(0)}, []store.Fault{fault("expiresIn", store.InvalidFormat)}},
-			{auth.TokenInput{ExpiresIn: new(3601)}, []store.Fault{fault("expiresIn", store.InvalidFormat)}},
-			{auth.TokenInput{CustomerID: new("")}, []store.Fault{fault("customerId", store.InvalidFormat)}},
-			{auth.TokenInput{CustomerID: new("cust_"), Access: new(store.Access("admin")), ExpiresIn: new(-1)},
-				[]store.Fault{fault("access", store.InvalidFormat), fault("customerId", store.InvalidFormat), fault("expiresIn", store.InvalidFormat)}},
-			{auth.TokenInput{Access: new(store.Access("")), WrongType: []string{"expiresIn", "customerId"}},
-				[]store.Fault{fault("access", store.InvalidFormat), fault("customerId", store.WrongType), fault("expiresIn", store.WrongType)}},
+			{auth.TokenInput{ExpiresIn: new(0)}, []store.Fault{bad("expiresIn", "must be 1 to 3600")}},
+			{auth.TokenInput{ExpiresIn: new(3601)}, []store.Fault{bad("expiresIn", "must be 1 to 3600")}},
+			{auth.TokenInput{CustomerID: new("")}, []store.Fault{bad("customerId", customerID)}},
+			{auth.TokenInput{CustomerID: new("cust_"), Access: new(store.Access("admin")), ExpiresIn: new(-1)}, []store.Fault{
+				bad("access", "must be read or write"), bad("customerId", customerID), bad("expiresIn", "must be 1 to 3600"),
+			}},
+			{auth.TokenInput{Access: new(store.Access("")), WrongType: []string{"expiresIn", "customerId"}}, []store.Fault{
+				bad("access", "must be read or write"), mistyped("customerId", isText), mistyped("expiresIn", "must be a whole number"),
+			}},
+			{auth.TokenInput{WrongType: []string{"access"}, Unknown: []string{"customer", "long...", "long..."}}, []store.Fault{
+				mistyped("access", isText), bad("customer", "is not a field of an access token"),
+				bad("long...", "is not a field of an access token (2 times)"),
+			}},
 		} {
 			_, err := s.Tokens.Create(ctx, c.in)
 			require.Equal(t, store.Invalid(c.faults...), err)
