@@ -1,13 +1,13 @@
 package graph
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"math"
-	"mime"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -19,11 +19,8 @@ import (
 // read reads the one JSON object that the body, of at most maxBody octets, must be. jsontext is strict: UTF-8, no
 // duplicate names at any depth, nothing after the object.
 func read(w http.ResponseWriter, r *http.Request, maxBody int) (*guard.Request, error) {
-	mediaType, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	charset, said := parameters["charset"]
-	if err != nil || mediaType != jsonType || said && !strings.EqualFold(charset, "utf-8") ||
-		len(r.Header.Values("Content-Type")) != 1 || len(r.Header.Values("Content-Encoding")) > 0 {
-		return nil, store.NewError(store.UnsupportedType)
+	if err := store.CheckMediaType(r.Header); err != nil {
+		return nil, err
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(maxBody)))
 	var tooLarge *http.MaxBytesError
@@ -42,29 +39,60 @@ func parse(body []byte) (*guard.Request, error) {
 		DocumentID    string         `json:"documentId"`
 		OperationName string         `json:"operationName"`
 		Variables     jsontext.Value `json:"variables"`
-		Extensions    struct {
-			PersistedQuery struct {
-				SHA256Hash string `json:"sha256Hash"`
-			} `json:"persistedQuery"`
-		} `json:"extensions"`
+		Extensions    jsontext.Value `json:"extensions"`
+	}
+	var extensions struct {
+		PersistedQuery struct {
+			SHA256Hash string `json:"sha256Hash"`
+		} `json:"persistedQuery"`
 	}
 	if err := json.Unmarshal(body, &sent); err != nil || sent == nil {
-		return nil, store.NewError(store.BadRequest)
+		return nil, store.BadBody(body, formOf("", err))
+	}
+	if err := readObject(sent.Extensions, &extensions); err != nil {
+		return nil, store.BadBody(body, formOf("/extensions", err))
 	}
 	read := &guard.Request{Query: sent.Query, DocumentID: sent.DocumentID, OperationName: sent.OperationName}
 	if read.DocumentID == "" { // Apollo's clients and urql's say it in their own way
-		read.DocumentID = sent.Extensions.PersistedQuery.SHA256Hash
+		read.DocumentID = extensions.PersistedQuery.SHA256Hash
 	}
 	if read.Query == nil && read.DocumentID == "" {
-		return nil, store.NewError(store.BadRequest)
+		return nil, store.BadBody(body, memberForms["/query"])
 	}
-	if len(sent.Variables) > 0 {
-		if err := json.Unmarshal(sent.Variables, &read.Variables, numbers); err != nil {
-			return nil, store.NewError(store.BadRequest)
-		}
-		read.VariablesSize = len(sent.Variables)
+	if err := readObject(sent.Variables, &read.Variables, numbers); err != nil {
+		return nil, store.BadBody(body, memberForms["/variables"])
 	}
+	read.VariablesSize = len(sent.Variables)
 	return read, nil
+}
+
+// readObject reads a member that must be an object, null or absent. An array that is empty counts as an empty
+// object: PHP writes one.
+func readObject(value jsontext.Value, into any, options ...json.Options) error {
+	if len(value) == 0 || value.Kind() == '[' && len(bytes.TrimSpace(value[1:len(value)-1])) == 0 {
+		return nil
+	}
+	return json.Unmarshal(value, into, options...)
+}
+
+// memberForms say what the members of a body must be.
+var memberForms = map[jsontext.Pointer]string{
+	"/query":                                "query must be a string",
+	"/documentId":                           "documentId must be a string",
+	"/operationName":                        "operationName must be a string",
+	"/variables":                            "variables must be an object",
+	"/extensions":                           "extensions must be an object",
+	"/extensions/persistedQuery":            "extensions.persistedQuery must be an object",
+	"/extensions/persistedQuery/sha256Hash": "extensions.persistedQuery.sha256Hash must be a string",
+}
+
+// formOf returns what the member must be that an error of json, read at this place of the body, is about.
+func formOf(at jsontext.Pointer, err error) string {
+	var mistyped *json.SemanticError
+	if errors.As(err, &mistyped) {
+		at += mistyped.JSONPointer
+	}
+	return cmp.Or(memberForms[at], store.OneObject)
 }
 
 // maxExactFloat is where float64 stops to hold every integer.

@@ -118,3 +118,36 @@ func TestStatusWithoutData(t *testing.T) {
 	require.Equal(t, 503, statusWithoutData(list(store.Unavailable, store.RateLimited)))
 	require.Equal(t, 200, statusWithoutData(list(store.Unavailable, store.InvalidID)))
 }
+
+// A body of another shape is told what it must be, and is not called "not valid JSON".
+func TestShapesOfBodies(t *testing.T) {
+	t.Parallel()
+	const noJSON, oneObject = "The request body is not valid JSON", "The request body must be one JSON object"
+	for body, message := range map[string]string{
+		``: noJSON, `{`: noJSON, `{"query":5`: noJSON, `{"query":5}x`: noJSON, `{"query":"a","query":"b"}`: noJSON, `{"query":"\ud800"}`: noJSON,
+		`null`: oneObject, `[]`: oneObject, `[{"query":"{merchant{id}}"}]`: oneObject, `"x"`: oneObject, `5`: oneObject,
+		`{}`: "query must be a string", `{"query":null}`: "query must be a string", `{"query":5}`: "query must be a string", `{"QUERY":"x"}`: "query must be a string",
+		`{"query":["x"]}`: "query must be a string", `{"documentId":5}`: "documentId must be a string", `{"query":"x","operationName":{}}`: "operationName must be a string",
+		`{"query":"x","variables":"{}"}`: "variables must be an object", `{"query":"x","variables":[1]}`: "variables must be an object", `{"query":"x","variables":[null]}`: "variables must be an object",
+		`{"query":"x","variables":false}`: "variables must be an object", `{"query":"x","extensions":[1]}`: "extensions must be an object", `{"query":"x","extensions":""}`: "extensions must be an object",
+		`{"query":"x","extensions":{"persistedQuery":5}}`:                "extensions.persistedQuery must be an object",
+		`{"query":"x","extensions":{"persistedQuery":{"sha256Hash":5}}}`: "extensions.persistedQuery.sha256Hash must be a string",
+	} {
+		_, err := readBody([]byte(body))
+		require.EqualError(t, err, "BAD_REQUEST: "+message, body)
+	}
+}
+
+// PHP writes an empty map as an empty array.
+func TestEmptyArraysAreEmptyObjects(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{
+		`{"query":"q","variables":[]}`, `{"query":"q","variables":[ ],"extensions":[]}`, "{\"query\":\"q\",\"extensions\":[\n\t],\"variables\":{}}",
+		`{"query":"q","variables":null,"extensions":null}`, `{"query":"q"}`,
+	} {
+		params, err := readBody([]byte(body))
+		require.NoError(t, err, body)
+		require.Equal(t, "q", *params.Query)
+		require.Empty(t, params.Variables)
+	}
+}

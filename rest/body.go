@@ -3,10 +3,8 @@ package rest
 import (
 	"errors"
 	"io"
-	"mime"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -20,8 +18,8 @@ const maxBody = 64 << 10
 // readBody returns the members of the one JSON object that the body must be. jsontext is strict: UTF-8, no duplicate
 // names at any depth, no lone surrogates, nothing after the object.
 func readBody(w http.ResponseWriter, r *http.Request) (map[string]jsontext.Value, error) {
-	if !isJSON(r.Header) {
-		return nil, store.NewError(store.UnsupportedType)
+	if err := store.CheckMediaType(r.Header); err != nil {
+		return nil, err
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var tooLarge *http.MaxBytesError
@@ -33,22 +31,9 @@ func readBody(w http.ResponseWriter, r *http.Request) (map[string]jsontext.Value
 	}
 	var members map[string]jsontext.Value
 	if err := json.Unmarshal(body, &members); err != nil || members == nil {
-		return nil, store.NewError(store.BadRequest)
+		return nil, store.BadBody(body, store.OneObject)
 	}
 	return members, nil
-}
-
-// isJSON reports whether the body is declared as plain JSON, in UTF-8 if anything is said of it, and not encoded.
-func isJSON(header http.Header) bool {
-	if len(header.Values("Content-Encoding")) > 0 || len(header.Values("Content-Type")) != 1 {
-		return false
-	}
-	mediaType, parameters, err := mime.ParseMediaType(header.Get("Content-Type"))
-	if err != nil || mediaType != "application/json" {
-		return false
-	}
-	charset, said := parameters["charset"]
-	return !said || strings.EqualFold(charset, "utf-8")
 }
 
 // readInput reads the documented keys of a noun and ignores all others. The store reports a value that has

@@ -89,6 +89,8 @@ func (d openAPIDocument) errorTexts(t *testing.T) map[int][]string {
 func TestDocumentHasEveryErrorAndNoOther(t *testing.T) {
 	t.Parallel()
 	want := map[int][]string{
+		400: {store.OneObject},
+		415: {"Content-Encoding must be identity"},
 		409: {"Another customer with this email already exists. Use dangerouslyAllowSameEmailForDifferentCustomers to allow."},
 		500: {"Failed to create access token", "Failed to create customer", "Failed to delete customer", "Failed to fetch customer",
 			"Failed to fetch customers", "Failed to fetch token keys", "Failed to update customer"},
