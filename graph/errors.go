@@ -57,7 +57,8 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 	var library *gqlerror.Error
 	if errors.As(err, &library) {
 		switch code, _ := library.Extensions["code"].(string); code {
-		case errcode.ParseFailed, errcode.ValidationFailed, guard.LimitExceeded, guard.DocumentNotTrusted:
+		case errcode.ParseFailed, errcode.ValidationFailed, guard.LimitExceeded, guard.DocumentNotTrusted,
+			guard.PersistedQueryNotSupported:
 			recordFailure(ctx, store.Code(code))
 			return &gqlerror.Error{
 				Message: wording(library), Path: shortened(library.Path), Locations: library.Locations,

@@ -1,7 +1,9 @@
 package graph
 
 import (
+	"encoding/json"
 	"fmt"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -63,16 +65,57 @@ func TestEachLimit(t *testing.T) {
 	t.Run("errors of one reply", func(t *testing.T) {
 		t.Parallel()
 		door := newDoor(t, func(o *Options) { o.Limits.Errors = 3 })
-		for _, field := range []string{`x%d `, `a%d:customer(id:"x"){id} `} { // of a document, and of what was executed
+		for _, fields := range [][]string{ // of a document, and of what was executed
+			{`x1`, `x2`, `x3`, `x4`},
+			{`a:customer(id:"x"){id}`, `b:customers(first:0){totalCount}`, `c:customers(last:0){totalCount}`, `d:customers(after:""){totalCount}`},
+		} {
 			for _, n := range []int{3, 4} {
-				var fields strings.Builder
-				for i := range n {
-					fmt.Fprintf(&fields, field, i)
-				}
-				reply := decode(t, ask(door, bodyOf(t, "{"+fields.String()+"}", "")))
-				require.Len(t, reply.Errors, 3, fields.String())
-				require.Equal(t, n > 3, reply.Errors[2].Extensions.Code == guard.LimitExceeded, fields.String())
+				document := "{" + strings.Join(fields[:n], " ") + "}"
+				reply := decode(t, ask(door, bodyOf(t, document, "")))
+				require.Len(t, reply.Errors, 3, document)
+				require.Equal(t, n > 3, reply.Errors[2].Extensions.Code == guard.LimitExceeded, document)
 			}
 		}
 	})
+}
+
+// An error that 30 fields have is said once, with its count, whether they were executed or not.
+func TestEqualErrorsAreSaidOnce(t *testing.T) {
+	t.Parallel()
+	door := newDoor(t)
+	aliased := func(field string) string {
+		var fields strings.Builder
+		for i := range 30 {
+			fmt.Fprintf(&fields, "a%02d:%s ", i, field)
+		}
+		return bodyOf(t, "{"+fields.String()+"}", "")
+	}
+	for body, errors := range map[string]string{
+		aliased(`customer(id:"x"){id}`): `[{"message":"Invalid customer ID format","path":["a00"],"extensions":{"code":"INVALID_ID","count":30}}]`,
+		aliased(`nope`):                 `[{"message":"Cannot query field \"nope\" on type \"Query\".","locations":[{"line":1,"column":2}],"extensions":{"code":"GRAPHQL_VALIDATION_FAILED","count":30}}]`,
+		aliased(`customers(first:0){nodes{id}}`): `[{"message":"Invalid request data","path":["a00"],"extensions":{"code":"INVALID_INPUT","count":30,` +
+			`"details":[{"field":"first","code":"INVALID_FORMAT","message":"first must be 1 to 250"}]}}]`,
+		bodyOf(t, `{`+strings.Repeat("x", 100)+"a "+strings.Repeat("x", 100)+`b}`, ""): `[{"message":"Cannot query field \"` + strings.Repeat("x", 64) +
+			`...\" on type \"Query\".","locations":[{"line":1,"column":2}],"extensions":{"code":"GRAPHQL_VALIDATION_FAILED","count":2}}]`,
+		bodyOf(t, `{b:customer(id:"x"){id} a:customer(id:"y"){id} c:customers(last:0){totalCount}}`, ""): `two`,
+	} {
+		for range 5 { // fields fail in any order
+			told := string(decodeErrors(t, ask(door, body)))
+			if errors == "two" { // what says something else stays
+				require.Equal(t, 1, strings.Count(told, `"count":2`))
+				require.Contains(t, told, `"path":["a"]`)
+				require.Contains(t, told, `"last must be 1 to 250"`)
+				continue
+			}
+			require.JSONEq(t, errors, told)
+		}
+	}
+}
+
+// decodeErrors returns the errors of a reply as they are.
+func decodeErrors(t *testing.T, w *httptest.ResponseRecorder) json.RawMessage {
+	t.Helper()
+	var reply struct{ Errors json.RawMessage }
+	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &reply))
+	return reply.Errors
 }

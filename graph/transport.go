@@ -75,7 +75,8 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 		if mediaType == responseType {
 			status = http.StatusBadRequest
 		}
-		response := executor.DispatchError(graphql.WithOperationContext(ctx, operation), t.limits.First(refused))
+		response := executor.DispatchError(graphql.WithOperationContext(ctx, operation), refused)
+		response.Errors = t.limits.First(response.Errors)
 		writeRefusal(w, status, response)
 		return
 	}

@@ -22,6 +22,7 @@ func TestTrustedDocuments(t *testing.T) {
 	quoted, err := json.Marshal(text)
 	require.NoError(t, err)
 	query := `"query":` + string(quoted)
+	const notSupported = `{"errors":[{"message":"PersistedQueryNotSupported","extensions":{"code":"PERSISTED_QUERY_NOT_SUPPORTED"}}]}`
 	free := `{"query":"{merchant{name}}"}`
 
 	for _, prefix := range []string{"", "sha256:"} {
@@ -45,10 +46,14 @@ func TestTrustedDocuments(t *testing.T) {
 				require.NotNil(t, reply.Extensions.Cost)
 			}
 			for _, body := range []string{
-				`{"documentId":"other"}`, `{"documentId":"` + digest + `x"}`, `{"documentId":"sha256:sha256:` + digest + `"}`,
+				`{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"other"}}}`, `{"documentId":"other"}`, `{"documentId":"` + digest + `x"}`, `{"documentId":"sha256:sha256:` + digest + `"}`,
 			} {
 				w := ask(door, body)
-				require.JSONEq(t, `{"errors":[{"message":"no such document is trusted here","extensions":{"code":"DOCUMENT_NOT_TRUSTED"}}]}`, w.Body.String(), body)
+				if only {
+					require.JSONEq(t, `{"errors":[{"message":"no such document is trusted here","extensions":{"code":"DOCUMENT_NOT_TRUSTED"}}]}`, w.Body.String(), body)
+				} else {
+					require.JSONEq(t, notSupported, w.Body.String(), body)
+				}
 			}
 			w := ask(door, `{"query":"{merchant{name}}","documentId":"`+digest+`"}`)
 			require.JSONEq(t, `{"errors":[{"message":"the id stands for another document","extensions":{"code":"DOCUMENT_NOT_TRUSTED"}}]}`, w.Body.String())
@@ -58,6 +63,8 @@ func TestTrustedDocuments(t *testing.T) {
 			}
 		}
 	}
-	require.Equal(t, guard.DocumentNotTrusted, decode(t, ask(newDoor(t), `{"documentId":"x"}`)).Errors[0].Extensions.Code, "where nothing is trusted")
+	for _, body := range []string{`{"documentId":"x"}`, `{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"x"}}}`} {
+		require.JSONEq(t, notSupported, ask(newDoor(t), body).Body.String(), "where nothing is trusted")
+	}
 	require.Equal(t, "BAD_REQUEST", decode(t, ask(newDoor(t), `{"variables":{}}`)).Errors[0].Extensions.Code)
 }

@@ -78,8 +78,10 @@ func (d *Documents) Find(request *Request) (*Document, DocumentSource, gqlerror.
 		return trusted, TrustedDocument, nil
 	case trusted != nil:
 		return nil, NoDocument, gqlerror.List{Refusal(DocumentNotTrusted, "the id stands for another document")}
-	case request.Query == nil, d.trusted.Only():
+	case d.trusted.Only():
 		return nil, NoDocument, gqlerror.List{Refusal(DocumentNotTrusted, "no such document is trusted here")}
+	case request.Query == nil: // Apollo's and urql's clients know this message, and send the document instead
+		return nil, NoDocument, gqlerror.List{Refusal(PersistedQueryNotSupported, "PersistedQueryNotSupported")}
 	}
 	if cached := d.cache.get(*request.Query); cached != nil {
 		return cached, KeptDocument, nil

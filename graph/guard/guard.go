@@ -28,8 +28,9 @@ type Request struct {
 
 // The codes that only the GraphQL API has, besides gqlgen's two.
 const (
-	LimitExceeded      = "LIMIT_EXCEEDED"
-	DocumentNotTrusted = "DOCUMENT_NOT_TRUSTED"
+	LimitExceeded              = "LIMIT_EXCEEDED"
+	DocumentNotTrusted         = "DOCUMENT_NOT_TRUSTED"
+	PersistedQueryNotSupported = "PERSISTED_QUERY_NOT_SUPPORTED"
 )
 
 // Refusal returns the error of an operation that will not be executed.

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/vektah/gqlparser/v2/gqlerror"
@@ -44,12 +45,47 @@ func overLimit(what string, limit int) *gqlerror.Error {
 	return Refusal(LimitExceeded, fmt.Sprintf("%s: the limit is %d", what, limit))
 }
 
-// First returns as many of the errors as a reply lists. If there are more, the last one says so.
+// First returns as many of the errors as a reply lists. If there are more, the last one says so. Errors that say
+// the same count as one.
 func (l Limits) First(list gqlerror.List) gqlerror.List {
+	list = merge(list)
 	if len(list) <= l.Errors || l.Errors == 1 {
 		return list[:min(len(list), l.Errors)]
 	}
 	return append(slices.Clone(list[:l.Errors-1]), overLimit("there are more errors than a reply lists", l.Errors))
+}
+
+// countExtension is the extension of an error that says how often a reply would have repeated it.
+const countExtension = "count"
+
+// merge returns the errors without those that differ from another in their place alone. Of these it keeps the first
+// by path, as fields fail in any order.
+func merge(list gqlerror.List) gqlerror.List {
+	var merged gqlerror.List
+	at := make(map[string]int, len(list))
+	count := make([]int, 0, len(list))
+	for _, err := range list {
+		says := fmt.Sprint(err.Message, err.Extensions) // Sprint sorts the keys of maps.
+		i, again := at[says]
+		switch {
+		case !again:
+			at[says] = len(merged)
+			merged, count = append(merged, err), append(count, 1)
+			continue
+		case err.Path.String() < merged[i].Path.String():
+			merged[i] = err
+		}
+		count[i]++
+	}
+	for i, err := range merged {
+		if count[i] > 1 {
+			counted := *err
+			counted.Extensions = maps.Clone(err.Extensions)
+			counted.Extensions[countExtension] = count[i]
+			merged[i] = &counted
+		}
+	}
+	return merged
 }
 
 // check returns the refusal of a document that is over a limit, else nil. It runs before validation,
