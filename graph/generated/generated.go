@@ -206,7 +206,7 @@ type Customer implements Node {
   billingCity: String
   "The postal code of the billing address."
   billingPostalCode: String
-  "The country of the billing address, an ISO 3166-1 alpha-2 code in upper case."
+  "The country of the billing address, an ISO 3166-1 alpha-2 code or XK, in upper case."
   billingCountry: String
   "The tax identification number."
   taxId: String
@@ -324,7 +324,7 @@ input CreateCustomerInput {
   billingCity: String
   "The postal code of the billing address. At most 32 characters."
   billingPostalCode: String
-  "The country of the billing address, an ISO 3166-1 alpha-2 code in any letter case."
+  "The country of the billing address, an ISO 3166-1 alpha-2 code or XK, in any letter case."
   billingCountry: String
   "The tax identification number. At most 64 characters."
   taxId: String
@@ -348,7 +348,7 @@ input UpdateCustomerInput {
   billingCity: String
   "The postal code of the billing address. At most 32 characters."
   billingPostalCode: String
-  "The country of the billing address, an ISO 3166-1 alpha-2 code in any letter case."
+  "The country of the billing address, an ISO 3166-1 alpha-2 code or XK, in any letter case."
   billingCountry: String
   "The tax identification number. At most 64 characters."
   taxId: String

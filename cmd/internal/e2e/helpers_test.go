@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"regexp"
@@ -119,4 +120,34 @@ func timeless(text string) string {
 		return id
 	})
 	return anyRequestID.ReplaceAllString(anyTime.ReplaceAllString(text, `"TIME"`), `"requestId":"REQUEST"`)
+}
+
+// formOf is the form that the message of a fault names.
+func formOf(field, code string) string {
+	byField := map[string]string{
+		"email": "must be an email address", "userId": "must be text of 1 to 255 characters", "billingCountry": "must be an ISO 3166-1 alpha-2 code",
+		"limit": "must be 1 to 250", "first": "must be 1 to 250", "last": "must be 1 to 250", "search": "must be text of 2 to 100 characters",
+		"cursor": "must be a cursor that this list returned", "after": "must be a cursor that this list returned", "before": "must be a cursor that this list returned",
+		"updatedSince": "must be an RFC 3339 time, YYYY-MM-DDThh:mm:ssZ", "from": "must be an RFC 3339 time, YYYY-MM-DDThh:mm:ssZ",
+		"createdAt": "must be in the years 1 to 9999", "ids": "must be at most 250 ids", "includeDeleted": "must be true or false",
+		"access": "must be read or write", "customerId": "must be a customer ID", "expiresIn": "must be 1 to 3600",
+	}
+	lengths := map[string]string{"billingPostalCode": "32", "taxId": "64"}
+	switch {
+	case code == "TOO_LONG" && field == "email":
+		return "must be at most 254 octets"
+	case code == "TOO_LONG" && (byField[field] == "" || field == "userId"):
+		return "must be at most " + cmp.Or(lengths[field], "255") + " characters"
+	case code == "FORBIDDEN_CHARACTER" && slices.Contains([]string{"email", "userId", "billingPostalCode", "taxId"}, field):
+		return "must not contain control characters or invisible characters"
+	case code == "FORBIDDEN_CHARACTER":
+		return "must not contain control characters"
+	case code == "WRONG_TYPE" && field == store.DangerousFlag:
+		return "must be true or false"
+	case code == "WRONG_TYPE" && field == "expiresIn":
+		return "must be a whole number"
+	case code == "WRONG_TYPE":
+		return "must be a string"
+	}
+	return byField[field]
 }

@@ -144,8 +144,8 @@ func hostileRequests(t *testing.T) []hostile {
 	raw("something behind the object", badRequest, `{"query":"{merchant{id}}"}{"query":"{merchant{id}}"}`)
 	raw("60 KiB of rubbish", badRequest, rep("secret ", 9_000))
 	raw("a query of numbers", badRequest, `{"query":[`+rep("1,", 20_000)+`1]}`)
-	raw("a hash that is known nowhere", "DOCUMENT_NOT_TRUSTED", `{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"`+rep("ab", 32)+`"}}}`)
-	raw("an id of 60 KiB", "DOCUMENT_NOT_TRUSTED", `{"documentId":"`+rep("A", 60_000)+`"}`)
+	raw("a hash that is known nowhere", "PERSISTED_QUERY_NOT_SUPPORTED", `{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"`+rep("ab", 32)+`"}}}`)
+	raw("an id of 60 KiB", "PERSISTED_QUERY_NOT_SUPPORTED", `{"documentId":"`+rep("A", 60_000)+`"}`)
 
 	document("introspection in circles", validation, "{__schema{types{fields{type{fields{type{fields{name}}}}}}}}")
 	document("introspection in circles through fragments", validation, "{__schema{types{...T}}} fragment T on __Type{fields{type{...T}}}")

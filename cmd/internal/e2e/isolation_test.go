@@ -381,7 +381,7 @@ func TestDocumentsAreRegisteredByNobody(t *testing.T) {
 	const query, hash = `{merchant{name}}`, "4d5da2df6ed5ee0cbb4bbab0ae87a95bd3a1ae6ec4ae3d9aa7f8d1b5a1a0ee1c"
 	byHash := `{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"` + hash + `"}}}`
 	before := d.Send(t, all[1].WriteKey, "POST", "/graphql", byHash)
-	require.Contains(t, before.Body, "DOCUMENT_NOT_TRUSTED")
+	require.Contains(t, before.Body, "PERSISTED_QUERY_NOT_SUPPORTED")
 	for _, m := range all[:2] {
 		for range 3 {
 			d.Send(t, m.WriteKey, "POST", "/graphql", `{"query":`+harness.JSON(t, query)+`,"extensions":{"persistedQuery":{"version":1,"sha256Hash":"`+hash+`"}}}`)

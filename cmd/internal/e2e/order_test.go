@@ -25,16 +25,23 @@ const (
 	restMediaType   = `{"error":"Content-Type must be application/json"}`
 	restTooLarge    = `{"error":"Request body too large"}`
 	restBadJSON     = `{"error":"The request body is not valid JSON"}`
+	restNoObject    = `{"error":"The request body must be one JSON object"}`
+	restEncoded     = `{"error":"Content-Encoding must be identity"}`
 	restEmailNeeded = `{"error":"Email is required"}`
 	restNoCustomer  = `{"error":"Customer not found or access denied"}`
 )
 
+// restFaults is the body that tells of faults, each as "field CODE" and, where the field has several, the form that
+// its message names.
 func restFaults(faults ...string) string {
 	var details []string
 	for _, f := range faults {
 		field, code, _ := strings.Cut(f, " ")
-		words := map[string]string{"INVALID_FORMAT": "has an invalid format", "TOO_LONG": "is too long", "WRONG_TYPE": "has the wrong type", "FORBIDDEN_CHARACTER": "contains a character that is not allowed"}
-		details = append(details, fmt.Sprintf(`{"field":%q,"code":%q,"message":"%s %s"}`, field, code, field, words[code]))
+		code, form, said := strings.Cut(code, " ")
+		if !said {
+			form = formOf(field, code)
+		}
+		details = append(details, fmt.Sprintf(`{"field":%q,"code":%q,"message":"%s %s"}`, field, code, field, form))
 	}
 	return `{"error":"Invalid request data","details":[` + strings.Join(details, ",") + `]}`
 }
@@ -236,12 +243,12 @@ func TestRequestHeaders(t *testing.T) {
 
 	t.Run("one Authorization header with Bearer and the key", func(t *testing.T) {
 		t.Parallel()
-		for _, authorization := range [][]string{{good}, {"bearer " + string(m.WriteKey)}, {"BEARER " + string(m.ReadKey)}} {
+		for _, authorization := range [][]string{{good}, {"bearer " + string(m.WriteKey)}, {"BEARER " + string(m.ReadKey)}, {"Bearer  " + string(m.WriteKey)}, {"bearer" + strings.Repeat(" ", 100) + string(m.WriteKey)}} {
 			require.Equal(t, 200, d.Send(t, "", "GET", "/api/customers", "", header("Authorization", authorization...)).Status, authorization)
 		}
 		for _, authorization := range [][]string{
-			nil, {""}, {good, good}, {good, ""}, {"Bearer"}, {"Bearer "}, {string(m.WriteKey)}, {"Basic " + string(m.WriteKey)}, {"Bearer  " + string(m.WriteKey)},
-			{good + "x"}, {good[:len(good)-1]}, {"Bearer " + strings.ToUpper(string(m.WriteKey))}, {good + ", " + good}, {"Bearer\t" + string(m.WriteKey)}, {"Bearer lumen_sk_"},
+			nil, {""}, {good, good}, {good, ""}, {"Bearer"}, {"Bearer "}, {string(m.WriteKey)}, {"Basic " + string(m.WriteKey)},
+			{good + "x"}, {good[:len(good)-1]}, {"Bearer " + strings.ToUpper(string(m.WriteKey))}, {good + ", " + good}, {"Bearer\t" + string(m.WriteKey)}, {"Bearer \t" + string(m.WriteKey)}, {"Bearer    "}, {"Bearer lumen_sk_"},
 		} {
 			r := d.Send(t, "", "GET", "/api/customers", "", header("Authorization", authorization...))
 			require.Equal(t, answer{401, restNoAccess}, brief(r), authorization)
@@ -254,7 +261,7 @@ func TestRequestHeaders(t *testing.T) {
 	})
 	t.Run("a body of plain JSON", func(t *testing.T) {
 		t.Parallel()
-		refused, accepted := 415, 0
+		refused, accepted, encoded := 415, 0, 1
 		for _, c := range []struct {
 			change func(*http.Request)
 			want   int
@@ -262,6 +269,12 @@ func TestRequestHeaders(t *testing.T) {
 			{header("Content-Type", "application/json; charset=utf-8"), accepted},
 			{header("Content-Type", "application/json;charset=UTF-8"), accepted},
 			{header("Content-Type", `Application/JSON; charset="utf-8"`), accepted},
+			{header("Content-Type", "application/json; charset=utf8"), accepted},
+			{header("Content-Type", `application/json; charset="UTF8"`), accepted},
+			{header("Content-Type", "application/json; charset=us-ascii"), accepted},
+			{header("Content-Type", "application/json; Charset=ASCII"), accepted},
+			{header("Content-Encoding", "identity"), accepted},
+			{header("Content-Encoding", "Identity", "identity, IDENTITY"), accepted},
 			{header("Content-Type"), refused},
 			{header("Content-Type", ""), refused},
 			{header("Content-Type", "text/plain"), refused},
@@ -272,9 +285,9 @@ func TestRequestHeaders(t *testing.T) {
 			{header("Content-Type", "application/json", "application/json"), refused},
 			{header("Content-Type", "application/json, text/plain"), refused},
 			{header("Content-Type", "application/problem+json"), refused},
-			{header("Content-Encoding", "gzip"), refused},
-			{header("Content-Encoding", "identity"), refused},
-			{header("Content-Encoding", ""), refused},
+			{header("Content-Encoding", "gzip"), encoded},
+			{header("Content-Encoding", "identity, gzip"), encoded},
+			{header("Content-Encoding", ""), encoded},
 		} {
 			rest := d.Send(t, m.WriteKey, "POST", "/api/customers", `{"email":null}`, c.change)
 			graphql := d.Send(t, m.WriteKey, "POST", "/graphql", `{"query":"{merchant{name}}"}`, c.change)
@@ -283,8 +296,12 @@ func TestRequestHeaders(t *testing.T) {
 				require.Equal(t, answer{200, `{"data":{"merchant":{"name":"Headers"}}}`}, brief(graphql))
 				continue
 			}
-			require.Equal(t, answer{415, restMediaType}, brief(rest))
-			require.Equal(t, answer{415, `{"errors":[{"message":"Content-Type must be application/json","extensions":{"code":"UNSUPPORTED_MEDIA_TYPE"}}]}`}, brief(graphql))
+			want, text := restMediaType, "Content-Type must be application/json"
+			if c.want == encoded {
+				want, text = restEncoded, "Content-Encoding must be identity"
+			}
+			require.Equal(t, answer{415, want}, brief(rest))
+			require.Equal(t, answer{415, `{"errors":[{"message":"` + text + `","extensions":{"code":"UNSUPPORTED_MEDIA_TYPE"}}]}`}, brief(graphql))
 		}
 	})
 	t.Run("a body of at most 64 KiB, however it comes", func(t *testing.T) {
@@ -302,11 +319,11 @@ func TestRequestHeaders(t *testing.T) {
 	})
 	t.Run("a request id, kept when it is well-formed", func(t *testing.T) {
 		t.Parallel()
-		for _, id := range []string{"abc-123", "A.b_c-9", strings.Repeat("x", 64)} {
+		for _, id := range []string{"abc-123", "A.b_c-9", "a#b", "a/b", "Zm9v+w==", "|1.2#3:4~", strings.Repeat("x", 128)} {
 			require.Equal(t, id, d.Send(t, m.WriteKey, "GET", "/api/nothing", "", header("X-Request-Id", id)).Header.Get("X-Request-Id"))
 		}
 		seen := map[string]bool{}
-		for _, id := range []string{"", "a b", "a@b", strings.Repeat("x", 65), "é", "<script>", "a/b"} {
+		for _, id := range []string{"", "a b", strings.Repeat("x", 129), "é", "<script>", "a;b", "a,b", "a%b"} {
 			given := d.Send(t, m.WriteKey, "GET", "/api/customers", "", header("X-Request-Id", id)).Header.Values("X-Request-Id")
 			require.Len(t, given, 1)
 			require.Regexp(t, `^[A-Z2-7]{26}$`, given[0])
@@ -390,11 +407,60 @@ func TestListParameters(t *testing.T) {
 			"email=gone@example.com&includeDeleted=true":          {"gone@example.com"},
 			"email=gone@example.com&includeDeleted=false&limit=1": {},
 			"userId=U1": {},
-			"userId=u1&nonsense=1&nonsense=2&limit2=0&Limit=0&x=%zz&%zz=1&a;b": {"c5@example.com", "c3@example.com", "c1@example.com"},
+			"userId=u1&nonsense=1&nonsense=2&limit2=0&x=%zz&%zz=1&a;b": {"c5@example.com", "c3@example.com", "c1@example.com"},
 		} {
 			_, emails, _ := read(t, query)
 			require.Equal(t, want, emails, query)
 		}
+	})
+	t.Run("takes a raw + for itself where a space would be refused", func(t *testing.T) {
+		tagged, spaced := d.Create(t, m, `{"email":"a+b@example.com","userId":"x+y"}`), d.Create(t, m, `{"email":"ab@example.com","userId":"x y"}`)
+		for query, want := range map[string][]string{
+			"email=a+b@example.com": {"a+b@example.com"}, "email=a+b%40example.com&limit=1": {"a+b@example.com"}, "email=a%2Bb@example.com": {"a+b@example.com"},
+			"email=A+B@example.com&updatedSince=2024-01-01T00:00:00+02:00": {"a+b@example.com"}, "email=+ab@example.com+": {"ab@example.com"},
+			"userId=x+y": {"ab@example.com"}, "userId=x%2By": {"a+b@example.com"}, // a space is fine in a user id
+			"userId=u1&updatedSince=2024-01-02T01:00:00+01:00": {"c5@example.com", "c3@example.com"},
+		} {
+			_, emails, _ := read(t, query)
+			require.Equal(t, want, emails, query)
+		}
+		for _, id := range []string{tagged, spaced} {
+			require.Equal(t, 200, d.Send(t, m.WriteKey, "DELETE", "/api/customers/"+id, "").Status)
+		}
+	})
+	t.Run("refuses near misses, and names the right parameter", func(t *testing.T) {
+		const cursor, paging, search = "cursor", "limit and cursor", "email or userId"
+		for name, right := range map[string]string{
+			"Limit": "limit", "LIMIT": "limit", "li_mit": "limit", "limit[]": "limit", "limit.": "limit", "-limit": "limit", "Cursor": cursor, "cursor[]": cursor, "next-cursor": "",
+			"Email": "email", "e-mail": "email", "E_Mail": "email", "email[]": "email", "userid": "userId", "user_id": "userId", "user-id": "userId", "user.id": "userId", "user[id]": "userId", "USERID": "userId",
+			"updated_since": "updatedSince", "updatedsince": "updatedSince", "updated-since": "updatedSince", "UpdatedSince": "updatedSince", "include_deleted": "includeDeleted", "includedeleted": "includeDeleted", "include[deleted]": "includeDeleted",
+			"q": search, "Q": search, "query": search, "search": search, "page": paging, "Page": paging, "offset": paging, "skip": paging, "perPage": "limit", "per_page": "limit", "perpage": "limit",
+			"pageSize": "limit", "page_size": "limit", "page[size]": "limit", "first": "limit", "after": cursor, "startingAfter": cursor, "starting_after": cursor, "endingBefore": cursor, "ending_before": cursor, "since": "updatedSince",
+			"limits": "", "mail": "", "user": "", "last": "", "before": "", "sort": "", "fields": "", "page[number]": "", "limit ": "", "filter[email]": "", "l%C4%B1mit": "",
+		} {
+			for _, value := range []string{"2", "x", "%zz", "00"} {
+				r := d.Send(t, m.WriteKey, "GET", "/api/customers?"+strings.ReplaceAll(name, " ", "%20")+"="+value+"&userId=none", "")
+				if right == "" {
+					require.Equal(t, answer{200, `{"customers":[]}`}, brief(r), name)
+					continue
+				}
+				require.Equal(t, answer{400, restFaults(name + " INVALID_FORMAT is not a parameter of this list: use " + right)}, brief(r), name)
+			}
+		}
+		for _, query := range []string{
+			"page=0", "page=1", "Page=1", "offset=0", "skip=0", "limit_=", "Email=", "q=", "page=&page=1", "offset", "page=1&page=0", "USER_ID=&userid=",
+		} {
+			require.Equal(t, answer{200, `{"customers":[]}`}, brief(d.Send(t, m.WriteKey, "GET", "/api/customers?userId=none&"+query, "")), query)
+		}
+		for query, want := range map[string]string{
+			"offset=1":                                restFaults("offset INVALID_FORMAT is not a parameter of this list: use limit and cursor"),
+			"page=1&page=2":                           restFaults("page INVALID_FORMAT is not a parameter of this list: use limit and cursor"),
+			"limit=0&Limit=5&LIMIT=5&li-mit=5":        restFaults("limit INVALID_FORMAT", "LIMIT INVALID_FORMAT is not a parameter of this list: use limit"),
+			"L" + strings.Repeat("_", 100) + "imit=1": restFaults("L" + strings.Repeat("_", 63) + "... INVALID_FORMAT is not a parameter of this list: use limit"),
+		} {
+			require.Equal(t, answer{400, want}, brief(d.Send(t, m.WriteKey, "GET", "/api/customers?"+query, "")), query)
+		}
+		require.Equal(t, 200, d.Send(t, m.WriteKey, "POST", "/graphql?first=1&Limit=2", `{"query":"{merchant{id}}"}`).Status, "a route without parameters")
 	})
 	t.Run("refuses what it can't read", func(t *testing.T) {
 		foreign := d.Send(t, other.WriteKey, "GET", "/api/customers?limit=1", "")
@@ -403,6 +469,8 @@ func TestListParameters(t *testing.T) {
 		own, _, _ := read(t, "limit=1")
 		damaged := []byte(*own.NextCursor)
 		damaged[len(damaged)/2] ^= 1
+		const badEncoding = " INVALID_FORMAT must be percent-encoded UTF-8"
+		badYear := restFaults("updatedSince INVALID_FORMAT must be in the years 1 to 9999")
 		format := func(fields ...string) string {
 			for i := range fields {
 				fields[i] += " INVALID_FORMAT"
@@ -411,17 +479,22 @@ func TestListParameters(t *testing.T) {
 		}
 		for query, want := range map[string]string{
 			"limit=0": format("limit"), "limit=251": format("limit"), "limit=-1": format("limit"), "limit=": format("limit"), "limit=ten": format("limit"), "limit=1.5": format("limit"),
-			"limit=99999999999999999999": format("limit"), "limit=1&limit=1": format("limit"), "limit=%zz": format("limit"), "limit=1;limit=2": format("limit"), "limit=%D9%A1": format("limit"),
-			"cursor=" + *own.NextCursor: format("cursor"), "limit=1&cursor=": format("cursor"), "limit=1&cursor=x": format("cursor"), "limit=1&cursor=" + *l.NextCursor: format("cursor"),
+			"limit=99999999999999999999": format("limit"), "limit=1&limit=1": restFaults("limit INVALID_FORMAT must be given once"), "limit=%zz": restFaults("limit" + badEncoding), "limit=1;limit=2": format("limit"), "limit=%D9%A1": format("limit"),
+			"cursor=" + *own.NextCursor: restFaults("cursor INVALID_FORMAT must be given with limit"), "limit=1&cursor=": format("cursor"), "limit=1&cursor=x": format("cursor"), "limit=1&cursor=" + *l.NextCursor: format("cursor"),
 			"limit=1&cursor=" + string(damaged): format("cursor"), "limit=1&cursor=" + *own.NextCursor + "A": format("cursor"), "limit=1&cursor=" + *own.NextCursor + "=": format("cursor"),
-			"limit=1&cursor=a&cursor=a": format("cursor"), "limit=1&cursor=" + strings.Repeat("A", 8000): format("cursor"),
+			"limit=1&cursor=a&cursor=a": restFaults("cursor INVALID_FORMAT must be given once"), "limit=1&cursor=" + strings.Repeat("A", 8000): format("cursor"),
 			"updatedSince=yesterday": format("updatedSince"), "updatedSince=2024-01-01": format("updatedSince"), "updatedSince=": format("updatedSince"),
-			"updatedSince=2024-01-01T00:00:00+01:00": format("updatedSince"), "updatedSince=0000-01-01T00:00:00Z": format("updatedSince"), "limit=1&updatedSince=0000-01-01T00:00:00Z": format("updatedSince"),
-			"updatedSince=9999-12-31T23:59:59-01:00": format("updatedSince"),
-			"includeDeleted=":                        format("includeDeleted"), "includeDeleted=1": format("includeDeleted"), "includeDeleted=TRUE": format("includeDeleted"), "includeDeleted=true&includeDeleted=true": format("includeDeleted"),
-			"email=": format("email"), "email=nobody": format("email"), "email=a@b.io&email=a@b.io": format("email"), "email=%FF@b.io": format("email"),
-			"userId=": format("userId"), "userId=%00": restFaults("userId FORBIDDEN_CHARACTER"), "userId=" + strings.Repeat("x", 256): restFaults("userId TOO_LONG"), "userId=%C3%28": format("userId"),
+			"updatedSince=2024-01-01T00:00:00++01:00": format("updatedSince"), "updatedSince=0000-01-01T00:00:00Z": badYear, "limit=1&updatedSince=0000-01-01T00:00:00Z": badYear,
+			"updatedSince=9999-12-31T23:59:59-01:00": badYear, "updatedSince=2024-01-01T00:00:00%2001:00": format("updatedSince"),
+			"includeDeleted=": format("includeDeleted"), "includeDeleted=1": format("includeDeleted"), "includeDeleted=TRUE": format("includeDeleted"),
+			"includeDeleted=true&includeDeleted=true": restFaults("includeDeleted INVALID_FORMAT must be given once"), "includeDeleted=+true": format("includeDeleted"), "limit=+5": format("limit"),
+			"email=a+b": format("email"), "email=a%20b@example.com": format("email"), "email=a+b%20c@example.com": format("email"),
+			"email=a+b@example.com&limit=0": format("limit"), "email=a+b@example.com&updatedSince=x+y": format("updatedSince"),
+			"email=": format("email"), "email=nobody": format("email"), "email=a@b.io&email=a@b.io": restFaults("email INVALID_FORMAT must be given once"), "email=%FF@b.io": restFaults("email" + badEncoding), "email=a+b@x.io&email=a+b@x.io": restFaults("email INVALID_FORMAT must be given once"),
+			"userId=": format("userId"), "userId=%00": restFaults("userId FORBIDDEN_CHARACTER"), "userId=" + strings.Repeat("x", 256): restFaults("userId TOO_LONG"), "userId=%C3%28": restFaults("userId" + badEncoding),
 			"includeDeleted=x&updatedSince=x&userId=&email=nobody&cursor=x&limit=0": format("limit", "cursor", "email", "userId", "updatedSince", "includeDeleted"),
+			"Page=2&limit=0&EMAIL=x": restFaults("limit INVALID_FORMAT", "EMAIL INVALID_FORMAT is not a parameter of this list: use email",
+				"Page INVALID_FORMAT is not a parameter of this list: use limit and cursor"),
 			"limit=%2B5": format("limit"), "limit=05": format("limit"),
 			"updatedSince=2026-01-01T1:00:00Z": format("updatedSince"), "updatedSince=2026-01-01T01:00:00,5Z": format("updatedSince"),
 		} {

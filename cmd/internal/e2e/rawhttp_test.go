@@ -79,7 +79,7 @@ func rawRequests(t *testing.T) []rawRequest {
 		{name: "10,000 headers", head: sized + strings.Repeat("X-H: x\r\n", 10_000), statuses: []int{431}},
 		{name: "two credentials", head: sized + "Authorization: Bearer KEY\r\n", statuses: []int{401}},
 		{name: "a credential in small letters", head: strings.Replace(sized, "Authorization: Bearer", "authorization: bearer", 1), applied: true},
-		{name: "a credential with two spaces", head: strings.Replace(sized, "Bearer KEY", "Bearer  KEY", 1), statuses: []int{401}},
+		{name: "a credential with two spaces", head: strings.Replace(sized, "Bearer KEY", "Bearer  KEY", 1), applied: true},
 		{name: "a credential with a tab", head: strings.Replace(sized, "Bearer KEY", "Bearer\tKEY", 1), statuses: []int{401}},
 		{name: "a credential behind a proxy's header", head: strings.Replace(sized, "Authorization", "Proxy-Authorization", 1), statuses: []int{401}},
 		{name: "a credential with a quote", head: strings.Replace(sized, "Bearer KEY", `Bearer "KEY"`, 1), statuses: []int{401}},

@@ -145,13 +145,18 @@ func TestServeHasTheDoorsAsTheyAreConfigured(t *testing.T) {
 	t.Parallel()
 	manifest := filepath.Join(t.TempDir(), "documents.json")
 	require.NoError(t, os.WriteFile(manifest, []byte(`{"who":"{merchant{name}}","many":"query($ids:[ID!]!){nodes(ids:$ids){id}}"}`), 0o600))
-	d := harness.Serve(t, "--trusted-documents", manifest, "--trusted-documents-mode", "only", "--cors-origins", "https://app.example.com",
-		"--graphql-max-cost", "640", "--graphql-max-body", "300", "--graphql-field-costs", "Merchant.name=7")
+	d := harness.Serve(t, "--trusted-documents", manifest, "--trusted-documents-mode", "only",
+		"--cors-origins", "https://app.example.com, capacitor://localhost ,\tapp://.", // with white space, as people write lists
+		"--graphql-max-cost", "640", "--graphql-max-body", "300", "--graphql-field-costs", "Merchant.id=1, Merchant.name=7")
 	m := d.Merchant(t, "Configured")
 	r := d.Send(t, m.ReadKey, "POST", "/graphql", `{"documentId":"who"}`, header("Origin", "https://app.example.com"))
 	require.Equal(t, answer{200, `{"data":{"merchant":{"name":"Configured"}}}`}, brief(r))
 	require.Equal(t, 1+7, r.Cost)
 	require.Equal(t, "https://app.example.com", r.Header.Get("Access-Control-Allow-Origin"))
+	for _, origin := range []string{"capacitor://localhost", "app://."} {
+		r := d.Send(t, m.ReadKey, "POST", "/graphql", `{"documentId":"who"}`, header("Origin", origin))
+		require.Equal(t, origin, r.Header.Get("Access-Control-Allow-Origin"))
+	}
 	require.Contains(t, d.Send(t, m.ReadKey, "POST", "/graphql", `{"documentId":"many","variables":{"ids":[`+strings.Repeat(`"cust_1",`, 20)+`"cust_2"]}}`).Body, `"code":"LIMIT_EXCEEDED"`)
 	require.Contains(t, d.GraphQL(t, m.ReadKey, `{merchant{name}}`, nil).Body, `"code":"DOCUMENT_NOT_TRUSTED"`)
 	require.Equal(t, 413, d.Send(t, m.ReadKey, "POST", "/graphql", `{"documentId":"`+strings.Repeat("x", 300)+`"}`).Status)

@@ -235,7 +235,7 @@ func testTamperedTokens(t *testing.T, alg auth.Algorithm) {
 		changed := token[:i] + string(other) + token[i+1:]
 		require.Equal(t, answer{401, restNoAccess}, brief(d.Send(t, auth.Secret(changed), "GET", "/api/customers", "")), "byte %d", i)
 	}
-	for _, text := range []string{token[1:], token[:len(token)-1], token + "A", " " + token, token + " x", strings.Replace(token, ".", "..", 1)} {
+	for _, text := range []string{token[1:], token[:len(token)-1], token + "A", token + " x", strings.Replace(token, ".", "..", 1)} {
 		require.Equal(t, 401, d.Send(t, auth.Secret(text), "GET", "/api/customers", "").Status, text)
 	}
 }
@@ -388,7 +388,7 @@ func TestBadTokenInput(t *testing.T) {
 		var list []string
 		for _, fault := range c.faults {
 			field, reason, _ := strings.Cut(fault, " ")
-			list = append(list, `{"code":"INVALID_INPUT","field":["input","`+field+`"],"message":"`+field+` has an invalid format","reason":"`+reason+`"}`)
+			list = append(list, `{"code":"INVALID_INPUT","field":["input","`+field+`"],"message":"`+field+` `+formOf(field, reason)+`","reason":"`+reason+`"}`)
 		}
 		r := d.GraphQL(t, m.WriteKey, `mutation{createAccessToken(input:`+c.graphql+`){accessToken{token} userErrors{code field message reason}}}`, nil)
 		require.Equal(t, answer{200, `{"data":{"createAccessToken":{"accessToken":null,"userErrors":[` + strings.Join(list, ",") + `]}}}`}, brief(r), c.graphql)
@@ -404,7 +404,7 @@ func TestBadTokenInput(t *testing.T) {
 	}
 	// A key that is none does not leave a token for everybody that was meant for one customer.
 	const notAField = ` is not a field of an access token`
-	require.Equal(t, answer{400, `{"error":"Invalid request data","details":[{"field":"access","code":"INVALID_FORMAT","message":"access has an invalid format"},` +
+	require.Equal(t, answer{400, `{"error":"Invalid request data","details":[{"field":"access","code":"INVALID_FORMAT","message":"access must be read or write"},` +
 		`{"field":"customer_id","code":"INVALID_FORMAT","message":"customer_id` + notAField + `"},{"field":"customerid","code":"INVALID_FORMAT","message":"customerid` + notAField + `"}]}`},
 		brief(d.Send(t, m.WriteKey, "POST", "/api/access-tokens", `{"customerid":"cust_1","customer_id":"cust_1","access":"admin"}`)))
 	require.Contains(t, d.Send(t, m.WriteKey, "POST", "/api/access-tokens", `{"`+strings.Repeat("é", 70)+`":1}`).Body, `"field":"`+strings.Repeat("é", 64)+`..."`)
@@ -412,9 +412,17 @@ func TestBadTokenInput(t *testing.T) {
 		codes, _ := errorsOf(t, d.GraphQL(t, m.WriteKey, `mutation{createAccessToken(input:`+input+`){accessToken{token}}}`, nil))
 		require.Equal(t, []string{"GRAPHQL_VALIDATION_FAILED"}, codes, input)
 	}
-	for _, body := range []string{``, `[]`, `null`, `"x"`, `{`, `{}{}`, `{"access":"read","access":"write"}`} {
-		require.Equal(t, answer{400, restBadJSON}, brief(d.Send(t, m.WriteKey, "POST", "/api/access-tokens", body)), body)
+	for want, bodies := range map[string][]string{
+		restBadJSON:  {``, `{`, `{}{}`, `{"access":"read","access":"write"}`},
+		restNoObject: {`[]`, `null`, `"x"`, `[{"access":"read"}]`},
+	} {
+		for _, body := range bodies {
+			require.Equal(t, answer{400, want}, brief(d.Send(t, m.WriteKey, "POST", "/api/access-tokens", body)), body)
+		}
 	}
+	long := strings.Repeat("é", 64)
+	require.Equal(t, answer{400, restFaults(long + "... INVALID_FORMAT is not a field of an access token (2 times)")},
+		brief(d.Send(t, m.WriteKey, "POST", "/api/access-tokens", `{"`+long+`1":1,"`+long+`2":1}`)), "said once")
 
 	// And what is right.
 	id := d.Create(t, m, `{"email":"one@example.com"}`)

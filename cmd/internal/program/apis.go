@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -97,13 +98,17 @@ func (f apiFlags) apply(options *server.Options) (faults []string) {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
 
 	options.GraphQL.Limits = f.GraphQL.Max.limits()
-	options.GraphQL.FieldCosts = f.GraphQL.FieldCosts
-	if err := graph.CheckFieldCosts(f.GraphQL.FieldCosts); err != nil {
+	options.GraphQL.FieldCosts = make(map[string]int)
+	for field, cost := range f.GraphQL.FieldCosts {
+		options.GraphQL.FieldCosts[strings.TrimSpace(field)] = cost
+	}
+	if err := graph.CheckFieldCosts(options.GraphQL.FieldCosts); err != nil {
 		fault("LUMEN_GRAPHQL_FIELD_COSTS: %s", err)
 	}
 
-	options.Origins = f.CORSOrigins
 	for _, origin := range f.CORSOrigins {
+		origin = strings.TrimSpace(origin)
+		options.Origins = append(options.Origins, origin)
 		if !server.IsOrigin(origin) {
 			fault("LUMEN_CORS_ORIGINS holds %q, which is not an origin; one looks like https://app.example.com", origin)
 		}

@@ -13,7 +13,8 @@ import (
 )
 
 // Authenticate returns how both APIs learn whom a request comes from: from its one Authorization
-// header, Bearer and a merchant's API key or an access token. Anything else is store.Unauthenticated.
+// header, Bearer, one or more spaces, and a merchant's API key or an access token. Anything else is
+// store.Unauthenticated.
 func Authenticate(authenticator *auth.Authenticator) func(*http.Request) (context.Context, error) {
 	return func(r *http.Request) (context.Context, error) {
 		headers := r.Header.Values("Authorization")
@@ -24,6 +25,7 @@ func Authenticate(authenticator *auth.Authenticator) func(*http.Request) (contex
 		if !strings.EqualFold(scheme, "Bearer") {
 			return nil, store.NewError(store.Unauthenticated)
 		}
+		secret = strings.TrimLeft(secret, " ")
 		ctx, waited := gate.WithArrival(r.Context())
 		if r.Body != http.NoBody {
 			r.Body = timedBody{r.Body, waited}

@@ -4,19 +4,31 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/rs/cors"
 )
 
-var originForm = regexp.MustCompile(`^(https?)://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?$`)
+var (
+	originForm = regexp.MustCompile(`^(https?)://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?$`)
+	// appOriginForm is the form of the origins of apps that show pages, such as capacitor://localhost.
+	appOriginForm = regexp.MustCompile(`^([a-z][a-z0-9+.-]*)://([A-Za-z0-9._~-]+)(:[1-9][0-9]{0,4})?$`)
+)
 
 // IsOrigin reports whether text is an origin as browsers write it: scheme and host in lower-case ASCII, and a port unless
-// it is the scheme's own.
+// it is the scheme's own. The scheme may be an app's own, whose hosts keep their letter case.
 func IsOrigin(text string) bool {
 	parts := originForm.FindStringSubmatch(text)
-	return parts != nil && parts[3] != map[string]string{"http": ":80", "https": ":443"}[parts[1]] && len(parts[3]) <= len(":65535")
+	if parts != nil {
+		return parts[3] != map[string]string{"http": ":80", "https": ":443"}[parts[1]]
+	}
+	parts = appOriginForm.FindStringSubmatch(text)
+	return parts != nil && !slices.Contains(webSchemes, parts[1])
 }
+
+// webSchemes are the schemes that the URL standard knows. Of these only HTTP's two have pages with an origin.
+var webSchemes = []string{"http", "https", "ws", "wss", "ftp", "file", "blob", "data", "about", "javascript"}
 
 // crossOrigin lets pages of the origins that are allowed call next from a browser: their preflights are answered here,
 // without a credential. There are no cookies, so a page can do no more than what the credential it holds lets it do.

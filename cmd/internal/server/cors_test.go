@@ -19,6 +19,10 @@ func TestIsOrigin(t *testing.T) {
 		"https://app.example.com/x": false, "https://app.example.com?x": false, "https://me@app.example.com": false, "ftp://app.example.com": false, "HTTPS://app.example.com": false,
 		"https://app.example.com:443": false, "http://app.example.com:80": false, "http://app.example.com:443": true, "https://app.example.com:": false, "https://app.example.com:0": false, "https://app.example.com:123456": false,
 		"https://münchen.de": false, "https://xn--mnchen-3ya.de": true, "https://App.example.com": false,
+		"capacitor://localhost": true, "ionic://localhost": true, "tauri://localhost": true, "app://.": true, "app://obsidian.md": true, "app://localhost:3000": true,
+		"chrome-extension://abcdefghijklmnopabcdefghijklmnop": true, "moz-extension://0aF3-11": true, "vscode-webview://1qa": true, "com.example.app+x://Host_1~": true,
+		"app://": false, "app:///": false, "app://x/": false, "App://x": false, "1app://x": false, "app:x": false, "app://me@x": false, "app://*": false, "app://x?y": false, "app://x:0": false,
+		"file://localhost": false, "file://": false, "ws://localhost": false, "wss://localhost": false, "data://x": false, "blob://x": false, "://x": false,
 	} {
 		require.Equal(t, want, IsOrigin(text), text)
 	}
@@ -40,7 +44,8 @@ func TestCrossOrigin(t *testing.T) {
 	preflight := func(options Options, path, origin, method string) *http.Response {
 		return send(options, "OPTIONS", path, "Origin", origin, "Access-Control-Request-Method", method, "Access-Control-Request-Headers", "authorization,content-type")
 	}
-	production, development := Options{Origins: []string{known}}, Options{LoopbackOnly: true, Origins: []string{known}}
+	const app, odd = "capacitor://localhost", "vscode-webview://0aF3"
+	production, development := Options{Origins: []string{known, odd}}, Options{LoopbackOnly: true, Origins: []string{known}}
 
 	for _, path := range []string{"/graphql", "/api/customers", "/api/customers/cust_1"} {
 		for _, c := range []struct {
@@ -51,6 +56,7 @@ func TestCrossOrigin(t *testing.T) {
 			{production, known, true}, {production, stranger, false}, {production, local, false}, {production, "null", false},
 			{production, known + ".evil.example", false}, {production, known + ":8443", false}, {production, "http://app.example.com", false},
 			{development, local, true}, {development, "http://127.0.0.1:3000", true}, {development, known, true}, {development, stranger, false}, {development, "http://localhost.evil.example", false},
+			{production, odd, true}, {production, "vscode-webview://0af3", false}, {production, app, false}, {development, app, true}, {development, odd, false},
 			{Options{}, known, false},
 		} {
 			// A preflight is answered without a credential; a request without one is refused, but so that the page can read why.

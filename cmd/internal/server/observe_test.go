@@ -182,9 +182,14 @@ func TestRequestIDs(t *testing.T) {
 	for letter, n := range letters {
 		require.InDelta(t, 2000*26/32, n, 300, "%c", letter)
 	}
-	require.Equal(t, "a.B_c-9", send("a.B_c-9"))
+	for _, id := range []string{
+		"a.B_c-9", "|7dac6e6c-4a8f1b2c.", "2d5b6b4e-9f0e-4d0e-8a4c-1b7e5a6f7c8d#14", "Root=1-67891233-abcdef012345678912345678", "Zm9v+/Zm9vYg==",
+		"projects/p/traces/1:2", "job@host:8080", "~", strings.Repeat("a", 128),
+	} {
+		require.Equal(t, id, send(id))
+	}
 	require.Equal(t, "first", send("first", "second"))
-	for _, malformed := range []string{"", " ", "a b", "a\nb", strings.Repeat("a", 65), "ä"} {
+	for _, malformed := range []string{"", " ", "a b", "a\nb", strings.Repeat("a", 129), "ä", "a;b", "a,b", `a"b`, "a\\b", "<a>", "{a}", "a%20b", "a\x7f"} {
 		require.Regexp(t, "^[A-Z2-7]{26}$", send(malformed))
 	}
 }
