@@ -49,7 +49,7 @@ var helpTexts = map[string]string{
 	"--playground":    "Serve the GraphQL playground at /playground; it asks for a key (${env}).",
 	"--introspection": "Let GraphQL clients read the schema (${env}).",
 	"--cors-origins": "The origins whose pages may call the doors from a browser (${env}), " +
-		"such as https://app.example.com.",
+		"such as https://app.example.com or capacitor://localhost.",
 	"--trusted-documents": "A manifest of GraphQL documents that clients may ask for by id (${env}): " +
 		"graphql-codegen's, Relay's or Apollo's.",
 	"--trusted-documents-mode": "Whether GraphQL clients may send documents of their own, too, " +

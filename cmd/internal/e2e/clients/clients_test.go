@@ -67,6 +67,27 @@ func TestClients(t *testing.T) {
 	})
 }
 
+// Where clients may send documents of their own, links for persisted queries fall back to them, whether some documents are
+// trusted or none. Where only trusted ones are executed, they learn that theirs are not.
+func TestClientsFallBackFromPersistedQueries(t *testing.T) {
+	manifest := filepath.Join(t.TempDir(), "documents.json")
+	require.NoError(t, os.WriteFile(manifest, []byte(`{"who":"{merchant{name}}"}`), 0o600))
+	for name, flags := range map[string][]string{"none trusted": nil, "some trusted": {"--trusted-documents", manifest}} {
+		t.Run(name, func(t *testing.T) {
+			out, err := npmRun(t, "persisted", server(t, harness.Serve(t, flags...))...)
+			t.Log(out)
+			require.NoError(t, err)
+			require.Contains(t, out, "apollo fell back by itself\nurql fell back by itself\n")
+		})
+	}
+	t.Run("only trusted", func(t *testing.T) {
+		d := harness.Serve(t, "--trusted-documents", manifest, "--trusted-documents-mode", "only")
+		out, err := npmRun(t, "persisted", server(t, d)...)
+		require.Error(t, err)
+		require.Contains(t, out, "no such document is trusted here")
+	})
+}
+
 func TestClientsAudit(t *testing.T) {
 	out, err := npmRun(t, "audit", server(t, harness.Serve(t, "--introspection"))...)
 	t.Log(out)
