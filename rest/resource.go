@@ -38,6 +38,7 @@ type service[T any] struct {
 	resource[T]
 	noun   store.Noun
 	fields []field[T]
+	meant  map[string]string // see meanings
 }
 
 // field writes one member of a T.
@@ -50,7 +51,7 @@ func (r resource[T]) service() *service[T] {
 	if r.rows == nil {
 		r.rows = func(s *store.Store) rows[T] { return store.RowsOf[T](s) }
 	}
-	s := &service[T]{resource: r, noun: store.NounOf[T]()}
+	s := &service[T]{resource: r, noun: store.NounOf[T](), meant: r.meanings()}
 	before := "{"
 	for _, c := range store.ColumnsOf[T]() {
 		if c.Field != "" && !c.GraphQLOnly {
