@@ -66,8 +66,8 @@ func parse(body []byte) (*guard.Request, error) {
 	return read, nil
 }
 
-// readObject reads a member that must be an object, null or absent. An array that is empty counts as an empty
-// object: PHP writes one.
+// readObject reads a member that must be an object, null or absent. An array that is empty counts
+// as an empty object: PHP writes one.
 func readObject(value jsontext.Value, into any, options ...json.Options) error {
 	if len(value) == 0 || value.Kind() == '[' && len(bytes.TrimSpace(value[1:len(value)-1])) == 0 {
 		return nil
@@ -86,7 +86,8 @@ var memberForms = map[jsontext.Pointer]string{
 	"/extensions/persistedQuery/sha256Hash": "extensions.persistedQuery.sha256Hash must be a string",
 }
 
-// formOf returns what the member must be that an error of json, read at this place of the body, is about.
+// formOf returns what the member must be that an error of json, read at this place of the body, is
+// about.
 func formOf(at jsontext.Pointer, err error) string {
 	var mistyped *json.SemanticError
 	if errors.As(err, &mistyped) {

@@ -22,8 +22,8 @@ func (r resource[T]) parameters() []string {
 	return slices.Concat([]string{"limit", "cursor"}, r.filters, []string{"updatedSince", "includeDeleted"})
 }
 
-// readQuery reads the list's parameters. Unknown ones are ignored, but for near misses. Those, and known ones
-// that are repeated, malformed or out of range, are InvalidInput, all of them together.
+// readQuery reads the list's parameters. Unknown ones are ignored, but for near misses. Those, and
+// known ones that are repeated, malformed or out of range, are InvalidInput, all of them together.
 func (s *service[T]) readQuery(r *http.Request, rows rows[T]) (store.PageQuery, error) {
 	q := queryReader{
 		values: make(map[string][]string), plus: make(map[string]string), faults: make(map[string]store.Fault),
@@ -151,8 +151,8 @@ func (q queryReader) refuse(name, form string) {
 	q.faults[name] = store.NewFault(name, store.InvalidFormat, form)
 }
 
-// restorePlus prepares a second reading, in which refused values hold the "+" that clients forgot to encode, as in
-// email=a+b@example.com. It reports whether there are any.
+// restorePlus prepares a second reading, in which refused values hold the "+" that clients forgot
+// to encode, as in email=a+b@example.com. It reports whether there are any.
 func (q queryReader) restorePlus() bool {
 	restored := false
 	for name := range q.faults {
@@ -164,8 +164,8 @@ func (q queryReader) restorePlus() bool {
 	return restored
 }
 
-// check adds what the store finds and returns all faults in the documented order, then the near misses, or
-// another error of the store's.
+// check adds what the store finds and returns all faults in the documented order, then the near
+// misses, or another error of the store's.
 func (q queryReader) check(err error, parameters []string, nearMisses []store.Fault) error {
 	var invalid *store.Error
 	if errors.As(err, &invalid) && invalid.Code != store.InvalidInput {

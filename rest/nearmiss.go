@@ -8,7 +8,8 @@ import (
 	"lumen/store"
 )
 
-// meanings returns the parameters that clients may have meant, by the loose names of what they send.
+// meanings returns the parameters that clients may have meant, by the loose names of what they
+// send.
 func (r resource[T]) meanings() map[string]string {
 	meant := make(map[string]string)
 	for name, right := range r.misnomers {
@@ -20,8 +21,8 @@ func (r resource[T]) meanings() map[string]string {
 	return meant
 }
 
-// nearMisses returns a fault for each parameter that is unknown, but close to one that the client must have
-// meant: to ignore it would answer another question than the client asked.
+// nearMisses returns a fault for each parameter that is unknown, but close to one that the client
+// must have meant: to ignore it would answer another question than the client asked.
 func (s *service[T]) nearMisses(values map[string][]string) []store.Fault {
 	var faults []store.Fault
 	told := make(map[string]bool) // by loose name, so that many spellings make no long reply
@@ -34,12 +35,14 @@ func (s *service[T]) nearMisses(values map[string][]string) []store.Fault {
 			continue
 		}
 		told[key] = true
-		faults = append(faults, store.NewFault(shortName(name), store.InvalidFormat, "is not a parameter of this list: use "+right))
+		form := "is not a parameter of this list: use " + right
+		faults = append(faults, store.NewFault(shortName(name), store.InvalidFormat, form))
 	}
 	return faults
 }
 
-// harmless are values of misnomers that change nothing, by loose name: the list begins at its start.
+// harmless are values of misnomers that change nothing, by loose name: the list begins at its
+// start.
 var harmless = map[string][]string{"page": {"0", "1"}, "offset": {"0"}, "skip": {"0"}}
 
 // loose returns a parameter's name without what clients tend to write differently.

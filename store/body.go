@@ -7,9 +7,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// CheckMediaType returns nil when the headers of a request, by canonical names, declare its body as JSON that
-// is not encoded, in UTF-8 or US-ASCII if they name a charset. Else it returns an UnsupportedType that names
-// the header at fault.
+// CheckMediaType returns nil when the headers of a request, by canonical names, declare its body as
+// JSON that is not encoded, in UTF-8 or US-ASCII if they name a charset. Else it returns an
+// UnsupportedType that names the header at fault.
 func CheckMediaType(header map[string][]string) error {
 	if !isJSON(header["Content-Type"]) {
 		return NewError(UnsupportedType)
@@ -38,10 +38,12 @@ func isJSON(contentTypes []string) bool {
 	return !present || charsets[strings.Map(letterOrDigit, charset)]
 }
 
-// charsets are the names of UTF-8 and of US-ASCII, which is a part of it, without case and punctuation.
+// charsets are the names of UTF-8 and of US-ASCII, which is a part of it, without case and
+// punctuation.
 var charsets = map[string]bool{"utf8": true, "usascii": true, "ascii": true, "ansix341968": true}
 
-// letterOrDigit is for strings.Map. It lowers ASCII letters, keeps digits and drops ASCII punctuation.
+// letterOrDigit is for strings.Map. It lowers ASCII letters, keeps digits and drops ASCII
+// punctuation.
 func letterOrDigit(c rune) rune {
 	switch {
 	case 'A' <= c && c <= 'Z':
@@ -52,8 +54,8 @@ func letterOrDigit(c rune) rune {
 	return -1
 }
 
-// BadBody returns the BadRequest for a body that could not be read. form says what a body that is JSON, but of
-// another shape, must be.
+// BadBody returns the BadRequest for a body that could not be read. form says what a body that is
+// JSON, but of another shape, must be.
 func BadBody(body []byte, form string) *Error {
 	err := NewError(BadRequest)
 	if jsontext.Value(body).IsValid() {

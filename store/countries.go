@@ -5,8 +5,8 @@ import "strings"
 // countryForm is the form of a country, for the messages of faults.
 const countryForm = "must be an ISO 3166-1 alpha-2 code"
 
-// checkCountry accepts, in any case, an officially assigned ISO 3166-1 alpha-2 code and XK, which is user-assigned
-// and stands for Kosovo in banks, posts and the European Union.
+// checkCountry accepts, in any case, an officially assigned ISO 3166-1 alpha-2 code and XK, which
+// is user-assigned and stands for Kosovo in banks, posts and the European Union.
 func checkCountry(code string) (string, bool) {
 	if len(code) != 2 { // before the case is changed, which makes ASCII of some other letters
 		return "", false
@@ -15,8 +15,8 @@ func checkCountry(code string) (string, bool) {
 	return code, strings.Contains(" "+countries+" ", " "+code+" ")
 }
 
-// countryHint returns what the message of a refused code adds: the right one, where the European Union uses another
-// for its own purposes.
+// countryHint returns what the message of a refused code adds: the right one, where the European
+// Union uses another for its own purposes.
 func countryHint(code string) string {
 	switch strings.ToUpper(code) {
 	case "UK":

@@ -100,8 +100,8 @@ type Fault struct {
 	Message string
 }
 
-// NewFault returns a Fault whose message names the form that is expected, such as "must be 1 to 250". It
-// never repeats the value.
+// NewFault returns a Fault whose message names the form that is expected, such as "must be 1 to
+// 250". It never repeats the value.
 func NewFault(field string, reason Reason, form string) Fault {
 	return Fault{Field: field, Reason: reason, Message: field + " " + form}
 }
@@ -128,8 +128,8 @@ func newError(code Code, noun string) *Error {
 	return &Error{Code: code, Message: text, Noun: noun}
 }
 
-// Invalid returns an InvalidInput with these faults, or nil when there are none. Equal ones are said once,
-// with their count.
+// Invalid returns an InvalidInput with these faults, or nil when there are none. Equal ones are
+// said once, with their count.
 func Invalid(faults ...Fault) error {
 	if len(faults) == 0 {
 		return nil

@@ -58,8 +58,9 @@ type rule struct {
 	forbids func(string) bool
 	// normalize returns text as it is stored, and whether it is valid at all. Nil keeps it.
 	normalize func(string) (string, bool)
-	// form is what messages say of the form of text that normalize or reference refuses, as in "must be 1
-	// to 250". hint returns what they say besides of one text, "" for nothing; nil for no hints.
+	// form is what messages say of the form of text that normalize or reference refuses, as in
+	// "must be 1 to 250". hint returns what they say besides of one text, "" for nothing; nil for
+	// no hints.
 	form string
 	hint func(string) string
 

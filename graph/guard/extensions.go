@@ -60,8 +60,8 @@ func (c CostLimit) MutateOperationContext(_ context.Context, operation *graphql.
 	operation.Stats.SetExtension(costStat, cost)
 	switch {
 	case tooMany != nil:
-		form := fmt.Sprintf("must be at most %d ids", c.Limits.IDs)
-		return gqlerror.WrapPath(ast.Path{ast.PathName(tooMany.Alias)}, store.Invalid(store.NewFault("ids", store.TooLong, form)))
+		fault := store.NewFault("ids", store.TooLong, fmt.Sprintf("must be at most %d ids", c.Limits.IDs))
+		return gqlerror.WrapPath(ast.Path{ast.PathName(tooMany.Alias)}, store.Invalid(fault))
 	case cost > c.Limits.Cost:
 		return overLimit("the operation costs too much", c.Limits.Cost)
 	}

@@ -45,8 +45,8 @@ func overLimit(what string, limit int) *gqlerror.Error {
 	return Refusal(LimitExceeded, fmt.Sprintf("%s: the limit is %d", what, limit))
 }
 
-// First returns as many of the errors as a reply lists. If there are more, the last one says so. Errors that say
-// the same count as one.
+// First returns as many of the errors as a reply lists. If there are more, the last one says so.
+// Errors that say the same count as one.
 func (l Limits) First(list gqlerror.List) gqlerror.List {
 	list = merge(list)
 	if len(list) <= l.Errors || l.Errors == 1 {
@@ -58,8 +58,8 @@ func (l Limits) First(list gqlerror.List) gqlerror.List {
 // countExtension is the extension of an error that says how often a reply would have repeated it.
 const countExtension = "count"
 
-// merge returns the errors without those that differ from another in their place alone. Of these it keeps the first
-// by path, as fields fail in any order.
+// merge returns the errors without those that differ from another in their place alone. Of these it
+// keeps the first by path, as fields fail in any order.
 func merge(list gqlerror.List) gqlerror.List {
 	var merged gqlerror.List
 	at := make(map[string]int, len(list))

@@ -139,6 +139,8 @@ var rules = []rule{
 	{name: "format characters where people read", do: "create", in: `{"email":"a@x.io","name":"\u0646\u200c\u0627","billingCity":"a\u200db"}`, want: shows("a@x.io name=ن\u200cا city=a\u200db"), stored: []string{"a@x.io name=ن\u200cا city=a\u200db"}},
 	{name: "a country in lower case", do: "create", in: `{"email":"a@x.io","billingCountry":" gb "}`, want: shows("a@x.io country=GB"), stored: []string{"a@x.io country=GB"}},
 	{name: "a country that is none", do: "create", in: `{"email":"a@x.io","billingCountry":"UK"}`, want: refusal(store.InvalidInput, "billingCountry INVALID_FORMAT")},
+	{name: "a country that the EU calls otherwise", do: "create", in: `{"email":"a@x.io","billingCountry":"el"}`, want: refusal(store.InvalidInput, "billingCountry INVALID_FORMAT")},
+	{name: "a country without an assigned code", do: "create", in: `{"email":"a@x.io","billingCountry":"xk"}`, want: shows("a@x.io country=XK"), stored: []string{"a@x.io country=XK"}},
 	{name: "a country's long code", do: "create", in: `{"email":"a@x.io","billingCountry":"USA"}`, want: refusal(store.InvalidInput, "billingCountry INVALID_FORMAT")},
 	{name: "two countries", do: "create", in: `{"email":"a@x.io","billingCountry":"US AD"}`, want: refusal(store.InvalidInput, "billingCountry INVALID_FORMAT")},
 	{name: "a letter whose capitals are a code", do: "create", in: `{"email":"a@x.io","billingCountry":"ß"}`, want: refusal(store.InvalidInput, "billingCountry INVALID_FORMAT")},

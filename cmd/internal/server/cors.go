@@ -12,7 +12,8 @@ import (
 
 var (
 	originForm = regexp.MustCompile(`^(https?)://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?$`)
-	// appOriginForm is the form of the origins of apps that show pages, such as capacitor://localhost.
+	// appOriginForm is the form of the origins of apps that show pages, such as
+	// capacitor://localhost.
 	appOriginForm = regexp.MustCompile(`^([a-z][a-z0-9+.-]*)://([A-Za-z0-9._~-]+)(:[1-9][0-9]{0,4})?$`)
 )
 
@@ -27,7 +28,8 @@ func IsOrigin(text string) bool {
 	return parts != nil && !slices.Contains(webSchemes, parts[1])
 }
 
-// webSchemes are the schemes that the URL standard knows. Of these only HTTP's two have pages with an origin.
+// webSchemes are the schemes that the URL standard knows. Of these only HTTP's two have pages with
+// an origin.
 var webSchemes = []string{"http", "https", "ws", "wss", "ftp", "file", "blob", "data", "about", "javascript"}
 
 // crossOrigin lets pages of the origins that are allowed call next from a browser: their preflights are answered here,

@@ -20,7 +20,8 @@ import (
 // that shared caches may keep do not carry it.
 const requestIDHeader = "X-Request-Id"
 
-// requestIDForm is the form of the ids that gateways make: UUIDs, base64, Kong's uuid#counter, Azure's |id.
+// requestIDForm is the form of the ids that gateways make: UUIDs, base64, Kong's uuid#counter,
+// Azure's |id.
 var requestIDForm = regexp.MustCompile(`^[A-Za-z0-9._~+/=:|#@-]{1,128}$`)
 
 // requestInfo is what the log, the metrics and the trace say of a request. Most of it only handlers

@@ -67,8 +67,9 @@ func TestClients(t *testing.T) {
 	})
 }
 
-// Where clients may send documents of their own, links for persisted queries fall back to them, whether some documents are
-// trusted or none. Where only trusted ones are executed, they learn that theirs are not.
+// Where clients may send documents of their own, links for persisted queries fall back to them,
+// whether some documents are trusted or none. Where only trusted ones are executed, they learn that
+// theirs are not.
 func TestClientsFallBackFromPersistedQueries(t *testing.T) {
 	manifest := filepath.Join(t.TempDir(), "documents.json")
 	require.NoError(t, os.WriteFile(manifest, []byte(`{"who":"{merchant{name}}"}`), 0o600))

@@ -145,7 +145,8 @@ var ownWords = sync.OnceValue(func() string {
 	}
 	words := regexp.MustCompile(`[\w![\]]+`).FindAllString(strings.ToLower(string(text)), -1)
 	words = append(words, "request", "method", "delete", "secret", "options", "status", "aborted", "duration", "requestid", "/graphql",
-		"extensions", "variables", "persistedquery", "version", "customer_id", "select customers", "insert customers", "update customers")
+		"extensions", "variables", "persistedquery", "version",
+		"customer_id", "select customers", "insert customers", "update customers")
 	return strings.Join(words, "\n")
 })
 
