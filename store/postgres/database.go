@@ -29,12 +29,15 @@ func ParseDatabase(text string, transactionPooler bool) (*Database, error) {
 		pooled := BehindPooler(config)
 		d.Pooled = &pooled
 	}
+	d.Losses.watch(config)
 	return d, nil
 }
 
 // Open returns a pool with at most this number of plain connections.
 func (d *Database) Open(connections int) *Pool {
-	return Open(d.Config, d.Pooled, connections, stdlib.OptionShouldPing(func(_ context.Context, p stdlib.ShouldPingParams) bool {
-		return d.Losses.IsDoubtful(time.Now().Add(-p.IdleDuration))
-	}))
+	// The ping that is asked for fails on a connection that was not admitted, as that is closed.
+	shouldPing := func(ctx context.Context, p stdlib.ShouldPingParams) bool {
+		return !d.Losses.Admit(ctx, p.Conn.PgConn(), time.Now().Add(-p.IdleDuration))
+	}
+	return Open(d.Config, d.Pooled, connections, stdlib.OptionShouldPing(shouldPing))
 }

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -84,6 +85,9 @@ var ownerSettings = []setting{
 
 // StatementTimeout is how long the server lets a statement of the service run.
 const StatementTimeout = "5s"
+
+// serverLimit is StatementTimeout as a duration.
+const serverLimit = 5 * time.Second
 
 // begin starts a transaction behind a pooler in transaction mode. set_config could not set the isolation
 // level there: the first query of a transaction fixes it.

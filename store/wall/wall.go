@@ -331,14 +331,8 @@ func (c *conn) Ping(ctx context.Context) error { return c.pg.Ping(ctx) }
 
 // ResetSession implements driver.SessionResetter: it is called before a pooled connection is used again.
 func (c *conn) ResetSession(ctx context.Context) error {
-	if !c.IsValid() {
+	if !c.IsValid() || !c.losses.Admit(ctx, c.pg, c.usedAt) {
 		return driver.ErrBadConn
-	}
-	if c.losses.IsDoubtful(c.usedAt) {
-		if err := c.pg.Ping(ctx); err != nil {
-			return driver.ErrBadConn
-		}
-		c.usedAt = time.Now()
 	}
 	return nil
 }

@@ -1,0 +1,90 @@
+package store_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"lumen/store"
+	"lumen/store/auth"
+	"lumen/store/storetest"
+)
+
+// A peer that vanished without a word is found out, wherever its connection is used next.
+func TestVanishedPeers(t *testing.T) {
+	t.Parallel()
+	for name, idle := range map[string]time.Duration{"used just now": 0, "idle": 1100 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t)
+			id := s.create(t, emailOf("ann@example.com")).ID
+			forwarder, url := storetest.Forward(t, s.db.AppURL())
+			service := storetest.Service(t, url, false)
+			opened, a := storetest.Open(t, service, store.Options{}), storetest.OpenAuth(t, service, auth.Options{})
+			read := func() error { _, err := opened.Customers.Get(s.ctx, id); return err }
+			lookUp := func() error { return lookUp(t, a) }
+			for _, each := range []func() error{read, lookUp} {
+				for range 2 {
+					together(t, 8, read)
+					together(t, 4, lookUp)
+					time.Sleep(idle)
+					forwarder.Vanish(false)
+					began := time.Now()
+					require.NoError(t, each())
+					require.Less(t, time.Since(began), time.Second)
+					// The others are not tried one by one.
+					began = time.Now()
+					together(t, 8, read)
+					together(t, 4, lookUp)
+					require.Less(t, time.Since(began), 450*time.Millisecond)
+				}
+			}
+		})
+	}
+}
+
+// A slow statement is left alone: the server says that it works on it. The connection is the same
+// afterwards.
+func TestSlowStatementsAreNotCut(t *testing.T) {
+	t.Parallel()
+	const wait = 1800 * time.Millisecond // the server gives up on a lock after 2 s
+	for name, setting := range map[string]string{
+		"as usual": "", "where the server tells nothing of sessions": "SET track_activities = off",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t)
+			id := s.create(t, emailOf("ann@example.com")).ID
+			if setting != "" {
+				s.exec(t, `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I `+setting+`', current_database()); END $$`)
+			}
+			service := s.db.Service(t)
+			opened := storetest.Open(t, service, store.Options{MaxConnections: 1})
+			a := storetest.OpenAuth(t, service, auth.Options{})
+			backends := func() (pids []int) {
+				const statement = `SELECT array_agg(pid ORDER BY pid) FROM pg_stat_activity
+					WHERE datname = current_database() AND application_name = 'lumen'`
+				require.NoError(t, s.db.Superuser().QueryRow(t.Context(), statement).Scan(&pids))
+				return pids
+			}
+			for range 2 { // on a new connection and on a pooled one
+				tx, err := s.db.Superuser().Begin(t.Context())
+				require.NoError(t, err)
+				_, err = tx.Exec(t.Context(), "LOCK TABLE customers, api_keys IN ACCESS EXCLUSIVE MODE")
+				require.NoError(t, err)
+				began := time.Now()
+				ended := make(chan error, 2)
+				go func() { _, err := opened.Customers.Update(s.ctx, id, emailOf("bob@example.com")); ended <- err }()
+				go func() { ended <- lookUp(t, a) }()
+				time.Sleep(wait)
+				during := backends()
+				require.NoError(t, tx.Rollback(t.Context()))
+				require.NoError(t, <-ended)
+				require.NoError(t, <-ended)
+				require.Greater(t, time.Since(began), wait)
+				require.Equal(t, during, backends())
+			}
+		})
+	}
+}
