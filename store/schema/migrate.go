@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/migrate"
 
@@ -17,7 +18,8 @@ import (
 
 // Migrator brings the schema of a database up to date, or back, as the owner of the tables.
 type Migrator struct {
-	pool *postgres.Pool
+	pool   *postgres.Pool
+	config *pgx.ConnConfig
 	// Rekeyed is what Up did to the keys of the rows that were there.
 	Rekeyed Rekeyed
 }
@@ -28,7 +30,12 @@ func Open(url string) (*Migrator, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Migrator{pool: postgres.Open(config, nil, connections)}, nil
+	return &Migrator{pool: postgres.Open(config, nil, connections), config: config}, nil
+}
+
+// Await is postgres.Await for the database.
+func (m *Migrator) Await(ctx context.Context, timeout time.Duration, waiting func(reason error)) error {
+	return postgres.Await(ctx, m.config, timeout, waiting)
 }
 
 // connections is the size of a Migrator's pool: one connection holds the lock, another migrates.

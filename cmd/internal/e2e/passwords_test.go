@@ -34,7 +34,8 @@ func TestNoPasswordIsPrinted(t *testing.T) {
 			t.Run(name+" "+url, func(t *testing.T) {
 				t.Parallel()
 				cmd := exec.Command(harness.Program(t), args...)
-				cmd.Env = harness.Environment("PGHOST=127.0.0.1", "PGPORT=1", "PGSSLMODE=disable", "LUMEN_DATABASE_URL="+url, "LUMEN_OWNER_DATABASE_URL="+url)
+				cmd.Env = harness.Environment("PGHOST=127.0.0.1", "PGPORT=1", "PGSSLMODE=disable", "LUMEN_DATABASE_URL="+url, "LUMEN_OWNER_DATABASE_URL="+url,
+					"LUMEN_START_TIMEOUT=0s")
 				out, err := cmd.CombinedOutput()
 				require.Error(t, err)
 				require.NotContains(t, string(out), password)

@@ -215,7 +215,7 @@ func TestServeAndTheTokenSecret(t *testing.T) {
 
 func TestServeDoesNotPrintThePasswordOfADatabaseItCannotReach(t *testing.T) {
 	t.Parallel()
-	line := refuses(t, "LUMEN_DATABASE_URL=postgres://user:hunter2@127.0.0.1:1/db?sslmode=disable")
+	line := refuses(t, "LUMEN_DATABASE_URL=postgres://user:hunter2@127.0.0.1:1/db?sslmode=disable", "LUMEN_START_TIMEOUT=0s")
 	require.NotContains(t, line, "hunter2")
 	require.Regexp(t, `^lumen: can't reach the database "db" at 127\.0\.0\.1:1: connection refused; check its URL and that it runs\n$`, line)
 }
@@ -227,4 +227,5 @@ func TestServeTakesNothingForUnset(t *testing.T) {
 	require.Contains(t, refuses(t, "LUMEN_MERCHANT_CONCURRENCY=0"), "--merchant-concurrency")
 	require.Contains(t, refuses(t, "LUMEN_DATABASE_CONNECTIONS=-1"), "--database-connections")
 	require.Contains(t, refuses(t, "LUMEN_SHUTDOWN_DELAY=-1s"), "LUMEN_SHUTDOWN_DELAY is less than nothing")
+	require.Contains(t, refuses(t, "LUMEN_START_TIMEOUT=-1s"), "LUMEN_START_TIMEOUT is less than nothing")
 }

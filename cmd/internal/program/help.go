@@ -18,6 +18,7 @@ var helpTexts = map[string]string{
 	"--addr": "Where to listen (${env}). Default: ${default}. Port 0 picks a free one.",
 	"--private-addr": "Where to listen for the operator: Prometheus metrics at /metrics, " +
 		"Go's profiles at /debug/pprof/, and how the server is (${env}). Default: nowhere.",
+	"--start-timeout": "How long to wait for a database that is not there yet (${env}). Default: ${default}.",
 	"--shutdown-delay": "How long requests are still taken after a signal to stop, " +
 		"while /readyz says not to send any (${env}). Default: ${default}.",
 	"--log-format": "How the log on standard error is written, json or text (${env}). Default: ${default}.",

@@ -22,15 +22,25 @@ type migrateCommand struct {
 
 type migrateUp struct {
 	ownerFlags
+	startFlag
 	jsonFlag
 }
 
 func (c migrateUp) Run(ctx context.Context, t terminal) error {
+	if faults := c.startFlag.faults(); len(faults) > 0 {
+		return errors.New(strings.Join(faults, "; "))
+	}
 	migrator, err := c.migrator()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = migrator.Close() }()
+	err = migrator.Await(ctx, c.StartTimeout, func(reason error) {
+		_, _ = fmt.Fprintf(t.err, "lumen: %v; waiting for it for up to %v\n", reason, c.StartTimeout)
+	})
+	if err != nil {
+		return err
+	}
 	applied, err := migrator.Up(ctx)
 	if err != nil && len(applied) == 0 {
 		return err

@@ -2,6 +2,7 @@ package program
 
 import (
 	"errors"
+	"time"
 
 	"lumen/store/owner"
 	"lumen/store/schema"
@@ -11,6 +12,19 @@ import (
 type ownerFlags struct {
 	DatabaseURL      string `env:"LUMEN_DATABASE_URL" placeholder:"URL"`
 	OwnerDatabaseURL string `env:"LUMEN_OWNER_DATABASE_URL" placeholder:"URL"`
+}
+
+// startFlag is on the commands that may be started along with the database.
+type startFlag struct {
+	StartTimeout time.Duration `env:"LUMEN_START_TIMEOUT" default:"30s" placeholder:"DURATION"`
+}
+
+// faults returns what is wrong with the flag.
+func (f startFlag) faults() []string {
+	if f.StartTimeout < 0 {
+		return []string{"LUMEN_START_TIMEOUT is less than nothing"}
+	}
+	return nil
 }
 
 // operator connects as the owner.

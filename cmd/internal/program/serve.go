@@ -31,13 +31,14 @@ type serveCommand struct {
 	Introspection       bool          `env:"LUMEN_INTROSPECTION"`
 	ShutdownDelay       time.Duration `env:"LUMEN_SHUTDOWN_DELAY" default:"5s" placeholder:"DURATION"`
 	LogFormat           string        `env:"LUMEN_LOG_FORMAT" default:"json" placeholder:"json|text"`
+	startFlag
 	apiFlags
 	rateFlags
 	tokenSecretFlag
 	jsonFlag
 }
 
-// startTime is how long the checks before serving may take.
+// startTime is how long the checks before serving may take, once the database answers.
 const startTime = 15 * time.Second
 
 // heapGrowth is how much the heap may grow before a collection, in percent of the live heap. Next to nothing outlives a
@@ -56,7 +57,7 @@ func (c serveCommand) Run(ctx context.Context, t terminal, built build) error {
 	defer options.Tracing.Stop(ctx)
 	log := options.Log
 
-	mints, err := check(ctx, backend)
+	mints, err := c.check(ctx, backend, log)
 	if err != nil {
 		return fmt.Errorf("refusing to serve: %w", err)
 	}
@@ -106,8 +107,17 @@ func (c serveCommand) Run(ctx context.Context, t terminal, built build) error {
 	return err
 }
 
-// check returns an error unless the database is fit to be served from, and whether access tokens can be made.
-func check(ctx context.Context, backend *server.Backend) (mints bool, err error) {
+// check waits for the database. It returns an error unless the database is fit to be served from, and
+// whether access tokens can be made.
+func (c serveCommand) check(
+	ctx context.Context, backend *server.Backend, log *slog.Logger,
+) (mints bool, err error) {
+	err = postgres.Await(ctx, backend.Database.Config, c.StartTimeout, func(reason error) {
+		log.WarnContext(ctx, "waiting for the database", "error", reason, "timeout", c.StartTimeout.String())
+	})
+	if err != nil {
+		return false, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	if err := schema.Check(ctx, backend.Database); err != nil {
@@ -144,7 +154,7 @@ func (c serveCommand) whyNoTokens() string {
 func (c serveCommand) configure(logs io.Writer) (*server.Backend, server.Options, error) {
 	var options server.Options
 	options.Playground, options.GraphQL.Introspection = c.Playground, c.Introspection
-	faults := c.apply(&options)
+	faults := append(c.apply(&options), c.startFlag.faults()...)
 	rates, wrong := c.rates()
 	faults = append(faults, wrong...)
 	options.Limiter = server.NewLimiter(rates)
