@@ -49,3 +49,8 @@ func (m *Migrator) ExpectedObjects(ctx context.Context) ([]byte, error) {
 	err = encoder.Encode(expected)
 	return text.Bytes(), err
 }
+
+// TargetFault returns what is said of a server of this version that is a standby or not.
+func TargetFault(version int, standby bool) string {
+	return targetFacts{Version: version, Standby: standby}.fault().Error()
+}

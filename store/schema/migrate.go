@@ -63,13 +63,12 @@ const (
 // Up applies the pending steps and returns them. It is safe when many start it at once: one works, the others
 // wait and find nothing to do. A step that fails is undone and not noted. It ends with the check of the catalogue
 // that the service makes, so an *UnsafeRoleError may come with the steps that were applied.
-func (m *Migrator) Up(ctx context.Context) ([]Migration, error) {
-	if err := ensureAppRole(ctx, m.pool); err != nil {
-		return nil, err
-	}
-	applied, err := m.migrating(ctx, func(m *migrate.Migrator) (*migrate.MigrationGroup, error) { return m.Migrate(ctx) })
-	if err != nil {
-		return applied, err
+func (m *Migrator) Up(ctx context.Context) (applied []Migration, err error) {
+	steps, _, err := migrationStatus(ctx, m.pool)
+	if err != nil || countPending(steps) > 0 { // an owner that can't read the steps is told why
+		if applied, err = m.apply(ctx); err != nil {
+			return applied, err
+		}
 	}
 	return applied, checkSchema(ctx, m.pool, func(newer bool) error {
 		return m.pool.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
@@ -79,6 +78,17 @@ func (m *Migrator) Up(ctx context.Context) ([]Migration, error) {
 			return checkCatalogue(ctx, tx, newer)
 		})
 	})
+}
+
+// apply applies the pending steps, unless something about the database or its owner is against it.
+func (m *Migrator) apply(ctx context.Context) ([]Migration, error) {
+	if err := checkTarget(ctx, m.pool); err != nil {
+		return nil, err
+	}
+	if err := ensureAppRole(ctx, m.pool); err != nil {
+		return nil, err
+	}
+	return m.migrating(ctx, func(m *migrate.Migrator) (*migrate.MigrationGroup, error) { return m.Migrate(ctx) })
 }
 
 // Loss lists the steps that Down would undo, and counts the merchants and customers that would go with them,
@@ -230,16 +240,19 @@ func checkMigrations(ctx context.Context, pool *postgres.Pool) error {
 	if err != nil {
 		return err
 	}
-	pending := 0
-	for _, step := range steps {
-		if !step.isApplied() {
-			pending++
-		}
-	}
-	if pending > 0 {
+	if pending := countPending(steps); pending > 0 {
 		return fmt.Errorf("%d of %d migrations are pending; run: lumen migrate up", pending, len(steps))
 	}
 	return nil
+}
+
+func countPending(steps []Migration) (n int) {
+	for _, step := range steps {
+		if !step.isApplied() {
+			n++
+		}
+	}
+	return n
 }
 
 // checkUnseen returns why a role sees no applied steps, nil where none were applied.

@@ -152,7 +152,7 @@ func TestMigrationThatFails(t *testing.T) {
 	t.Parallel()
 	db := storetest.Empty(t)
 	migrator, plain := db.Migrator(t), db.Service(t)
-	alter(t, db, "CREATE TABLE customers (foreign_to_lumen int)")
+	alter(t, db, "CREATE TABLE customers_updated_at (foreign_to_lumen int)") // an index has that name
 
 	_, err := migrator.Up(t.Context())
 	require.ErrorContains(t, err, "42P07")
@@ -166,7 +166,7 @@ func TestMigrationThatFails(t *testing.T) {
 	require.ErrorContains(t, err, "42P07")
 	require.Equal(t, before, fingerprint(t, db.SuperuserURL()))
 
-	alter(t, db, "DROP TABLE customers")
+	alter(t, db, "DROP TABLE customers_updated_at")
 	up, err := migrator.Up(t.Context())
 	require.NoError(t, err)
 	require.Len(t, up, len(allSteps)-1)

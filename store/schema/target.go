@@ -1,0 +1,126 @@
+package schema
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/uptrace/bun"
+
+	"lumen/store/postgres"
+)
+
+// TargetError says why the owner can't migrate the database. Mend is how an operator mends that, as
+// SQL where there is some.
+type TargetError struct{ Fault, Mend string }
+
+// Error returns the fault and the mend. A name in the fault can't forge lines.
+func (e *TargetError) Error() string { return (&UnsafeRoleError{e.Fault, e.Mend}).Error() }
+
+// oldestServer is the oldest version of Postgres that has what Lumen's statements use.
+const oldestServer = 14
+
+// targetFacts is what the database says of itself and of its owner, before the first step.
+type targetFacts struct {
+	Role, Database, Encoding string
+	Version                  int
+	Standby, ReadOnly        bool
+	WritesAgain              string  // the SQL that makes a database writable that is read-only
+	HasSchema, MayCreate     bool    // the schema is public
+	Foreign                  *string // a relation with a name of Lumen's that no step made
+	Owners                   *string // who own what steps made, besides the role
+	TakeOver                 *string // the SQL that gives it to the role
+}
+
+// checkTarget returns a *TargetError when pending steps would fail, or would make a schema that
+// can't be served from.
+func checkTarget(ctx context.Context, pool *postgres.Pool) error {
+	var facts targetFacts
+	query := strings.NewReplacer("$1", expectedNames.relations, "$2", expectedNames.functions).Replace(targetQuery)
+	if err := pool.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		if _, err := tx.ExecContext(ctx, trustedPath); err != nil {
+			return err
+		}
+		return tx.NewRaw(query).Scan(ctx, &facts)
+	}); err != nil {
+		return fmt.Errorf("look at the database: %w", err)
+	}
+	if found := facts.fault(); found != nil {
+		return found
+	}
+	return nil
+}
+
+func (f targetFacts) fault() *TargetError {
+	role, database := quoteIdent(f.Role), quoteIdent(f.Database)
+	own := "CREATE DATABASE lumen OWNER " + role + " ENCODING 'UTF8' TEMPLATE template0; and name it in the URL"
+	target := func(mend, fault string, args ...any) *TargetError {
+		return &TargetError{Fault: fmt.Sprintf(fault, args...), Mend: mend}
+	}
+	switch {
+	case f.Version/10000 < oldestServer:
+		return target("a newer server",
+			"the server is Postgres %d, and Lumen needs %d or newer", f.Version/10000, oldestServer)
+	case f.Standby:
+		return target("the URL of the primary server", "the server is a standby, which takes no writes")
+	case f.ReadOnly:
+		return target(f.WritesAgain, "the database %s is read-only", database)
+	case f.Encoding != "UTF8":
+		return target(own, "the database %s has the encoding %s, and Lumen needs UTF8", database, f.Encoding)
+	case !f.HasSchema:
+		return target("CREATE SCHEMA public AUTHORIZATION "+role+";", "the database %s has no schema public", database)
+	case !f.MayCreate:
+		return target("GRANT USAGE, CREATE ON SCHEMA public TO "+role+";",
+			"role %s may not create tables in the schema public", role)
+	case f.Foreign != nil:
+		return target(own, "the database %s has a table %s that is not Lumen's", database, quoteIdent(*f.Foreign))
+	case f.Owners != nil:
+		return target(*f.TakeOver, "Lumen's tables belong to %s, and this is role %s; "+
+			"run lumen migrate up as that owner, or give them away", *f.Owners, role)
+	}
+	return nil
+}
+
+// targetQuery yields targetFacts. $1 and $2 are the names of Lumen's relations and functions, as
+// arrays. Only what steps made is asked for its owner: with the first step comes the table of the
+// steps.
+const targetQuery = `
+WITH schema AS (SELECT oid FROM pg_namespace WHERE nspname = 'public'),
+named AS (
+    SELECT c.relname::text AS name, 'TABLE public.' || quote_ident(c.relname) AS spelled, c.relowner AS owner
+    FROM pg_class AS c, schema
+    WHERE c.relnamespace = schema.oid AND c.relkind <> 'S'
+        AND c.relname = ANY ($1::text[] || '{` + migrationsTable + `,` + locksTable + `}')
+),
+functions AS (
+    SELECT p.proname || '(' || oidvectortypes(p.proargtypes) || ')' AS name, p.proowner AS owner
+    FROM pg_proc AS p, schema
+    WHERE p.pronamespace = schema.oid
+),
+owned AS (
+    SELECT spelled, owner FROM named
+    UNION ALL SELECT 'FUNCTION public.' || name, owner FROM functions WHERE name = ANY ($2::text[])
+),
+others AS (SELECT * FROM owned WHERE owner <> CURRENT_USER::regrole)
+SELECT CURRENT_USER AS role, current_database() AS database,
+    current_setting('server_version_num')::int AS version,
+    (SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()) AS encoding,
+    pg_is_in_recovery() AS standby, s.setting::bool AS read_only,
+    CASE s.source
+        WHEN 'database' THEN 'ALTER DATABASE ' || quote_ident(current_database())
+        WHEN 'global' THEN 'ALTER ROLE ALL'
+        WHEN 'user' THEN 'ALTER ROLE ' || quote_ident(SESSION_USER)
+        WHEN 'database user' THEN
+            'ALTER ROLE ' || quote_ident(SESSION_USER) || ' IN DATABASE ' || quote_ident(current_database())
+        ELSE 'ALTER SYSTEM'
+    END || ' RESET ' || s.name || ';' || CASE WHEN s.source LIKE '%file' THEN ' SELECT pg_reload_conf();' ELSE '' END
+        AS writes_again,
+    EXISTS (SELECT FROM schema) AS has_schema,
+    COALESCE((SELECT has_schema_privilege(oid, 'USAGE') AND has_schema_privilege(oid, 'CREATE') FROM schema), false)
+        AS may_create,
+    (SELECT min(name) FROM named
+     WHERE NOT EXISTS (SELECT FROM named WHERE name = '` + migrationsTable + `')) AS "foreign",
+    (SELECT string_agg(DISTINCT owner::regrole::text, ', ') FROM others) AS owners,
+    (SELECT string_agg('ALTER ' || spelled || ' OWNER TO ' || quote_ident(CURRENT_USER) || ';', ' ' ORDER BY spelled)
+     FROM others) AS take_over
+FROM pg_settings AS s WHERE s.name = 'default_transaction_read_only'`

@@ -1,0 +1,186 @@
+package schema_test
+
+import (
+	"context"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"lumen/store/schema"
+	"lumen/store/storetest"
+)
+
+// spoiled is a database on which migrating would fail in the middle of a step, or after the last.
+type spoiled struct {
+	// spoil is run by a superuser. {role} and {database} stand for the owner's role and for the
+	// database.
+	spoil []string
+	// migrated is whether others have applied all steps but the last before.
+	migrated    bool
+	fault, mend string
+	// forGood is whether no statement mends this database.
+	forGood bool
+}
+
+var spoiledDatabases = map[string]spoiled{
+	"no CREATE on the schema": {
+		spoil: []string{"REVOKE CREATE ON SCHEMA public FROM PUBLIC, {role}"},
+		fault: `role {role} may not create tables in the schema public`,
+		mend:  `GRANT USAGE, CREATE ON SCHEMA public TO {role};`,
+	},
+	"no USAGE on the schema": {
+		spoil: []string{"REVOKE ALL ON SCHEMA public FROM PUBLIC, {role}", "GRANT CREATE ON SCHEMA public TO {role}"},
+		fault: `role {role} may not create tables in the schema public`,
+		mend:  `GRANT USAGE, CREATE ON SCHEMA public TO {role};`,
+	},
+	"no schema": {
+		spoil: []string{"DROP SCHEMA public CASCADE"},
+		fault: `the database {database} has no schema public`,
+		mend:  `CREATE SCHEMA public AUTHORIZATION {role};`,
+	},
+	"another owner's tables": {
+		migrated: true,
+		fault: `Lumen's tables belong to {owner}, and this is role {role}; ` +
+			`run lumen migrate up as that owner, or give them away`,
+	},
+	"another's table of the same name": {
+		spoil:   []string{"CREATE TABLE customers ()", "CREATE TABLE unrelated ()"},
+		fault:   `the database {database} has a table "customers" that is not Lumen's`,
+		mend:    `CREATE DATABASE lumen OWNER {role} ENCODING 'UTF8' TEMPLATE template0; and name it in the URL`,
+		forGood: true,
+	},
+	"a database that is read-only": {
+		spoil: []string{"ALTER DATABASE {database} SET default_transaction_read_only = on"},
+		fault: `the database {database} is read-only`,
+		mend:  `ALTER DATABASE {database} RESET default_transaction_read_only;`,
+	},
+	"a role that is read-only": {
+		spoil: []string{"ALTER ROLE {role} SET default_transaction_read_only = on"},
+		fault: `the database {database} is read-only`,
+		mend:  `ALTER ROLE {role} RESET default_transaction_read_only;`,
+	},
+	"a role that is read-only in the database": {
+		spoil: []string{"ALTER ROLE {role} IN DATABASE {database} SET default_transaction_read_only = on"},
+		fault: `the database {database} is read-only`,
+		mend:  `ALTER ROLE {role} IN DATABASE {database} RESET default_transaction_read_only;`,
+	},
+}
+
+// It is said before the first step, with the SQL that mends it.
+func TestMigrateSaysWhatIsWrongWithTheDatabase(t *testing.T) {
+	t.Parallel()
+	for name, c := range spoiledDatabases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c.isTold(t)
+		})
+	}
+}
+
+func (c spoiled) isTold(t *testing.T) {
+	t.Helper()
+	db := storetest.Empty(t)
+	if c.migrated {
+		allButTheLast(t, db)
+	}
+	address := db.NewRole(t, "NOSUPERUSER CREATEROLE")
+	config, err := pgx.ParseConfig(address)
+	require.NoError(t, err)
+	owner, err := pgx.ParseConfig(db.OwnerURL())
+	require.NoError(t, err)
+	names := strings.NewReplacer(
+		"{role}", `"`+config.User+`"`, "{database}", `"`+config.Database+`"`, "{owner}", owner.User)
+	replace := names.Replace
+	run := func(statement string) {
+		_, err := db.Superuser().Exec(t.Context(), statement)
+		require.NoError(t, err, statement)
+	}
+	run(replace("GRANT CREATE ON SCHEMA public TO {role}"))
+	for _, statement := range c.spoil {
+		run(replace(statement))
+	}
+
+	before := queryLines(t, db.SuperuserURL(), relationsQuery)
+	_, err = migratorAt(t, address).Up(t.Context())
+	var found *schema.TargetError
+	require.ErrorAs(t, err, &found)
+	require.Equal(t, replace(c.fault), found.Fault)
+	require.Contains(t, err.Error(), found.Mend)
+	if c.mend != "" {
+		require.Equal(t, unquoted(replace(c.mend)), unquoted(found.Mend))
+	}
+	require.Equal(t, before, queryLines(t, db.SuperuserURL(), relationsQuery))
+	if c.forGood {
+		return
+	}
+	run(found.Mend)
+	migrator := migratorAt(t, address) // a role's settings hold from the next session on
+	_, err = migrator.Up(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, allSteps, queryLines(t, db.SuperuserURL(), notedQuery))
+	run(replace("REVOKE CREATE ON SCHEMA public FROM PUBLIC, {role}"))
+	_, err = migrator.Up(t.Context())
+	require.NoError(t, err, "nothing is pending, so nothing is asked")
+}
+
+const relationsQuery = `SELECT oid::regclass::text FROM pg_class
+	WHERE relnamespace <> 'pg_toast'::regnamespace ORDER BY 1`
+
+// migratorAt opens a migrator. It is closed when t has ended.
+func migratorAt(t *testing.T, url string) *schema.Migrator {
+	t.Helper()
+	migrator, err := schema.Open(url)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, migrator.Close()) })
+	return migrator
+}
+
+// allButTheLast migrates as the usual owner and undoes the last step.
+func allButTheLast(t *testing.T, db *storetest.Database) {
+	t.Helper()
+	migrator := db.Migrator(t)
+	_, err := migrator.Up(t.Context())
+	require.NoError(t, err)
+	_, err = db.Superuser().Exec(t.Context(),
+		"UPDATE lumen_migrations SET group_id = 2 WHERE name = (SELECT max(name) FROM lumen_migrations)")
+	require.NoError(t, err)
+	_, err = migrator.Down(t.Context())
+	require.NoError(t, err)
+}
+
+// No statement changes the encoding of a database.
+func TestMigrateNeedsUTF8(t *testing.T) {
+	t.Parallel()
+	db := storetest.Empty(t)
+	for _, encoding := range []string{"SQL_ASCII", "LATIN1"} {
+		name := "lumen_test_" + encoding
+		_, err := db.Superuser().Exec(t.Context(), `CREATE DATABASE "`+name+`" ENCODING '`+encoding+`'
+			TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'`)
+		require.NoError(t, err)
+		t.Cleanup(func() {
+			_, _ = db.Superuser().Exec(context.WithoutCancel(t.Context()), `DROP DATABASE "`+name+`" WITH (FORCE)`)
+		})
+		address, err := url.Parse(db.OwnerURL())
+		require.NoError(t, err)
+		user := address.User.Username()
+		address.Path = "/" + name
+		_, err = migratorAt(t, address.String()).Up(t.Context())
+		require.EqualError(t, err, `the database "`+name+`" has the encoding `+encoding+`, and Lumen needs UTF8; `+
+			`mend it with: CREATE DATABASE lumen OWNER "`+user+`" ENCODING 'UTF8' TEMPLATE template0; `+
+			`and name it in the URL`)
+	}
+}
+
+// unquoted is for comparing statements: Postgres quotes names where it has to.
+func unquoted(text string) string { return strings.ReplaceAll(text, `"`, "") }
+
+func TestMigrateNeedsAPrimaryThatIsNewEnough(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "the server is Postgres 13, and Lumen needs 14 or newer; mend it with: a newer server",
+		schema.TargetFault(13_0022, false))
+	require.Equal(t, "the server is a standby, which takes no writes; mend it with: the URL of the primary server",
+		schema.TargetFault(14_0000, true))
+}
