@@ -72,8 +72,8 @@ const inquiryTime = 2 * time.Second
 // is the backend that the asking connection believes to have: a proxy may hide the numbers, and
 // then nothing is known. A backend that has just begun to wait may have sent its answer.
 const workingQuery = `
-SELECT s.pid::text FROM ROWS FROM (pg_catalog.unnest($1::int[]), pg_catalog.unnest($2::float8[])) AS s (pid, age)
-WHERE pg_catalog.pg_backend_pid() <> $3::int OR EXISTS (
+SELECT s.pid::text FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::float8[])) AS s (pid, age)
+WHERE pg_catalog.pg_backend_pid() <> $3::bigint OR EXISTS (
     SELECT FROM pg_catalog.pg_stat_activity AS a
     WHERE a.pid = s.pid AND a.usename = SESSION_USER
         AND a.backend_start <= pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => s.age)

@@ -1,0 +1,32 @@
+package postgres
+
+import (
+	"crypto/tls"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/stretchr/testify/require"
+)
+
+func TestFlowBelowTLS(t *testing.T) {
+	t.Parallel()
+	config, err := pgconn.ParseConfig("postgres://user@127.0.0.1/db")
+	require.NoError(t, err)
+	f := &flow{}
+	for name, conn := range map[string]net.Conn{"plain": f, "TLS": tls.Client(f, &tls.Config{ServerName: "db"})} {
+		pg, err := pgconn.Construct(&pgconn.HijackedConn{Conn: conn, Frontend: pgproto3.NewFrontend(f, f), Config: config})
+		require.NoError(t, err)
+		require.Same(t, f, flowOf(pg), name)
+	}
+}
+
+// The limit of the server must have ended a statement before its silence is taken for a vanished peer.
+func TestServerLimit(t *testing.T) {
+	t.Parallel()
+	limit, err := time.ParseDuration(StatementTimeout)
+	require.NoError(t, err)
+	require.Equal(t, limit, serverLimit)
+}
