@@ -19,6 +19,10 @@ var errVanished = errors.New("the peer vanished: the server waits for a statemen
 // works on.
 const askAgain = time.Second
 
+// slowest is the rate in bytes a second at which a network is taken to pass on what was sent. A long
+// statement may be on its way for a while.
+const slowest = 8 << 10
+
 // flow is the network connection below a connection to Postgres. It knows for how long a read has
 // waited for an answer. When that is long, it has the server asked whether it works on one; see
 // inquiry.
@@ -34,6 +38,7 @@ type flow struct {
 	opened  time.Time     // when the login was over
 	pid     atomic.Uint32 // the backend's, 0 before the login is over, and after a read failed
 	waiting atomic.Int64  // since when a read has waited, in nanoseconds after opened; 0 while none does
+	sent    atomic.Int64  // bytes since the last read that ended
 	dead    atomic.Bool
 }
 
@@ -70,6 +75,12 @@ func flowOf(pg *pgconn.PgConn) *flow {
 	return f
 }
 
+// Write implements net.Conn.
+func (f *flow) Write(b []byte) (int, error) {
+	f.sent.Add(int64(len(b)))
+	return f.Conn.Write(b)
+}
+
 // Read implements net.Conn.
 func (f *flow) Read(b []byte) (int, error) {
 	if f.pid.Load() == 0 {
@@ -81,6 +92,7 @@ func (f *flow) Read(b []byte) (int, error) {
 	}
 	n, err := f.Conn.Read(b)
 	began := f.waiting.Swap(0)
+	f.sent.Store(0)
 	if err != nil {
 		f.pid.Store(0) // pgx gives it up
 		switch waited := f.waited(began); {
@@ -111,8 +123,9 @@ func (f *flow) overdue() {
 	if began == 0 {
 		return
 	}
-	if waited := f.waited(began); waited < maxSilence {
-		f.arm(maxSilence - waited)
+	patience := maxSilence + time.Duration(f.sent.Load())*time.Second/slowest
+	if waited := f.waited(began); waited < patience {
+		f.arm(patience - waited)
 		return
 	}
 	f.arm(askAgain)

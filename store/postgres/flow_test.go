@@ -30,3 +30,25 @@ func TestServerLimit(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, limit, serverLimit)
 }
+
+// A long statement may be on its way for a while: the server is asked about it later.
+func TestLongStatementsHaveMoreTime(t *testing.T) {
+	t.Parallel()
+	for sent, want := range map[int]int{0: 1, 500: 1, slowest: 0} {
+		l := &Losses{}
+		l.inquiry.running = true // so that nothing is sent
+		f := &flow{Conn: discarding{}, losses: l, opened: time.Now().Add(-time.Minute)}
+		f.timer = time.AfterFunc(time.Hour, func() {})
+		_, err := f.Write(make([]byte, sent))
+		require.NoError(t, err)
+		f.waiting.Store(int64(time.Minute - 700*time.Millisecond))
+		f.overdue()
+		require.Len(t, l.inquiry.overdue, want, "%d bytes", sent)
+		f.timer.Stop()
+	}
+}
+
+// discarding is a connection that takes everything.
+type discarding struct{ net.Conn }
+
+func (discarding) Write(b []byte) (int, error) { return len(b), nil }
