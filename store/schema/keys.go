@@ -278,6 +278,9 @@ func (r *rekeying) updateOne(ctx context.Context, tx *sql.Tx, row rekeyedRow) (b
 	return ok, nil
 }
 
+// isFresh finds the row that a key was computed for. An id may be of several merchants.
+const isFresh = "c.merchant_id = fresh.merchant_id AND c.id = fresh.id"
+
 // update sets some of the keys, by their places, and returns the number of rows. When it fails, the transaction is
 // as it was before.
 func (r *rekeying) update(ctx context.Context, tx *sql.Tx, rows []rekeyedRow, keys []int) (n int, err error) {
@@ -297,7 +300,7 @@ func (r *rekeying) update(ctx context.Context, tx *sql.Tx, rows []rekeyedRow, ke
 		set = append(set, name+" = fresh."+name)
 	}
 	statement := "UPDATE " + r.table + " AS c SET " + strings.Join(set, ", ") + " FROM unnest(" + strings.Join(types, ", ") +
-		") AS fresh (" + strings.Join(names, ", ") + ") WHERE c.merchant_id = fresh.merchant_id AND c.id = fresh.id"
+		") AS fresh (" + strings.Join(names, ", ") + ") WHERE " + isFresh
 	if _, err := tx.ExecContext(ctx, "SAVEPOINT keys"); err != nil {
 		return 0, err
 	}

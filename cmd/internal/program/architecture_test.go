@@ -61,7 +61,7 @@ func isHarness(name string) bool {
 
 // storeRank orders the packages of the store: each imports those with a lower rank alone. The rest have 0.
 var storeRank = map[string]int{
-	"lumen/store/postgres": 1, "lumen/store/wall": 2, "lumen/store": 3, "lumen/store/auth": 4, "lumen/store/owner": 5,
+	"lumen/store/address": 1, "lumen/store/postgres": 1, "lumen/store/wall": 2, "lumen/store": 3, "lumen/store/auth": 4, "lumen/store/owner": 5,
 	"lumen/store/schema/migrations": 5, "lumen/store/schema": 6,
 }
 

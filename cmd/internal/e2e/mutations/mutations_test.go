@@ -134,6 +134,11 @@ var merchantMutations = []mutation{
 		unwalled: true, fails: foreignTests, holds: foreignHolds,
 	},
 	{
+		name:  "computed keys are of any row with the id",
+		code:  []replacement{{folder: "store/schema", name: "isFresh", body: `"c.id = fresh.id"`}},
+		fails: tests{"./store/schema", "^TestKeysOfRowsThatAreThere$"},
+	},
+	{
 		name: "the scope works for nobody in particular",
 		code: []replacement{{folder: "store", name: "requireMerchant", body: `
 	merchant, _ := scopeFrom(ctx)
