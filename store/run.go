@@ -18,6 +18,10 @@ import (
 // RunStatement runs work, which sends a statement: within the statement's deadline, admitted by the
 // gate for the tenant, and in a span of its own. on is the attribute that names what the statement is
 // on. The caller maps the errors of the gate.
+//
+// A client that leaves ends the wait for admission. It does not end a statement that was admitted:
+// that would cost its connection, and clients that leave by the thousand would take the pool from
+// everybody. Most statements are over sooner than a new connection is made.
 func RunStatement(
 	ctx context.Context, g *gate.Gate, tenant, statement string, on attribute.KeyValue, work func(context.Context) error,
 ) (err error) {
@@ -28,6 +32,12 @@ func RunStatement(
 		return err
 	}
 	defer func() { g.Leave(admitted, err == nil || !postgres.IsOutage(err)) }()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	until, _ := ctx.Deadline()
+	ctx, finish := context.WithDeadline(context.WithoutCancel(ctx), until)
+	defer finish()
 	ctx, span := startStatement(ctx, statement, on)
 	defer func() { endStatement(span, err) }()
 	return work(ctx)

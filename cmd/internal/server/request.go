@@ -77,8 +77,8 @@ func annotateGraphQL(ctx context.Context, o graph.Outcome) {
 	})
 }
 
-// The outcomes of a request that was not refused, and of one that its client left before the
-// database had answered.
+// The outcomes of a request that was not refused, and of one that its client left before its
+// statement was sent.
 const (
 	okCode   store.Code = "OK"
 	leftCode store.Code = "CLIENT_CLOSED_REQUEST"
