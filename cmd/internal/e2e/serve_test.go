@@ -131,6 +131,10 @@ func TestServeReportsAllFaultsOfItsConfigurationAtOnce(t *testing.T) {
 		"LUMEN_TRUSTED_DOCUMENTS: document \"bad\": Cannot query field \"nope\" on type \"Query\".; document \"worse\": Expected Name, found <EOF>; "+
 		"LUMEN_DATABASE_URL is not set; set it to a URL like postgres://lumen_serve:password@host:5432/lumen\n",
 		refuses(t, "LUMEN_GRAPHQL_FIELD_COSTS=Customer.mail=2", "LUMEN_CORS_ORIGINS=https://app.example.com,*", "LUMEN_TRUSTED_DOCUMENTS="+manifest))
+	for _, wrong := range []string{"-1s", "999ms", "25h"} {
+		require.Contains(t, refuses(t, "LUMEN_IDLE_TIMEOUT="+wrong), "LUMEN_IDLE_TIMEOUT must be 1s to 24h, such as 620s", wrong)
+	}
+	require.Contains(t, refuses(t, "LUMEN_IDLE_TIMEOUT=620"), "--idle-timeout")
 	for _, mode := range []string{"only", "never"} {
 		require.Contains(t, refuses(t, "LUMEN_TRUSTED_DOCUMENTS_MODE="+mode), "LUMEN_TRUSTED_DOCUMENTS_MODE is ")
 	}

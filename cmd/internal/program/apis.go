@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -16,7 +17,8 @@ import (
 
 // apiFlags are the flags of both APIs, which dev and serve have.
 type apiFlags struct {
-	CORSOrigins []string `name:"cors-origins" env:"LUMEN_CORS_ORIGINS" placeholder:"ORIGIN"`
+	CORSOrigins []string      `name:"cors-origins" env:"LUMEN_CORS_ORIGINS" placeholder:"ORIGIN"`
+	IdleTimeout time.Duration `env:"LUMEN_IDLE_TIMEOUT" default:"620s" placeholder:"DURATION"`
 
 	TrustedDocuments     string `env:"LUMEN_TRUSTED_DOCUMENTS" placeholder:"FILE"`
 	TrustedDocumentsMode string `env:"LUMEN_TRUSTED_DOCUMENTS_MODE" default:"also" placeholder:"also|only"`
@@ -112,6 +114,10 @@ func (f apiFlags) apply(options *server.Options) (faults []string) {
 		if !server.IsOrigin(origin) {
 			fault("LUMEN_CORS_ORIGINS holds %q, which is not an origin; one looks like https://app.example.com", origin)
 		}
+	}
+
+	if f.IdleTimeout < time.Second || f.IdleTimeout > 24*time.Hour {
+		fault("LUMEN_IDLE_TIMEOUT must be 1s to 24h, such as 620s")
 	}
 
 	switch f.TrustedDocumentsMode {

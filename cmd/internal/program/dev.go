@@ -103,7 +103,8 @@ func (c devCommand) Run(ctx context.Context, t terminal) error {
 	options.Log = slog.New(server.WithRequestID(slog.NewTextHandler(t.err, nil)))
 	options.Demo = &pages.Demo{MerchantName: d.merchant.Name, MerchantID: d.merchant.ID, APIKey: string(d.secret)}
 	err = server.Serve(ctx, listener, server.NewHandler(d.backend, options), server.Serving{
-		Health: server.NewHealth(d.backend.Ready, options.Log), Log: options.Log,
+		Health:      server.NewHealth(d.backend.Ready, options.Log),
+		IdleTimeout: c.IdleTimeout, Log: options.Log,
 	})
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		err = errors.Join(cause, err)

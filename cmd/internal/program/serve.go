@@ -101,7 +101,7 @@ func (c serveCommand) Run(ctx context.Context, t terminal, built build) error {
 		log.InfoContext(ctx, "traces are sent to the collector")
 	}
 	err = server.Serve(ctx, listener, server.NewHandler(backend, options), server.Serving{
-		Health: health, Delay: c.ShutdownDelay, Log: log,
+		Health: health, Delay: c.ShutdownDelay, IdleTimeout: c.IdleTimeout, Log: log,
 	})
 	log.InfoContext(ctx, "stopped")
 	return err

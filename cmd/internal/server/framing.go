@@ -16,7 +16,8 @@ func closeAfterAmbiguousFraming(next http.Handler) http.Handler {
 	})
 }
 
-// hasOneFraming reports whether the request has a single framing, its Content-Length. Requests that have more:
+// hasOneFraming reports whether the request has a single framing: its Content-Length, or the frames of HTTP/2. Requests
+// that have more:
 //   - A request with Transfer-Encoding may carry a Content-Length as well, which net/http drops silently. RFC 9112,
 //     section 6.1, demands that the server close the connection.
 //   - An HTTP/1.0 request may carry Transfer-Encoding, which net/http drops before any handler sees the request. A
@@ -26,5 +27,8 @@ func closeAfterAmbiguousFraming(next http.Handler) http.Handler {
 //   - A CONNECT request has no content (RFC 9110, section 9.3.6), whatever its Content-Length, which net/http obeys. To
 //     a proxy, a 2xx reply to it, such as /metrics gives, makes the connection a tunnel.
 func hasOneFraming(r *http.Request) bool {
+	if r.ProtoMajor == 2 && r.Method != "PRI" {
+		return true // net/http took "PRI * HTTP/2.0" alone for a request in the form of HTTP/1
+	}
 	return r.Proto == "HTTP/1.1" && len(r.TransferEncoding) == 0 && r.Method != http.MethodConnect
 }

@@ -30,7 +30,7 @@ func ServePrivate(listener net.Listener, handler http.Handler, log *slog.Logger)
 	server := newHTTPServer(handler, log)
 	server.WriteTimeout = 0
 	go func() {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(boundedListener{listener}); !errors.Is(err, http.ErrServerClosed) {
 			log.ErrorContext(context.Background(), "the private listener ended", "error", err)
 		}
 	}()

@@ -67,3 +67,21 @@ func (h outageSampler) WithAttrs(attrs []slog.Attr) slog.Handler {
 func (h outageSampler) WithGroup(name string) slog.Handler {
 	return outageSampler{h.Handler.WithGroup(name), h.causes}
 }
+
+// connectionSampler passes on what net/http reports of connections, no more a second than of
+// refusals: a client can break the rules of HTTP/2 on as many connections as it opens.
+type connectionSampler struct {
+	slog.Handler
+	reports *logSampler
+}
+
+func (h connectionSampler) Handle(ctx context.Context, record slog.Record) error {
+	logged, skipped := h.reports.next(record.Time)
+	if !logged {
+		return nil
+	}
+	if skipped > 0 {
+		record.AddAttrs(slog.Int("unlogged", skipped))
+	}
+	return h.Handler.Handle(ctx, record)
+}

@@ -11,12 +11,17 @@ import (
 	"time"
 )
 
-// sendBuffer is how much of a reply the kernel is asked to take of one connection, in octets. Left to itself it takes megabytes:
-// of a list that nobody reads, all of which had to be fetched.
-const sendBuffer = 256 << 10
-
 // drainTime is how long Serve waits for requests under way when it stops.
 const drainTime = 20 * time.Second
+
+const (
+	// headerTime is how long a client may take to send the header of a request.
+	headerTime = 5 * time.Second
+	// writeTime is how long a client may take to receive a reply, or one batch of a streamed list.
+	writeTime = 30 * time.Second
+	// maxStreams is how many requests a client may have open at once on one HTTP/2 connection.
+	maxStreams = 100
+)
 
 // Serving is what Serve needs besides the handler.
 type Serving struct {
@@ -24,7 +29,9 @@ type Serving struct {
 	// Delay is how long requests are still taken after the server has said that it is not ready: who sends them has to hear
 	// of it first.
 	Delay time.Duration
-	Log   *slog.Logger
+	// IdleTimeout is how long a connection is kept after a request without another one.
+	IdleTimeout time.Duration
+	Log         *slog.Logger
 }
 
 // Serve answers on the listener until ctx is done. Then it is not ready any more, goes on for the delay, stops listening,
@@ -32,16 +39,11 @@ type Serving struct {
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler, serving Serving) error {
 	defer endBuffering(serving.Log)
 	server := newHTTPServer(serving.Health.wrap(handler), serving.Log)
+	server.IdleTimeout = serving.IdleTimeout
 	var idle idleTracker
 	server.ConnState = idle.observe
-	server.ConnContext = func(ctx context.Context, connection net.Conn) context.Context {
-		if tcp, ok := connection.(*net.TCPConn); ok {
-			_ = tcp.SetWriteBuffer(sendBuffer)
-		}
-		return ctx
-	}
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
+	go func() { failed <- server.Serve(boundedListener{listener}) }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve HTTP: %w", err)
@@ -88,16 +90,27 @@ func (t *idleTracker) wait(most time.Duration) {
 	}
 }
 
-// newHTTPServer returns the server of either listener, the public or the private one.
+// newHTTPServer returns the server of either listener, the public or the private one. It speaks
+// HTTP/1.1, and HTTP/2 without TLS to clients that begin with its preface (prior knowledge).
 func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
-		Handler:           closeAfterAmbiguousFraming(handler),
-		ReadHeaderTimeout: 5 * time.Second,
+		Handler:           stopFirstRequestTimer(closeAfterAmbiguousFraming(handler)),
+		ReadHeaderTimeout: headerTime,
 		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      30 * time.Second,
+		WriteTimeout:      writeTime,
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		Protocols:         &protocols,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxStreams,
+			// net/http allocates a frame when it has read the frame's length. Its default is 1 MiB.
+			MaxReadFrameSize: 16 << 10,
+		},
+		ConnContext: newConnection,
+		ErrorLog:    slog.NewLogLogger(connectionSampler{log.Handler(), new(logSampler)}, slog.LevelWarn),
 
 		DisableGeneralOptionsHandler: true, // which would answer OPTIONS * past the handler
 	}
