@@ -3,7 +3,6 @@ package rest
 import (
 	"bytes"
 	"embed"
-	"sync"
 
 	"github.com/goccy/go-yaml"
 )
@@ -11,23 +10,27 @@ import (
 //go:embed openapi.yaml
 var openAPI []byte
 
-// OpenAPI returns the OpenAPI document of the routes, in YAML.
-func OpenAPI() []byte { return bytes.Clone(openAPI) }
+// OpenAPI returns the OpenAPI document of the routes, in YAML. Its server is the one that serves the
+// document, below the base path, which is "" or as in "/lumen".
+func OpenAPI(basePath string) []byte {
+	if basePath == "" {
+		return bytes.Clone(openAPI)
+	}
+	return bytes.Replace(openAPI, []byte("\n  - url: /\n"), []byte("\n  - url: "+basePath+"\n"), 1)
+}
 
 // OpenAPIJSON returns the document in JSON, its keys in the same order.
-func OpenAPIJSON() []byte { return bytes.Clone(openAPIJSON()) }
-
-var openAPIJSON = sync.OnceValue(func() []byte {
-	converted, err := yaml.YAMLToJSON(openAPI)
+func OpenAPIJSON(basePath string) []byte {
+	converted, err := yaml.YAMLToJSON(OpenAPI(basePath))
 	if err != nil {
 		panic(err) // the document is embedded
 	}
 	return converted
-})
+}
 
 // Docs are the files of the reference page, which docs/build makes: docs/site/index.html, a
 // template, and docs/site/assets, whose names change with their content. The template is given
-// APIKey and Playground. APIKey is sent with what the page tries out, and shown to everyone who
+// BasePath, APIKey and Playground. BasePath stands before all paths. APIKey is sent with what the page tries out, and shown to everyone who
 // opens it: only for development servers. Without one the page asks for a key, which it keeps in
 // memory. Playground has the page link to the playground.
 //

@@ -103,7 +103,7 @@ func (s *service[T]) list(h *handler, w http.ResponseWriter, r *http.Request) er
 }
 
 func (s *service[T]) get(h *handler, w http.ResponseWriter, r *http.Request) error {
-	return s.write(w, http.StatusOK)(s.rows(h.store).Get(r.Context(), r.PathValue("id")))
+	return s.write(h, w, http.StatusOK)(s.rows(h.store).Get(r.Context(), r.PathValue("id")))
 }
 
 func (s *service[T]) create(h *handler, w http.ResponseWriter, r *http.Request) error {
@@ -114,7 +114,7 @@ func (s *service[T]) create(h *handler, w http.ResponseWriter, r *http.Request) 
 	if err != nil {
 		return err
 	}
-	return s.write(w, http.StatusCreated)(s.rows(h.store).Create(r.Context(), readInput(body, s.noun)))
+	return s.write(h, w, http.StatusCreated)(s.rows(h.store).Create(r.Context(), readInput(body, s.noun)))
 }
 
 func (s *service[T]) update(h *handler, w http.ResponseWriter, r *http.Request) error {
@@ -129,7 +129,7 @@ func (s *service[T]) update(h *handler, w http.ResponseWriter, r *http.Request) 
 	if err != nil {
 		return err
 	}
-	return s.write(w, http.StatusOK)(s.rows(h.store).Update(r.Context(), id, readInput(body, s.noun)))
+	return s.write(h, w, http.StatusOK)(s.rows(h.store).Update(r.Context(), id, readInput(body, s.noun)))
 }
 
 func (s *service[T]) delete(h *handler, w http.ResponseWriter, r *http.Request) error {
@@ -141,14 +141,14 @@ func (s *service[T]) delete(h *handler, w http.ResponseWriter, r *http.Request) 
 }
 
 // write returns a function that answers with one row, or returns the error.
-func (s *service[T]) write(w http.ResponseWriter, status int) func(*T, error) error {
+func (s *service[T]) write(h *handler, w http.ResponseWriter, status int) func(*T, error) error {
 	return func(row *T, err error) error {
 		if err != nil {
 			return err
 		}
 		body := s.appendRow([]byte(`{"`+s.noun.Name()+`":`), row)
 		if status == http.StatusCreated {
-			w.Header().Set("Location", s.path+"/"+store.IDOf(row))
+			w.Header().Set("Location", h.BasePath+s.path+"/"+store.IDOf(row))
 		}
 		send(w, status, "application/json", append(body, '}'))
 		return nil

@@ -18,6 +18,8 @@ type Authenticate func(*http.Request) (context.Context, error)
 
 // Options configure the API.
 type Options struct {
+	// BasePath is what stands before the API's paths in those that replies name, "" or as in "/lumen".
+	BasePath string
 	// Log gets the causes of internal errors and outages, which no reply shows.
 	Log *slog.Logger
 	// Annotate is told of each request to one of the operations, first which it is, then, when it fails, the

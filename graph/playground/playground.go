@@ -12,8 +12,8 @@ import (
 )
 
 // Files are dist/index.html, a template of the page, and dist/assets, each file compressed with
-// both gzip and brotli. The template is given Schema and Config, the paths of the schema and of the
-// JSON with the key to sign in with. Without Config the page asks for a key.
+// both gzip and brotli. The template is given BasePath, which stands before all paths, and Schema and
+// Config, the paths of the schema and of the JSON with the key to sign in with. Without Config the page asks for a key.
 //
 //go:embed dist
 var Files embed.FS

@@ -95,7 +95,14 @@ func TestDevShowsSomething(t *testing.T) {
 
 func TestDevPrintsWhatWorksWhenPasted(t *testing.T) {
 	t.Parallel()
-	p := harness.Launch(t, nil, "dev", "--addr", "127.0.0.1:0", "--data-dir", harness.DataDir(t))
+	t.Run("at the root", func(t *testing.T) { t.Parallel(); printsWhatWorks(t, "") })
+	t.Run("below a base path", func(t *testing.T) { t.Parallel(); printsWhatWorks(t, "/lumen") })
+}
+
+func printsWhatWorks(t *testing.T, basePath string) {
+	t.Helper()
+	p := harness.Launch(t, func(cmd *exec.Cmd) { cmd.Env = harness.Environment("LUMEN_BASE_PATH=" + basePath) },
+		"dev", "--addr", "127.0.0.1:0", "--data-dir", harness.DataDir(t))
 	var printed strings.Builder
 	for !strings.Contains(printed.String(), "Ctrl-C") {
 		line, err := p.Stdout.ReadString('\n')
@@ -106,6 +113,7 @@ func TestDevPrintsWhatWorksWhenPasted(t *testing.T) {
 
 	rest := regexp.MustCompile(`curl -H 'Authorization: Bearer (\S+)' '(http\S+)'`).FindStringSubmatch(text)
 	require.NotNil(t, rest, text)
+	require.Contains(t, rest[2], basePath+"/api/customers")
 	status, body := harness.Fetch(t, "GET", rest[2], rest[1], "")
 	require.Equal(t, http.StatusOK, status, body)
 	require.Equal(t, 3, strings.Count(body, `"email":`))

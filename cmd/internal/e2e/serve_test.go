@@ -131,6 +131,14 @@ func TestServeReportsAllFaultsOfItsConfigurationAtOnce(t *testing.T) {
 		"LUMEN_TRUSTED_DOCUMENTS: document \"bad\": Cannot query field \"nope\" on type \"Query\".; document \"worse\": Expected Name, found <EOF>; "+
 		"LUMEN_DATABASE_URL is not set; set it to a URL like postgres://lumen_serve:password@host:5432/lumen\n",
 		refuses(t, "LUMEN_GRAPHQL_FIELD_COSTS=Customer.mail=2", "LUMEN_CORS_ORIGINS=https://app.example.com,*", "LUMEN_TRUSTED_DOCUMENTS="+manifest))
+	const form = "lumen: LUMEN_BASE_PATH must be / and segments of letters, digits and -._~ without a trailing slash, " +
+		"such as /lumen or /shop/lumen; LUMEN_IDLE_TIMEOUT must be 1s to 24h, such as 620s; "
+	for _, path := range []string{"/", "lumen", "/lumen/", "/lumen//x", "/lumen/../x", "/lu%6den", "https://x.example/lumen"} {
+		require.Contains(t, refuses(t, "LUMEN_BASE_PATH="+path, "LUMEN_IDLE_TIMEOUT=0s"), form, path)
+	}
+	for _, own := range []string{"/api", "/graphql", "/healthz", "/.well-known"} {
+		require.Contains(t, refuses(t, "LUMEN_BASE_PATH="+own), "LUMEN_BASE_PATH must not begin one of Lumen's own paths", own)
+	}
 	for _, wrong := range []string{"-1s", "999ms", "25h"} {
 		require.Contains(t, refuses(t, "LUMEN_IDLE_TIMEOUT="+wrong), "LUMEN_IDLE_TIMEOUT must be 1s to 24h, such as 620s", wrong)
 	}

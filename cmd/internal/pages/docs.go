@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"sync"
 	"time"
 
 	"lumen/rest"
@@ -22,11 +23,13 @@ const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img
 func addDocs(mux *http.ServeMux, options Options) {
 	s := site{ServeMux: mux, policy: docsPolicy}
 	index := page(rest.Docs, "docs/site/index.html")(map[string]any{
-		"APIKey": options.demoKey(), "Playground": options.Playground,
+		"BasePath": options.BasePath, "APIKey": options.demoKey(), "Playground": options.Playground,
 	})
+	inYAML := rest.OpenAPI(options.BasePath)
+	inJSON := sync.OnceValue(func() []byte { return rest.OpenAPIJSON(options.BasePath) })
 	s.document("/docs", options.cachePage(), func() []byte { return index })
-	s.document("/openapi.yaml", revalidate, rest.OpenAPI)
-	s.document("/openapi.json", revalidate, rest.OpenAPIJSON)
+	s.document("/openapi.yaml", revalidate, func() []byte { return inYAML })
+	s.document("/openapi.json", revalidate, inJSON)
 	for _, file := range must(fs.Glob(rest.Docs, "docs/site/assets/*")) {
 		s.document("/docs/assets/"+path.Base(file), immutable, func() []byte { return must(rest.Docs.ReadFile(file)) })
 	}

@@ -20,12 +20,12 @@ func addLanding(mux *http.ServeMux, options Options) {
 		content := must(landing.ReadFile("landing/" + name))
 		path := "/assets/" + hashed(name, content)
 		s.get(path, immutable, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(content) })
-		return path
+		return options.BasePath + path
 	}
 	style, icon, render := asset("landing.css"), asset("icon.svg"), page(landing, "landing/page.html")
 	s.get("/{$}", options.cachePage(), func(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write(render(map[string]any{
-			"Options": options, "Style": style, "Icon": icon, "Origin": origin(r), "Version": version(),
+			"Options": options, "Style": style, "Icon": icon, "Address": origin(r) + options.BasePath, "Version": version(),
 		}))
 	})
 }

@@ -23,6 +23,8 @@ type Options struct {
 	// Playground and Introspection tell whether they are on, TrustedOnly whether GraphQL executes
 	// trusted documents alone.
 	Playground, Introspection, TrustedOnly bool
+	// BasePath is what stands before all paths in the pages, "" or as in "/lumen".
+	BasePath string
 }
 
 // Demo is the merchant that a development server made.

@@ -48,12 +48,14 @@ func addPlayground(mux *http.ServeMux, options Options, notFound http.Handler) {
 
 	config := "" // the page asks for a key
 	if key := options.demoKey(); key != "" {
-		config = playgroundConfig // the page signs in by itself
-		s.get(config, noStore, func(w http.ResponseWriter, _ *http.Request) {
+		config = options.BasePath + playgroundConfig // the page signs in by itself
+		s.get(playgroundConfig, noStore, func(w http.ResponseWriter, _ *http.Request) {
 			_ = json.NewEncoder(w).Encode(map[string]string{"apiKey": key})
 		})
 	}
-	index := page(playground.Files, "dist/index.html")(map[string]string{"Schema": schemaPath, "Config": config})
+	index := page(playground.Files, "dist/index.html")(map[string]string{
+		"BasePath": options.BasePath, "Schema": options.BasePath + schemaPath, "Config": config,
+	})
 	s.get(playground.Path, revalidate, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(index) })
 }
 

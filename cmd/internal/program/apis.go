@@ -18,6 +18,7 @@ import (
 // apiFlags are the flags of both APIs, which dev and serve have.
 type apiFlags struct {
 	CORSOrigins []string      `name:"cors-origins" env:"LUMEN_CORS_ORIGINS" placeholder:"ORIGIN"`
+	BasePath    string        `env:"LUMEN_BASE_PATH" placeholder:"PATH"`
 	IdleTimeout time.Duration `env:"LUMEN_IDLE_TIMEOUT" default:"620s" placeholder:"DURATION"`
 
 	TrustedDocuments     string `env:"LUMEN_TRUSTED_DOCUMENTS" placeholder:"FILE"`
@@ -116,6 +117,12 @@ func (f apiFlags) apply(options *server.Options) (faults []string) {
 		}
 	}
 
+	options.BasePath = f.BasePath
+	if f.BasePath != "" {
+		if err := server.CheckBasePath(f.BasePath); err != nil {
+			fault("LUMEN_BASE_PATH %s", err)
+		}
+	}
 	if f.IdleTimeout < time.Second || f.IdleTimeout > 24*time.Hour {
 		fault("LUMEN_IDLE_TIMEOUT must be 1s to 24h, such as 620s")
 	}

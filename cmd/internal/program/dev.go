@@ -78,7 +78,7 @@ func (c devCommand) Run(ctx context.Context, t terminal) error {
 	}
 	defer func() { _ = d.backend.Close() }()
 	at := ready{
-		serverURLs: urlsOf(listener, true), DatabaseURL: cluster.URL(),
+		serverURLs: urlsOf(listener, c.BasePath, true), DatabaseURL: cluster.URL(),
 		MerchantID: d.merchant.ID, APIKey: string(d.secret),
 	}
 	if c.JSON {
@@ -104,7 +104,7 @@ func (c devCommand) Run(ctx context.Context, t terminal) error {
 	options.Demo = &pages.Demo{MerchantName: d.merchant.Name, MerchantID: d.merchant.ID, APIKey: string(d.secret)}
 	err = server.Serve(ctx, listener, server.NewHandler(d.backend, options), server.Serving{
 		Health:      server.NewHealth(d.backend.Ready, options.Log),
-		IdleTimeout: c.IdleTimeout, Log: options.Log,
+		IdleTimeout: c.IdleTimeout, BasePath: c.BasePath, Log: options.Log,
 	})
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		err = errors.Join(cause, err)

@@ -19,6 +19,8 @@ var helpTexts = map[string]string{
 	"--private-addr": "Where to listen for the operator: Prometheus metrics at /metrics, " +
 		"Go's profiles at /debug/pprof/, and how the server is (${env}). Default: nowhere.",
 	"--start-timeout": "How long to wait for a database that is not there yet (${env}). Default: ${default}.",
+	"--base-path": "The path in front of all others, where a proxy serves more than Lumen, such as /lumen (${env}). " +
+		"Requests may come with it or without.",
 	"--idle-timeout": "How long a connection is kept after a request without another one (${env}). " +
 		"Default: ${default}. Longer than the load balancer's own.",
 	"--shutdown-delay": "How long requests are still taken after a signal to stop, " +

@@ -69,7 +69,7 @@ func (c serveCommand) Run(ctx context.Context, t terminal, built build) error {
 	if err != nil {
 		return fmt.Errorf("LUMEN_ADDR: %w", err)
 	}
-	urls := urlsOf(listener, c.Playground)
+	urls := urlsOf(listener, c.BasePath, c.Playground)
 	if c.PrivateAddr != "" {
 		private, err := net.Listen("tcp", c.PrivateAddr)
 		if err != nil {
@@ -101,7 +101,7 @@ func (c serveCommand) Run(ctx context.Context, t terminal, built build) error {
 		log.InfoContext(ctx, "traces are sent to the collector")
 	}
 	err = server.Serve(ctx, listener, server.NewHandler(backend, options), server.Serving{
-		Health: health, Delay: c.ShutdownDelay, IdleTimeout: c.IdleTimeout, Log: log,
+		Health: health, Delay: c.ShutdownDelay, IdleTimeout: c.IdleTimeout, BasePath: c.BasePath, Log: log,
 	})
 	log.InfoContext(ctx, "stopped")
 	return err
@@ -232,8 +232,8 @@ func urlOf(listener net.Listener) string {
 	return "http://" + address.String()
 }
 
-func urlsOf(listener net.Listener, withPlayground bool) serverURLs {
-	url := urlOf(listener)
+func urlsOf(listener net.Listener, basePath string, withPlayground bool) serverURLs {
+	url := urlOf(listener) + basePath
 	urls := serverURLs{URL: url, RestURL: url + "/api/customers", GraphQLURL: url + "/graphql"}
 	if withPlayground {
 		urls.PlaygroundURL = url + playground.Path

@@ -21,7 +21,7 @@ func TestURLsOfAnUnspecifiedAddressAreOnesThatWork(t *testing.T) {
 	for _, address := range []string{":0", "0.0.0.0:0", "127.0.0.1:0"} {
 		listener, err := net.Listen("tcp", address)
 		require.NoError(t, err)
-		require.Regexp(t, `^http://127\.0\.0\.1:\d+$`, urlsOf(listener, false).URL)
+		require.Regexp(t, `^http://127\.0\.0\.1:\d+$`, urlsOf(listener, "", false).URL)
 		require.NoError(t, listener.Close())
 	}
 }

@@ -31,14 +31,16 @@ type Serving struct {
 	Delay time.Duration
 	// IdleTimeout is how long a connection is kept after a request without another one.
 	IdleTimeout time.Duration
-	Log         *slog.Logger
+	// BasePath is the path in front of all others, as in Options.
+	BasePath string
+	Log      *slog.Logger
 }
 
 // Serve answers on the listener until ctx is done. Then it is not ready any more, goes on for the delay, stops listening,
 // and lets the requests under way finish.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler, serving Serving) error {
 	defer endBuffering(serving.Log)
-	server := newHTTPServer(serving.Health.wrap(handler), serving.Log)
+	server := newHTTPServer(cutBasePath(serving.BasePath, serving.Health.wrap(handler)), serving.Log)
 	server.IdleTimeout = serving.IdleTimeout
 	var idle idleTracker
 	server.ConnState = idle.observe

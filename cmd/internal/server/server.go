@@ -23,6 +23,9 @@ type Options struct {
 	Demo *pages.Demo
 	// Playground has the playground served.
 	Playground bool
+	// BasePath is what stands before the server's own paths in all that it tells clients of them: ""
+	// or "/" and segments. Serve takes it off the paths of requests.
+	BasePath string
 	// GraphQL are the options of that API, but for those that come from here: the log, the request's id, the charge.
 	GraphQL graph.Options
 	// Origins are those whose pages may call the APIs from a browser, besides those of a development server's machine.
@@ -47,7 +50,9 @@ func NewHandler(b *Backend, options Options) http.Handler {
 	}
 	authenticate = admitEarly(authenticate, b.Store)
 	apiLog := slog.New(outageSampler{options.Log.Handler(), new(logSampler)})
-	restAPI := rest.NewHandler(b.Store, b.Auth.Tokens, authenticate, rest.Options{Log: apiLog, Annotate: annotateREST})
+	restAPI := rest.NewHandler(b.Store, b.Auth.Tokens, authenticate, rest.Options{
+		BasePath: options.BasePath, Log: apiLog, Annotate: annotateREST,
+	})
 
 	options.GraphQL.RequestID, options.GraphQL.Log, options.GraphQL.Observe = RequestID, apiLog, annotateGraphQL
 	mux := http.NewServeMux()
@@ -104,7 +109,7 @@ func newPages(options Options, notFound http.Handler) http.Handler {
 	with := func(demo *pages.Demo) http.Handler {
 		return pages.NewHandler(pages.Options{
 			Demo: demo, Playground: options.Playground, Introspection: options.GraphQL.Introspection,
-			TrustedOnly: options.GraphQL.Trusted.Only(),
+			TrustedOnly: options.GraphQL.Trusted.Only(), BasePath: options.BasePath,
 		}, notFound)
 	}
 	everybody := with(nil)

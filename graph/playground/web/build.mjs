@@ -27,7 +27,6 @@ const common = {
   entryNames: '[name]-[hash]',
   chunkNames: '[name]-[hash]',
   assetNames: '[name]-[hash]',
-  publicPath: '/playground/assets',
   define: { 'process.env.NODE_ENV': '"production"' },
   logLevel: 'warning',
 };
@@ -52,7 +51,7 @@ const workers = await run({
     graphql: 'node_modules/monaco-graphql/esm/graphql.worker.js',
   },
 });
-const worker = path => JSON.stringify('/playground/assets/' + workers.entries['node_modules/' + path]);
+const worker = path => JSON.stringify('./' + workers.entries['node_modules/' + path]);
 
 // Chunks' styles are not loaded with them, so Monaco's come from explorer.css.
 const withoutMonacoStyles = {
@@ -94,7 +93,7 @@ const names = {
   LICENSES: licensesName,
 };
 const page = (await readFile(join(here, 'src/index.html'), 'utf8'))
-  .replace(/%([A-Z_]+)%/g, (_, name) => '/playground/assets/' + names[name]);
+  .replace(/%([A-Z_]+)%/g, (_, name) => '{{.BasePath}}/playground/assets/' + names[name]);
 
 await rm(dist, { recursive: true, force: true });
 await mkdir(join(dist, 'assets'), { recursive: true });

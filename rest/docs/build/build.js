@@ -22,7 +22,7 @@ for (const path of assets) {
   const name = `${basename(path, extension)}-${digest}${extension}`;
   writeFileSync(`${site}/assets/${name}`, content);
   if (!index.includes(`"${basename(path)}"`)) throw new Error(`page/index.html does not use ${basename(path)}`);
-  index = index.replaceAll(`"${basename(path)}"`, `"/docs/assets/${name}"`);
+  index = index.replaceAll(`"${basename(path)}"`, `"{{.BasePath}}/docs/assets/${name}"`);
 }
 writeFileSync(`${site}/index.html`, index);
 for (const name of ['LICENSE', 'NOTICE', 'swagger-ui-bundle.js.LICENSE.txt']) copyFileSync(`${vendor}/${name}`, `${site}/${name}`);

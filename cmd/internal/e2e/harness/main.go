@@ -20,7 +20,7 @@ import (
 // with the REST routes against the OpenAPI document, and notes what they send; see Canaries. A
 // goroutine that is left at the end fails the run, unless leftBehind names it: some libraries leave one.
 func Main(m *testing.M, leftBehind ...goleak.Option) {
-	document, err := contract.Load(rest.OpenAPI())
+	document, err := contract.Load(rest.OpenAPI(""))
 	if err != nil {
 		panic(err)
 	}

@@ -1,15 +1,16 @@
 // The bar: where to go, and who is signed in.
 import { useState } from 'react';
+import { base } from './base.js';
 import { refresh } from './examples.js';
 import { session, signIn, signOut } from './session.js';
 
 export function Bar() {
   return (
     <header className="bar">
-      <a className="brand" href="/"><span className="mark" aria-hidden="true" />Lumen</a>
+      <a className="brand" href={`${base}/`}><span className="mark" aria-hidden="true" />Lumen</a>
       <nav aria-label="Lumen">
-        <a href="/playground" aria-current="page">Playground</a>
-        <a href="/docs">REST reference</a>
+        <a href={`${base}/playground`} aria-current="page">Playground</a>
+        <a href={`${base}/docs`}>REST reference</a>
       </nav>
       <Session />
     </header>

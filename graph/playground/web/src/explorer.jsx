@@ -13,7 +13,10 @@ import { describeTabs } from './tabs.js';
 
 /* global EDITOR_WORKER, JSON_WORKER, GRAPHQL_WORKER */
 globalThis.MonacoEnvironment = {
-  getWorker: (_, label) => new Worker({ json: JSON_WORKER, graphql: GRAPHQL_WORKER }[label] ?? EDITOR_WORKER, { name: label }),
+  getWorker: (_, label) => {
+    const file = { json: JSON_WORKER, graphql: GRAPHQL_WORKER }[label] ?? EDITOR_WORKER;
+    return new Worker(new URL(file, import.meta.url), { name: label });
+  },
 };
 
 const noPlugins = []; // the history, which would be one, keeps headers in the browser's storage

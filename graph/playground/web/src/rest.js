@@ -1,4 +1,6 @@
 // The REST request for an operation, as a command to paste.
+import { base } from './base.js';
+
 const quoted = text => `'${text.replaceAll("'", `'\\''`)}'`;
 
 // curl returns the command; null when there is none, or when the variables are not JSON at the moment.
@@ -10,7 +12,7 @@ export function curl(operation, variables) {
     return null;
   }
   if (!request) return null;
-  const lines = [`curl ${request.method === 'DELETE' ? '-X DELETE ' : ''}${quoted(location.origin + request.path)}`];
+  const lines = [`curl ${request.method === 'DELETE' ? '-X DELETE ' : ''}${quoted(location.origin + base + request.path)}`];
   lines.push('-H "Authorization: Bearer $LUMEN_API_KEY"');
   if (request.body !== undefined) {
     lines.push("-H 'Content-Type: application/json'", `-d ${quoted(JSON.stringify(request.body))}`);

@@ -1,4 +1,5 @@
 // Who is signed in. The key is kept here, in memory, and is gone with the tab.
+import { base } from './base.js';
 import { createStore } from './store.js';
 
 const meta = name => document.querySelector(`meta[name="${name}"]`)?.content;
@@ -11,7 +12,7 @@ export async function send(params, headers) {
   const all = new Headers({ 'Content-Type': 'application/json', Accept: 'application/json' });
   if (key) all.set('Authorization', `Bearer ${key}`);
   for (const [name, value] of Object.entries(headers ?? {})) all.set(name, value);
-  const response = await fetch('/graphql', {
+  const response = await fetch(`${base}/graphql`, {
     method: 'POST', headers: all, body: JSON.stringify(params), cache: 'no-store', credentials: 'omit',
   });
   const text = await response.text();

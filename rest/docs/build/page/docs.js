@@ -22,7 +22,7 @@ const key = document.querySelector('meta[name="lumen-key"]').content;
 
 const ui = SwaggerUIBundle({
   dom_id: '#docs',
-  url: '/openapi.json',
+  url: document.querySelector('a[href$="/openapi.json"]').href, // below the server's base path, if it has one
   validatorUrl: null, // else the document would be sent to a validator elsewhere
   displayRequestDuration: true,
   defaultModelsExpandDepth: 0,

@@ -1,0 +1,51 @@
+package pages_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"lumen/cmd/internal/pages"
+	"lumen/rest"
+)
+
+// Below a base path all that the pages name has it, and leads to what is there.
+func TestPagesBelowABasePath(t *testing.T) {
+	t.Parallel()
+	const base = "/shop/lumen"
+	demo := &pages.Demo{MerchantName: "Demo Shop", MerchantID: "merchant_1", APIKey: "lumen_sk_demo_x"}
+	for _, options := range []pages.Options{
+		{BasePath: base}, {BasePath: base, Playground: true, Introspection: true}, {BasePath: base, Playground: true, Demo: demo},
+	} {
+		h := pages.NewHandler(options, notFound)
+		for _, path := range []string{"/", "/docs", "/playground"} {
+			page := get(h, "GET", path)
+			if path == "/playground" && !options.Playground {
+				continue
+			}
+			require.Equal(t, http.StatusOK, page.Code, path)
+			named := regexp.MustCompile(`(?:href|src|content)="(/[^"]*)"`).FindAllStringSubmatch(page.Body, -1)
+			require.Greater(t, len(named), 4)
+			for _, match := range named {
+				at, ok := strings.CutPrefix(match[1], base)
+				require.True(t, ok, "%s on %s", match[1], path)
+				require.Equal(t, http.StatusOK, get(h, "GET", at).Code, match[1])
+			}
+			for _, command := range regexp.MustCompile(`https?://[^'\s<]+`).FindAllString(page.Body, -1) {
+				require.Regexp(t, `^http://lumen\.example:8080/shop/lumen/(api/customers\?limit=3|graphql)$`, command)
+			}
+			require.NotRegexp(t, `>/playground<`, page.Body)
+		}
+		document := get(h, "GET", "/openapi.yaml").Body
+		require.Equal(t, string(rest.OpenAPI("")), strings.Replace(document, "\n  - url: "+base+"\n", "\n  - url: /\n", 1))
+		require.NotEqual(t, string(rest.OpenAPI("")), document)
+		var inJSON struct{ Servers []struct{ URL string } }
+		require.NoError(t, json.Unmarshal([]byte(get(h, "GET", "/openapi.json").Body), &inJSON))
+		require.Len(t, inJSON.Servers, 1)
+		require.Equal(t, base, inJSON.Servers[0].URL)
+	}
+}
