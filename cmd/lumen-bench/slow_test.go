@@ -25,7 +25,7 @@ const (
 // A thousand clients are slow in every way there is, while others work.
 func TestSlowClients(t *testing.T) {
 	f := newField(t)
-	lumen, monitor, err := f.startWatched(t.Context(), f.database, connections)
+	lumen, monitor, err := f.startWatched(t.Context(), f.database, connections, "LUMEN_IDLE_TIMEOUT=60s")
 	require.NoError(t, err)
 	t.Cleanup(lumen.stop)
 	apart(t, lumen)

@@ -30,6 +30,8 @@ const (
 	oneFraming = "one framing"
 	// byReading means oneFraming where a handler reads the body, and closes where none does.
 	byReading = "one framing if the body is read, else close"
+	// speaksHTTP2 means no reply in HTTP/1: what follows is read as HTTP/2's frames, none of which it is, and the connection ends.
+	speaksHTTP2 = "HTTP/2"
 )
 
 // framing is a form of request that a proxy and a server may delimit differently.
@@ -200,7 +202,7 @@ var framings = []framing{
 	{"HTTP/2's first line", "PRI * HTTP/2.0", sized, "HIDDEN", closes},
 	{"HTTP/2's first line, keep-alive", "PRI * HTTP/2.0", keepAlive + sized, "HIDDEN", closes},
 	{"HTTP/2's first line and chunks", "PRI * HTTP/2.0", coded + short, chunks, closes},
-	{"HTTP/2's preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n", sized, "HIDDEN", closes},
+	{"HTTP/2's preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n", sized, "HIDDEN", speaksHTTP2},
 	{"HTTP/2's first line, a request", "PRI * HTTP/2.0\r\n\r\nHIDDENMETHOD TARGET HTTP/1.1", sized, "HIDDEN", closes},
 	{"HTTP/2's first line on a path", "PRI /TARGET HTTP/2.0", sized, "HIDDEN", refused505},
 	{"2.0", "METHOD TARGET HTTP/2.0", sized, "HIDDEN", refused505},
@@ -286,6 +288,8 @@ func (e exchange) check(hidden string) string {
 		met = livesOn || ends && strings.HasSuffix(e.route, " *") // which net/http's router refuses, and closes
 	case byReading:
 		met = livesOn || ends
+	case speaksHTTP2:
+		met = len(statuses) == 0
 	default:
 		met = ends && statuses[0] == e.outcome
 	}

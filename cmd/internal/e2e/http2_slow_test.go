@@ -17,6 +17,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"lumen/cmd/internal/e2e/harness"
+	"lumen/store/storetest"
 )
 
 // dialNarrow opens a connection whose kernel takes little that is not read.
@@ -33,97 +34,96 @@ func dialNarrow(t *testing.T, d *harness.Server) net.Conn {
 	return connection
 }
 
-// untilReset reads frames until the stream was reset, and returns how.
-func (r *rawHTTP2) untilReset(stream uint32) (http2.ErrCode, error) {
+// isReset reads frames until the stream was reset, and returns an error unless it was with this code.
+func (r *rawHTTP2) isReset(stream uint32, want http2.ErrCode) error {
 	for {
 		frame, err := r.ReadFrame()
 		if err != nil {
-			return 0, err
+			return err
 		}
 		if reset, ok := frame.(*http2.RSTStreamFrame); ok && reset.StreamID == stream {
-			return reset.ErrCode, nil
+			if reset.ErrCode != want {
+				return fmt.Errorf("reset with %v", reset.ErrCode)
+			}
+			return nil
 		}
 	}
 }
 
-// A client that is slow over HTTP/2 is let go of as over HTTP/1.1. Where the stream alone is slow, the stream ends and its
-// connection goes on; where nothing of the connection is read, the connection ends.
+// slowStream is a way to be slow over HTTP/2, and how long the server may hold it.
+type slowStream struct {
+	name        string
+	least, most time.Duration
+	window      uint32 // of its streams
+	slow        func(*rawHTTP2, net.Conn) error
+}
+
+func slowStreams(m storetest.Merchant) []slowStream {
+	const write, body, slack = 30 * time.Second, 10 * time.Second, 5 * time.Second
+	const narrow, wide = 10, 1<<31 - 1
+	reset := func(path string) func(*rawHTTP2, net.Conn) error {
+		return func(raw *rawHTTP2, _ net.Conn) error {
+			return errors.Join(raw.get(1, path, m.ReadKey), raw.isReset(1, http2.ErrCodeInternal), raw.goesOn(3))
+		}
+	}
+	stuck := func(read func(net.Conn) error) func(*rawHTTP2, net.Conn) error {
+		return func(raw *rawHTTP2, c net.Conn) error {
+			if err := errors.Join(raw.WriteWindowUpdate(0, 1<<30), raw.get(1, "/api/customers", m.ReadKey)); err != nil {
+				return err
+			}
+			for { // until the server has closed the connection
+				time.Sleep(time.Second)
+				if read(c) != nil || raw.WritePing(false, [8]byte{}) != nil {
+					return nil
+				}
+			}
+		}
+	}
+	return []slowStream{
+		{"body", body, body + slack, narrow, func(raw *rawHTTP2, _ net.Conn) error {
+			if err := raw.open(1, false, "POST", "/api/customers", m.WriteKey); err != nil {
+				return err
+			}
+			go func() {
+				for raw.WriteData(1, false, []byte("x")) == nil {
+					time.Sleep(time.Second)
+				}
+			}()
+			return raw.isReset(1, http2.ErrCodeNo) // the server has answered, and wants no more of the body
+		}},
+		{"list without a window", write, write + slack, narrow, reset("/api/customers")},
+		{"page without a window", write, write + slack, narrow, reset("/api/customers?limit=250")},
+		{"list of which nothing is read", write, write + slack, wide, stuck(func(net.Conn) error { return nil })},
+		{"list that is read a byte a second", write, 2*write + slack, wide, stuck(func(c net.Conn) error {
+			_, err := c.Read(make([]byte, 1))
+			return err
+		})},
+	}
+}
+
+// A client that is slow over HTTP/2 is let go of as over HTTP/1.1. Where the stream alone is slow, the
+// stream ends and its connection goes on; where little of the connection is read, the connection ends.
 func TestHTTP2SlowClients(t *testing.T) {
 	d := harness.Serve(t)
 	m := d.Merchant(t, "Slow")
 	fill(t, d, m, 40_000)
 	var clients sync.WaitGroup
-	lets := func(name string, least, most time.Duration, slow func(net.Conn) error) {
+	for _, s := range slowStreams(m) {
 		connection := dialNarrow(t, d)
+		begun := time.Now()
+		require.NoError(t, connection.SetDeadline(begun.Add(2*time.Minute)))
+		raw := newRawHTTP2(t, connection, http2.Setting{ID: http2.SettingInitialWindowSize, Val: s.window})
 		clients.Go(func() {
-			begun := time.Now()
-			_ = connection.SetDeadline(begun.Add(2 * time.Minute))
-			err := slow(connection)
+			err := s.slow(raw, connection)
 			held := time.Since(begun)
-			t.Logf("%s: let go of after %v", name, held.Round(100*time.Millisecond))
-			if err != nil || held < least || held > most {
-				t.Errorf("%s: let go of after %v, %v", name, held, err)
+			t.Logf("%s: let go of after %v", s.name, held.Round(100*time.Millisecond))
+			if err != nil || held < s.least || held > s.most {
+				t.Errorf("%s: let go of after %v, %v", s.name, held, err)
 			}
 		})
 	}
-	const slack = 5 * time.Second
-	wide := []http2.Setting{{ID: http2.SettingInitialWindowSize, Val: 1<<31 - 1}}
-	resets := func(want http2.ErrCode, raw *rawHTTP2) error {
-		if code, err := raw.untilReset(1); err != nil || code != want {
-			return fmt.Errorf("%v, %w", code, err)
-		}
-		return raw.goesOn(3)
-	}
-	lets("body", 10*time.Second, 10*time.Second+slack, func(c net.Conn) error {
-		raw := newRawHTTP2(t, c)
-		if err := raw.open(1, false, "POST", "/api/customers", m.WriteKey); err != nil {
-			return err
-		}
-		go func() {
-			for raw.WriteData(1, false, []byte("x")) == nil {
-				time.Sleep(time.Second)
-			}
-		}()
-		// The server has answered, and wants no more of the body.
-		if code, err := raw.untilReset(1); err != nil || code != http2.ErrCodeNo {
-			return fmt.Errorf("%v, %w", code, err)
-		}
-		return nil
-	})
-	lets("list without a window", 30*time.Second, 30*time.Second+slack, func(c net.Conn) error {
-		raw := newRawHTTP2(t, c, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 10})
-		return errors.Join(raw.get(1, "/api/customers", m.ReadKey), resets(http2.ErrCodeInternal, raw))
-	})
-	lets("page without a window", 30*time.Second, 30*time.Second+slack, func(c net.Conn) error {
-		raw := newRawHTTP2(t, c, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 10})
-		return errors.Join(raw.get(1, "/api/customers?limit=250", m.ReadKey), resets(http2.ErrCodeInternal, raw))
-	})
-	lets("list of which nothing is read", 30*time.Second, 30*time.Second+slack, func(c net.Conn) error {
-		raw := newRawHTTP2(t, c, wide...)
-		if err := errors.Join(raw.WriteWindowUpdate(0, 1<<30), raw.get(1, "/api/customers", m.ReadKey)); err != nil {
-			return err
-		}
-		for { // the server has closed the connection when nothing can be sent on it
-			time.Sleep(time.Second)
-			if raw.WritePing(false, [8]byte{}) != nil {
-				return nil
-			}
-		}
-	})
-	lets("list that is read a byte a second", 30*time.Second, 60*time.Second+slack, func(c net.Conn) error {
-		raw := newRawHTTP2(t, c, wide...)
-		if err := errors.Join(raw.WriteWindowUpdate(0, 1<<30), raw.get(1, "/api/customers", m.ReadKey)); err != nil {
-			return err
-		}
-		for {
-			time.Sleep(time.Second)
-			if _, err := c.Read(make([]byte, 1)); err != nil || raw.WritePing(false, [8]byte{}) != nil {
-				return nil
-			}
-		}
-	})
 	clients.Wait()
-	require.Eventually(t, func() bool { return strings.Contains(d.Metrics(t), `lumen_requests_in_flight{door="rest"} 0`) }, 5*time.Second, 50*time.Millisecond)
+	requireNothingInFlight(t, d)
 }
 
 // goesOn reports whether the connection answers another request.
@@ -142,7 +142,8 @@ func (r *rawHTTP2) goesOn(stream uint32) error {
 	}
 }
 
-// Load balancers keep connections for a minute and more: one that rested as long takes the next request, in either version.
+// Load balancers keep connections for a minute and more: one that rested as long takes the next
+// request, in either version.
 func TestConnectionsOutliveThoseOfLoadBalancers(t *testing.T) {
 	d := harness.Serve(t)
 	address := strings.TrimPrefix(d.URL, "http://")

@@ -48,6 +48,13 @@ func ask(ctx context.Context, client *http.Client, key auth.Secret, method, url,
 	return client.Do(request)
 }
 
+// watchReuse returns a context that notes whether the connection of a request was used before.
+func watchReuse(ctx context.Context) (_ context.Context, reused *bool) {
+	reused = new(bool)
+	note := func(c httptrace.GotConnInfo) { *reused = c.Reused }
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: note}), reused
+}
+
 // readAll reads the body of a reply and returns it with the status.
 func readAll(response *http.Response, err error) (int, string, error) {
 	if err != nil {
@@ -58,14 +65,17 @@ func readAll(response *http.Response, err error) (int, string, error) {
 	return response.StatusCode, string(body), err
 }
 
-// Everything works over HTTP/2 on both listeners, one connection is enough for it, and log and metrics are as they are.
+// Everything works over HTTP/2 on both listeners, one connection is enough for it, and the metrics are
+// the same.
 func TestHTTP2(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t, "--playground")
 	m := d.Merchant(t, "Two")
 	client := priorKnowledge(t)
 	var connections atomic.Int32
-	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{ConnectDone: func(string, string, error) { connections.Add(1) }})
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+		ConnectDone: func(string, string, error) { connections.Add(1) },
+	})
 	id := d.Create(t, m, `{"email":"two@example.com"}`)
 	_, _, err := readAll(ask(ctx, client, m.WriteKey, "GET", d.URL+"/readyz", "")) // opens the connection
 	require.NoError(t, err)
@@ -75,8 +85,9 @@ func TestHTTP2(t *testing.T) {
 			method, path, body string
 			status             int
 		}{
-			{"GET", "/api/customers", "", 200}, {"GET", "/api/customers/" + id, "", 200}, {"HEAD", "/api/customers", "", 200},
-			{"POST", "/api/customers/" + id, `{"name":"Two"}`, 200}, {"POST", "/api/customers", `{"email":"two@example.com"}`, 409},
+			{"GET", "/api/customers", "", 200}, {"GET", "/api/customers/" + id, "", 200},
+			{"HEAD", "/api/customers", "", 200}, {"POST", "/api/customers/" + id, `{"name":"Two"}`, 200},
+			{"POST", "/api/customers", `{"email":"two@example.com"}`, 409},
 			{"POST", "/graphql", `{"query":"{customers{totalCount nodes{id}}}"}`, 200}, {"GET", "/nowhere", "", 404},
 			{"POST", "/api/customers", `{"name":"` + strings.Repeat("x", 70<<10) + `"}`, 413}, {"GET", "/playground", "", 200},
 			{"PUT", "/api/customers", "", 405}, {"GET", "/readyz", "", 200}, {"OPTIONS", "/api/customers", "", 405},
@@ -99,8 +110,8 @@ func TestHTTP2(t *testing.T) {
 	require.Contains(t, shown, `lumen_requests_total{code="EMAIL_TAKEN",door="rest",operation="createCustomer"} 40`)
 
 	// Upgrade from HTTP/1.1 is not offered.
-	r := d.Send(t, m.ReadKey, "GET", "/api/customers", "", header("Connection", "Upgrade, HTTP2-Settings"), header("Upgrade", "h2c"),
-		header("HTTP2-Settings", "AAMAAABkAAQCAAAAAAIAAAAA"))
+	r := d.Send(t, m.ReadKey, "GET", "/api/customers", "", header("Connection", "Upgrade, HTTP2-Settings"),
+		header("Upgrade", "h2c"), header("HTTP2-Settings", "AAMAAABkAAQCAAAAAAIAAAAA"))
 	require.Equal(t, 200, r.Status)
 	require.Empty(t, r.Header.Get("Upgrade"))
 }
@@ -131,12 +142,11 @@ func TestHTTP2ListThatFailsHalfWayIsAborted(t *testing.T) {
 		}
 		require.True(t, strings.HasPrefix(text, `{"customers":[{`))
 		require.False(t, json.Valid([]byte(text)))
-		reused := false
-		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { reused = c.Reused }})
+		ctx, reused := watchReuse(t.Context())
 		status, _, err = readAll(ask(ctx, client, m.ReadKey, "GET", d.URL+"/healthz", ""))
 		require.NoError(t, err)
 		require.Equal(t, 200, status)
-		require.True(t, reused, "the connection is as good as before")
+		require.True(t, *reused, "the connection is as good as before")
 	}
 	require.Equal(t, 2, strings.Count(d.Logged(), `"msg":"list aborted"`))
 	require.Equal(t, 2, strings.Count(d.Logged(), `"aborted":true`))
@@ -144,7 +154,8 @@ func TestHTTP2ListThatFailsHalfWayIsAborted(t *testing.T) {
 	require.Contains(t, d.Metrics(t), `lumen_requests_aborted_total{door="rest"} 2`)
 }
 
-// A server that is told to stop finishes what is under way on an HTTP/2 connection, and fails no request that comes meanwhile.
+// A server that is told to stop finishes what is under way on an HTTP/2 connection, and fails no
+// request that comes meanwhile.
 func TestHTTP2Drains(t *testing.T) {
 	t.Parallel()
 	d := &harness.Server{Database: storetest.New(t)}
@@ -167,12 +178,12 @@ func TestHTTP2Drains(t *testing.T) {
 	for i := range 8 {
 		workers.Go(func() {
 			for {
-				reused := false
-				ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { reused = c.Reused }})
-				status, body, err := readAll(ask(ctx, client, m.WriteKey, "POST", at.RestURL+fmt.Sprintf("/cust_%08d", i+1), `{"name":"Drained"}`))
+				ctx, reused := watchReuse(t.Context())
+				customer := fmt.Sprintf("%s/cust_%08d", at.RestURL, i+1)
+				status, body, err := readAll(ask(ctx, client, m.WriteKey, "POST", customer, `{"name":"Drained"}`))
 				since := time.Since(time.UnixMilli(told.Load()))
 				// Then no connection is made, or one that the service never took.
-				refused := errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) && !reused
+				refused := errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) && !*reused
 				switch {
 				case refused && told.Load() > 0 && since >= time.Second:
 					return
@@ -197,7 +208,8 @@ func TestHTTP2Drains(t *testing.T) {
 	t.Logf("%d answers", answered.Load())
 }
 
-// A connection without a request is closed after the time that is configured, in either version, and not before.
+// A connection without a request is closed after the time that is configured, in either version, and
+// not before.
 func TestIdleTimeoutIsConfigured(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t, "--idle-timeout", "2s")
@@ -245,8 +257,8 @@ func (r *rawHTTP2) get(stream uint32, path string, key auth.Secret) error {
 func (r *rawHTTP2) open(stream uint32, ends bool, method, path string, key auth.Secret) error {
 	r.block.Reset()
 	for _, f := range [][2]string{
-		{":method", method}, {":scheme", "http"}, {":authority", "lumen"}, {":path", path}, {"authorization", "Bearer " + string(key)},
-		{"content-type", "application/json"},
+		{":method", method}, {":scheme", "http"}, {":authority", "lumen"}, {":path", path},
+		{"authorization", "Bearer " + string(key)}, {"content-type", "application/json"},
 	} {
 		if err := r.encoder.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]}); err != nil {
 			return err
@@ -257,8 +269,8 @@ func (r *rawHTTP2) open(stream uint32, ends bool, method, path string, key auth.
 	})
 }
 
-// A client that opens requests and resets them at once, on connection after connection, is stopped by its connection's
-// end. It takes nothing from others, and nothing of it is left.
+// A client that opens requests and resets them at once, on connection after connection, is stopped by
+// its connection's end. Others are served meanwhile, and nothing of it is left.
 func TestHTTP2FloodOfResets(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
@@ -282,7 +294,8 @@ func TestHTTP2FloodOfResets(t *testing.T) {
 				go func() { _, _ = io.Copy(io.Discard, connection) }()
 				raw := newRawHTTP2(t, connection)
 				for stream := uint32(1); flooding.Err() == nil; stream += 2 {
-					if raw.get(stream, "/api/customers/"+id, m.WriteKey) != nil || raw.WriteRSTStream(stream, http2.ErrCodeCancel) != nil {
+					err := raw.get(stream, "/api/customers/"+id, m.WriteKey)
+					if err != nil || raw.WriteRSTStream(stream, http2.ErrCodeCancel) != nil {
 						ended.Add(1)
 						break
 					}
@@ -299,9 +312,17 @@ func TestHTTP2FloodOfResets(t *testing.T) {
 		slowest = max(slowest, time.Since(began))
 	}
 	floods.Wait()
-	t.Logf("%d resets, %d connections ended by the server; another merchant's %d requests took at most %v", resets.Load(), ended.Load(), asked, slowest)
+	t.Logf("%d resets, %d connections ended by the server; another merchant's %d requests took at most %v",
+		resets.Load(), ended.Load(), asked, slowest)
 	require.Positive(t, ended.Load(), "the server lets a client reset for ever")
 	require.Less(t, slowest, 3*time.Second)
 	require.Equal(t, 200, d.Send(t, m.WriteKey, "GET", "/api/customers/"+id, "").Status)
-	require.Eventually(t, func() bool { return strings.Contains(d.Metrics(t), `lumen_requests_in_flight{door="rest"} 0`) }, 5*time.Second, 50*time.Millisecond)
+	requireNothingInFlight(t, d)
+}
+
+func requireNothingInFlight(t *testing.T, d *harness.Server) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		return strings.Contains(d.Metrics(t), `lumen_requests_in_flight{door="rest"} 0`)
+	}, 5*time.Second, 50*time.Millisecond)
 }

@@ -19,7 +19,9 @@ func TestPagesBelowABasePath(t *testing.T) {
 	const base = "/shop/lumen"
 	demo := &pages.Demo{MerchantName: "Demo Shop", MerchantID: "merchant_1", APIKey: "lumen_sk_demo_x"}
 	for _, options := range []pages.Options{
-		{BasePath: base}, {BasePath: base, Playground: true, Introspection: true}, {BasePath: base, Playground: true, Demo: demo},
+		{BasePath: base},
+		{BasePath: base, Playground: true, Introspection: true},
+		{BasePath: base, Playground: true, Demo: demo},
 	} {
 		h := pages.NewHandler(options, notFound)
 		for _, path := range []string{"/", "/docs", "/playground"} {

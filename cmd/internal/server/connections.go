@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// sendBuffer is how much of a reply the kernel is asked to take of one connection, in octets. Left to itself it takes megabytes:
-// of a list that nobody reads, all of which had to be fetched.
+// sendBuffer is how much of a reply the kernel is asked to take of one connection, in octets. Left to
+// itself it takes megabytes: of a list that nobody reads, all of which had to be fetched.
 const sendBuffer = 256 << 10
 
 // boundedListener accepts boundedConns.

@@ -90,8 +90,12 @@ func lives(connection net.Conn, drip string) time.Duration {
 // after a request, and whatever it sends instead.
 func TestConnectionsWithoutARequestAreClosed(t *testing.T) {
 	t.Parallel()
-	handler := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("a request: %s %s", r.Method, r.URL) })
-	addresses := []string{listen(t, handler, Serving{IdleTimeout: time.Hour}, false), listen(t, handler, Serving{}, true)}
+	handler := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("a request: %s %s", r.Method, r.URL)
+	})
+	addresses := []string{
+		listen(t, handler, Serving{IdleTimeout: time.Hour}, false), listen(t, handler, Serving{}, true),
+	}
 	const soon = 0 // net/http itself waits less for HTTP/2's first frame
 	var clients sync.WaitGroup
 	for name, client := range map[string]struct {
@@ -164,7 +168,8 @@ func TestHTTP2Settings(t *testing.T) {
 		settings, ok := frame.(*http2.SettingsFrame)
 		require.True(t, ok)
 		for setting, want := range map[http2.SettingID]uint32{
-			http2.SettingMaxConcurrentStreams: 100, http2.SettingMaxFrameSize: 16 << 10, http2.SettingMaxHeaderListSize: 16<<10 + 320,
+			http2.SettingMaxConcurrentStreams: 100, http2.SettingMaxFrameSize: 16 << 10,
+			http2.SettingMaxHeaderListSize: 16<<10 + 320,
 		} {
 			got, _ := settings.Value(setting)
 			require.Equal(t, want, got, setting)

@@ -16,8 +16,8 @@ func closeAfterAmbiguousFraming(next http.Handler) http.Handler {
 	})
 }
 
-// hasOneFraming reports whether the request has a single framing: its Content-Length, or the frames of HTTP/2. Requests
-// that have more:
+// hasOneFraming reports whether the request has a single framing: its Content-Length, or the frames
+// of HTTP/2. Requests that have more:
 //   - A request with Transfer-Encoding may carry a Content-Length as well, which net/http drops silently. RFC 9112,
 //     section 6.1, demands that the server close the connection.
 //   - An HTTP/1.0 request may carry Transfer-Encoding, which net/http drops before any handler sees the request. A

@@ -16,8 +16,8 @@ import (
 	"lumen/cmd/internal/e2e/harness"
 )
 
-// Below a base path, behind a proxy that takes it off, the pages load all their files, reach the APIs and lead to each
-// other.
+// Below a base path, behind a proxy that takes it off, the pages load all their files, reach the APIs
+// and lead to each other.
 func TestPagesBelowABasePath(t *testing.T) {
 	t.Parallel()
 	_, r := harness.LaunchDev(t, harness.DataDir(t), "--base-path", "/lumen")
@@ -36,7 +36,8 @@ func TestPagesBelowABasePath(t *testing.T) {
 	w.run(t, chromedp.Click(runButton, chromedp.ByQuery))
 	require.Contains(t, w.response(t), "data")
 	w.openTab(t, "FirstPage")
-	w.until(t, `document.querySelector('.equivalent').textContent.includes("curl '`+proxy.URL+`/lumen/api/customers?limit=5'")`)
+	command := "curl '" + proxy.URL + "/lumen/api/customers?limit=5'"
+	w.until(t, `document.querySelector('.equivalent').textContent.includes("`+command+`")`)
 	w.until(t, `performance.getEntriesByType('resource').every(e => e.name.startsWith('`+proxy.URL+`/lumen/'))`)
 
 	w.run(t, chromedp.Click(`//nav/a[text()="REST reference"]`, chromedp.BySearch))

@@ -14,7 +14,8 @@ import (
 	"lumen/cmd/internal/e2e/harness"
 )
 
-// curl runs curl with a request and returns what it wrote, and at its end the version of HTTP and the status.
+// curl runs curl with a request and returns what it wrote, and at its end the version of HTTP and the
+// status.
 func curl(t *testing.T, args ...string) string {
 	t.Helper()
 	args = append([]string{"-sS", "-H", "Content-Type: application/json", "-w", "\n%{http_version} %{http_code}"}, args...)
@@ -23,9 +24,9 @@ func curl(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-// curl with prior knowledge of HTTP/2 speaks that, and curl that only offers to upgrade to it is answered in HTTP/1.1. Each
-// request has a connection of its own: curl 7.88, Debian's, fails on the second request of one that it reuses, whatever
-// the server.
+// curl with prior knowledge of HTTP/2 speaks that, and curl that only offers to upgrade to it is
+// answered in HTTP/1.1. Each request has a connection of its own: curl 7.88, Debian's, fails on the
+// second request of one that it reuses, whatever the server.
 func TestCurl(t *testing.T) {
 	d := harness.Serve(t, "--base-path", "/lumen")
 	m := d.Merchant(t, "Curl")
@@ -48,7 +49,8 @@ func TestCurl(t *testing.T) {
 			{[]string{d.URL + "/healthz"}, "200", "ok"},
 		} {
 			out := curl(t, append(request.args, option, "-H", credential)...)
-			require.True(t, strings.HasSuffix(out, "\n"+version+" "+request.status), "%s %v: %s", option, request.args, out)
+			ends := "\n" + version + " " + request.status
+			require.True(t, strings.HasSuffix(out, ends), "%s %v: %s", option, request.args, out)
 			require.Contains(t, strings.ToLower(out), strings.ToLower(request.says), "%s %v", option, request.args)
 		}
 	}
@@ -62,9 +64,10 @@ func TestCurlSeesAnAbortedList(t *testing.T) {
 	d.SQL(t, `CREATE FUNCTION sound(id text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
 		IF id = '`+ids[1500]+`' THEN RAISE EXCEPTION 'injected fault'; END IF; RETURN true; END $$`)
 	d.SQL(t, `CREATE POLICY poison ON customers AS RESTRICTIVE FOR SELECT TO lumen_app USING (sound(id))`)
-	for option, code := range map[string]int{"--http2-prior-knowledge": 92, "--http1.1": 18} { // HTTP2_STREAM, PARTIAL_FILE
-		cmd := exec.CommandContext(t.Context(), "curl", "-sS", option, "-H", "Authorization: Bearer "+string(m.ReadKey), d.RestURL)
-		out, err := cmd.Output()
+	credential := "Authorization: Bearer " + string(m.ReadKey)
+	// HTTP2_STREAM and PARTIAL_FILE
+	for option, code := range map[string]int{"--http2-prior-knowledge": 92, "--http1.1": 18} {
+		out, err := exec.CommandContext(t.Context(), "curl", "-sS", option, "-H", credential, d.RestURL).Output()
 		var exit *exec.ExitError
 		require.ErrorAs(t, err, &exit, option)
 		require.Equal(t, code, exit.ExitCode(), "%s: %s", option, exit.Stderr)
