@@ -80,7 +80,7 @@ func slowStreams(m storetest.Merchant) []slowStream {
 		}
 	}
 	return []slowStream{
-		{"body", body, body + slack, narrow, func(raw *rawHTTP2, _ net.Conn) error {
+		{"body", body, body + slack, wide, func(raw *rawHTTP2, _ net.Conn) error {
 			if err := raw.open(1, false, "POST", "/api/customers", m.WriteKey); err != nil {
 				return err
 			}
