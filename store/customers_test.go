@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -887,6 +888,49 @@ func TestCustomersBehaveLikeTheirModel(t *testing.T) {
 
 // absent stands for a field that an input does not hold.
 type absent struct{}
+
+// An address that an earlier release accepted and this one refuses stays as it is.
+func TestStoredAddressThatIsRefusedToday(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	for i, email := range []string{"a@127.0.0.1", "a\u034F@example.com", "a@x\u2800.example", "A@b_c.example"} {
+		id := s.create(t, emailOf(fmt.Sprintf("old%d@example.com", i))).ID
+		s.exec(t, `UPDATE customers SET email = $2, email_key = lower($2) WHERE id = $1`, id, email)
+		require.Equal(t, email, s.get(t, id).Email)
+
+		for _, in := range []store.Input{
+			{"name": "One"}, {"name": "Two", "email": email}, {"name": "Three", "email": " " + email + "\n"},
+			{"name": "Four", "email": email, store.DangerousFlag: true},
+		} {
+			updated, err := s.customers.Update(s.ctx, id, in)
+			require.NoError(t, err, "%v", in)
+			require.Equal(t, []any{in["name"], email, strings.ToLower(email), false}, []any{*updated.Name, updated.Email, updated.EmailKey, updated.EmailShared})
+		}
+		before := s.get(t, id)
+		unchanged, err := s.customers.Update(s.ctx, id, emailOf(email))
+		require.NoError(t, err)
+		require.Equal(t, before, unchanged, "updatedAt stays as well")
+
+		other := s.create(t, emailOf(fmt.Sprintf("other%d@example.com", i))).ID
+		for target, in := range map[string]store.Input{
+			other: emailOf(email), "cust_nobody": emailOf(email), id: {"email": email + "x_"},
+		} {
+			_, err := s.customers.Update(s.ctx, target, in)
+			require.Equal(t, store.InvalidInput, store.AsError(err).Code, "%s", target)
+		}
+		_, err = s.customers.Update(s.ctx, id, store.Input{"email": email, "billingCountry": "XX"})
+		require.Equal(t, []string{"billingCountry"}, faultyFields(err), "the address is no fault")
+		_, err = s.customers.Delete(s.ctx, id)
+		require.NoError(t, err)
+	}
+}
+
+func faultyFields(err error) (fields []string) {
+	for _, f := range store.AsError(err).Faults {
+		fields = append(fields, f.Field)
+	}
+	return fields
+}
 
 // customerError is an error of a customer.
 func customerError(code store.Code) *store.Error {

@@ -56,8 +56,8 @@ var lengths = map[string]int{
 	"billingPostalCode": 32, "taxId": 64,
 }
 
-// withoutFormat are the fields that refuse format characters.
-var withoutFormat = []string{"email", "userId", "billingPostalCode", "taxId"}
+// withoutInvisible are the fields that refuse characters of which nothing shows.
+var withoutInvisible = []string{"email", "userId", "billingPostalCode", "taxId"}
 
 // optional are the fields that may be null, in the documented order.
 func optional() []string { return fieldNames[1:] }
@@ -219,7 +219,15 @@ func TestEmailLength(t *testing.T) {
 	}
 }
 
-// Every control character and every format character, in every field.
+// ignorable are the ranges of Default_Ignorable_Code_Point, as DerivedCoreProperties.txt of Unicode has them, and
+// the blank of Braille.
+var ignorable = [][2]rune{
+	{0xAD, 0xAD}, {0x34F, 0x34F}, {0x61C, 0x61C}, {0x115F, 0x1160}, {0x17B4, 0x17B5}, {0x180B, 0x180F}, {0x200B, 0x200F},
+	{0x202A, 0x202E}, {0x2060, 0x206F}, {0x3164, 0x3164}, {0xFE00, 0xFE0F}, {0xFEFF, 0xFEFF}, {0xFFA0, 0xFFA0}, {0xFFF0, 0xFFF8},
+	{0x1BCA0, 0x1BCA3}, {0x1D173, 0x1D17A}, {0xE0000, 0xE0FFF}, {0x2800, 0x2800},
+}
+
+// Every control character and every character of which nothing shows, in every field.
 func TestForbiddenCharacters(t *testing.T) {
 	t.Parallel()
 	for _, name := range fieldNames {
@@ -229,13 +237,16 @@ func TestForbiddenCharacters(t *testing.T) {
 		in := valid()
 		value := in[name].(string)
 		for r := range unicode.MaxRune + 1 {
-			control, format := unicode.Is(unicode.Cc, r), unicode.Is(unicode.Cf, r)
-			if !control && !format {
+			control := unicode.Is(unicode.Cc, r)
+			invisible := unicode.Is(unicode.Cf, r) || slices.ContainsFunc(ignorable, func(span [2]rune) bool {
+				return span[0] <= r && r <= span[1]
+			})
+			if !control && !invisible {
 				continue
 			}
 			text := value[:1] + string(r) + value[1:]
 			out, err := normalized(with(name, text), true)
-			if control || slices.Contains(withoutFormat, name) {
+			if control || slices.Contains(withoutInvisible, name) {
 				require.Equal(t, Invalid(CustomerFault(name, ForbiddenCharacter)), err, "%s with %U", name, r)
 				continue
 			}
@@ -251,6 +262,17 @@ func TestForbiddenCharactersAtTheEdges(t *testing.T) {
 		for _, value := range []string{"\x00", "\x00a", "a\x00", "\x7f", "\u009f", "a\x1b[31m"} {
 			_, err := normalized(with(name, value), true)
 			require.Equal(t, Invalid(CustomerFault(name, ForbiddenCharacter)), err, "%s %q", name, value)
+		}
+	}
+	for _, blank := range []string{"\u200B", "\u3164", "\u2800", "\u034F", " \u00A0\uFEFF"} {
+		for name := range lengths {
+			out, err := normalized(with(name, blank), true)
+			require.NoError(t, err, "%s %q", name, blank)
+			require.Equal(t, with(name, nil), out, "%s %q", name, blank)
+		}
+		for _, creating := range []bool{true, false} {
+			_, err := normalized(with("email", blank), creating)
+			require.Equal(t, EmailRequired, AsError(err).Code, "%q", blank)
 		}
 	}
 	// A byte order mark is a format character and no white space, so it is not trimmed.

@@ -270,7 +270,10 @@ input CustomerFilter {
   userId: String
   "The billing country, in any letter case."
   billingCountry: String
-  "A part of the email, name or userId, in any letter case. 2 to 100 characters, all of them literal."
+  """
+  A part of the email, name or userId. 2 to 100 characters, all of them literal. Letter case, marks of Latin, Greek and
+  Cyrillic letters, the kind of apostrophe and the kind and length of white space make no difference.
+  """
   search: String
   "When the customer was created."
   createdAt: DateTimeRange
@@ -296,7 +299,7 @@ enum CustomerSortField {
   UPDATED_AT
   "By email, without regard to letter case."
   EMAIL
-  "By name, without regard to letter case. Customers without a name come last in either direction."
+  "By name, in the order of the root collation of Unicode. Customers without a name come last in either direction."
   NAME
 }
 

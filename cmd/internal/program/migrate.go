@@ -78,9 +78,10 @@ func (c migrateRekey) Run(ctx context.Context, t terminal) error {
 
 // printRekeyed says what became of the keys of the rows, and what is left to a person.
 func (t terminal) printRekeyed(r schema.Rekeyed) error {
-	lines := []string{fmt.Sprintf("Computed the keys of %d rows: %d changed.", r.Rows, r.Changed)}
-	if r.Refused > 0 {
-		lines = append(lines, fmt.Sprintf("%d rows have an email address that would be refused today. They keep it, and its key.", r.Refused))
+	lines := []string{
+		fmt.Sprintf("Rows read: %d", r.Rows),
+		fmt.Sprintf("Rows with new keys: %d", r.Changed),
+		fmt.Sprintf("Rows that keep an email address that is refused today: %d", r.Refused),
 	}
 	for _, taken := range r.Taken {
 		lines = append(lines, fmt.Sprintf("%s of %s keeps its old key: another live row has the same email address. "+

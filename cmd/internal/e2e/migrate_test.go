@@ -70,3 +70,22 @@ func TestMigrateDownAsksAPerson(t *testing.T) {
 	require.NoError(t, err, out)
 	require.Equal(t, "Nothing to do.\n", out)
 }
+
+// The command that an operator runs when the last old server is gone.
+func TestMigrateRekey(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	created, err := db.Store(t).Customers.Create(db.Context(t, db.Merchant(t, "One")), store.Input{"email": "a@straße.example"})
+	require.NoError(t, err)
+	_, err = db.Superuser().Exec(t.Context(), `UPDATE customers SET email_key = 'a@strasse.example' WHERE id = $1`, created.ID)
+	require.NoError(t, err)
+	rekey := func(flags ...string) string {
+		cmd := exec.Command(harness.Program(t), append([]string{"migrate", "rekey", "--owner-database-url", db.OwnerURL()}, flags...)...)
+		cmd.Env = harness.Environment()
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, string(out))
+		return string(out)
+	}
+	require.Equal(t, "Rows read: 1\nRows with new keys: 1\nRows that keep an email address that is refused today: 0\n", rekey())
+	require.JSONEq(t, `{"rows":1,"changed":0,"refused":0}`, rekey("--json"))
+}
