@@ -19,26 +19,24 @@ var errVanished = errors.New("the peer vanished: the server waits for a statemen
 // works on.
 const askAgain = time.Second
 
-// slowest is the rate in bytes a second at which a network is taken to pass on what was sent. A long
-// statement may be on its way for a while.
+// slowest is the rate in bytes a second at which a network is taken to pass on what was sent. A
+// long statement may be on its way for a while.
 const slowest = 8 << 10
 
-// flow is the network connection below a connection to Postgres. It knows for how long a read has
-// waited for an answer. When that is long, it has the server asked whether it works on one; see
+// flow is the network connection below a connection to Postgres. It knows for how long what was
+// sent has had no answer. When that is long, it has the server asked whether it works on one; see
 // inquiry.
-//
-// A flow must not wait for what the server says unasked, as LISTEN does: that looks like a vanished
-// peer.
 type flow struct {
 	net.Conn
 	losses *Losses
 	timer  *time.Timer
-	armed  atomic.Bool // the timer runs. It outlasts a read that is short, so that most reads need not set it
+	armed  atomic.Bool // the timer runs. It outlasts a short wait, so that most writes need not set it
 
 	opened  time.Time     // when the login was over
-	pid     atomic.Uint32 // the backend's, 0 before the login is over, and after a read failed
-	waiting atomic.Int64  // since when a read has waited, in nanoseconds after opened; 0 while none does
-	sent    atomic.Int64  // bytes since the last read that ended
+	pid     atomic.Uint32 // the backend's; 0 before the login is over, and after a read failed
+	asked   atomic.Int64  // when the last write began, in nanoseconds after opened; 0 once there is an answer
+	sent    atomic.Int64  // bytes that were written since the last answer
+	reading atomic.Bool
 	dead    atomic.Bool
 }
 
@@ -77,36 +75,50 @@ func flowOf(pg *pgconn.PgConn) *flow {
 
 // Write implements net.Conn.
 func (f *flow) Write(b []byte) (int, error) {
-	f.sent.Add(int64(len(b)))
+	if f.pid.Load() != 0 {
+		f.asked.Store(int64(time.Since(f.opened)))
+		f.sent.Add(int64(len(b)))
+		if !f.armed.Load() {
+			f.arm(maxSilence)
+		}
+	}
 	return f.Conn.Write(b)
 }
 
-// Read implements net.Conn.
+// Read implements net.Conn. A read without a write before it is not waited for: pgx may leave one
+// behind that reads ahead, which gets the next answer.
 func (f *flow) Read(b []byte) (int, error) {
 	if f.pid.Load() == 0 {
 		return f.Conn.Read(b)
 	}
-	f.waiting.Store(int64(time.Since(f.opened)))
-	if !f.armed.Load() {
-		f.arm(maxSilence)
-	}
+	f.reading.Store(true)
 	n, err := f.Conn.Read(b)
-	began := f.waiting.Swap(0)
+	f.reading.Store(false)
+	asked := f.asked.Swap(0)
 	f.sent.Store(0)
-	if err != nil {
-		f.pid.Store(0) // pgx gives it up
-		switch waited := f.waited(began); {
-		case f.dead.Load():
-			err = &net.OpError{Op: "read", Net: f.RemoteAddr().Network(), Err: errVanished}
-		case isTimeout(err) && waited > serverLimit: // the server would have ended a statement before
-			f.losses.observeSilence()
-		}
+	if err == nil {
+		return n, nil
+	}
+	f.pid.Store(0) // pgx gives it up
+	switch {
+	case f.dead.Load():
+		err = &net.OpError{Op: "read", Net: f.RemoteAddr().Network(), Err: errVanished}
+	case isTimeout(err) && asked != 0 && f.waited(asked) > serverLimit:
+		// The server would have ended a statement before.
+		f.losses.observeSilence()
 	}
 	return n, err
 }
 
-// waited returns how long a read has waited that began then.
-func (f *flow) waited(began int64) time.Duration { return time.Since(f.opened) - time.Duration(began) }
+// Close implements net.Conn.
+func (f *flow) Close() error {
+	f.pid.Store(0)
+	f.asked.Store(0)
+	return f.Conn.Close()
+}
+
+// waited returns how long ago what was asked then was asked.
+func (f *flow) waited(asked int64) time.Duration { return time.Since(f.opened) - time.Duration(asked) }
 
 // arm sets the timer unless it runs.
 func (f *flow) arm(after time.Duration) {
@@ -115,26 +127,25 @@ func (f *flow) arm(after time.Duration) {
 	}
 }
 
-// overdue has the server asked about a read that has waited for long. The timer may be from a read
-// before.
+// overdue has the server asked about what has had no answer for long. The timer may be from before.
 func (f *flow) overdue() {
-	f.armed.Store(false) // before the load: a read that begins from now on sets the timer
-	began := f.waiting.Load()
-	if began == 0 {
+	f.armed.Store(false) // before the load: what is written from now on sets the timer
+	asked := f.asked.Load()
+	if asked == 0 {
 		return
 	}
 	patience := maxSilence + time.Duration(f.sent.Load())*time.Second/slowest
-	if waited := f.waited(began); waited < patience {
+	if waited := f.waited(asked); waited < patience {
 		f.arm(patience - waited)
 		return
 	}
 	f.arm(askAgain)
-	f.losses.inquiry.add(f, began)
+	f.losses.inquiry.add(f, asked)
 }
 
-// end ends the read that began then, if it is still waiting.
-func (f *flow) end(began int64) {
-	if f.waiting.Load() != began {
+// end ends the read that waits for the answer to what was asked then, if it still does.
+func (f *flow) end(asked int64) {
+	if !f.reading.Load() || f.asked.Load() != asked {
 		return
 	}
 	f.losses.observeSilence() // first, so that no retry takes a connection that is older

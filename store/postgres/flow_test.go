@@ -39,9 +39,10 @@ func TestLongStatementsHaveMoreTime(t *testing.T) {
 		l.inquiry.running = true // so that nothing is sent
 		f := &flow{Conn: discarding{}, losses: l, opened: time.Now().Add(-time.Minute)}
 		f.timer = time.AfterFunc(time.Hour, func() {})
+		f.pid.Store(1)
 		_, err := f.Write(make([]byte, sent))
 		require.NoError(t, err)
-		f.waiting.Store(int64(time.Minute - 700*time.Millisecond))
+		f.asked.Store(int64(time.Minute - 700*time.Millisecond))
 		f.overdue()
 		require.Len(t, l.inquiry.overdue, want, "%d bytes", sent)
 		f.timer.Stop()

@@ -20,52 +20,56 @@ type inquiry struct {
 	dial   pgconn.DialFunc // config's own, which makes no flow
 
 	mu      sync.Mutex
-	overdue []overdueRead
+	overdue []overdueAnswer
 	running bool
 }
 
-// overdueRead is a read of a flow that has waited since then.
-type overdueRead struct {
+// overdueAnswer is that of a flow to what was asked then.
+type overdueAnswer struct {
 	*flow
-	began int64
+	asked int64
 }
 
-// add asks about one more read. All that are overdue are asked about together.
-func (i *inquiry) add(f *flow, began int64) {
+// add asks about one more answer. All that are overdue are asked about together.
+func (i *inquiry) add(f *flow, asked int64) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.overdue = append(i.overdue, overdueRead{f, began})
+	i.overdue = append(i.overdue, overdueAnswer{f, asked})
 	if !i.running {
 		i.running = true
 		go i.run()
 	}
 }
 
-// take returns the reads to ask about, and none when the inquiry is over.
-func (i *inquiry) take() []overdueRead {
+// take returns the answers to ask about, and none when the inquiry is over.
+func (i *inquiry) take() []overdueAnswer {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	reads := i.overdue
-	i.overdue, i.running = nil, len(reads) > 0
-	return reads
+	answers := i.overdue
+	i.overdue, i.running = nil, len(answers) > 0
+	return answers
 }
 
 func (i *inquiry) run() {
-	for reads := i.take(); len(reads) > 0; reads = i.take() {
-		working, err := i.ask(reads)
+	for answers := i.take(); len(answers) > 0; answers = i.take() {
+		working, err := i.ask(answers)
 		if err != nil {
 			continue // each is asked about again while it waits
 		}
-		for _, read := range reads {
-			if !working[read.pid.Load()] {
-				read.end(read.began)
+		for _, answer := range answers {
+			if !working[answer.pid.Load()] {
+				answer.end(answer.asked)
 			}
 		}
 	}
 }
 
-// inquiryTime bounds an inquiry.
-const inquiryTime = 2 * time.Second
+const (
+	// inquiryTime bounds an inquiry.
+	inquiryTime = 2 * time.Second
+	// secondLook is how long after the first look at the backends the second one is.
+	secondLook = 100 * time.Millisecond
+)
 
 // workingQuery yields those of the backends $1 that work. $2 is how long ago in seconds their
 // connections were opened: after a failover a younger backend may have the number of one before. $3
@@ -81,7 +85,7 @@ WHERE pg_catalog.pg_backend_pid() <> $3::bigint OR EXISTS (
             OR COALESCE(a.state_change, 'infinity') > pg_catalog.clock_timestamp() - interval '250 ms'))`
 
 // ask returns the backends that work, by number.
-func (i *inquiry) ask(reads []overdueRead) (map[uint32]bool, error) {
+func (i *inquiry) ask(answers []overdueAnswer) (map[uint32]bool, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), inquiryTime)
 	defer cancel()
 	config := i.config.Copy()
@@ -91,22 +95,27 @@ func (i *inquiry) ask(reads []overdueRead) (map[uint32]bool, error) {
 		return nil, err
 	}
 	defer func() { _ = pg.Close(ctx) }()
-	pids, ages := make([]string, len(reads)), make([]string, len(reads))
-	for n, read := range reads {
-		pids[n] = strconv.FormatUint(uint64(read.pid.Load()), 10)
-		ages[n] = strconv.FormatFloat(time.Since(read.opened).Seconds(), 'f', 3, 64)
+	pids, ages := make([]string, len(answers)), make([]string, len(answers))
+	for n, answer := range answers {
+		pids[n] = strconv.FormatUint(uint64(answer.pid.Load()), 10)
+		ages[n] = strconv.FormatFloat(time.Since(answer.opened).Seconds(), 'f', 3, 64)
 	}
 	array := func(items []string) []byte { return []byte("{" + strings.Join(items, ",") + "}") }
-	result := pg.ExecParams(ctx, workingQuery, [][]byte{
-		array(pids), array(ages), []byte(strconv.FormatUint(uint64(pg.PID()), 10)),
-	}, nil, nil, nil).Read()
+	args := [][]byte{array(pids), array(ages), []byte(strconv.FormatUint(uint64(pg.PID()), 10))}
 	working := make(map[uint32]bool)
-	for _, row := range result.Rows {
-		pid, err := strconv.ParseUint(string(row[0]), 10, 32)
-		if err != nil {
-			return nil, err
+	for look := range 2 { // on a busy machine a backend may be late to take what was sent
+		time.Sleep(time.Duration(look) * secondLook)
+		result := pg.ExecParams(ctx, workingQuery, args, nil, nil, nil).Read()
+		if result.Err != nil {
+			return nil, result.Err
 		}
-		working[uint32(pid)] = true
+		for _, row := range result.Rows {
+			pid, err := strconv.ParseUint(string(row[0]), 10, 32)
+			if err != nil {
+				return nil, err
+			}
+			working[uint32(pid)] = true
+		}
 	}
-	return working, result.Err
+	return working, nil
 }
