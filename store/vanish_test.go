@@ -32,7 +32,7 @@ func TestVanishedPeers(t *testing.T) {
 					forwarder.Vanish(false)
 					began := time.Now()
 					require.NoError(t, each())
-					require.Less(t, time.Since(began), time.Second)
+					require.Less(t, time.Since(began), 1500*time.Millisecond)
 					// The others are not tried one by one.
 					began = time.Now()
 					together(t, 8, read)
@@ -83,7 +83,7 @@ func TestSlowStatementsAreNotCut(t *testing.T) {
 				require.NoError(t, <-ended)
 				require.NoError(t, <-ended)
 				require.Greater(t, time.Since(began), wait)
-				require.Equal(t, during, backends())
+				require.Subset(t, during, backends(), "none is new") // the one that asks is there for a moment
 			}
 		})
 	}

@@ -68,19 +68,20 @@ const (
 	// inquiryTime bounds an inquiry.
 	inquiryTime = 2 * time.Second
 	// secondLook is how long after the first look at the backends the second one is.
-	secondLook = 100 * time.Millisecond
+	secondLook = 300 * time.Millisecond
 )
 
 // workingQuery yields those of the backends $1 that work. $2 is how long ago in seconds their
 // connections were opened: after a failover a younger backend may have the number of one before. $3
 // is the backend that the asking connection believes to have: a proxy may hide the numbers, and
-// then nothing is known. A backend that has just begun to wait may have sent its answer.
+// then nothing is known. Clocks may be set meanwhile, hence the leeway. A backend that has just
+// begun to wait may have sent its answer.
 const workingQuery = `
 SELECT s.pid::text FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::float8[])) AS s (pid, age)
 WHERE pg_catalog.pg_backend_pid() <> $3::bigint OR EXISTS (
     SELECT FROM pg_catalog.pg_stat_activity AS a
     WHERE a.pid = s.pid AND a.usename = SESSION_USER
-        AND a.backend_start <= pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => s.age)
+        AND a.backend_start <= pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => s.age * 0.9 - 1)
         AND (a.wait_event IS DISTINCT FROM 'ClientRead'
             OR COALESCE(a.state_change, 'infinity') > pg_catalog.clock_timestamp() - interval '250 ms'))`
 
