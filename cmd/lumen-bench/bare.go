@@ -43,10 +43,10 @@ const (
 	bareList = `SELECT ` + bareColumns + ` FROM customers WHERE merchant_id = $1 AND deleted_at IS NULL ORDER BY created_at DESC, id DESC`
 	barePage = `SELECT ` + bareColumns + `, email_shared FROM customers WHERE merchant_id = $1 AND deleted_at IS NULL
 		ORDER BY created_at DESC, id DESC LIMIT 51`
-	bareCreate = `INSERT INTO customers (merchant_id, id, email, email_key, email_shared, name, name_key, user_id, billing_city, search_key, created_at, updated_at)
-		SELECT $1, $2, $3, lower($3), false, $4, lower($4), $5, $6, lower($3) || E'\n' || lower($4) || E'\n' || lower($5), now(), now()
+	bareCreate = `INSERT INTO customers (merchant_id, id, email, email_key, email_shared, name, name_key, name_sort, user_id, billing_city, search_key, created_at, updated_at)
+		SELECT $1, $2, $3, lower($3), false, $4, lower($4), convert_to(lower($4), 'UTF8'), $5, $6, lower($3) || E'\n' || lower($4) || E'\n' || lower($5), now(), now()
 		WHERE NOT EXISTS (SELECT 1 FROM customers WHERE merchant_id = $1 AND email_key = lower($3) AND deleted_at IS NULL) RETURNING ` + bareColumns
-	bareUpdate = `UPDATE customers SET name = $3, name_key = lower($3), billing_city = $4, updated_at = now(),
+	bareUpdate = `UPDATE customers SET name = $3, name_key = lower($3), name_sort = convert_to(lower($3), 'UTF8'), billing_city = $4, updated_at = now(),
 		search_key = email_key || E'\n' || lower($3) || E'\n' || lower(user_id)
 		WHERE merchant_id = $1 AND id = $2 AND deleted_at IS NULL RETURNING ` + bareColumns
 )

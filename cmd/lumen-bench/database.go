@@ -43,9 +43,9 @@ var firstCreated = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // fill adds the customers from first to last of a merchant, as Lumen would have written them: each column has a value, none
 // is deleted, created a second after the one before. The id is what customer says.
-const fill = `INSERT INTO customers (merchant_id, id, email, email_key, email_shared, name, name_key, user_id,
+const fill = `INSERT INTO customers (merchant_id, id, email, email_key, email_shared, name, name_key, name_sort, user_id,
 	billing_address_line1, billing_address_line2, billing_city, billing_postal_code, billing_country, tax_id, search_key, created_at, updated_at)
-SELECT $1::text, 'cust_' || left(md5($1::text || n), 26), t.email, lower(t.email), false, t.name, lower(t.name), 'user-' || n,
+SELECT $1::text, 'cust_' || left(md5($1::text || n), 26), t.email, lower(t.email), false, t.name, lower(t.name), convert_to(lower(t.name), 'UTF8'), 'user-' || n,
 	n || ' Main Street', 'Floor ' || n % 30, 'Springfield', lpad((n % 100000)::text, 5, '0'), (ARRAY['DE', 'FR', 'US', 'CH', 'GB'])[n % 5 + 1],
 	'DE' || lpad(n::text, 9, '0'), lower(t.email) || E'\n' || lower(t.name) || E'\n' || 'user-' || n,
 	t.made, t.made

@@ -19,8 +19,8 @@ import (
 // fill gives the merchant n customers, a millisecond apart, the oldest being number 1.
 func fill(t *testing.T, d *harness.Server, m storetest.Merchant, n int) {
 	t.Helper()
-	d.SQL(t, `INSERT INTO customers (merchant_id, id, email, email_key, email_shared, name, name_key, billing_address_line1, search_key, created_at, updated_at)
-		SELECT $1, 'cust_' || lpad(i::text, 8, '0'), 'filled' || i || '@example.com', 'filled' || i || '@example.com', false, 'Name ' || i, 'name ' || i, md5(i::text),
+	d.SQL(t, `INSERT INTO customers (merchant_id, id, email, email_key, email_shared, name, name_key, name_sort, billing_address_line1, search_key, created_at, updated_at)
+		SELECT $1, 'cust_' || lpad(i::text, 8, '0'), 'filled' || i || '@example.com', 'filled' || i || '@example.com', false, 'Name ' || i, 'name ' || i, convert_to('name ' || i, 'UTF8'), md5(i::text),
 			'filled' || i || '@example.com' || E'\n' || 'name ' || i || E'\n', at, at
 		FROM (SELECT i, timestamptz '2024-01-01' + i * interval '1 millisecond' AS at FROM generate_series(1, $2) AS i) AS rows`, m.ID, n)
 	d.SQL(t, "ANALYZE customers")

@@ -42,9 +42,9 @@ func otherMerchants(t testing.TB, d *harness.Server) [3]otherMerchant {
 		s := &all[i]
 		s.Merchant, s.canary = d.Merchant(t, "Kanari"+letter+"Shop"), "kanari"+letter
 		s.twin, s.gone, s.marked, s.only = "cust_"+s.canary+"_twin1", "cust_"+s.canary+"_gone", "cust_"+s.canary+"_marked", "only-"+letter+"@example.com"
-		d.SQL(t, `INSERT INTO customers (merchant_id, id, email, email_key, email_shared, name, name_key, user_id, billing_address_line1,
+		d.SQL(t, `INSERT INTO customers (merchant_id, id, email, email_key, email_shared, name, name_key, name_sort, user_id, billing_address_line1,
 				billing_address_line2, billing_city, billing_postal_code, billing_country, tax_id, search_key, created_at, updated_at, deleted_at)
-			SELECT $1, id, email, email, shared, text || ' Name', text || ' name', text || '_user', text, text, text, text, 'US', text,
+			SELECT $1, id, email, email, shared, text || ' Name', text || ' name', convert_to(text || ' name', 'UTF8'), text || '_user', text, text, text, text, 'US', text,
 				email || E'\n' || text || E' name\n' || text || '_user', at, at, CASE WHEN deleted THEN at END
 			FROM (SELECT 'cust_' || $2 || '_twin' || n AS id, 'twin' || n || '@example.com' AS email, false AS shared, 'same' AS text, false AS deleted, n FROM generate_series(1, 6) AS n
 				UNION ALL SELECT 'cust_' || $2 || '_gone', 'gone@example.com', false, 'same', true, 7
