@@ -90,11 +90,14 @@ func decodeCursor(merchant string, sort order, cursor string) (position, bool) {
 			return position{}, false
 		}
 		at.began = time.UnixMilli(int64(binary.BigEndian.Uint64(body))).UTC()
+		if !isDate(at.began) {
+			return position{}, false
+		}
 		body = body[8:]
 	}
 	at.key = string(body)
 	if isEarlier {
-		at.key = sort.earlier.key(at.key)
+		at.key = sort.earlier.key(at.key, sort.direction)
 	}
 	return at, at.isReadable(sort)
 }

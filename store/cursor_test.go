@@ -93,10 +93,12 @@ func TestOldCursorsAreAccepted(t *testing.T) {
 		query := PageQuery{Sort: Sort{sorts[i].field, sorts[i].direction}, After: &cursor}
 		p, err := RowsOf[Customer](New(bun.NewDB(nil, pgdialect.New()), Options{})).resolve(ctx, query)
 		require.NoError(t, err)
-		require.Equal(t, place(sorts[i]), *p.after)
-		if sorts[i].field != SortName { // its cursors held the folded name
-			require.Equal(t, cursor, encodeCursor(of, sorts[i], *p.after), "the same cursor is made today")
+		if sorts[i].field == SortName { // see TestPagesGoOnFromOldNameCursors
+			require.Equal(t, place(sorts[i]).id, p.after.id)
+			continue
 		}
+		require.Equal(t, place(sorts[i]), *p.after)
+		require.Equal(t, cursor, encodeCursor(of, sorts[i], *p.after), "the same cursor is made today")
 	}
 }
 
@@ -215,9 +217,13 @@ func requireRefused(t *testing.T, sort order, at position) {
 func TestCursorProperties(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		sort := rapid.SampledFrom(sorts[4:6]).Draw(t, "sort")
+		sort := rapid.SampledFrom(sorts[4:]).Draw(t, "sort")
+		key := strings.ReplaceAll(rapid.String().Draw(t, "key"), "\x00", "")
+		if sort.sqlType == "bytea" {
+			key = bytea([]byte(key))
+		}
 		at := position{
-			key: strings.ReplaceAll(rapid.String().Draw(t, "key"), "\x00", ""),
+			key: key,
 			id:  rapid.StringMatching(`cust_[A-Za-z0-9_]{1,64}`).Draw(t, "id"),
 		}
 		merchant := rapid.StringMatching(`merchant_[A-Za-z0-9_]{1,64}`).Draw(t, "merchant")

@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"maps"
-	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -100,15 +98,18 @@ func emailKey(email string) any {
 	return nil
 }
 
-// fromNameKey returns the sort key of a cursor that holds a folded name, or a stand-in for a missing one.
-func fromNameKey(key string) string {
-	switch key {
-	case "":
+// fromNameKey returns the sort key of a cursor that holds a folded name, or a stand-in for a missing one. How
+// the name was written is not known: the key lies ahead of all that fold so, and some may come again.
+func fromNameKey(key string, direction SortDirection) string {
+	switch {
+	case key == "":
 		return ""
-	case highest["text"].key:
+	case key == highest["text"].key:
 		return highest["bytea"].key
+	case direction == Ascending:
+		return bytea(folding.PrimaryKey(key))
 	}
-	return bytea(folding.SortKey(key))
+	return bytea(append(folding.PrimaryKey(key), 0, 0xFF))
 }
 
 // checkEmail accepts an address, which is stored as it was sent.
@@ -147,10 +148,7 @@ func (c *Customers) Update(ctx context.Context, id string, in Input) (*Customer,
 	if err := authorizeEmail(ctx, in); err != nil {
 		return nil, err
 	}
-	v, err := normalizeCustomer(in, false)
-	if err != nil {
-		v, err = c.keepingEmail(ctx, id, in, err)
-	}
+	v, err := c.normalizeUpdate(ctx, id, in, normalizeCustomer)
 	if err != nil {
 		return nil, Failed("update customer", err)
 	}
@@ -169,24 +167,6 @@ func (c *Customers) Update(ctx context.Context, id string, in Input) (*Customer,
 		return nil, err
 	}
 	return updated, nil
-}
-
-// keepingEmail is normalizeCustomer for an update that sends back the address that the customer has, when
-// that was accepted once and is refused today. It returns refused for every other update.
-func (c *Customers) keepingEmail(ctx context.Context, id string, in Input, refused error) (values, error) {
-	email, ok := in["email"].(string)
-	if !ok || address.IsValid(strings.TrimSpace(email)) {
-		return nil, refused
-	}
-	switch current, err := c.Get(ctx, id); {
-	case AsError(err).Code == Unavailable:
-		return nil, err
-	case err != nil || current.Email != strings.TrimSpace(email):
-		return nil, refused
-	}
-	in = maps.Clone(in)
-	delete(in, "email")
-	return normalizeCustomer(in, false)
 }
 
 // normalizeCustomer is normalize, but a missing address wins over every other fault.
@@ -251,11 +231,13 @@ func unlessTaken(w *writer) {
 // unlessTakenByAnother refuses an update when the address changes to one that another live row holds and
 // the flag is not set.
 func unlessTakenByAnother(w *writer) {
-	key := w.ref("email_key")
+	key, email := w.ref("email_key"), w.ref("email")
 	if key == "" {
 		return
 	}
-	flag, moves := w.flag(DangerousFlag), "c.email_key <> "+key
+	// A key may be that of an earlier release. The address that goes with it is sent back without a conflict.
+	w.set("email_key", "CASE WHEN c.email = "+email+" THEN c.email_key ELSE "+key+" END")
+	flag, moves := w.flag(DangerousFlag), "(c.email_key <> "+key+" AND c.email <> "+email+")"
 	w.set("email_shared", "CASE WHEN "+moves+" THEN "+flag+" ELSE c.email_shared END")
 	// Not the row itself: when this waited for a writer that moved the row away, the check still sees the row as it was.
 	w.unless("NOT ("+moves+") OR "+flag, w.others("holder").Where("holder.email_key = "+key).Where("holder.id <> c.id"))

@@ -925,6 +925,40 @@ func TestStoredAddressThatIsRefusedToday(t *testing.T) {
 	}
 }
 
+// The same holds for other texts.
+func TestStoredTextThatIsRefusedToday(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	id := s.create(t, emailOf("old@example.com")).ID
+	s.exec(t, `UPDATE customers SET user_id = E'u\u034F1', billing_postal_code = E'1\u2800', tax_id = E't\u3164' WHERE id = $1`, id)
+	stored := s.get(t, id)
+	back := store.Input{"userId": *stored.UserID, "billingPostalCode": *stored.BillingPostalCode, "taxId": *stored.TaxID, "name": "New"}
+	updated, err := s.customers.Update(s.ctx, id, back)
+	require.NoError(t, err)
+	require.Equal(t, []string{"New", *stored.UserID, *stored.TaxID}, []string{*updated.Name, *updated.UserID, *updated.TaxID})
+
+	_, err = s.customers.Update(s.ctx, id, with(back, "taxId", "x\u3164"))
+	require.Equal(t, []string{"taxId"}, faultyFields(err))
+	_, err = s.customers.Update(s.ctx, id, store.Input{"userId": nil, "taxId": "t"})
+	require.NoError(t, err)
+}
+
+// A server of an earlier release may write a key of its own after the migration.
+func TestOwnAddressWithAnOldKeyIsNoConflict(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	const email = "max@straße.example"
+	first, second := s.create(t, emailOf(email)).ID, s.create(t, emailOf("second@example.com")).ID
+	for _, shared := range []bool{false, true} {
+		s.exec(t, `UPDATE customers SET email = $2, email_key = 'max@strasse.example', email_shared = $3 WHERE id = $1`, second, email, shared)
+		updated, err := s.customers.Update(s.ctx, second, store.Input{"email": email, "name": fmt.Sprint(shared)})
+		require.NoError(t, err)
+		require.Equal(t, shared, updated.EmailShared)
+	}
+	_, err := s.customers.Update(s.ctx, first, store.Input{"email": email, "name": "New"})
+	require.NoError(t, err)
+}
+
 func faultyFields(err error) (fields []string) {
 	for _, f := range store.AsError(err).Faults {
 		fields = append(fields, f.Field)

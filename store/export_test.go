@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/uptrace/bun"
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
 
 	"lumen/store/folding"
 )
@@ -18,6 +20,17 @@ func CustomerFault(field string, reason Reason) Fault { return customers.fault(f
 
 // GadgetFault returns a fault of a gadget's field.
 func GadgetFault(field string, reason Reason) Fault { return gadgets("").fault(field, reason) }
+
+// OldNameCursor returns the cursor that a server of an earlier release gave for a row in a list by name.
+func OldNameCursor(merchant string, sort Sort, id string, name *string) string {
+	key := map[SortDirection]string{Ascending: highest["text"].key}[sort.Direction]
+	if name != nil {
+		key = cases.Fold().String(norm.NFC.String(*name))
+	}
+	o, _ := customers.order(sort)
+	o.code = o.earlier.code
+	return encodeCursor(merchant, o, position{key: key, id: id})
+}
 
 // CursorAt returns the cursor of a row in the merchant's list of any noun, newest first.
 func CursorAt(merchant, id string, created time.Time) string {

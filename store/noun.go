@@ -177,6 +177,17 @@ func (n *noun[T]) idOf(row *T) string {
 	return id
 }
 
+// holds reports whether a field of the row is this text.
+func (n *noun[T]) holds(row *T, field, text string) bool {
+	return slices.ContainsFunc(n.columns, func(c Column[T]) bool {
+		if c.Field != field || c.sqlType != "text" {
+			return false
+		}
+		stored, ok := c.key(row)
+		return ok && stored == text
+	})
+}
+
 // columnNames are the columns' names in Postgres.
 func (n *noun[T]) columnNames() []string {
 	names := make([]string, len(n.columns))

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"maps"
+	"strings"
 	"sync"
 
 	"github.com/uptrace/bun"
@@ -109,12 +111,41 @@ func (r *Rows[T]) Update(ctx context.Context, id string, in Input) (*T, error) {
 	if err := r.authorizeID(ctx, ToUpdate, id); err != nil {
 		return nil, err
 	}
-	v, err := r.noun.normalize(in, false)
+	v, err := r.normalizeUpdate(ctx, id, in, r.noun.normalize)
 	if err != nil {
 		return nil, Failed("update "+r.noun.name, err)
 	}
 	updated, err := r.update(ctx, id, v, nil)
 	return r.found("update", updated, err)
+}
+
+// normalizeUpdate is normalize for an update of the row with this id. A text that an earlier release
+// accepted and this one refuses may be sent back as it is stored. Such a field is then left alone, so what
+// another writer makes of it meanwhile stays.
+func (r *Rows[T]) normalizeUpdate(
+	ctx context.Context, id string, in Input, normalize func(Input, bool) (values, error),
+) (values, error) {
+	v, refused := normalize(in, false)
+	if refused == nil || AsError(refused).Code != InvalidInput {
+		return v, refused
+	}
+	row, err := r.Get(ctx, id)
+	if err != nil {
+		if code := AsError(err).Code; code == Internal || code == Unavailable || code == RateLimited {
+			return nil, err
+		}
+		return nil, refused
+	}
+	changed := maps.Clone(in)
+	for _, fault := range AsError(refused).Faults {
+		if text, ok := in[fault.Field].(string); ok && r.noun.holds(row, fault.Field, strings.TrimSpace(text)) {
+			delete(changed, fault.Field)
+		}
+	}
+	if len(changed) == len(in) {
+		return nil, refused
+	}
+	return normalize(changed, false)
 }
 
 // Delete marks the row as deleted, for good (I3), and returns it as it then is. It fails as Get does;

@@ -45,7 +45,7 @@ type sorting struct {
 // in the order of today.
 type earlier struct {
 	code byte
-	key  func(string) string
+	key  func(string, SortDirection) string
 }
 
 // order is a Sort of a noun, ready for statements.

@@ -128,8 +128,9 @@ func (w *writer) flag(name string) string {
 	return w.param(name, "bool", func(v values) any { return v[name] == true })
 }
 
-// set writes a column from an expression, in which c is the row as it was.
+// set writes a column from an expression, in which c is the row as it was. The last one counts.
 func (w *writer) set(column, expression string) {
+	w.extra = slices.DeleteFunc(w.extra, func(a assignment) bool { return a.column == column })
 	w.extra = append(w.extra, assignment{column, expression})
 }
 

@@ -14,13 +14,19 @@ const MaxSortKey = 512
 // SortKey returns a key whose octets are in the order in which readers expect the texts: that of
 // Unicode's root collation. Texts that differ after what fits into MaxSortKey have the same key. It is never
 // empty and never begins with 0xFF.
-func SortKey(text string) []byte {
-	c := collators.Get().(*collator)
-	defer collators.Put(c)
+func SortKey(text string) []byte { return key(&collators, text) }
+
+func key(pool *sync.Pool, text string) []byte {
+	c := pool.Get().(*collator)
+	defer pool.Put(c)
 	c.buffer.Reset()
 	key := c.KeyFromString(&c.buffer, text)
 	return slices.Clone(key[:min(len(key), MaxSortKey)])
 }
+
+// PrimaryKey returns what the sort keys begin with of all texts that differ in letter case, marks and the like
+// alone. In the keys of texts that are longer it is followed by other octets than 0.
+func PrimaryKey(text string) []byte { return key(&primaryCollators, text) }
 
 // collator is for one goroutine at a time.
 type collator struct {
@@ -28,4 +34,7 @@ type collator struct {
 	buffer collate.Buffer
 }
 
-var collators = sync.Pool{New: func() any { return &collator{Collator: collate.New(language.Und)} }}
+var (
+	collators        = sync.Pool{New: func() any { return &collator{Collator: collate.New(language.Und)} }}
+	primaryCollators = sync.Pool{New: func() any { return &collator{Collator: collate.New(language.Und, collate.Loose)} }}
+)

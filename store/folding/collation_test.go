@@ -38,6 +38,17 @@ func TestSortKeyProperties(t *testing.T) {
 		require.Equal(t, key, SortKey(norm.NFC.String(text)), "NFC")
 		require.Equal(t, key, SortKey(norm.NFD.String(text)), "NFD")
 	})
+	// Names that differ in letter case or marks alone lie between what begins with their primary key and what
+	// goes on, other names do not.
+	for _, name := range []string{"anna schmidt", "Anna Schmidt", "ANNA SCHMIDT", "Änna Schmidt"} {
+		low := PrimaryKey("anna schmidt")
+		high := append(PrimaryKey("anna schmidt"), 0, 0xFF)
+		require.Negative(t, bytes.Compare(low, SortKey(name)), name)
+		require.Positive(t, bytes.Compare(high, SortKey(name)), name)
+		require.Positive(t, bytes.Compare(low, SortKey("anna schmid")))
+		require.Negative(t, bytes.Compare(high, SortKey("anna schmidt ")))
+		require.Negative(t, bytes.Compare(high, SortKey("anna schmidta")))
+	}
 	long := strings.Repeat("Ő", 256)
 	require.Len(t, SortKey(long), MaxSortKey)
 	require.Equal(t, SortKey(long), SortKey(long+"x"))

@@ -33,6 +33,9 @@ func Search(text string) string {
 	var plain strings.Builder
 	inSpace := false
 	for _, r := range withoutMarks(fold(withoutMarks(text))) {
+		if base, ok := crossed[r]; ok {
+			r = base
+		}
 		isSpace := unicode.IsSpace(r)
 		switch {
 		case isSpace && inSpace:
@@ -47,6 +50,9 @@ func Search(text string) string {
 	}
 	return norm.NFC.String(plain.String())
 }
+
+// crossed are the letters whose mark Unicode does not take off.
+var crossed = map[rune]rune{'ø': 'o', 'ł': 'l', 'đ': 'd', 'ħ': 'h', 'ŧ': 't'}
 
 // apostrophes are the characters that people and keyboards write as an apostrophe, decomposed.
 const apostrophes = "`\u00B4\u02B9\u02BB\u02BC\u02BD\u02C8\u055A\u05F3\u07F4\u07F5\u1FBD\u1FBF\u1FFE" +

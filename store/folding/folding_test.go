@@ -115,6 +115,7 @@ func TestSearch(t *testing.T) {
 		{"οδοσ", "οδός", "ΟΔΟΣ", "Ὁδός"},
 		{"αδησ", "ᾍδης", "ᾳδης", "άδης"},
 		{"иоан", "Йоан", "иоан", "И\u0306оан"},
+		{"lodz", "Łódź"}, {"sorensen", "Sørensen", "SØRENSEN"}, {"dang", "Đặng"},
 		{"istanbul", "İstanbul", "Istanbul"},
 		{"nguyen", "Nguyễn", "NGUYỄN"},
 		{"हिन्दी", "हिन्दी"},

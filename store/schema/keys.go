@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/uptrace/bun"
-
 	"lumen/store"
 	"lumen/store/postgres"
 )
@@ -34,50 +32,52 @@ type TakenKey struct {
 
 // Rekey computes the stored keys of all rows again, of all merchants, and drops the indexes that only
 // servers of earlier releases use. It is for when the last of them is gone: they wrote rows after Up.
-func (m *Migrator) Rekey(ctx context.Context) (Rekeyed, error) {
-	var report Rekeyed
-	err := m.locked(ctx, func() error {
+func (m *Migrator) Rekey(ctx context.Context) error {
+	return m.locked(ctx, func() error {
+		_, newer, err := migrationStatus(ctx, m.pool)
+		if err == nil {
+			err = checkMigrations(ctx, m.pool)
+		}
+		switch {
+		case err != nil:
+			return err
+		case newer:
+			return errors.New("the schema is newer than this program; run the newer program")
+		}
 		for _, noun := range store.Nouns() {
-			if err := rekey(ctx, m.pool.DB, noun, &report); err != nil {
+			if err := m.rekey(ctx, noun); err != nil {
 				return err
 			}
 		}
-		return replaceIndexes(ctx, m.pool.DB, nil, nameKeyIndexes)
+		return m.replaceIndexes(ctx, nameSortIndexes, nameKeyIndexes)
 	})
-	return report, err
 }
 
-// The size of batches, in rows, follows from the time that they take. Meanwhile the table is locked: statements of
-// the service wait for at most 2 s, and for the lock itself no longer than lockTimeout.
+// The size of batches, in rows, follows from the time that they take. Meanwhile the table is locked.
 const (
-	firstBatch    = 200
-	largestBatch  = 20_000
-	batchTime     = 200 * time.Millisecond
-	lockTimeout   = "300ms"
-	lockTries     = 200
-	betweenTries  = 100 * time.Millisecond
-	lockNotGotten = "55P03" // lock_not_available
+	firstBatch   = 200
+	largestBatch = 4_000
+	batchTime    = 200 * time.Millisecond
 )
 
 // rekey computes the stored keys of a noun's rows, batch after batch, each in a transaction of its own. A
 // migrator that is killed leaves each row with its old keys or its new ones. updated_at stays: what callers
 // see of a row does not change.
-func rekey(ctx context.Context, db *bun.DB, noun store.Noun, report *Rekeyed) error {
+func (m *Migrator) rekey(ctx context.Context, noun store.Noun) error {
 	r := newRekeying(noun)
-	for size := firstBatch; ; {
-		started, read, err := r.batch(ctx, db.DB, size)
-		for tries := 1; postgres.SQLState(err) == lockNotGotten && tries < lockTries; tries++ {
-			time.Sleep(betweenTries)
-			started, read, err = r.batch(ctx, db.DB, size)
-		}
+	for size, done := firstBatch, len(r.keys) == 0; !done; {
+		took, read := time.Duration(0), 0
+		err := retryLock(ctx, func() (err error) {
+			took, read, err = r.batch(ctx, m.pool.DB.DB, size)
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("compute the keys of %s: %w", noun.Plural(), err)
 		}
-		if read < size {
-			report.add(r.Rekeyed)
-			return nil
+		if m.Progress != nil {
+			m.Progress(r.Rows)
 		}
-		took := time.Since(started)
+		done = read < size
 		size = max(1, min(largestBatch, 2*size, int(float64(size)*float64(batchTime)/float64(took))))
 		select {
 		case <-ctx.Done():
@@ -85,6 +85,8 @@ func rekey(ctx context.Context, db *bun.DB, noun store.Noun, report *Rekeyed) er
 		case <-time.After(took): // what waited for the lock goes on
 		}
 	}
+	m.Rekeyed.add(r.Rekeyed)
+	return nil
 }
 
 func (r *Rekeyed) add(more Rekeyed) {
@@ -117,36 +119,37 @@ type rekeyedRow struct {
 	keys         []any
 }
 
-// batch does the rows after the last batch. It returns when it had the lock, and how many rows it read. Row-level
-// security binds the owner, too, whose update would change nothing: so it is lifted within the transaction.
-func (r *rekeying) batch(ctx context.Context, db *sql.DB, size int) (started time.Time, read int, err error) {
+// batch does the rows after the last batch. It returns for how long it had the lock, and how many rows it read.
+// Row-level security binds the owner, too, whose update would change nothing: so it is lifted within the
+// transaction.
+func (r *rekeying) batch(ctx context.Context, db *sql.DB, size int) (took time.Duration, read int, err error) {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
-		return started, 0, err
+		return 0, 0, err
 	}
 	defer func() { _ = tx.Rollback() }()
 	lift := "SET LOCAL lock_timeout = '" + lockTimeout + "'; ALTER TABLE " + r.table + " NO FORCE ROW LEVEL SECURITY"
 	if _, err := tx.ExecContext(ctx, lift); err != nil {
-		return started, 0, err
+		return 0, 0, err
 	}
-	started = time.Now()
+	started := time.Now()
 	found := *r
 	changed, err := found.read(ctx, tx, size)
 	if err != nil {
-		return started, 0, err
+		return 0, 0, err
 	}
 	if err := found.write(ctx, tx, changed); err != nil {
-		return started, 0, err
+		return 0, 0, err
 	}
 	if _, err := tx.ExecContext(ctx, "ALTER TABLE "+r.table+" FORCE ROW LEVEL SECURITY"); err != nil {
-		return started, 0, err
+		return 0, 0, err
 	}
 	if err := tx.Commit(); err != nil {
-		return started, 0, err
+		return 0, 0, err
 	}
 	read = found.Rows - r.Rows
 	*r = found
-	return started, read, nil
+	return time.Since(started), read, nil
 }
 
 // read returns the rows of the batch whose keys differ from what they have.
@@ -216,45 +219,63 @@ func (r *rekeying) compute(row *rekeyedRow, texts []*string, stored [][]byte) (d
 	return differs
 }
 
-// write updates the rows, all of which are there.
+// write updates the rows.
 func (r *rekeying) write(ctx context.Context, tx *sql.Tx, rows []rekeyedRow) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	all := make([]int, len(r.keys))
-	for i := range all {
-		all[i] = i
-	}
-	n, err := r.update(ctx, tx, rows, all)
-	if postgres.SQLState(err) == "23505" { // unique_violation
-		return r.writeSingly(ctx, tx, rows)
-	}
+	stuck, err := r.writeFree(ctx, tx, rows)
 	if err != nil {
 		return err
 	}
-	if n != len(rows) {
-		return fmt.Errorf("%d of %d rows were updated", n, len(rows))
-	}
-	r.Changed += n
-	return nil
+	return r.writeSingly(ctx, tx, stuck)
 }
 
-// writeSingly updates what can be updated, where another row has the new key of one of the rows. That may be a row
-// that moves away itself, so those that fail are tried until none succeeds any more.
-func (r *rekeying) writeSingly(ctx context.Context, tx *sql.Tx, rows []rekeyedRow) error {
-	for done := true; done; {
-		var taken []rekeyedRow
-		for _, row := range rows {
-			ok, err := r.updateOne(ctx, tx, row)
+// writeFree updates the rows whose new keys no other row has, and returns the others. It looks for them in
+// halves: there are few, and each statement takes time while the table is locked.
+func (r *rekeying) writeFree(ctx context.Context, tx *sql.Tx, rows []rekeyedRow) (stuck []rekeyedRow, err error) {
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	n, err := r.update(ctx, tx, rows, everyKey(r.keys))
+	switch {
+	case isTaken(err) && len(rows) == 1:
+		return rows, nil
+	case isTaken(err):
+		for _, half := range [][]rekeyedRow{rows[:len(rows)/2], rows[len(rows)/2:]} {
+			more, err := r.writeFree(ctx, tx, half)
 			if err != nil {
-				return err
+				return nil, err
 			}
-			if !ok {
-				taken = append(taken, row)
-			}
+			stuck = append(stuck, more...)
+		}
+		return stuck, nil
+	case err != nil:
+		return nil, err
+	case n != len(rows):
+		return nil, fmt.Errorf("%d of %d rows were updated", n, len(rows))
+	}
+	r.Changed += n
+	return nil, nil
+}
+
+func everyKey(keys []store.StoredKey) []int {
+	all := make([]int, len(keys))
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+func isTaken(err error) bool { return postgres.SQLState(err) == "23505" } // unique_violation
+
+// writeSingly updates what can be updated of rows whose new keys other rows have. Those may be rows that
+// move away themselves, so it goes on until nothing moves any more.
+func (r *rekeying) writeSingly(ctx context.Context, tx *sql.Tx, rows []rekeyedRow) error {
+	for moved := true; moved; {
+		taken, err := r.writeFreeKeys(ctx, tx, rows)
+		if err != nil {
+			return err
 		}
 		r.Changed += len(rows) - len(taken)
-		done = len(taken) < len(rows)
+		moved = len(taken) < len(rows)
 		rows = taken
 	}
 	for _, row := range rows {
@@ -263,19 +284,22 @@ func (r *rekeying) writeSingly(ctx context.Context, tx *sql.Tx, rows []rekeyedRo
 	return nil
 }
 
-// updateOne updates the keys of one row, one by one, and returns false when one of them is another row's.
-func (r *rekeying) updateOne(ctx context.Context, tx *sql.Tx, row rekeyedRow) (bool, error) {
-	ok := true
-	for i := range r.keys {
-		_, err := r.update(ctx, tx, []rekeyedRow{row}, []int{i})
-		switch {
-		case postgres.SQLState(err) == "23505":
-			ok = false
-		case err != nil:
-			return false, err
+// writeFreeKeys updates the rows key by key, and returns those of which a key is another row's.
+func (r *rekeying) writeFreeKeys(ctx context.Context, tx *sql.Tx, rows []rekeyedRow) (taken []rekeyedRow, err error) {
+	for _, row := range rows {
+		ok := true
+		for i := range r.keys {
+			_, err := r.update(ctx, tx, []rekeyedRow{row}, []int{i})
+			if err != nil && !isTaken(err) {
+				return nil, err
+			}
+			ok = ok && err == nil
+		}
+		if !ok {
+			taken = append(taken, row)
 		}
 	}
-	return ok, nil
+	return taken, nil
 }
 
 // isFresh finds the row that a key was computed for. An id may be of several merchants.
@@ -305,9 +329,12 @@ func (r *rekeying) update(ctx context.Context, tx *sql.Tx, rows []rekeyedRow, ke
 		return 0, err
 	}
 	result, err := tx.ExecContext(ctx, statement, args...)
+	end := "RELEASE SAVEPOINT keys"
 	if err != nil {
-		_, undo := tx.ExecContext(ctx, "ROLLBACK TO SAVEPOINT keys")
-		return 0, errors.Join(err, undo)
+		end = "ROLLBACK TO SAVEPOINT keys; " + end
+	}
+	if _, ending := tx.ExecContext(ctx, end); err != nil || ending != nil {
+		return 0, errors.Join(err, ending)
 	}
 	affected, err := result.RowsAffected()
 	return int(affected), err

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"lumen/store/folding"
@@ -22,7 +23,7 @@ func before(t *testing.T) (*storetest.Database, *schema.Migrator) {
 		`ALTER TABLE customers DROP COLUMN name_sort`,
 		`CREATE INDEX customers_name_ascending ON customers (merchant_id, (CASE WHEN name_key IS NULL THEN U&'\+10FFFF' ELSE name_key END), id)`,
 		`CREATE INDEX customers_name_descending ON customers (merchant_id, (CASE WHEN name_key IS NULL THEN '' ELSE name_key END), id)`,
-		`DELETE FROM lumen_migrations WHERE name IN ('0006', '0007')`,
+		`DELETE FROM lumen_migrations WHERE name = '0006'`,
 		`INSERT INTO merchants (id, name) VALUES ('merchant_a', 'A'), ('merchant_b', 'B')`,
 	} {
 		_, err := db.Superuser().Exec(t.Context(), statement)
@@ -76,6 +77,14 @@ func keysOf(t *testing.T, db *storetest.Database, merchant string) map[string]st
 	return found
 }
 
+// rekeyed has another migrator compute all keys.
+func rekeyed(t *testing.T, db *storetest.Database) schema.Rekeyed {
+	t.Helper()
+	m := db.Migrator(t)
+	require.NoError(t, m.Rekey(t.Context()))
+	return m.Rekeyed
+}
+
 func requireForced(t *testing.T, db *storetest.Database) {
 	t.Helper()
 	var forced bool
@@ -105,7 +114,7 @@ func TestKeysOfRowsThatAreThere(t *testing.T) {
 
 	applied, err := m.Up(t.Context())
 	require.NoError(t, err)
-	require.Len(t, applied, 2)
+	require.Len(t, applied, 1)
 	require.Equal(t, schema.Rekeyed{Rows: 11, Changed: 9, Refused: 2}, m.Rekeyed)
 	requireForced(t, db)
 	want := map[string]storedKeys{
@@ -132,9 +141,7 @@ func TestKeysOfRowsThatAreThere(t *testing.T) {
 	sorted := []string{"customers_name_sort_ascending", "customers_name_sort_descending"}
 	require.Equal(t, append([]string{"customers_name_ascending", "customers_name_descending"}, sorted...), nameIndexes())
 
-	again, err := m.Rekey(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, schema.Rekeyed{Rows: 11, Refused: 2}, again)
+	require.Equal(t, schema.Rekeyed{Rows: 11, Refused: 2}, rekeyed(t, db))
 	require.Equal(t, sorted, nameIndexes(), "no server of the release before is left")
 }
 
@@ -149,9 +156,8 @@ func TestKeysThatAnotherRowHas(t *testing.T) {
 		oldCustomer{id: "second", email: "MAX@straße.example", emailKey: "max@strasse.example", name: "José", nameKey: "josé"},
 		oldCustomer{id: "third", email: "eva@straße.example", emailKey: "eva@strasse.example"})
 
-	report, err := m.Rekey(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, schema.Rekeyed{Rows: 3, Changed: 2, Taken: []schema.TakenKey{{MerchantID: "merchant_a", ID: "cust_second"}}}, report)
+	want := schema.Rekeyed{Rows: 3, Changed: 2, Taken: []schema.TakenKey{{MerchantID: "merchant_a", ID: "cust_second"}}}
+	require.Equal(t, want, rekeyed(t, db))
 	keys := keysOf(t, db, "merchant_a")
 	require.Equal(t, "max@strasse.example", keys["cust_second"].email, "it keeps its key")
 	require.Equal(t, folding.SortKey("José"), keys["cust_second"].name, "its other keys are new")
@@ -159,9 +165,107 @@ func TestKeysThatAnotherRowHas(t *testing.T) {
 
 	_, err = db.Superuser().Exec(t.Context(), `UPDATE customers SET deleted_at = updated_at WHERE id = 'cust_first'`)
 	require.NoError(t, err)
-	report, err = m.Rekey(t.Context())
+	require.Equal(t, schema.Rekeyed{Rows: 3, Changed: 1}, rekeyed(t, db))
+}
+
+// insertMany gives a merchant customers whose keys are those of the release before. The first half needs no
+// new keys.
+func insertMany(t *testing.T, db *storetest.Database, merchant string, n int) {
+	t.Helper()
+	_, err := db.Superuser().Exec(t.Context(), `INSERT INTO customers (merchant_id, id, email, email_key, email_shared, name, name_key,
+			search_key, created_at, updated_at)
+		SELECT $1, 'cust_' || lpad(n::text, 9, '0'), 'max' || n || host, 'max' || n || replace(host, 'ß', 'ss'), false, name, lower(name),
+			'max' || n || replace(host, 'ß', 'ss') || E'\n' || COALESCE(lower(name), '') || E'\n', '2026-01-01Z', '2026-01-02Z'
+		FROM generate_series(1, $2::int) AS n, LATERAL (SELECT CASE WHEN n > $2 / 2 THEN '@straße.example' ELSE '@example.com' END AS host,
+			CASE WHEN n > $2 / 2 THEN 'Zoë' END AS name) AS t`, merchant, n)
 	require.NoError(t, err)
-	require.Equal(t, schema.Rekeyed{Rows: 3, Changed: 1}, report)
+}
+
+// Statements of the service go on while keys are computed: behind a reader that takes long, as a backup does, and
+// through a batch in which another row has a new key. They give up after 2 s.
+func TestKeysLockTheTableBriefly(t *testing.T) {
+	t.Parallel()
+	db, m := before(t)
+	insertMany(t, db, "merchant_a", 16_000)
+	insertOld(t, db, "merchant_a",
+		oldCustomer{id: "other", email: "max12000@straße.example", emailKey: "max12000@xn--strae-oqa.example"})
+	reader, err := db.Superuser().Begin(t.Context())
+	require.NoError(t, err)
+	_, err = reader.Exec(t.Context(), "SELECT count(*) FROM customers")
+	require.NoError(t, err)
+	time.AfterFunc(3*time.Second, func() { _ = reader.Rollback(context.Background()) })
+
+	done := make(chan error, 1)
+	go func() { _, err := m.Up(t.Context()); done <- err }()
+	service := db.Service(t).Open(1)
+	defer func() { require.NoError(t, service.Close()) }()
+	longest, asked := time.Duration(0), 0
+	for running := true; running; asked++ {
+		select {
+		case err := <-done:
+			require.NoError(t, err)
+			running = false
+		case <-time.After(2 * time.Millisecond):
+		}
+		began := time.Now()
+		require.NoError(t, service.Exec(t.Context(), "SELECT FROM public.customers LIMIT 1"), "after %v", time.Since(began))
+		longest = max(longest, time.Since(began))
+	}
+	t.Logf("the longest of %d statements took %v", asked, longest)
+	require.Equal(t, schema.Rekeyed{Rows: 16_001, Changed: 8_000, Taken: []schema.TakenKey{{MerchantID: "merchant_a", ID: "cust_000012000"}}}, m.Rekeyed)
+}
+
+// A migrator of the release before waits for the lock in a statement, for which the making of an index waits.
+func TestKeysWhileAnOldMigratorWaits(t *testing.T) {
+	t.Parallel()
+	db, m := before(t)
+	insertMany(t, db, "merchant_a", 2_000)
+	blocker, err := db.Superuser().Begin(t.Context())
+	require.NoError(t, err)
+	_, err = blocker.Exec(t.Context(), "LOCK TABLE customers IN ACCESS SHARE MODE")
+	require.NoError(t, err)
+	done := make(chan error, 1)
+	go func() { _, err := m.Up(t.Context()); done <- err }()
+	held := `SELECT 'x' FROM pg_locks WHERE locktype = 'advisory' AND granted`
+	require.Eventually(t, func() bool { return len(queryLines(t, db.SuperuserURL(), held)) > 0 }, 10*time.Second, 10*time.Millisecond)
+
+	waiting := make(chan error, 1)
+	go func() {
+		conn, err := pgx.Connect(t.Context(), db.OwnerURL())
+		if err == nil {
+			_, err = conn.Exec(t.Context(), "SELECT pg_advisory_lock(5860316622531074)")
+			_ = conn.Close(t.Context())
+		}
+		waiting <- err
+	}()
+	waits := `SELECT 'x' FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`
+	require.Eventually(t, func() bool { return len(queryLines(t, db.SuperuserURL(), waits)) > 0 }, 10*time.Second, 10*time.Millisecond)
+	require.NoError(t, blocker.Rollback(t.Context()))
+	select {
+	case err := <-done:
+		require.NoError(t, err)
+	case <-time.After(60 * time.Second):
+		t.Fatal("the two wait for each other")
+	}
+	<-waiting // it has the lock, or it was what Postgres ended of the two
+	require.NoError(t, schema.CheckMigrations(t.Context(), db.Service(t)))
+}
+
+// Rekey leaves alone what it does not know.
+func TestRekeyChecksTheSchema(t *testing.T) {
+	t.Parallel()
+	db, m := before(t)
+	require.ErrorContains(t, m.Rekey(t.Context()), "1 of 6 migrations are pending; run: lumen migrate up")
+	_, err := m.Up(t.Context())
+	require.NoError(t, err)
+	_, err = db.Superuser().Exec(t.Context(), `DROP INDEX customers_name_sort_ascending`)
+	require.NoError(t, err)
+	require.NoError(t, m.Rekey(t.Context()))
+	require.Len(t, queryLines(t, db.SuperuserURL(), `SELECT 'x' FROM pg_class WHERE relname = 'customers_name_sort_ascending'`), 1)
+
+	_, err = db.Superuser().Exec(t.Context(), `INSERT INTO lumen_migrations (name, group_id) VALUES ('9999', 9)`)
+	require.NoError(t, err)
+	require.ErrorContains(t, m.Rekey(t.Context()), "the schema is newer than this program")
 }
 
 // A migrator that ends between two batches leaves each row with its old keys or its new ones, and another
@@ -191,7 +295,7 @@ func TestKeysOfAMigratorThatWasStopped(t *testing.T) {
 		if err == nil {
 			break
 		}
-		if applied, _ := m.Status(t.Context()); applied[len(applied)-2].AppliedAt == nil {
+		if len(queryLines(t, db.SuperuserURL(), `SELECT 'x' FROM pg_attribute WHERE attrelid = 'customers'::regclass AND attname = 'name_sort'`)) == 0 {
 			continue // it was stopped before the column was there
 		}
 		done, half := count()

@@ -20,8 +20,11 @@ import (
 type Migrator struct {
 	pool   *postgres.Pool
 	config *pgx.ConnConfig
-	// Rekeyed is what Up did to the keys of the rows that were there.
+	lock   *bun.Conn // holds the lock of migrators while one works
+	// Rekeyed is what Up and Rekey did to the keys of the rows that were there.
 	Rekeyed Rekeyed
+	// Progress is told, while that is done, how many rows were read. Nil is not told.
+	Progress func(rows int)
 }
 
 // Open returns a Migrator on the database at url. It connects when first used.
@@ -61,7 +64,7 @@ const (
 )
 
 // Up applies the pending steps and returns them. It is safe when many start it at once: one works, the others
-// wait and find nothing to do. A step that fails is undone and not noted. It ends with the check of the catalogue
+// wait and find nothing to do. A step that fails is not noted, and a step in SQL is undone. It ends with the check of the catalogue
 // that the service makes, so an *UnsafeRoleError may come with the steps that were applied.
 func (m *Migrator) Up(ctx context.Context) (applied []Migration, err error) {
 	steps, _, err := migrationStatus(ctx, m.pool)
@@ -213,6 +216,7 @@ func (m *Migrator) locked(ctx context.Context, work func() error) (err error) {
 			time.Sleep(lockPoll)
 		}
 	}
+	m.lock = &lock
 	return work()
 }
 
@@ -298,7 +302,7 @@ func migrationStatus(ctx context.Context, pool *postgres.Pool) (steps []Migratio
 
 // knownMigrations returns the steps that this program knows, none of them applied.
 func knownMigrations() ([]Migration, error) {
-	all, err := discover(nil)
+	all, err := (*Migrator)(nil).discover()
 	if err != nil {
 		return nil, err
 	}
@@ -317,17 +321,17 @@ func asMigrations(steps migrate.MigrationSlice) []Migration {
 	return list
 }
 
-// discover returns all steps. Those in Go note in the report what they do.
-func discover(report *Rekeyed) (*migrate.Migrations, error) {
+// discover returns all steps. A Migrator runs those that are in Go.
+func (m *Migrator) discover() (*migrate.Migrations, error) {
 	steps := migrate.NewMigrations()
-	if err := errors.Join(steps.Discover(migrations.Files), registerKeys(steps, report)); err != nil {
+	if err := errors.Join(steps.Discover(migrations.Files), m.registerKeys(steps)); err != nil {
 		return nil, fmt.Errorf("read the embedded migrations: %w", err)
 	}
 	return steps, nil
 }
 
 func (m *Migrator) newMigrator() (*migrate.Migrator, error) {
-	steps, err := discover(&m.Rekeyed)
+	steps, err := m.discover()
 	if err != nil {
 		return nil, err
 	}
@@ -339,8 +343,9 @@ func (m *Migrator) newMigrator() (*migrate.Migrator, error) {
 		migrate.AfterMigration(recordStep)), nil
 }
 
-// recordStep records a step in the step's own transaction, so that a migrator that is killed leaves it done and noted or
-// neither. Bun writes the same once more after the commit, which is why the migrator upserts.
+// recordStep records a step, one in SQL in the step's own transaction, so that a migrator that is killed
+// leaves it done and noted or neither. Bun writes the same once more after the commit, which is why the
+// migrator upserts.
 func recordStep(ctx context.Context, tx bun.IConn, step *migrate.Migration) error {
 	if step.IsApplied() { // then it was just undone
 		_, err := tx.ExecContext(ctx, "DELETE FROM "+migrationsTable+" WHERE id = ?", step.ID)

@@ -32,13 +32,15 @@ RETURNING id, email, name, user_id, billing_address_line1, billing_address_line2
 
 -- update the email
 UPDATE "public"."customers" AS "c"
-SET "email" = $4::text, search_key = $6::text || E'\n' || split_part(c.search_key, E'\n', 2) || E'\n' || split_part(c.search_key, E'\n', 3), email_key = $5::text, email_shared = CASE WHEN c.email_key <> $5::text THEN $7::bool ELSE c.email_shared END, updated_at = CASE WHEN false OR c.email IS DISTINCT
+SET "email" = $4::text, search_key = $6::text || E'\n' || split_part(c.search_key, E'\n', 2) || E'\n' || split_part(c.search_key, E'\n', 3), email_key = CASE WHEN c.email = $4::text THEN c.email_key ELSE $5::text END, email_shared = CASE WHEN (c.email_key <> $5::text
+  AND c.email <> $4::text) THEN $7::bool ELSE c.email_shared END, updated_at = CASE WHEN false OR c.email IS DISTINCT
 FROM $4::text THEN GREATEST(c.updated_at, date_trunc('milliseconds', clock_timestamp())) ELSE c.updated_at END
 WHERE (c.merchant_id = $1
   AND ($2::text = '' OR c.id = $2::text))
   AND (c.deleted_at IS NULL)
   AND (c.id = $3)
-  AND (NOT (c.email_key <> $5::text) OR $7::bool OR NOT EXISTS (SELECT 1
+  AND (NOT ((c.email_key <> $5::text
+  AND c.email <> $4::text)) OR $7::bool OR NOT EXISTS (SELECT 1
 FROM public.customers AS holder
 WHERE (holder.merchant_id = $1
   AND ($2::text = '' OR holder.id = $2::text))
@@ -79,7 +81,8 @@ RETURNING id, email, name, user_id, billing_address_line1, billing_address_line2
 
 -- update several fields
 UPDATE "public"."customers" AS "c"
-SET "email" = $4::text, "name" = $5::text, "user_id" = $6::text, "tax_id" = $7::text, search_key = $11::text || E'\n' || $12::text || E'\n' || $13::text, email_key = $8::text, name_sort = $9::bytea, name_key = $10::text, email_shared = CASE WHEN c.email_key <> $8::text THEN $14::bool ELSE c.email_shared END, updated_at = CASE WHEN false OR c.email IS DISTINCT
+SET "email" = $4::text, "name" = $5::text, "user_id" = $6::text, "tax_id" = $7::text, search_key = $11::text || E'\n' || $12::text || E'\n' || $13::text, name_sort = $9::bytea, name_key = $10::text, email_key = CASE WHEN c.email = $4::text THEN c.email_key ELSE $8::text END, email_shared = CASE WHEN (c.email_key <> $8::text
+  AND c.email <> $4::text) THEN $14::bool ELSE c.email_shared END, updated_at = CASE WHEN false OR c.email IS DISTINCT
 FROM $4::text OR c.name IS DISTINCT
 FROM $5::text OR c.user_id IS DISTINCT
 FROM $6::text OR c.tax_id IS DISTINCT
@@ -88,7 +91,8 @@ WHERE (c.merchant_id = $1
   AND ($2::text = '' OR c.id = $2::text))
   AND (c.deleted_at IS NULL)
   AND (c.id = $3)
-  AND (NOT (c.email_key <> $8::text) OR $14::bool OR NOT EXISTS (SELECT 1
+  AND (NOT ((c.email_key <> $8::text
+  AND c.email <> $4::text)) OR $14::bool OR NOT EXISTS (SELECT 1
 FROM public.customers AS holder
 WHERE (holder.merchant_id = $1
   AND ($2::text = '' OR holder.id = $2::text))

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/term"
 
@@ -41,6 +42,7 @@ func (c migrateUp) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
+	migrator.Progress = t.progress()
 	applied, err := migrator.Up(ctx)
 	if err != nil && len(applied) == 0 {
 		return err
@@ -66,14 +68,25 @@ func (c migrateRekey) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	defer func() { _ = migrator.Close() }()
-	report, err := migrator.Rekey(ctx)
-	if err != nil {
+	migrator.Progress = t.progress()
+	if err := migrator.Rekey(ctx); err != nil {
 		return err
 	}
 	if c.JSON {
-		return t.printJSON(report)
+		return t.printJSON(migrator.Rekeyed)
 	}
-	return t.printRekeyed(report)
+	return t.printRekeyed(migrator.Rekeyed)
+}
+
+// progress returns a function that says on standard error every few seconds how many rows were read.
+func (t terminal) progress() func(int) {
+	told := time.Now()
+	return func(rows int) {
+		if time.Since(told) >= 5*time.Second {
+			told = time.Now()
+			_, _ = fmt.Fprintf(t.err, "computing keys: %d rows read\n", rows)
+		}
+	}
 }
 
 // printRekeyed says what became of the keys of the rows, and what is left to a person.

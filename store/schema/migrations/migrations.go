@@ -1,6 +1,7 @@
-// Package migrations holds the schema of Lumen's database as SQL, one step a file, in the order of their numbers.
+// Package migrations holds the schema of Lumen's database as SQL, one step a file, in the order of their numbers. Steps that
+// need Go, as keys do, are in package schema, in files that are named alike.
 //
-// A step runs in a transaction together with the note that it ran, so it is either done and noted or neither. The
+// A step in SQL runs in a transaction together with the note that it ran, so it is either done and noted or neither. The
 // service may be running while a step is applied: what it does must suit the version before it and the one after.
 package migrations
 
