@@ -67,7 +67,7 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 		}
 	}
 	known := store.AsError(err)
-	recordFailure(ctx, known.Code)
+	recordFailure(ctx, known.Outcome())
 	shown := &gqlerror.Error{Message: known.Message, Path: graphql.GetPath(ctx), Extensions: map[string]any{"code": known.Code}}
 	if library != nil && len(shown.Path) == 0 { // The request is refused: the library knows where the fault is.
 		shown.Path, shown.Locations = shortened(library.Path), library.Locations
@@ -78,7 +78,7 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 	if known.Code == store.Internal || known.Code == store.Unavailable {
 		shown.Extensions["requestId"] = p.requestID(ctx)
 	}
-	if known.IsLogged(ctx) {
+	if known.IsLogged() {
 		p.log.ErrorContext(ctx, "operation failed", "code", known.Code, "field", schemaField(ctx), "error", known)
 	}
 	return shown

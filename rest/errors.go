@@ -20,11 +20,11 @@ type detail struct {
 // writeError answers with an error. Its cause goes to the log, and only there.
 func (h *handler) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	known := store.AsError(err)
-	h.annotate(r.Context(), "", known.Code)
+	h.annotate(r.Context(), "", known.Outcome())
 	for name, value := range known.Headers() {
 		w.Header().Set(name, value)
 	}
-	if known.IsLogged(r.Context()) {
+	if known.IsLogged() {
 		h.Log.ErrorContext(r.Context(), "request failed", "code", known.Code, "error", known)
 	}
 	body := errorBody{Error: known.Message}

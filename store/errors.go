@@ -37,6 +37,9 @@ const (
 	Unavailable      Code = "UNAVAILABLE"
 )
 
+// ClientLeft is an outcome in logs and metrics alone: no client sees it.
+const ClientLeft Code = "CLIENT_CLOSED_REQUEST"
+
 // outcome is a row of the registry: the HTTP status of a code in both APIs, and the message that callers
 // see, in which {noun} and {Noun} stand for the noun. The reference's texts are literal.
 type outcome struct {
@@ -173,11 +176,23 @@ func (e *Error) Headers() map[string]string {
 	return nil
 }
 
-// IsLogged reports whether the cause of the outcome goes to the log. It does not when the client left,
-// which is then the cause, nor when an overload was the reason: that has no cause and would fill the log.
-func (e *Error) IsLogged(ctx context.Context) bool {
-	return (e.Code == Internal || e.Code == Unavailable) && e.cause != nil && ctx.Err() == nil
+// IsLogged reports whether the cause of the outcome goes to the log. It does not when the client left before
+// its statement was sent, nor when an overload was the reason: that has no cause and would fill the log.
+func (e *Error) IsLogged() bool {
+	return (e.Code == Internal || e.Code == Unavailable) && e.cause != nil && !e.clientLeft()
 }
+
+// Outcome is the code for logs and metrics: ClientLeft where no statement was sent because the client left.
+func (e *Error) Outcome() Code {
+	if e.clientLeft() {
+		return ClientLeft
+	}
+	return e.Code
+}
+
+// clientLeft reports whether the client left first. A statement that was sent runs to its end, and fails of
+// other causes.
+func (e *Error) clientLeft() bool { return errors.Is(e.cause, context.Canceled) }
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.cause }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -96,4 +97,26 @@ func TestFailed(t *testing.T) {
 		require.Equal(t, Fault{Field: "label", Reason: TooLong, Message: "label must be at most 255 characters"}, fault.Rename("label"))
 		require.Equal(t, &Error{Code: InvalidInput, Message: "Invalid request data", Faults: []Fault{fault}}, Invalid(fault))
 	})
+}
+
+// A client that leaves while its request waits is no fault. What a statement that was sent fails of is one, even
+// when the client has left meanwhile.
+func TestOutcomeOfAClientThatLeft(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		err    error
+		logged bool
+		want   Code
+	}{
+		{Failed("fetch customer", context.Canceled), false, ClientLeft},
+		{Failed("fetch customer", fmt.Errorf("wait: %w", context.Canceled)), false, ClientLeft},
+		{Failed("fetch customer", context.DeadlineExceeded), true, Unavailable},
+		{Failed("fetch customer", errors.New("a bug")), true, Internal},
+		{NewError(Unavailable), false, Unavailable},
+		{NewError(NotFound), false, NotFound},
+	} {
+		known := AsError(c.err)
+		require.Equal(t, c.logged, known.IsLogged(), "%v", c.err)
+		require.Equal(t, c.want, known.Outcome(), "%v", c.err)
+	}
 }

@@ -110,7 +110,7 @@ const batchSize = 500
 
 // All yields every row that the filter leaves, newest first, in batches. While one batch is used the next
 // is read. No connection waits for the caller. Rows that exist unchanged throughout appear exactly once.
-// The first error ends it. Before each batch it asks again whether the credential is good: one that has
+// The first error ends it. When ctx ends, it waits for the batch that is being read. Before each batch it asks again whether the credential is good: one that has
 // ended is Unauthenticated.
 func (r *Rows[T]) All(ctx context.Context, f Filter) iter.Seq2[[]T, error] {
 	return func(yield func([]T, error) bool) {

@@ -83,7 +83,7 @@ func TestSlowStatementsAreNotCut(t *testing.T) {
 				require.NoError(t, <-ended)
 				require.NoError(t, <-ended)
 				require.Greater(t, time.Since(began), wait)
-				require.Subset(t, during, backends(), "none is new") // the one that asks is there for a moment
+				require.Subset(t, during, backends(), "none is new")
 			}
 		})
 	}

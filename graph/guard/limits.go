@@ -59,7 +59,7 @@ func (l Limits) First(list gqlerror.List) gqlerror.List {
 const countExtension = "count"
 
 // merge returns the errors without those that differ from another in their place alone. Of these it
-// keeps the first by path, as fields fail in any order.
+// keeps the one whose path sorts first as text, as fields fail in any order.
 func merge(list gqlerror.List) gqlerror.List {
 	var merged gqlerror.List
 	at := make(map[string]int, len(list))
@@ -80,8 +80,8 @@ func merge(list gqlerror.List) gqlerror.List {
 	for i, err := range merged {
 		if count[i] > 1 {
 			counted := *err
-			counted.Extensions = maps.Clone(err.Extensions)
-			counted.Extensions[countExtension] = count[i]
+			counted.Extensions = map[string]any{countExtension: count[i]}
+			maps.Copy(counted.Extensions, err.Extensions)
 			merged[i] = &counted
 		}
 	}

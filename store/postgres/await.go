@@ -40,12 +40,12 @@ func Await(ctx context.Context, config *pgx.ConnConfig, timeout time.Duration, w
 // reach returns nil when a server answers. Before a pooler has reached one itself, it lets in and
 // answers nothing.
 func reach(ctx context.Context, config *pgx.ConnConfig) error {
-	ctx, cancel := context.WithTimeout(ctx, config.ConnectTimeout)
-	defer cancel()
-	conn, err := pgx.ConnectConfig(ctx, config)
+	conn, err := pgx.ConnectConfig(ctx, config) // within ConnectTimeout for each host
 	if err != nil {
 		return newConnectError(config, err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, config.ConnectTimeout)
+	defer cancel()
 	defer func() { _ = conn.Close(ctx) }()
 	if err := conn.Ping(ctx); err != nil {
 		return newConnectError(config, err)

@@ -3,6 +3,7 @@ package postgres
 import (
 	"crypto/tls"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -47,6 +48,40 @@ func TestLongStatementsHaveMoreTime(t *testing.T) {
 		require.Len(t, l.inquiry.overdue, want, "%d bytes", sent)
 		f.timer.Stop()
 	}
+}
+
+// An answer that pgx's background reader took leaves a read behind that waits for nothing. pgx starts that reader
+// when a write takes more than 15 ms, as on a busy machine.
+func TestReadAheadIsNoSilence(t *testing.T) {
+	t.Parallel()
+	here, there := net.Pipe()
+	l := &Losses{}
+	l.inquiry.running = true // so that nothing is sent
+	f := &flow{Conn: here, losses: l, opened: time.Now().Add(-time.Minute)}
+	f.timer = time.AfterFunc(time.Hour, f.overdue)
+	f.timer.Stop()
+	f.pid.Store(1)
+	go func() { // the server
+		question := make([]byte, 10)
+		n, _ := there.Read(question)
+		_, _ = there.Write(question[:n])
+	}()
+	var reader sync.WaitGroup
+	reader.Go(func() {
+		for answer := make([]byte, 10); ; {
+			if _, err := f.Read(answer); err != nil {
+				return
+			}
+		}
+	})
+	_, err := f.Write([]byte("question"))
+	require.NoError(t, err)
+	time.Sleep(2 * maxSilence)
+	l.inquiry.mu.Lock()
+	require.Empty(t, l.inquiry.overdue, "the answer came")
+	l.inquiry.mu.Unlock()
+	require.NoError(t, here.Close())
+	reader.Wait()
 }
 
 // discarding is a connection that takes everything.

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"maps"
 	"strconv"
 	"strings"
 	"sync"
@@ -91,6 +92,9 @@ func (i *inquiry) ask(answers []overdueAnswer) (map[uint32]bool, error) {
 	defer cancel()
 	config := i.config.Copy()
 	config.DialFunc, config.AfterConnect = i.dial, nil
+	config.RuntimeParams = maps.Clone(config.RuntimeParams)
+	config.RuntimeParams["application_name"] = "lumen_inquiry"
+	config.ConnectTimeout = inquiryTime / time.Duration(1+len(config.Fallbacks)) // of each host
 	pg, err := pgconn.ConnectConfig(ctx, &config.Config)
 	if err != nil {
 		return nil, err

@@ -35,8 +35,8 @@ const (
 	// trip of its own.
 	idleBeforePing = time.Second
 
-	// maxSilence is how long the answer to that round trip may take, and after what time without an
-	// answer to a statement the server is asked whether it works on it.
+	// maxSilence is how long the answer to that round trip may take. A statement that has no answer for
+	// that long makes Lumen ask the server whether it works on it.
 	maxSilence = time.Second / 2
 )
 
@@ -48,6 +48,7 @@ type Losses struct {
 	silent atomic.Pointer[time.Time] // the loss of a connection whose peer said nothing
 
 	inquiry inquiry
+	pooled  bool // behind a pooler
 }
 
 // Observe takes the error that a statement ended with, or nil. It reports whether the statement's
@@ -83,13 +84,18 @@ func (l *Losses) Admit(ctx context.Context, pg *pgconn.PgConn, used time.Time) b
 	case time.Since(used) <= idleBeforePing && !isAfter(&l.last, used):
 		return true
 	}
+	began := time.Now()
 	trial, cancel := context.WithTimeout(ctx, maxSilence)
 	defer cancel()
 	err := pg.Ping(trial)
-	if err != nil && trial.Err() != nil && ctx.Err() == nil {
-		l.observeSilence()
+	switch {
+	case err == nil || trial.Err() == nil || ctx.Err() != nil:
+		l.Observe(err)
+	case l.pooled: // it may be waiting for one of the pooler's own connections
+		l.last.Store(&began)
+	default:
+		l.silent.Store(&began)
 	}
-	l.Observe(err)
 	return err == nil
 }
 

@@ -35,7 +35,8 @@ type boundedConn struct {
 	isHTTP2 atomic.Bool
 }
 
-// SetWriteDeadline implements net.Conn. Only for HTTP/2 net/http takes the deadline away.
+// SetWriteDeadline implements net.Conn. net/http takes the deadline away for HTTP/2, and for HTTP/1.1 after a
+// reply, before whose successor it sets another where the server has one.
 func (c *boundedConn) SetWriteDeadline(t time.Time) error {
 	c.isHTTP2.Store(t.IsZero())
 	return c.TCPConn.SetWriteDeadline(t)
@@ -53,8 +54,8 @@ func (c *boundedConn) Write(frame []byte) (int, error) {
 type firstRequestKey struct{}
 
 // newConnection closes a connection that was just accepted unless the header of its first request
-// comes in time. net/http does so for HTTP/1.1. After HTTP/2's settings it would
-// wait for as long as a connection may be idle.
+// comes in time. net/http does so for HTTP/1.1. Once a client has sent the settings of HTTP/2, net/http
+// waits for as long as a connection may be idle.
 func newConnection(ctx context.Context, connection net.Conn) context.Context {
 	timer := time.AfterFunc(headerTime, func() { _ = connection.Close() })
 	return context.WithValue(ctx, firstRequestKey{}, timer)

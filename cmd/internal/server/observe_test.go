@@ -51,8 +51,6 @@ func TestErrorsWithoutACodeCountByStatus(t *testing.T) {
 	}
 	require.Equal(t, store.NotFound, (&requestInfo{status: 404, code: store.NotFound}).outcome())
 	require.Equal(t, store.EmailTaken, (&requestInfo{status: 200, code: store.EmailTaken}).outcome(), "a user error of GraphQL's")
-	require.Equal(t, leftCode, (&requestInfo{status: 503, code: store.Unavailable, left: true}).outcome(), "no outage")
-	require.Equal(t, store.Internal, (&requestInfo{status: 500, code: store.Internal, left: true}).outcome())
 }
 
 // Where the database is away each request has a cause to tell.

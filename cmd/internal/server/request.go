@@ -36,7 +36,6 @@ type requestInfo struct {
 	status    int
 	header    http.Header
 	aborted   bool
-	left      bool // by the client
 
 	cost     int // of a GraphQL operation
 	document guard.DocumentSource
@@ -77,18 +76,12 @@ func annotateGraphQL(ctx context.Context, o graph.Outcome) {
 	})
 }
 
-// The outcomes of a request that was not refused, and of one that its client left before its
-// statement was sent.
-const (
-	okCode   store.Code = "OK"
-	leftCode store.Code = "CLIENT_CLOSED_REQUEST"
-)
+// okCode is the outcome of a request that was not refused.
+const okCode store.Code = "OK"
 
 // outcome is the code of the request: the one that its API reported, else the one of the status.
 func (info *requestInfo) outcome() store.Code {
 	switch {
-	case info.left && info.code == store.Unavailable:
-		return leftCode
 	case info.code != "":
 		return info.code
 	case info.status < http.StatusBadRequest:
@@ -132,8 +125,7 @@ func observe(log *slog.Logger, metrics *Metrics, next http.Handler) http.Handler
 		start := time.Now()
 		defer func() {
 			end := time.Now()
-			info.left = r.Context().Err() != nil
-			info.aborted = info.aborted || info.left
+			info.aborted = info.aborted || r.Context().Err() != nil
 			metrics.end(route.api, info, end.Sub(start))
 			info.describe(span, route.pattern)
 			access.write(ctx, info, methodOf(r), route.pattern, start, end)
