@@ -270,10 +270,7 @@ input CustomerFilter {
   userId: String
   "The billing country, in any letter case."
   billingCountry: String
-  """
-  A part of the email, name or userId. 2 to 100 characters, all of them literal. Letter case, marks of Latin, Greek and
-  Cyrillic letters, the kind of apostrophe and the kind and length of white space make no difference.
-  """
+  "A part of the email, name or userId. 2 to 100 characters, all of them literal. Letter case, marks of Latin, Greek and Cyrillic letters, kinds of apostrophe and white space make no difference."
   search: String
   "When the customer was created."
   createdAt: DateTimeRange
