@@ -7,6 +7,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
+
 	"lumen/store/folding"
 )
 
@@ -41,8 +43,10 @@ const (
 	zeroWidthJoiner    = '\u200D'
 )
 
-// isDotted reports whether a local part is atom characters, at least one, and dots.
+// isDotted reports whether a local part is atom characters, at least one, and dots. Composed, a Greek
+// question mark is a semicolon, and an angle bracket may be in a letter: so it looks at what is decomposed.
 func isDotted(local string) bool {
+	local = norm.NFD.String(local)
 	return strings.Trim(local, ".") != "" && !strings.ContainsFunc(local, func(r rune) bool {
 		return r < utf8.RuneSelf && !isLetterOrDigit(r) && r != '.' && !strings.ContainsRune(atext, r) || unicode.IsSpace(r)
 	})

@@ -3,6 +3,7 @@ package address
 import (
 	"encoding/json"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode"
@@ -154,8 +155,13 @@ func address() *rapid.Generator[string] {
 			labels = append(labels, label)
 		}
 		return local + "@" + strings.Join(labels, ".")
-	}).Filter(func(email string) bool { return IsValid(email) && len(email) <= MaxOctets })
+	}).Filter(func(email string) bool {
+		return IsValid(email) && len(email) <= MaxOctets && !dottedI.MatchString(norm.NFD.String(email))
+	})
 }
+
+// dottedI is an i that as a capital would compose to the dotted one, which stands alone.
+var dottedI = regexp.MustCompile(`[iI]\p{M}*\x{0307}`)
 
 // capitals puts letters into upper case, but for the final sigma, whose capital is that of the inner one.
 func capitals(domain string) string {

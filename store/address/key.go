@@ -48,16 +48,14 @@ func MustKey(email string) string {
 	return key
 }
 
-// localKey returns the key of a local part. It has the form of a local part itself: NFC turns a Greek
-// question mark into a semicolon, which is none.
+// localKey returns the key of a local part, which has the form of a local part itself.
 func localKey(local string) (string, bool) {
 	if text, ok := unquote(local); ok {
 		if local = folding.Case(text); !isDotted(local) {
 			return quote(local), true
 		}
 	}
-	key := folding.Case(local)
-	return key, isDotted(local) && isDotted(key)
+	return folding.Case(local), isDotted(local)
 }
 
 // registered refuses what a registry does not take, and what other implementations would map to

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/text/collate"
 	"golang.org/x/text/language"
+	"golang.org/x/text/unicode/norm"
 )
 
 // MaxSortKey is the length of the longest sort key, in octets. An entry of a btree index holds 2,704.
@@ -20,7 +21,8 @@ func key(pool *sync.Pool, text string) []byte {
 	c := pool.Get().(*collator)
 	defer pool.Put(c)
 	c.buffer.Reset()
-	key := c.KeyFromString(&c.buffer, text)
+	// The collator takes some vowels of Tibetan for others when they are not composed.
+	key := c.KeyFromString(&c.buffer, norm.NFC.String(text))
 	return slices.Clone(key[:min(len(key), MaxSortKey)])
 }
 
