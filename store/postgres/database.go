@@ -27,7 +27,7 @@ func ParseDatabase(text string, transactionPooler bool) (*Database, error) {
 	d := &Database{Config: config, Losses: new(Losses)}
 	if transactionPooler {
 		pooled := BehindPooler(config)
-		d.Pooled, d.Losses.pooled = &pooled, true
+		d.Pooled = &pooled
 	}
 	d.Losses.watch(config)
 	return d, nil

@@ -48,7 +48,6 @@ type Losses struct {
 	silent atomic.Pointer[time.Time] // the loss of a connection whose peer said nothing
 
 	inquiry inquiry
-	pooled  bool // behind a pooler
 }
 
 // Observe takes the error that a statement ended with, or nil. It reports whether the statement's
@@ -88,14 +87,10 @@ func (l *Losses) Admit(ctx context.Context, pg *pgconn.PgConn, used time.Time) b
 	trial, cancel := context.WithTimeout(ctx, maxSilence)
 	defer cancel()
 	err := pg.Ping(trial)
-	switch {
-	case err == nil || trial.Err() == nil || ctx.Err() != nil:
-		l.Observe(err)
-	case l.pooled: // it may be waiting for one of the pooler's own connections
-		l.last.Store(&began)
-	default:
+	if err != nil && trial.Err() != nil && ctx.Err() == nil {
 		l.silent.Store(&began)
 	}
+	l.Observe(err)
 	return err == nil
 }
 
