@@ -102,9 +102,9 @@ func FuzzRESTRequest(f *testing.F) {
 	})
 }
 
-// FuzzListQuery holds that whatever stands behind the question mark is a list or a refusal that
-// names known parameters, each once and in the documented order, and then near misses; and that
-// what names none of either is the list.
+// FuzzListQuery holds that each query is answered with a list or a refusal. A refusal names known
+// parameters, each once and in the documented order, and then near misses. A query without either is
+// answered with the list.
 func FuzzListQuery(f *testing.F) {
 	for _, query := range []string{
 		"", "limit=5", "limit=0", "limit=1&limit=2", "limit=5&cursor=AQ", "cursor=x", "email=a%40x.io", "email=%00", "userId=u&includeDeleted=true", "updatedSince=2026-01-01T00:00:00Z", "updatedSince=9999-12-31T23:59:59-01:00",

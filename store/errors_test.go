@@ -99,8 +99,8 @@ func TestFailed(t *testing.T) {
 	})
 }
 
-// A client that leaves while its request waits is no fault. What a statement that was sent fails of is one, even
-// when the client has left meanwhile.
+// A request whose client leaves while it waits is not logged. A statement that was sent and fails is logged,
+// even when its client has left meanwhile.
 func TestOutcomeOfAClientThatLeft(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -47,7 +47,7 @@ func TestSealedKeys(t *testing.T) {
 	_, _, err := NewSigningKey("HS256")
 	require.EqualError(t, err, `no key signs access tokens with "HS256"`)
 
-	// What was sealed is that of no key.
+	// The sealed text is no private key.
 	secret := NewTokenSecret()
 	sealer, err := secret.sealer()
 	require.NoError(t, err)

@@ -13,9 +13,8 @@ import (
 	"lumen/store/postgres"
 )
 
-// registerKeys adds the step that gives customers a key to sort names by, and computes the keys of the
-// customers that are there anew: for email addresses, names and searches. The step is named after this
-// file. It takes its time, and the service goes on meanwhile: no lock on the table outlasts a batch. A
+// registerKeys adds the step that gives customers a key to sort names by. It also computes again the keys
+// that are stored for email addresses, names and searches. The step is named after this file. It takes its time, and the service goes on meanwhile: no lock on the table outlasts a batch. A
 // migrator that is killed leaves what it did, and the next one goes on.
 //
 // Where there are customers, servers of the release before still sort by the old indexes, so dropping them

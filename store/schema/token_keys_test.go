@@ -27,7 +27,7 @@ func TestTokenKeysHaveKnownSizes(t *testing.T) {
 		}
 	}
 
-	// The step is undone alone: what the program before it can't use goes, and the rest stays.
+	// Only this step is undone. It deletes the keys that the program before it can't use, and keeps the others.
 	alter(t, db, "DELETE FROM token_keys; UPDATE lumen_migrations SET group_id = 2 WHERE name = '0005'")
 	secret, operator := auth.NewTokenSecret(), db.Owner(t)
 	eddsa, err := operator.TokenKeys.Rotate(t.Context(), secret, auth.EdDSA)

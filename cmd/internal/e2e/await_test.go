@@ -97,7 +97,7 @@ func TestCommandsWaitForTheDatabase(t *testing.T) {
 	}
 }
 
-// What waiting does not change is said at once, and the end of the wait is the error of today.
+// A fault that waiting does not mend ends the program at once. After the wait it ends with the same error as without one.
 func TestCommandsDoNotWaitForWhatStaysWrong(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)

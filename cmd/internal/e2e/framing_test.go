@@ -30,7 +30,7 @@ const (
 	oneFraming = "one framing"
 	// byReading means oneFraming where a handler reads the body, and closes where none does.
 	byReading = "one framing if the body is read, else close"
-	// speaksHTTP2 means no reply in HTTP/1: what follows is read as HTTP/2's frames, none of which it is, and the connection ends.
+	// speaksHTTP2 means no reply in HTTP/1. The server reads the rest as frames of HTTP/2, finds none, and ends the connection.
 	speaksHTTP2 = "HTTP/2"
 )
 
