@@ -3,7 +3,6 @@ package store
 import (
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -81,11 +80,11 @@ func (n *noun[T]) fault(field string, reason Reason) Fault {
 
 // ruleOf returns the rule of the input with this name, which exists. Only flags have no column.
 func (n *noun[T]) ruleOf(field string) *rule {
-	i := slices.IndexFunc(n.columns, func(c Column[T]) bool { return c.Field == field })
-	if i < 0 {
+	c := n.columnOf(field)
+	if c == nil {
 		return &rule{kind: FlagKind}
 	}
-	return n.columns[i].rule
+	return c.rule
 }
 
 // derive returns the value of a column that is derived from the text, the text itself when it is not.

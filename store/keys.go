@@ -36,9 +36,15 @@ func (n *noun[T]) StoredKeys() []StoredKey {
 func searchLines(texts []*string) (any, bool) {
 	lines := make([]string, len(texts))
 	for i, text := range texts {
-		if text != nil {
-			lines[i] = folding.Search(*text)
-		}
+		lines[i] = searchLine(text)
 	}
 	return strings.Join(lines, "\n"), true
+}
+
+// searchLine is the line of a text in the search key.
+func searchLine(text *string) string {
+	if text == nil {
+		return ""
+	}
+	return folding.Search(*text)
 }

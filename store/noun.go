@@ -177,15 +177,23 @@ func (n *noun[T]) idOf(row *T) string {
 	return id
 }
 
+// columnOf returns the column of a field, nil when there is none.
+func (n *noun[T]) columnOf(field string) *Column[T] {
+	i := slices.IndexFunc(n.columns, func(c Column[T]) bool { return c.Field == field })
+	if i < 0 {
+		return nil
+	}
+	return &n.columns[i]
+}
+
 // holds reports whether a field of the row is this text.
 func (n *noun[T]) holds(row *T, field, text string) bool {
-	return slices.ContainsFunc(n.columns, func(c Column[T]) bool {
-		if c.Field != field || c.sqlType != "text" {
-			return false
-		}
-		stored, ok := c.key(row)
-		return ok && stored == text
-	})
+	c := n.columnOf(field)
+	if c == nil || c.sqlType != "text" {
+		return false
+	}
+	stored, ok := c.key(row)
+	return ok && stored == text
 }
 
 // columnNames are the columns' names in Postgres.

@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	"github.com/uptrace/bun"
-
-	"lumen/store/folding"
 )
 
 // sqlNow is the one clock (I5).
@@ -79,12 +77,7 @@ func (r *Rows[T]) newWriter(present values) *writer {
 		line := "split_part(c." + searchKey + ", E'\\n', " + strconv.Itoa(i+1) + ")"
 		if field, ok := fieldOf[column]; ok {
 			changed = true
-			line = w.param("search "+column, "text", func(v values) any {
-				if text := v.text(field); text != nil {
-					return folding.Search(*text)
-				}
-				return ""
-			})
+			line = w.param("search "+column, "text", func(v values) any { return searchLine(v.text(field)) })
 		}
 		lines = append(lines, line)
 	}

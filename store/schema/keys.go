@@ -34,10 +34,10 @@ type TakenKey struct {
 // servers of earlier releases use. It is for when the last of them is gone: they wrote rows after Up.
 func (m *Migrator) Rekey(ctx context.Context) error {
 	return m.locked(ctx, func() error {
-		_, newer, err := migrationStatus(ctx, m.pool)
-		if err == nil {
-			err = checkMigrations(ctx, m.pool)
+		if err := checkMigrations(ctx, m.pool); err != nil {
+			return err
 		}
+		_, newer, err := migrationStatus(ctx, m.pool)
 		switch {
 		case err != nil:
 			return err
@@ -234,7 +234,7 @@ func (r *rekeying) writeFree(ctx context.Context, tx *sql.Tx, rows []rekeyedRow)
 	if len(rows) == 0 {
 		return nil, nil
 	}
-	n, err := r.update(ctx, tx, rows, everyKey(r.keys))
+	n, err := r.update(ctx, tx, rows, 0, len(r.keys))
 	switch {
 	case isTaken(err) && len(rows) == 1:
 		return rows, nil
@@ -254,14 +254,6 @@ func (r *rekeying) writeFree(ctx context.Context, tx *sql.Tx, rows []rekeyedRow)
 	}
 	r.Changed += n
 	return nil, nil
-}
-
-func everyKey(keys []store.StoredKey) []int {
-	all := make([]int, len(keys))
-	for i := range all {
-		all[i] = i
-	}
-	return all
 }
 
 func isTaken(err error) bool { return postgres.SQLState(err) == "23505" } // unique_violation
@@ -289,7 +281,7 @@ func (r *rekeying) writeFreeKeys(ctx context.Context, tx *sql.Tx, rows []rekeyed
 	for _, row := range rows {
 		ok := true
 		for i := range r.keys {
-			_, err := r.update(ctx, tx, []rekeyedRow{row}, []int{i})
+			_, err := r.update(ctx, tx, []rekeyedRow{row}, i, i+1)
 			if err != nil && !isTaken(err) {
 				return nil, err
 			}
@@ -305,14 +297,14 @@ func (r *rekeying) writeFreeKeys(ctx context.Context, tx *sql.Tx, rows []rekeyed
 // isFresh finds the row that a key was computed for. An id may be of several merchants.
 const isFresh = "c.merchant_id = fresh.merchant_id AND c.id = fresh.id"
 
-// update sets some of the keys, by their places, and returns the number of rows. When it fails, the transaction is
+// update sets the keys from the first place to before the last, and returns the number of rows. When it fails, the transaction is
 // as it was before.
-func (r *rekeying) update(ctx context.Context, tx *sql.Tx, rows []rekeyedRow, keys []int) (n int, err error) {
+func (r *rekeying) update(ctx context.Context, tx *sql.Tx, rows []rekeyedRow, first, last int) (n int, err error) {
 	merchants, ids := make([]string, len(rows)), make([]string, len(rows))
 	args, names := []any{merchants, ids}, []string{"merchant_id", "id"}
 	types := []string{"$1::text[]", "$2::text[]"}
 	var set []string
-	for _, k := range keys {
+	for k := first; k < last; k++ {
 		values := make([]any, len(rows))
 		for i, row := range rows {
 			merchants[i], ids[i], values[i] = row.merchant, row.id, row.keys[k]

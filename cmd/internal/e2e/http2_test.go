@@ -2,9 +2,7 @@ package e2e
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -134,14 +132,7 @@ func TestHTTP2ListThatFailsHalfWayIsAborted(t *testing.T) {
 		require.Equal(t, 200, status)
 		require.ErrorContains(t, err, "stream error", encoding)
 		require.ErrorContains(t, err, "INTERNAL_ERROR", encoding)
-		if encoding == "gzip" {
-			plain, err := gzip.NewReader(strings.NewReader(text))
-			require.NoError(t, err)
-			read, _ := io.ReadAll(plain)
-			text = string(read)
-		}
-		require.True(t, strings.HasPrefix(text, `{"customers":[{`))
-		require.False(t, json.Valid([]byte(text)))
+		requireHalfAList(t, text, encoding)
 		ctx, reused := watchReuse(t.Context())
 		status, _, err = readAll(ask(ctx, client, m.ReadKey, "GET", d.URL+"/healthz", ""))
 		require.NoError(t, err)
