@@ -17,7 +17,7 @@ import (
 func TestPagesBelowABasePath(t *testing.T) {
 	t.Parallel()
 	const base = "/shop/lumen"
-	demo := &pages.Demo{MerchantName: "Demo Shop", MerchantID: "merchant_1", APIKey: "lumen_sk_demo_x"}
+	demo := []pages.Merchant{{Name: "Demo Shop", ID: "merchant_1", APIKey: "lumen_sk_demo_x"}}
 	for _, options := range []pages.Options{
 		{BasePath: base},
 		{BasePath: base, Playground: true, Introspection: true},

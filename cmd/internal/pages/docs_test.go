@@ -55,7 +55,7 @@ func TestDocsPage(t *testing.T) {
 
 func TestDocsPageNamesTheDemoKey(t *testing.T) {
 	t.Parallel()
-	response := get(pages.NewHandler(pages.Options{Demo: &pages.Demo{APIKey: `demo"><key`}}, notFound), "GET", "/docs")
+	response := get(pages.NewHandler(pages.Options{Demo: []pages.Merchant{{APIKey: `demo"><key`}}}, notFound), "GET", "/docs")
 	require.Contains(t, response.Body, `<meta name="lumen-key" content="demo&#34;&gt;&lt;key">`)
 	require.Equal(t, "no-store", response.Header.Get("Cache-Control"))
 }

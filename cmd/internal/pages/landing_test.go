@@ -15,7 +15,7 @@ import (
 func TestLandingOfADevelopmentServer(t *testing.T) {
 	t.Parallel()
 	h := pages.NewHandler(pages.Options{
-		Demo:       &pages.Demo{MerchantName: "Demo <Shop>", MerchantID: "merchant_1", APIKey: "lumen_sk_demo_x"},
+		Demo:       []pages.Merchant{{Name: "Demo <Shop>", ID: "merchant_1", APIKey: "lumen_sk_demo_x"}},
 		Playground: true, Introspection: true,
 	}, notFound)
 	w := get(h, "GET", "/")

@@ -17,9 +17,9 @@ import (
 
 // Options say what the pages show.
 type Options struct {
-	// Demo is the merchant of a development server, whose key the pages show and send. In production
-	// it is nil.
-	Demo *Demo
+	// Demo lists the merchants of a development server. The pages show and send their keys, at first
+	// those of the first one. In production it is empty.
+	Demo []Merchant
 	// Playground and Introspection tell whether they are on, TrustedOnly whether GraphQL executes
 	// trusted documents alone.
 	Playground, Introspection, TrustedOnly bool
@@ -27,8 +27,12 @@ type Options struct {
 	BasePath string
 }
 
-// Demo is the merchant that a development server made.
-type Demo struct{ MerchantName, MerchantID, APIKey string }
+// Merchant is a merchant that a development server made.
+type Merchant struct {
+	ID     string `json:"id"`
+	Name   string `json:"name"`
+	APIKey string `json:"apiKey"`
+}
 
 // Paths are the patterns of what NewHandler serves.
 var Paths = []string{
@@ -55,20 +59,20 @@ const (
 	noStore    = "no-store" // the reply holds the demo merchant's key
 )
 
-// cachePage is the Cache-Control of pages that show the demo merchant's key.
+// cachePage is the Cache-Control of pages that show a demo merchant's key.
 func (o Options) cachePage() string {
-	if o.Demo != nil {
+	if len(o.Demo) > 0 {
 		return noStore
 	}
 	return revalidate
 }
 
-// demoKey is the key of the demo merchant, "" in production.
+// demoKey is the key of the first demo merchant, "" in production.
 func (o Options) demoKey() string {
-	if o.Demo == nil {
+	if len(o.Demo) == 0 {
 		return ""
 	}
-	return o.Demo.APIKey
+	return o.Demo[0].APIKey
 }
 
 // mediaTypes go by the extension of the path; a path without one is a page. The system's table

@@ -88,7 +88,7 @@ func TestPlaygroundAssetsAreKeptForGoodAndSentCompressed(t *testing.T) {
 
 func TestPlaygroundHasOnlyWhatIsThere(t *testing.T) {
 	t.Parallel()
-	h := pages.NewHandler(pages.Options{Playground: true, Demo: &pages.Demo{APIKey: "lumen_sk_demo_x"}}, notFound)
+	h := pages.NewHandler(pages.Options{Playground: true, Demo: []pages.Merchant{{APIKey: "lumen_sk_demo_x"}}}, notFound)
 	for _, path := range []string{"/playground/", "/playground/assets/", "/playground/assets/none.js", "/playground/index.html", "/playground/assets/index.html"} {
 		require.Equal(t, http.StatusNotFound, get(h, "GET", path).Code, path)
 	}
@@ -103,7 +103,7 @@ func TestKeyIsGivenToDevelopmentsPlaygroundAlone(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, get(production, "GET", config).Code)
 	require.NotContains(t, get(production, "GET", "/playground").Body, config)
 
-	development := pages.NewHandler(pages.Options{Playground: true, Demo: &pages.Demo{APIKey: "lumen_sk_demo_x"}}, notFound)
+	development := pages.NewHandler(pages.Options{Playground: true, Demo: []pages.Merchant{{APIKey: "lumen_sk_demo_x"}}}, notFound)
 	page := get(development, "GET", "/playground").Body
 	require.Contains(t, page, config)
 	require.NotContains(t, page, "lumen_sk_demo_x")

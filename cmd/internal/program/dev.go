@@ -101,7 +101,7 @@ func (c devCommand) Run(ctx context.Context, t terminal) error {
 		}
 	}()
 	options.Log = slog.New(server.WithRequestID(slog.NewTextHandler(t.err, nil)))
-	options.Demo = &pages.Demo{MerchantName: d.merchant.Name, MerchantID: d.merchant.ID, APIKey: string(d.secret)}
+	options.Demo = []pages.Merchant{{ID: d.merchant.ID, Name: d.merchant.Name, APIKey: string(d.secret)}}
 	err = server.Serve(ctx, listener, server.NewHandler(d.backend, options), server.Serving{
 		Health:      server.NewHealth(d.backend.Ready, options.Log),
 		IdleTimeout: c.IdleTimeout, BasePath: c.BasePath, Log: options.Log,

@@ -51,7 +51,7 @@ func TestPlaygroundIsOffByDefault(t *testing.T) {
 func TestDemoKeyStaysOnThisMachine(t *testing.T) {
 	t.Parallel()
 	development := Options{
-		Demo:       &pages.Demo{MerchantName: "Demo Shop", MerchantID: "merchant_1", APIKey: "lumen_sk_demo_x"},
+		Demo:       []pages.Merchant{{Name: "Demo Shop", ID: "merchant_1", APIKey: "lumen_sk_demo_x"}},
 		Playground: true, LoopbackOnly: true,
 	}
 	for _, path := range []string{"/", "/playground/config.json"} {

@@ -19,8 +19,8 @@ import (
 
 // Options configure the handler.
 type Options struct {
-	// Demo is the merchant of a development server: its pages show the key, to readers on this machine.
-	Demo *pages.Demo
+	// Demo lists the merchants of a development server. Pages show their keys to readers on this machine.
+	Demo []pages.Merchant
 	// Playground has the playground served.
 	Playground bool
 	// BasePath is what stands before the server's own paths in all that it tells clients of them: ""
@@ -106,7 +106,7 @@ func compress(next http.Handler) http.Handler {
 // newPages returns the handler of the pages. Only requests from this machine get the demo merchant's
 // key, even when a development server listens on other addresses than loopback.
 func newPages(options Options, notFound http.Handler) http.Handler {
-	with := func(demo *pages.Demo) http.Handler {
+	with := func(demo []pages.Merchant) http.Handler {
 		return pages.NewHandler(pages.Options{
 			Demo: demo, Playground: options.Playground, Introspection: options.GraphQL.Introspection,
 			TrustedOnly: options.GraphQL.Trusted.Only(), BasePath: options.BasePath,
