@@ -17,8 +17,9 @@ import (
 	"lumen/store/storetest"
 )
 
-// What the README says of backups, word for word: one server is dumped while it is written to, and on another, that knows
-// neither the roles nor the database, everything works as before.
+// TestFaultsABackupIsRestored runs the commands of the operator's manual: it dumps one server while
+// clients write to it, and restores the dump on another server, which has neither the roles nor the
+// database.
 func TestFaultsABackupIsRestored(t *testing.T) {
 	t.Parallel()
 	from, to := storetest.NewBreakable(t, storetest.BreakableOptions{}), storetest.NewBreakable(t, storetest.BreakableOptions{})
@@ -51,24 +52,24 @@ func TestFaultsABackupIsRestored(t *testing.T) {
 	require.Equal(t, others, list(after, other), "another's customer came")
 }
 
-// backupCommands are the README's, for the names that the tests have.
+// backupCommands returns the commands of the operator's manual, with the test's own names.
 func backupCommands(t *testing.T, db *storetest.Breakable) (dump, restore string) {
 	t.Helper()
-	readme, err := os.ReadFile("../../../../README.md")
+	manual, err := os.ReadFile("../../../lumen/README.md")
 	require.NoError(t, err)
-	block := regexp.MustCompile("(?s)\n### Backup\n.*?```sh\n(.*?)```").FindStringSubmatch(string(readme))
-	require.NotNil(t, block)
+	blocks := regexp.MustCompile("(?s)\n## Backup\n.*?```sh\n(.*?)```.*?```sh\n(.*?)```").FindStringSubmatch(string(manual))
+	require.NotNil(t, blocks)
 	named := func(raw string) *url.URL {
 		u, err := url.Parse(raw)
 		require.NoError(t, err)
 		return u
 	}
 	owner := named(db.OwnerURL())
-	commands := strings.ReplaceAll(block[1], "lumen_owner", owner.User.Username())
-	commands = regexp.MustCompile(`\blumen\b`).ReplaceAllString(commands, strings.TrimPrefix(owner.Path, "/"))
-	dump, restore, found := strings.Cut(commands, "\n\n")
-	require.True(t, found)
-	return dump, restore
+	rename := func(commands string) string {
+		commands = strings.ReplaceAll(commands, "lumen_owner", owner.User.Username())
+		return regexp.MustCompile(`\blumen\b`).ReplaceAllString(commands, strings.TrimPrefix(owner.Path, "/"))
+	}
+	return rename(blocks[1]), rename(blocks[2])
 }
 
 // paste runs commands as the superuser of a server.
