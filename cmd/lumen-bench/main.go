@@ -40,6 +40,7 @@ type runCommand struct {
 	Clients     int           `default:"16" help:"How many clients send. Default: ${default}."`
 	Rounds      int           `default:"7" help:"How often everything is measured, in turns. Default: ${default}."`
 	Time        time.Duration `default:"2s" help:"How long each server is under load in a round. Default: ${default}."`
+	Requests    int           `default:"300" help:"How many requests one client sends to each size in a round. Default: ${default}."`
 	Sizes       []int         `default:"1000,100000,1000000" help:"The sizes of one merchant, in customers, over which cost should be flat. Default: ${default}."`
 	Crowds      []int         `default:"10,10000" help:"The numbers of merchants over which cost should be flat. Default: ${default}."`
 	Parts       []string      `default:"reads,writes,list,scaling" enum:"reads,writes,list,scaling,soak" help:"What is measured: reads, writes, list, scaling, soak. Default: ${default}."`
@@ -78,8 +79,8 @@ func (c runCommand) Run(ctx context.Context) (err error) {
 	if (c.Peer == "") != (c.PeerQuery == "") {
 		return errors.New("--peer and --peer-query go together")
 	}
-	if c.Rounds < 1 || c.Clients < 1 || c.Merchants < 1 || c.Customers < c.Merchants || c.Time <= 0 || c.Soak <= 0 {
-		return errors.New("there is nothing to measure: clients, merchants, rounds and times are positive, and customers as many as merchants")
+	if c.Rounds < 1 || c.Clients < 1 || c.Merchants < 1 || c.Customers < c.Merchants || c.Requests < 1 || c.Time <= 0 || c.Soak <= 0 {
+		return errors.New("there is nothing to measure: clients, merchants, rounds, requests and times are positive, and customers as many as merchants")
 	}
 	b, err := c.open(ctx)
 	if err != nil {

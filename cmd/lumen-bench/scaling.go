@@ -37,9 +37,6 @@ func (c curve) spread() float64 {
 // crowd is how many customers each merchant has where the number of merchants varies.
 const crowd = 100
 
-// perRound is how many requests of each kind a size gets in a round.
-const perRound = 300
-
 // measureScaling measures what one client waits in databases of different sizes, in turns.
 func (b *bench) measureScaling(ctx context.Context, r *report) error {
 	var sizes, crowds []*scaled
@@ -122,7 +119,7 @@ func (b *bench) curves(ctx context.Context, what string, at []*scaled, many bool
 		for _, c := range curves {
 			for i := range c.Points {
 				p := &c.Points[i]
-				taken, err := p.server.press(ctx, p.next, 1, perRound, 0)
+				taken, err := p.server.press(ctx, p.next, 1, b.Requests, 0)
 				if err != nil {
 					return nil, fmt.Errorf("%s, %d %s: %w", c.Name, p.Size, what, err)
 				}

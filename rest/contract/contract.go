@@ -28,6 +28,13 @@ type Contract struct {
 	document *openapi3.T
 	paths    map[string]*regexp.Regexp
 	bodies   map[*openapi3.MediaType]*jsonschema.Schema
+	headers  map[*openapi3.Response]map[string]headerSchema
+}
+
+// headerSchema is the compiled schema of a response header. A number is read from its text.
+type headerSchema struct {
+	*jsonschema.Schema
+	isNumber, isRequired bool
 }
 
 // Load reads an OpenAPI 3.1 document, in YAML or JSON.
@@ -39,7 +46,10 @@ func Load(document []byte) (*Contract, error) {
 	if err := parsed.Validate(context.Background()); err != nil {
 		return nil, fmt.Errorf("the OpenAPI document is not valid: %w", err)
 	}
-	c := &Contract{document: parsed, paths: map[string]*regexp.Regexp{}, bodies: map[*openapi3.MediaType]*jsonschema.Schema{}}
+	c := &Contract{
+		document: parsed, paths: map[string]*regexp.Regexp{},
+		bodies: map[*openapi3.MediaType]*jsonschema.Schema{}, headers: map[*openapi3.Response]map[string]headerSchema{},
+	}
 	for path := range parsed.Paths.Map() {
 		pattern := parameter.ReplaceAllString(regexp.QuoteMeta(path), `(?P<$1>[^/]+)`)
 		if c.paths[path], err = regexp.Compile("^" + pattern + "$"); err != nil {
@@ -49,10 +59,11 @@ func Load(document []byte) (*Contract, error) {
 	return c, c.compile()
 }
 
-// compile takes the schemas of bodies out of the document, compiled. The library would compile one anew for each body, which
-// takes ten times as long as all else that an exchange is compared with.
+// compile moves the schemas of bodies and of response headers from the document into c, compiled. The
+// library compiles a schema again for each value, which takes ten times as long as everything else in
+// the comparison of an exchange.
 func (c *Contract) compile() error {
-	const name = "openapi.json"
+	const document = "openapi.json"
 	text, err := c.document.MarshalJSON()
 	if err != nil {
 		return err
@@ -63,7 +74,7 @@ func (c *Contract) compile() error {
 	}
 	compiler := jsonschema.NewCompiler()
 	compiler.AssertFormat()
-	if err := compiler.AddResource(name, whole); err != nil {
+	if err := compiler.AddResource(document, whole); err != nil {
 		return err
 	}
 	compile := func(location string, content openapi3.Content) error {
@@ -71,12 +82,30 @@ func (c *Contract) compile() error {
 			if media.Schema == nil {
 				continue // without one, or compiled as another operation's
 			}
-			schema, err := compiler.Compile(name + location + "/content/" + jsonpointer.Escape(mime) + "/schema")
+			schema, err := compiler.Compile(document + location + "/content/" + jsonpointer.Escape(mime) + "/schema")
 			if err != nil {
 				return err
 			}
 			c.bodies[media], media.Schema = schema, nil
 		}
+		return nil
+	}
+	compileHeaders := func(location string, response *openapi3.Response) error {
+		if c.headers[response] != nil {
+			return nil // compiled as another operation's
+		}
+		schemas := map[string]headerSchema{}
+		for name, header := range response.Headers {
+			at := document + cmp.Or(header.Ref, location+"/headers/"+jsonpointer.Escape(name)) + "/schema"
+			schema, err := compiler.Compile(at)
+			if err != nil {
+				return err
+			}
+			types := header.Value.Schema.Value.Type
+			isNumber := types.Is(openapi3.TypeInteger) || types.Is(openapi3.TypeNumber)
+			schemas[name] = headerSchema{schema, isNumber, header.Value.Required}
+		}
+		c.headers[response], response.Headers = schemas, nil
 		return nil
 	}
 	for path, item := range c.document.Paths.Map() {
@@ -88,7 +117,9 @@ func (c *Contract) compile() error {
 				}
 			}
 			for status, response := range operation.Responses.Map() {
-				if err := compile(cmp.Or(response.Ref, here+"/responses/"+status), response.Value.Content); err != nil {
+				location := cmp.Or(response.Ref, here+"/responses/"+status)
+				err := cmp.Or(compile(location, response.Value.Content), compileHeaders(location, response.Value))
+				if err != nil {
 					return err
 				}
 			}
@@ -213,10 +244,33 @@ func (c *Contract) checkResponse(input *openapi3filter.RequestValidationInput, r
 			IncludeResponseStatus: true, MultiError: true, ExcludeResponseBody: bodiless,
 		},
 	})
+	if err == nil {
+		err = checkHeaders(c.headers[documented], response.Header)
+	}
 	if err != nil || bodiless {
 		return err
 	}
 	return c.checkBody(documented.Content.Get(response.Header.Get("Content-Type")), body)
+}
+
+// checkHeaders compares the headers of a response with the documented ones.
+func checkHeaders(documented map[string]headerSchema, header http.Header) error {
+	for name, schema := range documented {
+		if header.Values(name) == nil {
+			if schema.isRequired {
+				return fmt.Errorf("the header %s is missing", name)
+			}
+			continue
+		}
+		var value any = header.Get(name)
+		if schema.isNumber {
+			value = json.Number(header.Get(name))
+		}
+		if err := schema.Validate(value); err != nil {
+			return fmt.Errorf("the header %s is not as documented: %w", name, err)
+		}
+	}
+	return nil
 }
 
 func (c *Contract) checkBody(media *openapi3.MediaType, body []byte) error {

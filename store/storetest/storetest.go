@@ -25,9 +25,12 @@
 package storetest
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -57,9 +60,17 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
+// parallelTests is how many tests of a package run at once. By default it is the number of processors, but
+// most tests wait for a deadline or for Postgres.
+const parallelTests = 6
+
 // Run runs the tests, stops the server and returns the exit code. After it nothing of this package is left running, so
 // that a TestMain can look for leaked goroutines.
 func Run(m *testing.M) (code int) {
+	// A flag on the command line is read later and wins.
+	if err := flag.Set("test.parallel", strconv.Itoa(max(parallelTests, runtime.GOMAXPROCS(0)))); err != nil {
+		panic(err)
+	}
 	running.Lock()
 	running.watched = true
 	running.Unlock()

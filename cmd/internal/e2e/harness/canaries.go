@@ -32,10 +32,11 @@ type source struct {
 type Canaries struct {
 	mu        sync.Mutex
 	pieces    map[string][]string // by their first letters
-	known     map[string]bool
-	own       string   // what the sources held before anything was sent
-	unread    []string // requests whose body could not be noted
-	echoed    []string // canaries in replies that say what is wrong
+	values    map[string]bool     // those that were noted
+	judged    map[string]bool     // pieces, kept or not
+	own       string              // what the sources held before anything was sent
+	unread    []string            // requests whose body could not be noted
+	echoed    []string            // canaries in replies that say what is wrong
 	sources   []source
 	recorders map[string]*LockedBuffer // by Authorization
 }
@@ -63,6 +64,13 @@ func canariesAt(host string) []*Canaries {
 	return slices.Clone(watched.at[host])
 }
 
+func newCanaries() *Canaries {
+	return &Canaries{
+		pieces: map[string][]string{}, values: map[string]bool{}, judged: map[string]bool{},
+		recorders: map[string]*LockedBuffer{},
+	}
+}
+
 // watch has what is sent to the server noted, and looks for it when the test ends. A server that was started again at the same
 // address is the same.
 func watch(t testing.TB, serverURL string, sources ...source) *Canaries {
@@ -77,7 +85,7 @@ func watch(t testing.TB, serverURL string, sources ...source) *Canaries {
 		}
 		return again[0]
 	}
-	c := &Canaries{pieces: map[string][]string{}, known: map[string]bool{}, recorders: map[string]*LockedBuffer{}}
+	c := newCanaries()
 	for _, s := range sources {
 		c.AlsoIn(s.name, s.read)
 	}
@@ -159,10 +167,10 @@ func (c *Canaries) Note(values ...string) {
 	defer c.mu.Unlock()
 	for _, value := range values {
 		value = strings.ToLower(strings.TrimSpace(value))
-		if _, isTime := store.ParseTime(value); isTime || c.known[value] {
+		if _, isTime := store.ParseTime(value); isTime || c.values[value] {
 			continue
 		}
-		c.known[value] = true
+		c.values[value] = true
 		for _, part := range ownIDs.Split(value, -1) {
 			c.cut(part)
 		}
@@ -174,8 +182,12 @@ func (c *Canaries) cut(value string) {
 	for n := 0; len(value) >= shortestCanary && n < mostPieces; n++ {
 		piece := value[:min(len(value), canaryPiece)]
 		value = value[len(piece):]
-		head := piece[:shortestCanary]
-		if tells(piece) && !strings.Contains(ownWords(), strings.TrimSpace(piece)) && !strings.Contains(c.own, piece) && !slices.Contains(c.pieces[head], piece) {
+		if c.judged[piece] {
+			continue
+		}
+		c.judged[piece] = true
+		if tells(piece) && !strings.Contains(ownWords(), strings.TrimSpace(piece)) && !strings.Contains(c.own, piece) {
+			head := piece[:shortestCanary]
 			c.pieces[head] = append(c.pieces[head], piece)
 		}
 	}

@@ -62,7 +62,7 @@ func TestCanariesAreCaught(t *testing.T) {
 		} {
 			t.Run(name+", from a "+place, func(t *testing.T) {
 				log := new(LockedBuffer)
-				c := &Canaries{pieces: map[string][]string{}, known: map[string]bool{}}
+				c := newCanaries()
 				c.AlsoIn("log", log.String)
 				request, err := send("http://net.example")
 				if err != nil {
@@ -114,7 +114,7 @@ func TestCanariesAreCaughtInReplies(t *testing.T) {
 		"what no JSON is":                   {"/api/customers", 500, `jane@example.com`, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := &Canaries{pieces: map[string][]string{}, known: map[string]bool{}}
+			c := newCanaries()
 			c.Note(value)
 			request, err := http.NewRequest("GET", "http://net.example"+test.path, nil)
 			require.NoError(t, err)
@@ -140,7 +140,7 @@ func TestCanariesAreCaughtInTraces(t *testing.T) {
 		"an attribute": {Attributes: attribute(value)}, "an event": {Events: []*tracev1.Span_Event{{Attributes: attribute(value)}}},
 		"a link": {Links: []*tracev1.Span_Link{{Attributes: attribute(value)}}},
 	} {
-		c := &Canaries{pieces: map[string][]string{}, known: map[string]bool{}}
+		c := newCanaries()
 		c.Note(value)
 		all := &told{texts: map[string]bool{}}
 		all.note(&tracev1.ResourceSpans{Resource: &resourcev1.Resource{Attributes: attribute("lumen")}, ScopeSpans: []*tracev1.ScopeSpans{{Spans: []*tracev1.Span{{Name: "GET"}}}}})

@@ -60,7 +60,7 @@ func ServeOn(t *testing.T, database *storetest.Database, args ...string) *Server
 	d.Canaries = watch(t, d.URL, source{"log", d.Logged}, source{"metrics", func() string { return watched.Metrics(t) }})
 	t.Cleanup(func() {
 		log := d.Logged()
-		require.True(t, len(d.Canaries.known) == 0 || strings.Contains(log, `"msg":"request"`), "a log of what was sent")
+		require.True(t, len(d.Canaries.values) == 0 || strings.Contains(log, `"msg":"request"`), "a log of what was sent")
 		for line := range strings.Lines(log) {
 			require.NotContains(t, line, "@")
 			require.NotContains(t, line, "lumen_sk_")
