@@ -18,46 +18,47 @@ import (
 	"lumen/store"
 )
 
-// Whatever a test sends to a server in a field - a string of a body, a variable, a literal, a parameter, an id, a header - is a
-// canary: the server's own records must not hold it, nor what it says is wrong. The transports of the tests note what they
-// carry, so that no test has to think of it.
+// A canary is a value that a test sends to a server: a string in a body, a variable, a literal, a
+// parameter, an id or a header. Neither the server's log, metrics and traces nor its error messages may
+// contain one. The tests' transports record each value they send, so no test has to do it.
 
-// A source is something that a server writes about its work and that no client's value may reach, such as its log.
+// A source is something that a server writes about its work and that may contain no client's value, such
+// as its log.
 type source struct {
 	name string
 	read func() string
 }
 
-// Canaries are what was sent to one server, and where they must not be.
+// Canaries are the values sent to one server, and the sources that must not contain them.
 type Canaries struct {
-	mu        sync.Mutex
-	pieces    map[string][]string // by their first letters
-	values    map[string]bool     // those that were noted
-	judged    map[string]bool     // pieces, kept or not
-	own       string              // what the sources held before anything was sent
-	unread    []string            // requests whose body could not be noted
-	echoed    []string            // canaries in replies that say what is wrong
-	sources   []source
-	recorders map[string]*LockedBuffer // by Authorization
+	mu           sync.Mutex
+	pieces       map[string][]string // by their first minPiece bytes
+	values       map[string]bool     // recorded values
+	judged       map[string]bool     // pieces that addPieces has seen, stored or not
+	startText    string              // contents of the sources before the first request
+	unreadBodies []string            // requests whose body could not be read
+	echoed       []string            // messages about canaries in error replies
+	sources      []source
+	recorders    map[string]*LockedBuffer // by Authorization
 }
 
 const (
-	// Shorter values would be met by chance.
-	shortestCanary = 6
-	// Of longer values each piece is one, so that what was cut off shows as well.
-	canaryPiece = 16
-	// The first pieces of a value of megabytes do.
-	mostPieces = 64
+	// Shorter values occur in the sources by chance.
+	minPiece = 6
+	// Longer values are split into pieces, so that a truncated value is found as well.
+	pieceLength = 16
+	// The first pieces of a value of megabytes suffice.
+	maxPieces = 64
 )
 
-// watched are the canaries of the servers that run, by host, and all that there were.
+// watched holds the canaries of the running servers by host, and the canaries of all servers so far.
 var watched struct {
 	sync.Mutex
 	at  map[string][]*Canaries
 	all []*Canaries
 }
 
-// canariesAt returns the canaries for what is sent to a host.
+// canariesAt returns the canaries that record requests to a host.
 func canariesAt(host string) []*Canaries {
 	watched.Lock()
 	defer watched.Unlock()
@@ -71,8 +72,8 @@ func newCanaries() *Canaries {
 	}
 }
 
-// watch has what is sent to the server noted, and looks for it when the test ends. A server that was started again at the same
-// address is the same.
+// watch records the values sent to the server, and searches the sources for them when the test ends. A
+// server that was restarted at the same address keeps its canaries.
 func watch(t testing.TB, serverURL string, sources ...source) *Canaries {
 	t.Helper()
 	at, err := url.Parse(serverURL)
@@ -92,14 +93,14 @@ func watch(t testing.TB, serverURL string, sources ...source) *Canaries {
 	c.Covers(t, at.Host)
 	t.Cleanup(func() {
 		t.Helper()
-		for _, found := range c.caught() {
+		for _, found := range c.leaks() {
 			t.Error(found)
 		}
 	})
 	return c
 }
 
-// Covers has what is sent to another host noted here, too.
+// Covers also records the values sent to another host.
 func (c *Canaries) Covers(t testing.TB, host string) {
 	t.Helper()
 	watched.Lock()
@@ -123,11 +124,11 @@ func (c *Canaries) AlsoIn(name string, read func() string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.sources = append(c.sources, source{name, read})
-	c.own += strings.ToLower(read())
+	c.startText += strings.ToLower(read())
 }
 
-// repositoryFile returns the path of a file, which is named from the top of the repository: tests run
-// in the folder of their package.
+// repositoryFile returns the path of a file that is named relative to the top of the repository. Tests run
+// in the folder of their package, so the relative name alone does not open it.
 func repositoryFile(name string) string {
 	folder, err := os.Getwd()
 	if err != nil {
@@ -144,9 +145,9 @@ func repositoryFile(name string) string {
 	}
 }
 
-// ownWords are what a server may write whatever was sent, a word a line: its vocabulary, which is that of the schema, and what
-// is in its log.
-var ownWords = sync.OnceValue(func() string {
+// serverWords are the words that a server may write even if a client sent them, one a line: those of the
+// schema, and those of its log.
+var serverWords = sync.OnceValue(func() string {
 	text, err := os.ReadFile(repositoryFile("schema.graphql"))
 	if err != nil {
 		panic(err)
@@ -158,10 +159,11 @@ var ownWords = sync.OnceValue(func() string {
 	return strings.Join(words, "\n")
 })
 
-// ownIDs are in the log by intention: a merchant's, which is also the reference's merchant_123, a key's.
-var ownIDs = regexp.MustCompile(`(merchant|key|token_key)_[0-9a-z]{26}|merchant_123`)
+// loggedIDs are the ids that the log contains on purpose: those of merchants and keys. merchant_123 is the
+// merchant of the API reference.
+var loggedIDs = regexp.MustCompile(`(merchant|key|token_key)_[0-9a-z]{26}|merchant_123`)
 
-// Note adds values.
+// Note records values as canaries. It ignores times.
 func (c *Canaries) Note(values ...string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -171,30 +173,30 @@ func (c *Canaries) Note(values ...string) {
 			continue
 		}
 		c.values[value] = true
-		for _, part := range ownIDs.Split(value, -1) {
-			c.cut(part)
+		for _, part := range loggedIDs.Split(value, -1) {
+			c.addPieces(part)
 		}
 	}
 }
 
-// cut keeps the pieces of a value.
-func (c *Canaries) cut(value string) {
-	for n := 0; len(value) >= shortestCanary && n < mostPieces; n++ {
-		piece := value[:min(len(value), canaryPiece)]
+// addPieces splits a value into pieces and stores those that cannot occur in the sources otherwise.
+func (c *Canaries) addPieces(value string) {
+	for n := 0; len(value) >= minPiece && n < maxPieces; n++ {
+		piece := value[:min(len(value), pieceLength)]
 		value = value[len(piece):]
 		if c.judged[piece] {
 			continue
 		}
 		c.judged[piece] = true
-		if tells(piece) && !strings.Contains(ownWords(), strings.TrimSpace(piece)) && !strings.Contains(c.own, piece) {
-			head := piece[:shortestCanary]
+		if isDistinctive(piece) && !strings.Contains(serverWords(), strings.TrimSpace(piece)) && !strings.Contains(c.startText, piece) {
+			head := piece[:minPiece]
 			c.pieces[head] = append(c.pieces[head], piece)
 		}
 	}
 }
 
-// tells reports that a piece is more than a few characters again and again.
-func tells(piece string) bool {
+// isDistinctive reports whether a piece has more than three different characters.
+func isDistinctive(piece string) bool {
 	different := map[rune]bool{}
 	for _, r := range piece {
 		different[r] = true
@@ -202,13 +204,13 @@ func tells(piece string) bool {
 	return len(different) > 3
 }
 
-// in returns the pieces that are in a text, whatever was done to them on the way there.
-func (c *Canaries) in(text string) []string {
+// piecesIn returns the pieces that a text contains, in any letter case and any of its decodings.
+func (c *Canaries) piecesIn(text string) []string {
 	var found []string
-	for _, form := range forms(text) {
+	for _, form := range decodings(text) {
 		form = strings.ToLower(form)
-		for i := range max(len(form)-shortestCanary+1, 0) {
-			for _, piece := range c.pieces[form[i:i+shortestCanary]] {
+		for i := range max(len(form)-minPiece+1, 0) {
+			for _, piece := range c.pieces[form[i:i+minPiece]] {
 				if strings.HasPrefix(form[i:], piece) && !slices.Contains(found, piece) {
 					found = append(found, piece)
 				}
@@ -218,10 +220,10 @@ func (c *Canaries) in(text string) []string {
 	return found
 }
 
-var escapes = strings.NewReplacer(`\"`, `"`, `\\`, `\`, `\n`, "\n", `\t`, "\t", `\r`, "\r", `\u003c`, "<", `\u003e`, ">", `\u0026`, "&", `&lt;`, "<", `&gt;`, ">", `&#39;`, "'", `&#34;`, `"`, `&quot;`, `"`, `&amp;`, "&")
+var unescaper = strings.NewReplacer(`\"`, `"`, `\\`, `\`, `\n`, "\n", `\t`, "\t", `\r`, "\r", `\u003c`, "<", `\u003e`, ">", `\u0026`, "&", `&lt;`, "<", `&gt;`, ">", `&#39;`, "'", `&#34;`, `"`, `&quot;`, `"`, `&amp;`, "&")
 
-// forms are a text, and what it says without the escapes of JSON, Go, HTML and URLs.
-func forms(text string) []string {
+// decodings returns a text, and what it becomes without the escapes of JSON, Go, HTML and URLs.
+func decodings(text string) []string {
 	all := []string{text}
 	add := func(form string) {
 		if !slices.Contains(all, form) {
@@ -233,9 +235,9 @@ func forms(text string) []string {
 		eachString(value, func(s string) { add(s) })
 	}
 	for _, form := range slices.Clone(all) {
-		once := escapes.Replace(form)
+		once := unescaper.Replace(form)
 		add(once)
-		add(escapes.Replace(once))
+		add(unescaper.Replace(once))
 		for _, unescape := range []func(string) (string, error){url.QueryUnescape, url.PathUnescape} {
 			if plain, err := unescape(form); err == nil {
 				add(plain)
@@ -245,30 +247,31 @@ func forms(text string) []string {
 	return all
 }
 
-// caught says which canaries are in which source.
-func (c *Canaries) caught() []string {
+// leaks returns a message for each canary in each source.
+func (c *Canaries) leaks() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var all []string
-	for _, request := range c.unread {
-		all = append(all, "nobody knows what was sent with "+request)
+	for _, request := range c.unreadBodies {
+		all = append(all, "the body of this request could not be read: "+request)
 	}
 	all = append(all, c.echoed...)
 	for _, s := range c.sources {
-		said := map[string]bool{}
+		reported := map[string]bool{}
 		for line := range strings.Lines(s.read()) {
-			for _, piece := range c.in(strings.TrimSpace(line)) {
-				if !said[piece] {
-					all = append(all, fmt.Sprintf("the %s holds %q, which a client sent: %.400s", s.name, piece, line))
+			for _, piece := range c.piecesIn(strings.TrimSpace(line)) {
+				if !reported[piece] {
+					all = append(all, fmt.Sprintf("the %s contains %q, which a client sent: %.400s", s.name, piece, line))
 				}
-				said[piece] = true
+				reported[piece] = true
 			}
 		}
 	}
 	return all
 }
 
-// eachString calls back with every string in a JSON value, the keys aside that are the API's.
+// eachString calls each with every string in a JSON value, keys included. serverWords excludes the keys that
+// belong to the API.
 func eachString(value any, each func(string)) {
 	switch v := value.(type) {
 	case string:
@@ -286,16 +289,16 @@ func eachString(value any, each func(string)) {
 }
 
 var (
-	// literals are the strings in a GraphQL document.
-	literals = regexp.MustCompile(`"""((?s).*?)"""|"((?:[^"\\\n]|\\.)*)"`)
-	// runs are what may be a value in something that is not JSON.
-	runs = regexp.MustCompile(`[\w@.+-]{6,}`)
-	// plainHeaders hold nothing of the client's that is worth hiding; the ids of a request and of its trace are logged when
-	// they are well-formed.
-	plainHeaders = []string{"Traceparent", "Content-Type", "Accept", "Accept-Encoding", "Content-Encoding", "Content-Length", "User-Agent", "Origin", "X-Request-Id"}
+	// stringLiterals matches the string literals in a GraphQL document.
+	stringLiterals = regexp.MustCompile(`"""((?s).*?)"""|"((?:[^"\\\n]|\\.)*)"`)
+	// wordRuns matches possible values in a body that is not JSON.
+	wordRuns = regexp.MustCompile(`[\w@.+-]{6,}`)
+	// unwatchedHeaders hold no value of a client's that has to be hidden. The log contains the ids of a
+	// request and of its trace if they are well-formed.
+	unwatchedHeaders = []string{"Traceparent", "Content-Type", "Accept", "Accept-Encoding", "Content-Encoding", "Content-Length", "User-Agent", "Origin", "X-Request-Id"}
 )
 
-// noteRequest notes everything that a request says.
+// noteRequest records the values in a request.
 func (c *Canaries) noteRequest(r *http.Request) {
 	if id, ok := strings.CutPrefix(r.URL.Path, "/api/customers/"); ok {
 		c.Note(id)
@@ -308,7 +311,7 @@ func (c *Canaries) noteRequest(r *http.Request) {
 		c.Note(value)
 	}
 	for name, values := range r.Header {
-		if slices.Contains(plainHeaders, name) {
+		if slices.Contains(unwatchedHeaders, name) {
 			continue
 		}
 		for _, value := range values {
@@ -330,13 +333,14 @@ func (c *Canaries) noteRequest(r *http.Request) {
 	if len(body) == 0 {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.unread = append(c.unread, r.Method+" "+r.URL.Path)
+		c.unreadBodies = append(c.unreadBodies, r.Method+" "+r.URL.Path)
 		return
 	}
 	c.noteBody(body)
 }
 
-// noteBody notes what a body says; of one that is larger than any server reads, what it begins with.
+// noteBody records the values in a body. It reads only the start of a body that is larger than any server
+// accepts.
 func (c *Canaries) noteBody(body []byte) {
 	const most = 64 << 10
 	body = body[:min(len(body), most+1)]
@@ -344,12 +348,12 @@ func (c *Canaries) noteBody(body []byte) {
 	decoder.UseNumber()
 	var value any
 	if decoder.Decode(&value) != nil {
-		c.Note(runs.FindAllString(string(body), -1)...)
+		c.Note(wordRuns.FindAllString(string(body), -1)...)
 		return
 	}
 	eachString(value, func(s string) {
 		c.Note(s)
-		for _, literal := range literals.FindAllStringSubmatch(s, -1) {
+		for _, literal := range stringLiterals.FindAllStringSubmatch(s, -1) {
 			c.Note(literal[1], literal[2])
 		}
 	})

@@ -13,7 +13,8 @@ import (
 	"lumen/store/auth"
 )
 
-// Watching notes what is sent to servers that are watched, and keeps every byte of the replies that somebody records.
+// Watching records the values that are sent to watched servers, checks their error replies for them, and
+// keeps every byte of the replies for which Record was called.
 type Watching struct{ Next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
@@ -32,53 +33,55 @@ func (w Watching) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// CloseIdleConnections is what http.Client's asks for.
+// CloseIdleConnections makes http.Client.CloseIdleConnections close those of Next.
 func (w Watching) CloseIdleConnections() {
 	if next, ok := w.Next.(interface{ CloseIdleConnections() }); ok {
 		next.CloseIdleConnections()
 	}
 }
 
-// noteReply has every byte of it recorded that somebody wants, and looks at what it says is wrong.
+// noteReply records a reply if Record was called for its credential, and searches its error messages for
+// canaries.
 func (c *Canaries) noteReply(r *http.Request, response *http.Response) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if recorder := c.recorders[r.Header.Get("Authorization")]; recorder != nil {
 		_, _ = fmt.Fprintf(recorder, "%s %s\n", response.Proto, response.Status)
 		_ = response.Header.Write(recorder)
-		response.Body = rereadBody{io.TeeReader(response.Body, recorder), response.Body}
+		response.Body = replacedBody{io.TeeReader(response.Body, recorder), response.Body}
 	}
-	said := wrongs(r, response)
-	for _, piece := range c.in(said) {
-		c.echoed = append(c.echoed, fmt.Sprintf("the reply to %s %s, %d, holds %q, which a client sent: %s", r.Method, r.URL.Path, response.StatusCode, piece, said))
+	messages := errorText(r, response)
+	for _, piece := range c.piecesIn(messages) {
+		c.echoed = append(c.echoed, fmt.Sprintf("the reply to %s %s, status %d, contains %q, which a client sent: %s", r.Method, r.URL.Path, response.StatusCode, piece, messages))
 	}
 }
 
-// rereadBody is a reply's, read through something.
-type rereadBody struct {
+// replacedBody reads from one reader and closes the original body.
+type replacedBody struct {
 	io.Reader
 	io.Closer
 }
 
 var (
 	userErrors = regexp.MustCompile(`"userErrors":\[[^\]]*\]`)
-	// documentNames are how GraphQL says which name in a document it does not know.
+	// documentNames matches the messages of GraphQL that quote an unknown name from the document.
 	documentNames = regexp.MustCompile(`(Cannot query field|Unknown directive|Unexpected Name) "@?\w+"`)
 )
 
-// wrongs returns what a reply says is wrong: a refusal's body, GraphQL's errors. Where the fault is, is said by the names that
-// the client chose: details have fields, errors have paths and the document's names. It leaves the body to be read.
-func wrongs(r *http.Request, response *http.Response) string {
+// errorText returns the error messages of a reply: the body of a REST error, or GraphQL's errors. It leaves
+// out the names that say where the error is, since the client chose them: the fields of details, the paths
+// of errors and the names in the document. The body of the reply can still be read afterwards.
+func errorText(r *http.Request, response *http.Response) string {
 	isJSON := strings.Contains(response.Header.Get("Content-Type"), "json")
 	if !isJSON || response.StatusCode < 400 && r.URL.Path != "/graphql" {
 		return ""
 	}
 	text, err := io.ReadAll(response.Body)
-	if err != nil { // it was cut off
-		response.Body = rereadBody{io.MultiReader(bytes.NewReader(text), iotest.ErrReader(err)), response.Body}
+	if err != nil { // the connection broke
+		response.Body = replacedBody{io.MultiReader(bytes.NewReader(text), iotest.ErrReader(err)), response.Body}
 		return ""
 	}
-	response.Body = rereadBody{bytes.NewReader(text), response.Body}
+	response.Body = replacedBody{bytes.NewReader(text), response.Body}
 	var reply struct {
 		Details []struct{ Field string }
 		Errors  []struct {
@@ -89,17 +92,17 @@ func wrongs(r *http.Request, response *http.Response) string {
 	if json.Unmarshal(text, &reply) != nil {
 		return string(text)
 	}
-	said := string(text)
+	messages := string(text)
 	if response.StatusCode < 400 || reply.Errors != nil {
-		said = documentNames.ReplaceAllString(fmt.Sprintf("%s %s", reply.Errors, userErrors.FindAllString(said, -1)), "")
+		messages = documentNames.ReplaceAllString(fmt.Sprintf("%s %s", reply.Errors, userErrors.FindAllString(messages, -1)), "")
 	}
 	for _, detail := range reply.Details {
-		said = strings.ReplaceAll(said, detail.Field, "")
+		messages = strings.ReplaceAll(messages, detail.Field, "")
 	}
-	return said
+	return messages
 }
 
-// Record keeps every byte of the replies to these keys and tokens.
+// Record keeps every byte of the replies to requests with these keys and tokens.
 func (c *Canaries) Record(keys ...auth.Secret) *LockedBuffer {
 	c.mu.Lock()
 	defer c.mu.Unlock()

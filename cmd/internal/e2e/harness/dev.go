@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// DataDir returns a folder that is removed after the test. When the tests run as root, the
-// unprivileged user of Postgres can enter it, unlike t.TempDir.
+// DataDir returns a folder that is removed after the test. If the tests run as root, Postgres runs as an
+// unprivileged user, who can enter this folder but not one of t.TempDir.
 func DataDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "lumen-dev-")
@@ -18,7 +18,7 @@ func DataDir(t *testing.T) string {
 	return dir
 }
 
-// Ready is what dev prints with --json; serve prints the URLs alone.
+// Ready is the JSON that dev prints with --json. serve prints only the URLs.
 type Ready struct {
 	URLs
 	DatabaseURL string `json:"databaseUrl"` // the owner's

@@ -1,5 +1,5 @@
-// Package harness starts the program for the tests that see it from outside: as a process, or as a
-// server in the process of the tests. It watches what they send. Only tests import it.
+// Package harness starts the program for the end-to-end tests, as a process or as a server in the process
+// of the tests. It records the values that the tests send; see Canaries. Only tests import it.
 package harness
 
 import (
@@ -16,9 +16,9 @@ import (
 	"lumen/store/storetest"
 )
 
-// Main runs the tests of a package and exits. TestMain calls it. It checks every exchange of the tests
-// with the REST routes against the OpenAPI document, and notes what they send; see Canaries. A
-// goroutine that is left at the end fails the run, unless leftBehind names it: some libraries leave one.
+// Main runs the tests of a package and exits. TestMain calls it. It checks every request and response of
+// the REST routes against the OpenAPI document, and records the values that the tests send; see Canaries.
+// A goroutine that still runs at the end fails the run unless leftBehind names it: some libraries leave one.
 func Main(m *testing.M, leftBehind ...goleak.Option) {
 	document, err := contract.Load(rest.OpenAPI(""))
 	if err != nil {
@@ -45,14 +45,14 @@ func Main(m *testing.M, leftBehind ...goleak.Option) {
 	if err := goleak.Find(leftBehind...); err != nil && code == 0 {
 		report("%v", err)
 	}
-	for _, found := range traces.caught(watched.all...) {
+	for _, found := range traces.leaks(watched.all...) {
 		report("%s", found)
 	}
 	if broken > 0 && code == 0 {
 		code = 1
 	}
-	if builtIn != "" {
-		_ = os.RemoveAll(builtIn)
+	if programFolder != "" {
+		_ = os.RemoveAll(programFolder)
 	}
 	os.Exit(code)
 }

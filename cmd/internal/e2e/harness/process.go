@@ -18,11 +18,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// builtIn is the folder of the built program, which Main removes.
-var builtIn string
+// programFolder is the folder of the built program, which Main removes.
+var programFolder string
 
-// raced are the flags of the race detector, when the tests run with it.
-var raced []string
+// raceFlags are the build flags of the race detector if the tests run with it.
+var raceFlags []string
 
 // buildOnce builds the program as a user would.
 var buildOnce = sync.OnceValues(func() (string, error) {
@@ -30,12 +30,12 @@ var buildOnce = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	builtIn = folder
-	if err := os.Chmod(folder, 0o755); err != nil { // an ordinary user runs it, too
+	programFolder = folder
+	if err := os.Chmod(folder, 0o755); err != nil { // tests also run it as an unprivileged user
 		return "", err
 	}
 	path := filepath.Join(folder, "lumen")
-	build := append([]string{"build", "-ldflags", "-w -X main.version=v1.2.3", "-o", path}, raced...)
+	build := append([]string{"build", "-ldflags", "-w -X main.version=v1.2.3", "-o", path}, raceFlags...)
 	out, err := exec.Command("go", append(build, "lumen/cmd/lumen")...).CombinedOutput()
 	if err != nil {
 		return string(out), err
@@ -43,7 +43,7 @@ var buildOnce = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// Program returns the path of the program. The first call builds it.
+// Program returns the path of the lumen binary. The first call builds it.
 func Program(t *testing.T) string {
 	t.Helper()
 	path, err := buildOnce()
@@ -51,14 +51,14 @@ func Program(t *testing.T) string {
 	return path
 }
 
-// Process is the program, running as a process of its own.
+// Process is a running process of the program.
 type Process struct {
 	Cmd    *exec.Cmd
 	Stdout *bufio.Reader
 	Stderr *LockedBuffer
 	exited chan error
 
-	Canaries *Canaries // of what is sent to it, once it is ready
+	Canaries *Canaries // values sent to the process; set by Ready
 }
 
 // LockedBuffer collects what a process writes while a test reads it.
@@ -74,15 +74,15 @@ func (l *LockedBuffer) Write(p []byte) (int, error) {
 	return l.b.Write(p)
 }
 
-// String returns what was written so far.
+// String returns everything written so far.
 func (l *LockedBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
 }
 
-// Environment returns the environment of a new user, with no variable of Lumen set, plus the extra
-// ones. Only the shutdown delay is set, to zero, so that no test waits for a proxy to notice a stop.
+// Environment returns this process's environment without Lumen's variables, plus the extra ones. It sets
+// only the shutdown delay, to zero, so that no test waits until a proxy notices a stop.
 func Environment(extra ...string) []string {
 	env := []string{"LUMEN_SHUTDOWN_DELAY=0s"}
 	for _, v := range os.Environ() {
@@ -93,7 +93,8 @@ func Environment(extra ...string) []string {
 	return append(env, extra...)
 }
 
-// Launch starts the program and stops it at the end of the test.
+// Launch starts the program and stops it at the end of the test. change, if any, changes the command before
+// it starts.
 func Launch(t *testing.T, change func(*exec.Cmd), args ...string) *Process {
 	t.Helper()
 	p := &Process{Cmd: exec.Command(Program(t), args...), Stderr: new(LockedBuffer), exited: make(chan error, 1)}
@@ -114,7 +115,7 @@ func Launch(t *testing.T, change func(*exec.Cmd), args ...string) *Process {
 	return p
 }
 
-// Wait returns how the process ended. It may be called more than once.
+// Wait waits until the process ends and returns the error of exec.Cmd.Wait. It may be called more than once.
 func (p *Process) Wait(t *testing.T) error {
 	t.Helper()
 	select {
@@ -123,7 +124,7 @@ func (p *Process) Wait(t *testing.T) error {
 		return err
 	case <-time.After(30 * time.Second):
 		_ = p.Cmd.Process.Kill()
-		t.Fatalf("the program did not end; it wrote:\n%s", p.Stderr)
+		t.Fatalf("the program did not end within 30 s; its stderr:\n%s", p.Stderr)
 		return nil
 	}
 }
@@ -139,12 +140,12 @@ func (p *Process) HasEnded() bool {
 	}
 }
 
-// Ready reads the line that dev or serve prints with --json. From then on the process must not write
-// anything that is sent to it.
+// Ready reads the line that dev or serve prints with --json. From then on the log of the process must not
+// contain a value that a test sends to it.
 func (p *Process) Ready(t *testing.T) Ready {
 	t.Helper()
 	line, err := p.Stdout.ReadBytes('\n')
-	require.NoError(t, err, "the program wrote: %s", p.Stderr)
+	require.NoError(t, err, "stderr of the program: %s", p.Stderr)
 	var r Ready
 	require.NoError(t, json.Unmarshal(line, &r))
 	p.Canaries = watch(t, r.URL, source{"log", func() string { return Logged(r.URL, p.Stderr) }})

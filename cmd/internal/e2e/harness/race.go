@@ -2,4 +2,4 @@
 
 package harness
 
-func init() { raced = []string{"-race"} }
+func init() { raceFlags = []string{"-race"} }

@@ -19,17 +19,17 @@ import (
 	"lumen/store/storetest"
 )
 
-// FreshEmail returns an address that no customer has.
+// FreshEmail returns a random email address that no customer has.
 func FreshEmail() string { return strings.ToLower(string(auth.NewSecret())[10:40]) + "@example.com" }
 
-// URLs are what serve prints with --json: the addresses of the APIs, and those of the playground and
-// the private listener where they are on.
+// URLs is the JSON that serve prints with --json: the addresses of the APIs, and those of the playground
+// and the private listener if they are on.
 type URLs struct {
 	URL           string `json:"url"`
 	RestURL       string `json:"restUrl"`
 	GraphQLURL    string `json:"graphqlUrl"`
 	PlaygroundURL string `json:"playgroundUrl"`
-	PrivateURL    string `json:"privateUrl"` // for the operator
+	PrivateURL    string `json:"privateUrl"` // metrics and health, for the operator
 }
 
 // Server is `lumen serve`, running in this process on a database of its own.
@@ -37,13 +37,12 @@ type Server struct {
 	*storetest.Database
 	URLs
 	Log         *LockedBuffer
-	TokenSecret auth.TokenSecret // of the signing key that there is
+	TokenSecret auth.TokenSecret // decrypts the database's signing key
 	Canaries    *Canaries
 }
 
-// Serve runs `lumen serve` through the entrance of the program until the test ends. The log and the
-// metrics must hold no email address, no key, no token and no value that was sent in a field, and no
-// handler may have panicked, whatever the test does.
+// Serve runs `lumen serve` through program.Run until the test ends. Then it fails the test if the log or the
+// metrics contain an email address, a key, a token or a value that the test sent, or if a handler panicked.
 func Serve(t *testing.T, args ...string) *Server {
 	t.Helper()
 	return ServeOn(t, storetest.New(t), args...)
@@ -56,15 +55,15 @@ func ServeOn(t *testing.T, database *storetest.Database, args ...string) *Server
 	_, err := d.Owner(t).TokenKeys.Rotate(t.Context(), d.TokenSecret, auth.EdDSA)
 	require.NoError(t, err)
 	d.URLs = d.Start(t, args...)
-	watched := d.URLs // a test may start another
+	watched := d.URLs // a test may replace d.URLs with those of another server
 	d.Canaries = watch(t, d.URL, source{"log", d.Logged}, source{"metrics", func() string { return watched.Metrics(t) }})
 	t.Cleanup(func() {
 		log := d.Logged()
-		require.True(t, len(d.Canaries.values) == 0 || strings.Contains(log, `"msg":"request"`), "a log of what was sent")
+		require.True(t, len(d.Canaries.values) == 0 || strings.Contains(log, `"msg":"request"`), "the log has no line for the requests that were sent")
 		for line := range strings.Lines(log) {
 			require.NotContains(t, line, "@")
 			require.NotContains(t, line, "lumen_sk_")
-			require.NotContains(t, line, "eyJ") // as every token begins
+			require.NotContains(t, line, "eyJ") // the start of every token
 			require.NotContains(t, line, d.TokenSecret.Text())
 			require.NotContains(t, line, `"msg":"panic"`)
 			if t.Failed() && strings.Contains(line, `"level":"ERROR"`) {
@@ -92,7 +91,7 @@ func (d *Server) Start(t *testing.T, args ...string) URLs {
 		case code := <-ended:
 			require.Zero(t, code, d.Log)
 		case <-time.After(30 * time.Second):
-			t.Errorf("serve did not end; its log:\n%s", d.Log)
+			t.Errorf("serve did not end within 30 s; its log:\n%s", d.Log)
 		}
 	})
 	var urls URLs
@@ -100,26 +99,26 @@ func (d *Server) Start(t *testing.T, args ...string) URLs {
 	return urls
 }
 
-// Client takes replies as they come. It follows no redirects and decompresses nothing.
+// Client returns replies unchanged: it follows no redirects and does not decompress.
 var Client = &http.Client{
 	Timeout:       30 * time.Second,
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	Transport:     &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true},
 }
 
-// Reply is a response, read whole.
+// Reply is a response with its whole body.
 type Reply struct {
 	Status int
 	Header http.Header
 	Body   string
-	Cost   int // of the operation, where one was executed
+	Cost   int // of the GraphQL operation, if one was executed
 }
 
-// costExtension is what every operation that was executed tells of its cost.
+// costExtension matches the extension that states the cost of an executed operation.
 var costExtension = regexp.MustCompile(`,"extensions":\{"cost":\{"requested":(\d+),"limit":\d+\}\}\}$`)
 
-// Send sends a request with a JSON body and the key, if any, after the changes were made to it. The
-// cost of a GraphQL operation is in Reply.Cost, and not in the body.
+// Send sends a request with a JSON body and, unless it is empty, the key, after it applied the changes to
+// the request. It moves the cost of a GraphQL operation from the body to Reply.Cost.
 func (d *Server) Send(t testing.TB, key auth.Secret, method, path, body string, change ...func(*http.Request)) Reply {
 	t.Helper()
 	var content io.Reader
@@ -141,7 +140,7 @@ func (d *Server) Send(t testing.TB, key auth.Secret, method, path, body string, 
 	read, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
 	public := strings.Contains(response.Header.Get("Cache-Control"), "public")
-	require.Equal(t, !public, response.Header.Get("X-Request-Id") != "", "a reply that shared caches may keep has no id")
+	require.Equal(t, !public, response.Header.Get("X-Request-Id") != "", "a reply has an X-Request-Id unless shared caches may store it")
 	r := Reply{Status: response.StatusCode, Header: response.Header, Body: string(read)}
 	if path == "/graphql" && strings.Contains(r.Body, `"data":`) {
 		match := costExtension.FindStringSubmatch(r.Body)
@@ -162,7 +161,7 @@ func (d *Server) GraphQL(t testing.TB, key auth.Secret, query string, variables 
 	return d.Send(t, key, "POST", "/graphql", JSON(t, map[string]any{"query": query, "variables": variables}), change...)
 }
 
-// Create adds a customer through REST and returns its id.
+// Create creates a customer through REST and returns its id.
 func (d *Server) Create(t testing.TB, m storetest.Merchant, input string) string {
 	t.Helper()
 	r := d.Send(t, m.WriteKey, "POST", "/api/customers", input)
@@ -177,7 +176,7 @@ func (d *Server) SQL(t testing.TB, statement string, args ...any) {
 	require.NoError(t, err)
 }
 
-// Lines runs a query as the superuser and returns its only column, which is text.
+// Lines runs a query as the superuser and returns the values of its only column, which must be text.
 func (d *Server) Lines(t testing.TB, query string, args ...any) []string {
 	t.Helper()
 	rows, err := d.Superuser().Query(t.Context(), query, args...)
@@ -213,7 +212,7 @@ func (d *Server) Mint(t testing.TB, key auth.Secret, body string) auth.Secret {
 	return auth.Secret(minted.AccessToken.Token)
 }
 
-// Metrics returns what Prometheus would read.
+// Metrics returns the metrics as Prometheus reads them.
 func (u URLs) Metrics(t testing.TB) string {
 	t.Helper()
 	response, err := Client.Get(u.PrivateURL + "/metrics")

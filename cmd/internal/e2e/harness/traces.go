@@ -14,13 +14,14 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// ReceiveTraces returns a handler that passes each export of traces to take, and reports other requests.
+// ReceiveTraces returns a handler that calls take for each resource in an export of traces, and report for
+// any other request.
 func ReceiveTraces(report func(format string, args ...any), take func(r *http.Request, body []byte, of *v1.ResourceSpans)) http.Handler {
 	return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		var export coltrace.ExportTraceServiceRequest
 		if err := proto.Unmarshal(body, &export); err != nil || r.URL.Path != "/v1/traces" {
-			report("%s is sent what is no export of traces: %v", r.URL.Path, err)
+			report("%s received a request that is not an export of traces: %v", r.URL.Path, err)
 			return
 		}
 		for _, of := range export.ResourceSpans {
@@ -29,21 +30,21 @@ func ReceiveTraces(report func(format string, args ...any), take func(r *http.Re
 	})
 }
 
-// told are the texts in all traces of the servers that no test has a collector for.
-type told struct {
+// traceTexts holds the texts in the traces of all servers for which no test has its own collector.
+type traceTexts struct {
 	mu    sync.Mutex
 	texts map[string]bool
 }
 
-// collectTraces has all servers started afterwards send their traces there.
-func collectTraces(report func(format string, args ...any)) (all *told, stop func()) {
-	all = &told{texts: map[string]bool{}}
+// collectTraces makes all servers that start later send their traces to the returned texts.
+func collectTraces(report func(format string, args ...any)) (all *traceTexts, stop func()) {
+	all = &traceTexts{texts: map[string]bool{}}
 	server := httptest.NewServer(ReceiveTraces(report, func(_ *http.Request, _ []byte, of *v1.ResourceSpans) { all.note(of) }))
 	_ = os.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.URL)
 	return all, server.Close
 }
 
-func (all *told) note(of *v1.ResourceSpans) {
+func (all *traceTexts) note(of *v1.ResourceSpans) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	attributes := slices.Clone(of.Resource.Attributes)
@@ -65,14 +66,14 @@ func (all *told) note(of *v1.ResourceSpans) {
 	}
 }
 
-// caught says which of the canaries are in a trace.
-func (all *told) caught(of ...*Canaries) (found []string) {
+// leaks returns a message for each of the canaries that is in a trace.
+func (all *traceTexts) leaks(of ...*Canaries) (found []string) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	for text := range all.texts {
 		for _, c := range of {
-			for _, piece := range c.in(ownIDs.ReplaceAllString(text, "")) {
-				found = append(found, fmt.Sprintf("a trace holds %q, which a client sent: %s", piece, text))
+			for _, piece := range c.piecesIn(loggedIDs.ReplaceAllString(text, "")) {
+				found = append(found, fmt.Sprintf("a trace contains %q, which a client sent: %s", piece, text))
 			}
 		}
 	}
