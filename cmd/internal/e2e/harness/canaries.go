@@ -19,11 +19,11 @@ import (
 )
 
 // A canary is a value that a test sends to a server: a string in a body, a variable, a literal, a
-// parameter, an id or a header. Neither the server's log, metrics and traces nor its error messages may
-// contain one. The tests' transports record each value they send, so no test has to do it.
+// parameter, an id or a header. Neither the server's log, metrics and traces nor its error messages
+// may contain one. The tests' transports record each value they send, so no test has to do it.
 
-// A source is something that a server writes about its work and that may contain no client's value, such
-// as its log.
+// A source is something that a server writes about its work and that may contain no client's value,
+// such as its log.
 type source struct {
 	name string
 	read func() string
@@ -51,7 +51,8 @@ const (
 	maxPieces = 64
 )
 
-// watched holds the canaries of the running servers by host, and the canaries of all servers so far.
+// watched holds the canaries of the running servers by host, and the canaries of all servers so
+// far.
 var watched struct {
 	sync.Mutex
 	at  map[string][]*Canaries
@@ -72,8 +73,8 @@ func newCanaries() *Canaries {
 	}
 }
 
-// watch records the values sent to the server, and searches the sources for them when the test ends. A
-// server that was restarted at the same address keeps its canaries.
+// watch records the values sent to the server, and searches the sources for them when the test
+// ends. A server that was restarted at the same address keeps its canaries.
 func watch(t testing.TB, serverURL string, sources ...source) *Canaries {
 	t.Helper()
 	at, err := url.Parse(serverURL)
@@ -127,8 +128,8 @@ func (c *Canaries) AlsoIn(name string, read func() string) {
 	c.startText += strings.ToLower(read())
 }
 
-// repositoryFile returns the path of a file that is named relative to the top of the repository. Tests run
-// in the folder of their package, so the relative name alone does not open it.
+// repositoryFile returns the path of a file that is named relative to the top of the repository.
+// Tests run in the folder of their package, so the relative name alone does not open it.
 func repositoryFile(name string) string {
 	folder, err := os.Getwd()
 	if err != nil {
@@ -145,8 +146,8 @@ func repositoryFile(name string) string {
 	}
 }
 
-// serverWords are the words that a server may write even if a client sent them, one a line: those of the
-// schema, and those of its log.
+// serverWords are the words that a server may write even if a client sent them, one a line: those
+// of the schema, and those of its log.
 var serverWords = sync.OnceValue(func() string {
 	text, err := os.ReadFile(repositoryFile("schema.graphql"))
 	if err != nil {
@@ -159,8 +160,8 @@ var serverWords = sync.OnceValue(func() string {
 	return strings.Join(words, "\n")
 })
 
-// loggedIDs are the ids that the log contains on purpose: those of merchants and keys. merchant_123 is the
-// merchant of the API reference.
+// loggedIDs are the ids that the log contains on purpose: those of merchants and keys. merchant_123
+// is the merchant of the API reference.
 var loggedIDs = regexp.MustCompile(`(merchant|key|token_key)_[0-9a-z]{26}|merchant_123`)
 
 // Note records values as canaries. It ignores times.
@@ -270,8 +271,8 @@ func (c *Canaries) leaks() []string {
 	return all
 }
 
-// eachString calls each with every string in a JSON value, keys included. serverWords excludes the keys that
-// belong to the API.
+// eachString calls each with every string in a JSON value, keys included. serverWords excludes the
+// keys that belong to the API.
 func eachString(value any, each func(string)) {
 	switch v := value.(type) {
 	case string:
@@ -293,8 +294,8 @@ var (
 	stringLiterals = regexp.MustCompile(`"""((?s).*?)"""|"((?:[^"\\\n]|\\.)*)"`)
 	// wordRuns matches possible values in a body that is not JSON.
 	wordRuns = regexp.MustCompile(`[\w@.+-]{6,}`)
-	// unwatchedHeaders hold no value of a client's that has to be hidden. The log contains the ids of a
-	// request and of its trace if they are well-formed.
+	// unwatchedHeaders hold no value of a client's that has to be hidden. The log contains the ids
+	// of a request and of its trace if they are well-formed.
 	unwatchedHeaders = []string{"Traceparent", "Content-Type", "Accept", "Accept-Encoding", "Content-Encoding", "Content-Length", "User-Agent", "Origin", "X-Request-Id"}
 )
 
@@ -339,8 +340,8 @@ func (c *Canaries) noteRequest(r *http.Request) {
 	c.noteBody(body)
 }
 
-// noteBody records the values in a body. It reads only the start of a body that is larger than any server
-// accepts.
+// noteBody records the values in a body. It reads only the start of a body that is larger than any
+// server accepts.
 func (c *Canaries) noteBody(body []byte) {
 	const most = 64 << 10
 	body = body[:min(len(body), most+1)]

@@ -16,9 +16,9 @@ import (
 	tracev1 "go.opentelemetry.io/proto/otlp/trace/v1"
 )
 
-// TestCanariesInTheLogAreFound sends a value in each part of a request, writes it to a log in each encoding,
-// and requires that the check finds it there. It fails if a part of a request is not recorded, or an
-// encoding not decoded.
+// TestCanariesInTheLogAreFound sends a value in each part of a request, writes it to a log in each
+// encoding, and requires that the check finds it there. It fails if a part of a request is not
+// recorded, or an encoding not decoded.
 func TestCanariesInTheLogAreFound(t *testing.T) {
 	t.Parallel()
 	const value = `O'Brien "the <b>net</b>", at 5% & more`
@@ -95,8 +95,8 @@ func (a fixedResponse) RoundTrip(*http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: a.status, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(a.body))}, nil
 }
 
-// TestCanariesInErrorRepliesAreFound checks that a canary is found in an error message of a reply, and is
-// allowed in the data that the client asked for and in the names that say where an error is.
+// TestCanariesInErrorRepliesAreFound checks that a canary is found in an error message of a reply,
+// and is allowed in the data that the client asked for and in the names that say where an error is.
 func TestCanariesInErrorRepliesAreFound(t *testing.T) {
 	t.Parallel()
 	const value = "jane@example.com"
@@ -132,8 +132,8 @@ func TestCanariesInErrorRepliesAreFound(t *testing.T) {
 	}
 }
 
-// TestCanariesInTracesAreFound checks that a canary is found in each text that a span can hold. It fails if
-// traceTexts leaves one out.
+// TestCanariesInTracesAreFound checks that a canary is found in each text that a span can hold. It
+// fails if traceTexts leaves one out.
 func TestCanariesInTracesAreFound(t *testing.T) {
 	t.Parallel()
 	attribute := func(text string) []*commonv1.KeyValue {

@@ -13,8 +13,8 @@ import (
 	"lumen/store/auth"
 )
 
-// Watching records the values that are sent to watched servers, checks their error replies for them, and
-// keeps every byte of the replies for which Record was called.
+// Watching records the values that are sent to watched servers, checks their error replies for
+// them, and keeps every byte of the replies for which Record was called.
 type Watching struct{ Next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
@@ -40,8 +40,8 @@ func (w Watching) CloseIdleConnections() {
 	}
 }
 
-// noteReply records a reply if Record was called for its credential, and searches its error messages for
-// canaries.
+// noteReply records a reply if Record was called for its credential, and searches its error
+// messages for canaries.
 func (c *Canaries) noteReply(r *http.Request, response *http.Response) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -68,9 +68,10 @@ var (
 	documentNames = regexp.MustCompile(`(Cannot query field|Unknown directive|Unexpected Name) "@?\w+"`)
 )
 
-// errorText returns the error messages of a reply: the body of a REST error, or GraphQL's errors. It leaves
-// out the names that say where the error is, since the client chose them: the fields of details, the paths
-// of errors and the names in the document. The body of the reply can still be read afterwards.
+// errorText returns the error messages of a reply: the body of a REST error, or GraphQL's errors.
+// It leaves out the names that say where the error is, since the client chose them: the fields of
+// details, the paths of errors and the names in the document. The body of the reply can still be
+// read afterwards.
 func errorText(r *http.Request, response *http.Response) string {
 	isJSON := strings.Contains(response.Header.Get("Content-Type"), "json")
 	if !isJSON || response.StatusCode < 400 && r.URL.Path != "/graphql" {

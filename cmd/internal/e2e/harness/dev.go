@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// DataDir returns a folder that is removed after the test. If the tests run as root, Postgres runs as an
-// unprivileged user, who can enter this folder but not one of t.TempDir.
+// DataDir returns a folder that is removed after the test. If the tests run as root, Postgres runs
+// as an unprivileged user, who can enter this folder but not one of t.TempDir.
 func DataDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "lumen-dev-")

@@ -10,9 +10,9 @@ import (
 // logMark is the prefix of the ids of the requests that Logged sends.
 const logMark = "end-of-log-"
 
-// Logged returns the log of the server at url, with the lines of all answered requests. serve may delay
-// these lines by 100 ms but keeps their order. Logged therefore sends one more request and waits for its
-// line. If the server does not answer, Logged returns the log written so far.
+// Logged returns the log of the server at url, with the lines of all answered requests. serve may
+// delay these lines by 100 ms but keeps their order. Logged therefore sends one more request and
+// waits for its line. If the server does not answer, Logged returns the log written so far.
 func Logged(url string, log *LockedBuffer) string {
 	mark := logMark + rand.Text()
 	request, err := http.NewRequest(http.MethodDelete, url+"/docs", nil)

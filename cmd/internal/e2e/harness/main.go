@@ -1,5 +1,6 @@
-// Package harness starts the program for the end-to-end tests, as a process or as a server in the process
-// of the tests. It records the values that the tests send; see Canaries. Only tests import it.
+// Package harness starts the program for the end-to-end tests, as a process or as a server in the
+// process of the tests. It records the values that the tests send; see Canaries. Only tests import
+// it.
 package harness
 
 import (
@@ -16,9 +17,10 @@ import (
 	"lumen/store/storetest"
 )
 
-// Main runs the tests of a package and exits. TestMain calls it. It checks every request and response of
-// the REST routes against the OpenAPI document, and records the values that the tests send; see Canaries.
-// A goroutine that still runs at the end fails the run unless leftBehind names it: some libraries leave one.
+// Main runs the tests of a package and exits. TestMain calls it. It checks every request and
+// response of the REST routes against the OpenAPI document, and records the values that the tests
+// send; see Canaries. A goroutine that still runs at the end fails the run unless leftBehind names
+// it: some libraries leave one.
 func Main(m *testing.M, leftBehind ...goleak.Option) {
 	document, err := contract.Load(rest.OpenAPI(""))
 	if err != nil {

@@ -81,8 +81,8 @@ func (l *LockedBuffer) String() string {
 	return l.b.String()
 }
 
-// Environment returns this process's environment without Lumen's variables, plus the extra ones. It sets
-// only the shutdown delay, to zero, so that no test waits until a proxy notices a stop.
+// Environment returns this process's environment without Lumen's variables, plus the extra ones. It
+// sets only the shutdown delay, to zero, so that no test waits until a proxy notices a stop.
 func Environment(extra ...string) []string {
 	env := []string{"LUMEN_SHUTDOWN_DELAY=0s"}
 	for _, v := range os.Environ() {
@@ -93,8 +93,8 @@ func Environment(extra ...string) []string {
 	return append(env, extra...)
 }
 
-// Launch starts the program and stops it at the end of the test. change, if any, changes the command before
-// it starts.
+// Launch starts the program and stops it at the end of the test. change, if any, changes the
+// command before it starts.
 func Launch(t *testing.T, change func(*exec.Cmd), args ...string) *Process {
 	t.Helper()
 	p := &Process{Cmd: exec.Command(Program(t), args...), Stderr: new(LockedBuffer), exited: make(chan error, 1)}
@@ -115,7 +115,8 @@ func Launch(t *testing.T, change func(*exec.Cmd), args ...string) *Process {
 	return p
 }
 
-// Wait waits until the process ends and returns the error of exec.Cmd.Wait. It may be called more than once.
+// Wait waits until the process ends and returns the error of exec.Cmd.Wait. It may be called more
+// than once.
 func (p *Process) Wait(t *testing.T) error {
 	t.Helper()
 	select {
@@ -140,8 +141,8 @@ func (p *Process) HasEnded() bool {
 	}
 }
 
-// Ready reads the line that dev or serve prints with --json. From then on the log of the process must not
-// contain a value that a test sends to it.
+// Ready reads the line that dev or serve prints with --json. From then on the log of the process
+// must not contain a value that a test sends to it.
 func (p *Process) Ready(t *testing.T) Ready {
 	t.Helper()
 	line, err := p.Stdout.ReadBytes('\n')

@@ -22,8 +22,8 @@ import (
 // FreshEmail returns a random email address that no customer has.
 func FreshEmail() string { return strings.ToLower(string(auth.NewSecret())[10:40]) + "@example.com" }
 
-// URLs is the JSON that serve prints with --json: the addresses of the APIs, and those of the playground
-// and the private listener if they are on.
+// URLs is the JSON that serve prints with --json: the addresses of the APIs, and those of the
+// playground and the private listener if they are on.
 type URLs struct {
 	URL           string `json:"url"`
 	RestURL       string `json:"restUrl"`
@@ -41,8 +41,9 @@ type Server struct {
 	Canaries    *Canaries
 }
 
-// Serve runs `lumen serve` through program.Run until the test ends. Then it fails the test if the log or the
-// metrics contain an email address, a key, a token or a value that the test sent, or if a handler panicked.
+// Serve runs `lumen serve` through program.Run until the test ends. Then it fails the test if the
+// log or the metrics contain an email address, a key, a token or a value that the test sent, or if
+// a handler panicked.
 func Serve(t *testing.T, args ...string) *Server {
 	t.Helper()
 	return ServeOn(t, storetest.New(t), args...)
@@ -117,8 +118,8 @@ type Reply struct {
 // costExtension matches the extension that states the cost of an executed operation.
 var costExtension = regexp.MustCompile(`,"extensions":\{"cost":\{"requested":(\d+),"limit":\d+\}\}\}$`)
 
-// Send sends a request with a JSON body and, unless it is empty, the key, after it applied the changes to
-// the request. It moves the cost of a GraphQL operation from the body to Reply.Cost.
+// Send sends a request with a JSON body and, unless it is empty, the key, after it applied the
+// changes to the request. It moves the cost of a GraphQL operation from the body to Reply.Cost.
 func (d *Server) Send(t testing.TB, key auth.Secret, method, path, body string, change ...func(*http.Request)) Reply {
 	t.Helper()
 	var content io.Reader
@@ -176,7 +177,8 @@ func (d *Server) SQL(t testing.TB, statement string, args ...any) {
 	require.NoError(t, err)
 }
 
-// Lines runs a query as the superuser and returns the values of its only column, which must be text.
+// Lines runs a query as the superuser and returns the values of its only column, which must be
+// text.
 func (d *Server) Lines(t testing.TB, query string, args ...any) []string {
 	t.Helper()
 	rows, err := d.Superuser().Query(t.Context(), query, args...)

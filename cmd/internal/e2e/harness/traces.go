@@ -14,8 +14,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// ReceiveTraces returns a handler that calls take for each resource in an export of traces, and report for
-// any other request.
+// ReceiveTraces returns a handler that calls take for each resource in an export of traces, and
+// report for any other request.
 func ReceiveTraces(report func(format string, args ...any), take func(r *http.Request, body []byte, of *v1.ResourceSpans)) http.Handler {
 	return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
