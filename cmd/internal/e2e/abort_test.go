@@ -16,8 +16,8 @@ import (
 	"lumen/store/storetest"
 )
 
-// fill gives the merchant n customers, a millisecond apart, the oldest being number 1.
-func fill(t *testing.T, d *harness.Server, m storetest.Merchant, n int) {
+// insertCustomers gives the merchant n customers, created 1 ms apart. The oldest is number 1.
+func insertCustomers(t *testing.T, d *harness.Server, m storetest.Merchant, n int) {
 	t.Helper()
 	d.SQL(t, `INSERT INTO customers (merchant_id, id, email, email_key, email_shared, name, name_key, name_sort, billing_address_line1, search_key, created_at, updated_at)
 		SELECT $1, 'cust_' || lpad(i::text, 8, '0'), 'filled' || i || '@example.com', 'filled' || i || '@example.com', false, 'Name ' || i, 'name ' || i, convert_to('name ' || i, 'UTF8'), md5(i::text),
@@ -26,16 +26,16 @@ func fill(t *testing.T, d *harness.Server, m storetest.Merchant, n int) {
 	d.SQL(t, "ANALYZE customers")
 }
 
-// poison makes every statement that looks at the customer with this number fail.
-func poison(t *testing.T, d *harness.Server, number int) {
+// failOnCustomer makes each statement fail that looks at the customer with this number.
+func failOnCustomer(t *testing.T, d *harness.Server, number int) {
 	t.Helper()
 	d.SQL(t, `CREATE FUNCTION sound(id text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
 		IF id = '`+fmt.Sprintf("cust_%08d", number)+`' THEN RAISE EXCEPTION 'injected fault'; END IF; RETURN true; END $$`)
 	d.SQL(t, `CREATE POLICY poison ON customers AS RESTRICTIVE FOR SELECT TO lumen_app USING (sound(id))`)
 }
 
-// open sends a request for the list and returns the response with its body unread.
-func open(t *testing.T, d *harness.Server, key auth.Secret, encoding string) *http.Response {
+// openList requests the list of customers and returns the response with its body unread.
+func openList(t *testing.T, d *harness.Server, key auth.Secret, encoding string) *http.Response {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), "GET", d.RestURL, nil)
 	require.NoError(t, err)
@@ -47,8 +47,8 @@ func open(t *testing.T, d *harness.Server, key auth.Secret, encoding string) *ht
 	return response
 }
 
-// decoded returns the body of a response as text.
-func decoded(t *testing.T, response *http.Response, encoding string) io.Reader {
+// decodedBody returns a reader of the response's body without its content encoding.
+func decodedBody(t *testing.T, response *http.Response, encoding string) io.Reader {
 	t.Helper()
 	if encoding != "gzip" {
 		require.Empty(t, response.Header.Get("Content-Encoding"))
@@ -60,17 +60,18 @@ func decoded(t *testing.T, response *http.Response, encoding string) io.Reader {
 	return plain
 }
 
-// A list of several batches is complete, and each row in it once.
-func TestListOfManyBatches(t *testing.T) {
+// TestListOfManyBatchesIsComplete lists 2345 customers, which the server reads in five statements,
+// and requires each customer exactly once and in order. It fails if a batch skips or repeats a row.
+func TestListOfManyBatchesIsComplete(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	m := d.Merchant(t, "Many")
 	const n = 2345
-	fill(t, d, m, n)
+	insertCustomers(t, d, m, n)
 	count := countStatements(t, d)
 	for _, encoding := range []string{"identity", "gzip"} {
 		var list struct{ Customers []struct{ ID string } }
-		require.NoError(t, json.NewDecoder(decoded(t, open(t, d, m.ReadKey, encoding), encoding)).Decode(&list))
+		require.NoError(t, json.NewDecoder(decodedBody(t, openList(t, d, m.ReadKey, encoding), encoding)).Decode(&list))
 		require.Len(t, list.Customers, n)
 		for i, c := range list.Customers {
 			require.Equal(t, fmt.Sprintf("cust_%08d", n-i), c.ID)
@@ -79,42 +80,44 @@ func TestListOfManyBatches(t *testing.T) {
 	}
 }
 
-// When a batch fails after the first byte was sent, the client sees a broken connection, never a list that ends.
+// TestListThatFailsHalfWayIsAborted makes a batch fail after the first byte of the reply was sent.
+// The client must see a broken connection, since a list that ends properly would look complete.
 func TestListThatFailsHalfWayIsAborted(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	m := d.Merchant(t, "Many")
-	fill(t, d, m, 3000)
-	poison(t, d, 1200) // in the fourth batch of six
+	insertCustomers(t, d, m, 3000)
+	failOnCustomer(t, d, 1200) // in the fourth batch of six
 	for _, encoding := range []string{"identity", "gzip"} {
-		response := open(t, d, m.ReadKey, encoding)
+		response := openList(t, d, m.ReadKey, encoding)
 		require.Equal(t, http.StatusOK, response.StatusCode)
 		raw, err := io.ReadAll(response.Body)
 		require.ErrorIs(t, err, io.ErrUnexpectedEOF, encoding)
-		text := requireHalfAList(t, string(raw), encoding)
+		text := requireTruncatedList(t, string(raw), encoding)
 		require.NotContains(t, text, "error")
 	}
 	require.Equal(t, 2, strings.Count(d.Logged(), `"msg":"list aborted"`))
 	require.Equal(t, 2, strings.Count(d.Logged(), `"aborted":true`))
 
-	// The process and its connections are as good as before.
+	// The process and its database connections still work.
 	d.SQL(t, "DROP POLICY poison ON customers")
 	require.Equal(t, 200, d.Send(t, m.ReadKey, "GET", "/api/customers", "").Status)
 }
 
-// When the first batch fails nothing was sent yet, and the reply is an error like others.
-func TestListThatFailsAtOnceIsAnError(t *testing.T) {
+// TestListThatFailsBeforeTheFirstByteIsAnError makes the first batch fail. The server has sent
+// nothing yet and must reply with an ordinary error.
+func TestListThatFailsBeforeTheFirstByteIsAnError(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	m := d.Merchant(t, "Many")
-	fill(t, d, m, 1500)
-	poison(t, d, 1400)
+	insertCustomers(t, d, m, 1500)
+	failOnCustomer(t, d, 1400)
 	require.Equal(t, answer{500, `{"error":"Failed to fetch customers"}`}, brief(d.Send(t, m.ReadKey, "GET", "/api/customers", "")))
 }
 
-// requireHalfAList demands that a body is the beginning of a list and not the whole of one. It returns the
-// body without its encoding.
-func requireHalfAList(t *testing.T, body, encoding string) string {
+// requireTruncatedList requires that a body is the start of a list but not a whole one. It returns
+// the body without its content encoding.
+func requireTruncatedList(t *testing.T, body, encoding string) string {
 	t.Helper()
 	if encoding == "gzip" {
 		plain, err := gzip.NewReader(strings.NewReader(body))

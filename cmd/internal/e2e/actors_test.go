@@ -21,16 +21,17 @@ import (
 	"lumen/store/storetest"
 )
 
-// call is one operation of either door, on the customer with an id where it has one, or on the row of
-// another noun that stands for that customer.
+// call is one operation of REST or GraphQL. If it takes an id, it is sent with that of a customer,
+// or of the row of another noun that stands for that customer.
 type call struct {
-	sample                    // of the noun; the customer's where the call is on no noun
+	sample                    // of the noun; the customer's if the call is on no noun
 	name      string          // "GET /api/customers/{id}" or "Query.customer"
-	operation store.Operation // "" for what is open to every credential, and for what is no noun's
+	operation store.Operation // "" if every credential may do it, or if it is on no noun
 	write     bool
 	byID      bool
 	send      func(d *harness.Server, t testing.TB, key auth.Secret, id string) harness.Reply
-	// refusals of a caller who may only read, and of one for whom there is no such customer
+	// expected bodies for a caller with read access only, and for an id that the merchant does not
+	// have
 	forbidden, absent string
 }
 
@@ -45,7 +46,8 @@ func restCall(method, path, body string, write bool) call {
 	return c
 }
 
-// graphqlCall is a field of Query or Mutation; absent is its value for a customer that is not there.
+// graphqlCall returns the call of a field of Query or Mutation. absent is the field's value for a
+// customer that does not exist.
 func graphqlCall(field, arguments, selection, absent string) call {
 	kind, name, _ := strings.Cut(field, ".")
 	c := call{sample: samples[0], name: field, write: kind == "Mutation", byID: strings.Contains(arguments, "{id}")}
@@ -63,10 +65,11 @@ func graphqlCall(field, arguments, selection, absent string) call {
 
 const notFoundPayload = `"userErrors":[{"code":"NOT_FOUND","field":["id"],"message":"Customer not found or access denied","reason":null}]}`
 
-// mints are the two calls that make an access token.
-var mints = []string{"POST /api/access-tokens", "Mutation.createAccessToken"}
+// tokenOperations are the two calls that create an access token.
+var tokenOperations = []string{"POST /api/access-tokens", "Mutation.createAccessToken"}
 
-// calls are all that a caller can do. TestEveryOperationIsInTheMatrix holds it to that.
+// calls are all operations of both APIs. TestEveryOperationIsInTheMatrix checks that none is
+// missing.
 var calls = func() []call {
 	all := []call{
 		restCall("POST", "/api/access-tokens", `{"customerId":"{id}","access":"write"}`, true),
@@ -82,7 +85,8 @@ var calls = func() []call {
 	return all
 }()
 
-// calls are the calls on the noun, by the conventions of its routes and root fields.
+// calls returns the calls on the noun. The names of its routes and root fields follow the
+// conventions.
 func (s sample) calls() []call {
 	name, each := s.noun.Name(), s.path+"/{id}"
 	row := `{` + name + s.selection + userErrorFields + `}`
@@ -106,7 +110,7 @@ func (s sample) calls() []call {
 	return all
 }
 
-// of returns the call as one of a noun, on the rows that stand for customers.
+// of returns the call as a call on a noun, with the ids of the rows that stand for customers.
 func (c call) of(s sample, operation store.Operation) call {
 	send := c.send
 	c.sample, c.operation = s, operation
@@ -120,6 +124,8 @@ func (c call) of(s sample, operation store.Operation) call {
 	return c
 }
 
+// TestEveryOperationIsInTheMatrix compares calls with the root fields of the schema and the routes
+// of REST. It fails if an operation is added without a call, so that TestActors would not cover it.
 func TestEveryOperationIsInTheMatrix(t *testing.T) {
 	t.Parallel()
 	var want []string
@@ -152,12 +158,13 @@ func TestEveryOperationIsInTheMatrix(t *testing.T) {
 	require.Equal(t, want, have)
 }
 
-// tenant is a merchant with customers that differ from other tenants' in nothing but ids and a canary.
+// tenant is a merchant whose customers differ from those of the other tenants only in their ids and
+// a canary text.
 type tenant struct {
 	storetest.Merchant
 	canary        string
-	live, gone    string
-	othersSecrets []string // what no reply to this tenant may hold
+	live, gone    string   // ids of a customer and of a deleted one
+	othersSecrets []string // texts that no reply to this tenant may contain
 }
 
 func tenants(t *testing.T, d *harness.Server) [3]tenant {
@@ -183,6 +190,10 @@ func tenants(t *testing.T, d *harness.Server) [3]tenant {
 	return all
 }
 
+// TestActors sends every operation as every kind of caller: without a valid credential, with a
+// read-only key, as another merchant, and as the owner. It requires the exact refusal, and that no
+// reply contains another merchant's data. It fails if a predicate, a check of the credential or a
+// row-level policy is missing.
 func TestActors(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
@@ -201,7 +212,7 @@ func TestActors(t *testing.T) {
 	before := allRows(t, d)
 	customersOfA := func() int { return len(storedRows(t, d, a.Merchant)) }
 
-	checked := func(t *testing.T, reader *tenant, r harness.Reply) harness.Reply {
+	requireNoSecrets := func(t *testing.T, reader *tenant, r harness.Reply) harness.Reply {
 		t.Helper()
 		secrets := reader.othersSecrets
 		for _, text := range append(secrets, "SQLSTATE", "pq:", "customers_", "DETAIL") {
@@ -211,8 +222,9 @@ func TestActors(t *testing.T) {
 		return r
 	}
 
-	// Nobody: not one byte of these replies depends on who is asking, for what, or why it is refused.
-	nobodies := map[string]auth.Secret{
+	// No byte of the replies to unauthenticated callers depends on the credential, on whether the
+	// customer exists, or on the reason for the refusal.
+	unauthenticated := map[string]auth.Secret{
 		"no credential": "",
 		"unknown key":   auth.NewSecret(),
 		"malformed key": "lumen_sk_1",
@@ -228,10 +240,10 @@ func TestActors(t *testing.T) {
 	}
 	for _, alg := range algorithms {
 		for name, token := range forgeries(t, d, a.Merchant, b.Merchant, alg) {
-			nobodies[string(alg)+": "+name] = token
+			unauthenticated[string(alg)+": "+name] = token
 		}
 	}
-	for name, secret := range nobodies {
+	for name, secret := range unauthenticated {
 		t.Run(name, func(t *testing.T) {
 			for _, c := range calls {
 				want := answer{401, restNoAccess}
@@ -241,8 +253,8 @@ func TestActors(t *testing.T) {
 				case strings.HasPrefix(c.name, "HEAD"):
 					want.body = ""
 				}
-				none := &tenant{othersSecrets: append(slices.Clone(a.othersSecrets), b.othersSecrets...)}
-				present, absent := checked(t, none, c.send(d, t, secret, a.live)), c.send(d, t, secret, "cust_absent")
+				anonymous := &tenant{othersSecrets: append(slices.Clone(a.othersSecrets), b.othersSecrets...)}
+				present, absent := requireNoSecrets(t, anonymous, c.send(d, t, secret, a.live)), c.send(d, t, secret, "cust_absent")
 				require.Equal(t, want, brief(present), c.name)
 				require.Equal(t, stable(present.Header), stable(absent.Header), c.name)
 				require.Equal(t, brief(present), brief(absent), c.name)
@@ -252,7 +264,7 @@ func TestActors(t *testing.T) {
 	}
 	t.Run("read-only key", func(t *testing.T) {
 		for _, c := range calls {
-			r := checked(t, &a, c.send(d, t, a.ReadKey, a.live))
+			r := requireNoSecrets(t, &a, c.send(d, t, a.ReadKey, a.live))
 			switch {
 			case c.write && strings.HasPrefix(c.name, "Mutation"):
 				require.Equal(t, answer{200, c.forbidden}, brief(r), c.name)
@@ -265,9 +277,9 @@ func TestActors(t *testing.T) {
 			}
 		}
 	})
-	require.Equal(t, before, allRows(t, d), "none of this has written anything")
+	require.Equal(t, before, allRows(t, d), "refused and read-only calls must not write")
 
-	t.Run("another merchant: foreign, deleted and absent are the same", func(t *testing.T) {
+	t.Run("another merchant: same reply for foreign, deleted and absent ids", func(t *testing.T) {
 		for _, c := range calls {
 			if !c.byID {
 				continue
@@ -276,36 +288,37 @@ func TestActors(t *testing.T) {
 				if c.write && secret == b.ReadKey {
 					continue
 				}
-				absent := checked(t, &b, c.send(d, t, secret, "cust_01hzzzzzzzzzzzzzzzzzzzzzzz"))
+				absent := requireNoSecrets(t, &b, c.send(d, t, secret, "cust_01hzzzzzzzzzzzzzzzzzzzzzzz"))
 				want := answer{200, c.absent}
 				if !strings.Contains(c.name, ".") {
 					want.status = 404
 				}
 				require.Equal(t, want, brief(absent), c.name)
 				for _, id := range []string{a.live, a.gone, all[2].live, b.gone} {
-					r := checked(t, &b, c.send(d, t, secret, id))
+					r := requireNoSecrets(t, &b, c.send(d, t, secret, id))
 					require.Equal(t, brief(absent), brief(r), c.name)
 					require.Equal(t, stable(absent.Header), stable(r.Header), c.name)
 				}
 			}
 		}
-		// Nor is a merchant a node for another.
+		// A merchant is not a node for another merchant either.
 		r := d.GraphQL(t, b.WriteKey, `query($ids:[ID!]!){nodes(ids:$ids){id} node(id:"`+a.ID+`"){id}}`, map[string]any{"ids": []string{a.ID, b.ID, a.live}})
 		require.Equal(t, answer{200, `{"data":{"nodes":[null,{"id":"` + b.ID + `"},null],"node":null}}`}, brief(r))
 	})
-	require.Equal(t, before, allRows(t, d), "none of this has written anything")
+	require.Equal(t, before, allRows(t, d), "calls with another merchant's id must not write")
 
-	t.Run("another merchant: lists and creates its own", func(t *testing.T) {
+	t.Run("another merchant: lists and creates its own customers", func(t *testing.T) {
 		rows := customersOfA()
 		for _, c := range calls {
 			if c.byID {
 				continue
 			}
-			r := checked(t, &b, c.send(d, t, b.WriteKey, ""))
+			r := requireNoSecrets(t, &b, c.send(d, t, b.WriteKey, ""))
 			require.Less(t, r.Status, 300, c.name)
 			require.NotContains(t, r.Body, "errors")
 		}
-		// The very address of A's customer, and counts that do not see A's.
+		// A's customers have both addresses. Only B's own live customer conflicts, and totals count
+		// only B's.
 		require.Equal(t, 409, d.Send(t, b.WriteKey, "POST", "/api/customers", `{"email":"live@example.com"}`).Status)
 		require.Equal(t, 201, d.Send(t, b.WriteKey, "POST", "/api/customers", `{"email":"gone@example.com"}`).Status)
 		require.Equal(t, `{"data":{"customers":{"totalCount":1}}}`, d.GraphQL(t, b.WriteKey, `{customers(filter:{email:"live@example.com"}){totalCount}}`, nil).Body)
@@ -317,7 +330,7 @@ func TestActors(t *testing.T) {
 			if c.write && c.byID {
 				id = d.Create(t, a.Merchant, `{"email":"`+harness.FreshEmail()+`","name":"`+a.canary+`"}`)
 			}
-			r := checked(t, &a, c.send(d, t, a.WriteKey, id))
+			r := requireNoSecrets(t, &a, c.send(d, t, a.WriteKey, id))
 			require.Less(t, r.Status, 300, "%s: %s", c.name, r.Body)
 			require.NotContains(t, r.Body, `"errors"`)
 			if strings.HasPrefix(c.name, "Mutation") {
@@ -326,22 +339,22 @@ func TestActors(t *testing.T) {
 			switch {
 			case c.operation == store.ToDelete:
 				require.Equal(t, 404, d.Send(t, a.WriteKey, "GET", c.path+"/"+c.row(id), "").Status)
-			case slices.Contains(mints, c.name):
+			case slices.Contains(tokenOperations, c.name):
 				require.Contains(t, r.Body, `"customerId":"`+id+`"`)
 			case c.write && c.byID:
 				require.Contains(t, d.Send(t, a.WriteKey, "GET", c.path+"/"+c.row(id), "").Body, c.changed)
 			}
 		}
 	})
-	t.Run("a key stops when it is revoked, and starts with its merchant", func(t *testing.T) {
+	t.Run("a key works only while it is not revoked and its merchant is enabled", func(t *testing.T) {
 		secret := auth.NewSecret()
 		created, err := operator.Keys.Create(t.Context(), owner.NewKey{MerchantID: a.ID, Access: store.ReadAccess, Secret: secret})
 		require.NoError(t, err)
 		status := func() int { return d.Send(t, secret, "GET", "/api/customers/"+a.live, "").Status }
-		stopsWithMerchantAndKey(t, operator, created, status)
+		requireStopsWithMerchantAndKey(t, operator, created, status)
 	})
 
-	// The log names merchants by id, and nothing that they own.
+	// The log contains merchants' ids but none of their data.
 	for line := range strings.Lines(d.Logged()) {
 		for _, m := range all {
 			for _, text := range []string{m.canary, m.live, m.gone, "user_1"} {
@@ -351,14 +364,17 @@ func TestActors(t *testing.T) {
 	}
 }
 
-// One process, one connection pool, the same questions: replies never mix merchants up.
+// TestMerchantsInterleaved sends the same requests of three merchants at the same time through one
+// process and one connection pool. It fails if a reply contains another merchant's rows, for
+// example because a loader or a connection's settings are shared.
 func TestMerchantsInterleaved(t *testing.T) {
 	t.Parallel()
-	interleaved(t, 60, 20*time.Second)
+	runInterleaved(t, 60, 20*time.Second)
 }
 
-// interleaved has twelve clients of three merchants ask the same twice in each of so many rounds, all at once.
-func interleaved(t *testing.T, rounds int, within time.Duration) {
+// runInterleaved runs twelve concurrent clients of three merchants. Each client sends one GraphQL
+// and one REST request a round, for the given number of rounds or until the time is over.
+func runInterleaved(t *testing.T, rounds int, within time.Duration) {
 	d := harness.Serve(t)
 	all := tenants(t, d)
 	query := `query($ids:[ID!]!){merchant{id} nodes(ids:$ids){id} customers{totalCount nodes{name}}}`
@@ -396,9 +412,9 @@ func interleaved(t *testing.T, rounds int, within time.Duration) {
 	}
 	for range 12 {
 		if mixedUp := <-done; mixedUp != "" {
-			t.Error(mixedUp) // and let the others end before the server does
+			t.Error(mixedUp) // not Fatal, so that the other clients end before the server stops
 		}
 	}
 	t.Logf("%d rounds", asked.Load())
-	require.GreaterOrEqual(t, int(asked.Load()), rounds, "of twelve times as many")
+	require.GreaterOrEqual(t, int(asked.Load()), rounds, "too few of the 12 clients' rounds finished in time")
 }

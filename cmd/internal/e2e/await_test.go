@@ -18,8 +18,8 @@ import (
 	"lumen/store/storetest"
 )
 
-// at returns a connection string that leads to another address.
-func at(t *testing.T, database, address string) string {
+// withAddress returns the connection string with another address.
+func withAddress(t *testing.T, database, address string) string {
 	t.Helper()
 	u, err := url.Parse(database)
 	require.NoError(t, err)
@@ -27,8 +27,9 @@ func at(t *testing.T, database, address string) string {
 	return u.String()
 }
 
-// refusing is a server that says no to each connection with this code of Postgres's, until stop.
-func refusing(t *testing.T, address, code string) (stop func()) {
+// startRefusingServer starts a server that refuses each connection with this SQLSTATE until stop is
+// called.
+func startRefusingServer(t *testing.T, address, code string) (stop func()) {
 	t.Helper()
 	listener, err := net.Listen("tcp", address)
 	require.NoError(t, err)
@@ -52,15 +53,16 @@ func refusing(t *testing.T, address, code string) (stop func()) {
 	return stop
 }
 
-// The commands that are started along with the database wait for it: at first nobody listens, then
-// it is starting.
+// TestCommandsWaitForTheDatabase starts serve and migrate before the database, as an orchestrator
+// may do. They must wait while no server listens and while Postgres starts up, and then succeed. It
+// fails if either error ends the command.
 func TestCommandsWaitForTheDatabase(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		args     []string
 		variable string
 		database func(t *testing.T) (url string)
-		says     string
+		notice   string
 	}{
 		"serve": {
 			[]string{"serve", "--addr", "127.0.0.1:0", "--json"}, "LUMEN_DATABASE_URL",
@@ -77,11 +79,11 @@ func TestCommandsWaitForTheDatabase(t *testing.T) {
 			to, err := url.Parse(database)
 			require.NoError(t, err)
 			p := harness.Launch(t, func(cmd *exec.Cmd) {
-				cmd.Env = harness.Environment(c.variable+"="+at(t, database, address), "LUMEN_START_TIMEOUT=20s")
+				cmd.Env = harness.Environment(c.variable+"="+withAddress(t, database, address), "LUMEN_START_TIMEOUT=20s")
 			}, c.args...)
-			waits := func() int { return strings.Count(p.Stderr.String(), c.says) }
+			waits := func() int { return strings.Count(p.Stderr.String(), c.notice) }
 			require.Eventually(t, func() bool { return waits() == 1 }, 10*time.Second, 10*time.Millisecond, p.Stderr)
-			stop := refusing(t, address, "57P03")
+			stop := startRefusingServer(t, address, "57P03")
 			time.Sleep(600 * time.Millisecond)
 			require.False(t, p.HasEnded(), p.Stderr)
 			stop()
@@ -97,8 +99,10 @@ func TestCommandsWaitForTheDatabase(t *testing.T) {
 	}
 }
 
-// A fault that waiting does not mend ends the program at once. After the wait it ends with the same error as without one.
-func TestCommandsDoNotWaitForWhatStaysWrong(t *testing.T) {
+// TestCommandsEndAtOnceOnPermanentDatabaseErrors checks that an error that waiting cannot fix ends
+// the command at once, and that a command that waited in vain ends with the same error as one that
+// did not wait.
+func TestCommandsEndAtOnceOnPermanentDatabaseErrors(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
 	app, err := url.Parse(db.AppURL())
@@ -106,24 +110,24 @@ func TestCommandsDoNotWaitForWhatStaysWrong(t *testing.T) {
 	nowhere := *app
 	nowhere.Path = "/nowhere"
 	denied := storetest.SteadyAddress(t)
-	refusing(t, denied, "28P01")
+	startRefusingServer(t, denied, "28P01")
 	for name, c := range map[string]struct {
-		url, says string
-		timeout   string
-		atLeast   time.Duration
+		url, message string
+		timeout      string
+		atLeast      time.Duration
 	}{
-		"a password that is refused": {
-			url: at(t, db.AppURL(), denied), timeout: "20s",
-			says: `the server refuses the password \(28P01\); check its URL and that it runs`,
+		"wrong password": {
+			url: withAddress(t, db.AppURL(), denied), timeout: "20s",
+			message: `the server refuses the password \(28P01\); check its URL and that it runs`,
 		},
-		"no such database": {url: nowhere.String(), timeout: "20s", says: `the database does not exist \(3D000\)`},
-		"nobody for a while": {
-			url: at(t, db.AppURL(), "127.0.0.1:1"), timeout: "1s", atLeast: time.Second,
-			says: "connection refused; check its URL and that it runs\n$",
+		"no such database": {url: nowhere.String(), timeout: "20s", message: `the database does not exist \(3D000\)`},
+		"no server until the timeout": {
+			url: withAddress(t, db.AppURL(), "127.0.0.1:1"), timeout: "1s", atLeast: time.Second,
+			message: "connection refused; check its URL and that it runs\n$",
 		},
 		"no wait": {
-			url: at(t, db.AppURL(), "127.0.0.1:1"), timeout: "0s",
-			says: "^lumen: [^\n]*connection refused; check its URL and that it runs\n$",
+			url: withAddress(t, db.AppURL(), "127.0.0.1:1"), timeout: "0s",
+			message: "^lumen: [^\n]*connection refused; check its URL and that it runs\n$",
 		},
 	} {
 		for command, args := range map[string][]string{
@@ -131,15 +135,15 @@ func TestCommandsDoNotWaitForWhatStaysWrong(t *testing.T) {
 		} {
 			t.Run(name+", "+command, func(t *testing.T) {
 				t.Parallel()
-				var said bytes.Buffer
+				var stderr bytes.Buffer
 				cmd := exec.Command(harness.Program(t), args...)
-				cmd.Stderr = &said
+				cmd.Stderr = &stderr
 				cmd.Env = harness.Environment("LUMEN_DATABASE_URL="+c.url, "LUMEN_START_TIMEOUT="+c.timeout)
 				began := time.Now()
 				require.Error(t, cmd.Run())
-				require.Regexp(t, c.says, said.String())
-				require.NotContains(t, said.String(), "hunter2")
-				require.Equal(t, c.atLeast > 0, strings.Contains(said.String(), "waiting for"))
+				require.Regexp(t, c.message, stderr.String())
+				require.NotContains(t, stderr.String(), "hunter2")
+				require.Equal(t, c.atLeast > 0, strings.Contains(stderr.String(), "waiting for"))
 				require.GreaterOrEqual(t, time.Since(began), c.atLeast)
 				require.Less(t, time.Since(began), c.atLeast+5*time.Second)
 			})
@@ -147,8 +151,9 @@ func TestCommandsDoNotWaitForWhatStaysWrong(t *testing.T) {
 	}
 }
 
-// A signal ends the wait.
-func TestAWaitForTheDatabaseCanBeStopped(t *testing.T) {
+// TestSignalEndsTheWaitForTheDatabase checks that SIGTERM ends serve within 1 s while it waits for
+// the database.
+func TestSignalEndsTheWaitForTheDatabase(t *testing.T) {
 	t.Parallel()
 	p := harness.Launch(t, func(cmd *exec.Cmd) {
 		cmd.Env = harness.Environment("LUMEN_DATABASE_URL=postgres://user@127.0.0.1:1/db?sslmode=disable")

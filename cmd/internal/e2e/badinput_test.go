@@ -17,47 +17,51 @@ import (
 	"lumen/store/storetest"
 )
 
-// marker is in every bad value, so that an echo of it shows.
+// marker is part of every bad value, so that a reply that repeats the value is detected.
 const marker = "M4rk3r"
 
-// nasty are parts of JSON strings, as they stand in the body.
-var nasty = []string{
-	// What is not text.
+// oddTexts are parts of JSON strings, written as in the body of a request.
+var oddTexts = []string{
+	// Invalid UTF-8, UTF-16 or JSON escapes, and NUL.
 	`\u0000`, `\ud800`, `\udc00`, `\ud800\ud800`, `\udc00\ud800`, `\ud800x`, "\xc0\x80", "\xf5\x80\x80\x80", "\xe2\x82", "\xff", "\xed\xa0\x80", "\xfe\xff", "\x00", "\x1f", "\n",
 	`\x41`, `\u12`, `\`, `"`,
-	// What is text and misleads.
+	// Invisible, control and bidirectional characters.
 	`\ufeff`, "\xef\xbb\xbf", `\u202e`, `\u2028`, `\u2029`, `\u200b`, `\u200d`, `\u2060`, `\u00ad`, `\u061c`, `\u180e`, `\u0007`, `\u001b[31m`, `\u0085`, `\u009f`, `\u007f`, `\r\nBcc: x`, `\t`, `\u00a0`, `\u3000`,
-	// What changes its form.
+	// Characters that normalization or case mapping changes.
 	`e\u0301`, `\u00e9`, `\u0130`, `\u0131`, `\u00df`, `\u1e9e`, `\u212a`, `\u03c2`, `\u03a3`, `\uff21`, `\u13a0`, `\uab70`, `\u0345`, `\u1f80`, `\u0300`, `\uac00`, `\u1100\u1161`,
-	// What has a meaning somewhere.
+	// Texts that have a meaning in SQL, HTML, templates, formats or paths.
 	`\\`, `\"`, `'`, `''`, `%00`, `%s%n`, `$1`, `$$`, `?`, `::text`, `{{7*7}}`, `${x}`, `<script>alert(1)</script>`, `&amp;`, `' OR 1=1--`, `\\u0000`, `\\x00`, `\\'`, `/*`, `,`, `;`, `null`, `()`, `[]`, `..`, `-`, `@`, `@@`, `+tag`,
-	// Far away.
+	// Characters outside the basic plane, private characters and noncharacters.
 	`\ud83d\ude00`, "\U0001F468\u200D\U0001F469", `\ue000`, `\ufffe`, `\uffff`, "\U0010FFFF", `\udbff\udfff`, `\ufffd`,
-	// Long.
+	// Long texts.
 	strings.Repeat("x", 64), strings.Repeat("x", 255), strings.Repeat("x", 300), strings.Repeat("x.", 130), strings.Repeat("\u00e9", 250), strings.Repeat(`\u0390`, 200), strings.Repeat("x", 5000), strings.Repeat("\U0001F600", 10000),
 }
 
-// badInput sends create and update through both doors and holds the rules of every bad input.
+// badInput sends creates and updates to both APIs and checks the rules that hold for every bad
+// input.
 type badInput struct {
 	sample
 	*harness.Server
 	m        storetest.Merchant
 	number   atomic.Int64
 	accepted atomic.Int64
-	attempts [4]atomic.Int64 // by doorsAndOperations
+	attempts [4]atomic.Int64 // by index in apiOperations
 }
 
-var doorsAndOperations = []string{"REST create", "REST update", "GraphQL create", "GraphQL update"}
+// apiOperations are the operations that take an input.
+var apiOperations = []string{"REST create", "REST update", "GraphQL create", "GraphQL update"}
 
-// attempt sends an input, which may not even be JSON, and returns the row that came of it, or nil. target is the id of the
-// one that is updated.
+// attempt sends an input, which may be invalid JSON. It returns the created or updated row, or nil
+// if the input was refused. target is the id of the row to update. The server must reply within a
+// second, never with an internal error, and a refusal must neither repeat the input nor change the
+// row.
 func (b *badInput) attempt(t *testing.T, how, target, input string) map[string]any {
 	t.Helper()
 	before := ""
 	if strings.HasSuffix(how, "update") {
 		before = b.Send(t, b.m.ReadKey, "GET", b.path+"/"+target, "").Body
 	}
-	b.attempts[slices.Index(doorsAndOperations, how)].Add(1)
+	b.attempts[slices.Index(apiOperations, how)].Add(1)
 	start := time.Now()
 	var r harness.Reply
 	switch how {
@@ -93,7 +97,7 @@ func (b *badInput) attempt(t *testing.T, how, target, input string) map[string]a
 	return nil
 }
 
-// newTarget creates a row to be updated, and returns its id.
+// newTarget creates a row for updates and returns its id.
 func (b *badInput) newTarget(t *testing.T) string {
 	t.Helper()
 	r := b.Send(t, b.m.WriteKey, "POST", b.path, strings.ReplaceAll(b.create, "{new}", harness.FreshEmail()))
@@ -101,7 +105,7 @@ func (b *badInput) newTarget(t *testing.T) string {
 	return strings.TrimPrefix(r.Header.Get("Location"), b.path+"/")
 }
 
-// stored returns how many rows the merchant has.
+// stored returns the number of the merchant's rows.
 func (b *badInput) stored(t *testing.T) (rows int64) {
 	t.Helper()
 	query := "SELECT count(*) FROM " + b.noun.Table() + " WHERE merchant_id = $1"
@@ -109,7 +113,7 @@ func (b *badInput) stored(t *testing.T) (rows int64) {
 	return rows
 }
 
-// eachSample runs a test for every noun, each with a server of its own.
+// eachSample runs a test for every noun, each with its own server.
 func eachSample(t *testing.T, merchant string, test func(*testing.T, *badInput)) {
 	t.Helper()
 	for _, s := range samples {
@@ -122,8 +126,10 @@ func eachSample(t *testing.T, merchant string, test func(*testing.T, *badInput))
 	}
 }
 
-// Values that are hostile, odd or long, in every field that takes text, through both doors. The long form sends all of them
-// everywhere, the short one a sixth, each door and operation its own.
+// TestBadValues sends hostile, odd and long values in every text field of creates and updates to
+// both APIs. A value must be refused without an echo, or be accepted and read back as it was sent.
+// The long form sends all values everywhere. The short form sends a sixth of them, a different
+// sixth for each operation.
 func TestBadValues(t *testing.T) {
 	t.Parallel()
 	eachSample(t, "Bad", testBadValues)
@@ -135,12 +141,12 @@ func testBadValues(t *testing.T, b *badInput) {
 		step, perField = 1, 90
 	}
 	var targets atomic.Int64
-	least := map[string]int{} // inputs, by door and operation
+	minInputs := map[string]int{} // by apiOperations
 	inTurn := func(t *testing.T, input store.InputField, parts []string, send func(how, target, part string, i int)) {
 		t.Parallel()
 		targets.Add(1)
 		target := b.newTarget(t)
-		for turn, how := range doorsAndOperations {
+		for turn, how := range apiOperations {
 			if input.Immutable && strings.HasSuffix(how, "update") {
 				continue // an update ignores it
 			}
@@ -152,11 +158,11 @@ func testBadValues(t *testing.T, b *badInput) {
 	t.Run("fields", func(t *testing.T) {
 		for _, input := range b.noun.Inputs() {
 			if input.Kind == store.FlagKind || input.Kind == store.NumberKind {
-				continue // texts are of the wrong type; see TestBadTypes
+				continue // they do not take text; see TestBadTypes
 			}
-			for _, how := range doorsAndOperations {
+			for _, how := range apiOperations {
 				if !input.Immutable || strings.HasSuffix(how, "create") {
-					least[how] += perField
+					minInputs[how] += perField
 				}
 			}
 			forms := []string{input.Name}
@@ -165,7 +171,7 @@ func testBadValues(t *testing.T, b *badInput) {
 			}
 			for _, form := range forms {
 				t.Run(form, func(t *testing.T) {
-					inTurn(t, input, nasty, func(how, target, part string, i int) { b.value(t, how, form, target, part, i/step) })
+					inTurn(t, input, oddTexts, func(how, target, part string, i int) { b.value(t, how, form, target, part, i/step) })
 				})
 			}
 			if input.Name == "email" {
@@ -178,18 +184,19 @@ func testBadValues(t *testing.T, b *badInput) {
 		}
 	})
 	rows := b.stored(t) - targets.Load()
-	require.Equal(t, b.accepted.Load(), rows, "nothing was stored that was refused")
-	for i, how := range doorsAndOperations {
+	require.Equal(t, b.accepted.Load(), rows, "stored rows must equal accepted creates")
+	for i, how := range apiOperations {
 		n := b.attempts[i].Load()
-		require.GreaterOrEqual(t, n, int64(least[how]), how)
+		require.GreaterOrEqual(t, n, int64(minInputs[how]), how)
 		t.Logf("%s: %d bad inputs", how, n)
 	}
-	t.Logf("%d creations were accepted, and read back as what was sent", rows)
+	t.Logf("%d creations were accepted and read back as they were sent", rows)
 }
 
 func (b *badInput) value(t *testing.T, how, field, target, part string, i int) {
 	t.Helper()
-	// In front, in the middle, at the end: white space counts only in the middle.
+	// The odd part is at the start, in the middle or at the end, since white space is kept only in
+	// the middle.
 	text := []string{marker + part + "z", part + marker, marker + part}[i%3]
 	switch field {
 	case "email":
@@ -206,7 +213,7 @@ func (b *badInput) value(t *testing.T, how, field, target, part string, i int) {
 	b.readsBack(t, how, field, text, b.attempt(t, how, target, input))
 }
 
-// oddAddresses are whole addresses; # makes each one's own.
+// oddAddresses are whole email addresses. # stands for a text that makes each one unique.
 var oddAddresses = []string{
 	"#" + strings.Repeat("a", 58) + "@" + strings.Repeat("b.", 90) + "example", "#" + strings.Repeat("a", 245) + "@x.io", "#" + strings.Repeat("a", 310) + "@x.io", "#" + strings.Repeat("a", 1<<20) + "@x.io", "#" + strings.Repeat("\\u00e9", 120) + "@x.io",
 	"plus+tag#@x.io", `\"quo ted#\"@x.io`, `\"#\"@x.io`, "#@[127.0.0.1]", "#@[IPv6:::1]", "#@127.0.0.1", "#@m\\u00fcnchen.example", "#@xn--mnchen-3ya.example", "#@XN--A", "#@xn--.example", "#@xn--\\u00fc.example",
@@ -216,19 +223,19 @@ var oddAddresses = []string{
 	"#@x.io\\u0000", "\\u202e#@x.io", "\\ufeff#@x.io", "#\\u200b@x.io", "#\\u00ad@x.io", "e\\u0301#@x.io", "\\u00e9#@x.io", "\\ud83d\\ude00#@x.io", "#@\\ud83d\\ude00.io", "\\u0661#@x.io", "#@\\u0661.io",
 }
 
-// reads sends one value of one field as it is.
+// reads sends a value of a field unchanged and checks it with readsBack.
 func (b *badInput) reads(t *testing.T, how, field, target, text string) {
 	t.Helper()
 	b.readsBack(t, how, field, text, b.attempt(t, how, target, `{"`+field+`":"`+text+`"}`))
 }
 
-// readsBack holds that what was accepted is what was sent.
+// readsBack requires that an accepted value reads back as it was sent, with the documented changes:
+// white space at the ends is removed, a blank text is null and a country is in upper case.
 func (b *badInput) readsBack(t *testing.T, how, field, text string, row map[string]any) {
 	t.Helper()
 	if row == nil {
 		return
 	}
-	// What was accepted reads back as it was sent, but for what is documented.
 	var sent string
 	require.NoError(t, json.Unmarshal([]byte(`"`+text+`"`), &sent), "accepted %q", text)
 	require.True(t, slices.Equal([]rune(sent), []rune(strings.ToValidUTF8(sent, ""))))
@@ -245,12 +252,14 @@ func (b *badInput) readsBack(t *testing.T, how, field, text string, row map[stri
 	require.Equal(t, want, read[b.noun.Name()][field], "%s %q", how, text)
 }
 
-// The same parts as literals in a GraphQL document, whose escapes are not JSON's.
+// TestBadLiterals sends the odd texts as string literals in a GraphQL document, whose escapes
+// differ from those of JSON. An accepted name must not contain a replacement character that the
+// client did not send.
 func TestBadLiterals(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	m := d.Merchant(t, "Literals")
-	for i, part := range nasty {
+	for i, part := range oddTexts {
 		for _, literal := range []string{`"` + marker + part + `z"`, `"""` + marker + part + `z"""`} {
 			body, err := json.Marshal(map[string]string{"query": fmt.Sprintf(`mutation{createCustomer(input:{email:"n%d.%d@x.io",name:%s}){customer{name} userErrors{message}}}`, i, len(literal), literal)})
 			require.NoError(t, err)
@@ -276,7 +285,9 @@ func TestBadLiterals(t *testing.T) {
 	}
 }
 
-// Bodies that are not what they should be. In each, IN stands for the members that make it a good one.
+// TestBadBodies sends malformed and unusual JSON bodies to both APIs and checks which of them are
+// accepted. IN stands for the members of a valid body. It fails if a parser accepts invalid JSON,
+// duplicate keys or excessive depth, or if a refusal repeats the body.
 func TestBadBodies(t *testing.T) {
 	t.Parallel()
 	b := &badInput{sample: samples[0], Server: harness.Serve(t)}
@@ -306,11 +317,11 @@ func TestBadBodies(t *testing.T) {
 		{strings.Repeat("[", 60000), bad}, {strings.Repeat(`{"a":`, 12000), bad}, {`{IN,"x":"` + strings.Repeat("x", 1<<20) + `"}`, bad}, {`{IN,"x":"` + strings.Repeat("x", 5<<20) + `"}`, bad},
 		{`email=a@x.io&name=` + marker, bad}, {`<email>a@x.io</email>`, bad}, {`{"email":{"$ne":"` + marker + `"}}`, bad}, {`{"email":["a@x.io","` + marker + `"]}`, bad},
 	} {
-		for _, how := range doorsAndOperations {
+		for _, how := range apiOperations {
 			members := fmt.Sprintf(`"email":"n%d@x.io"`, b.number.Add(1))
 			customer := b.attempt(t, how, target, strings.ReplaceAll(c.body, "IN", members))
 			accepted := c.accepted
-			if strings.HasPrefix(how, "GraphQL") && strings.Contains(c.body, `IN,"`) { // an unknown key
+			if strings.HasPrefix(how, "GraphQL") && strings.Contains(c.body, `IN,"`) { // an unknown key, which only REST ignores
 				accepted = bad
 			}
 			if how == "GraphQL update" && strings.TrimSpace(c.body) == "null" {
@@ -318,7 +329,7 @@ func TestBadBodies(t *testing.T) {
 			}
 			require.Equal(t, accepted, customer != nil, "%s %.200q", how, c.body)
 		}
-		// The same as the whole body of GraphQL.
+		// The same body, with the members of a GraphQL request.
 		members := `"query":"{merchant{name}}"`
 		r := b.Send(t, b.m.WriteKey, "POST", "/graphql", strings.ReplaceAll(c.body, "IN", members))
 		require.Less(t, r.Status, 500, "%.200q", c.body)
@@ -328,16 +339,17 @@ func TestBadBodies(t *testing.T) {
 			require.GreaterOrEqual(t, r.Status, 400)
 		}
 	}
-	// A depth that JSON allows is no type of any field.
+	// Nesting within the limit of the JSON parser is still the wrong type for a field.
 	for _, deep := range []string{strings.Repeat("[", 33) + strings.Repeat("]", 33), strings.Repeat("[", 9000) + strings.Repeat("]", 9000), strings.Repeat(`{"a":`, 5000) + `"` + marker + `"` + strings.Repeat("}", 5000)} {
-		for _, how := range doorsAndOperations {
+		for _, how := range apiOperations {
 			require.Nil(t, b.attempt(t, how, target, `{"email":"deep@x.io","name":`+deep+`}`))
 		}
 	}
 	require.Len(t, storedRows(t, b.Server, b.m), int(b.accepted.Load())+1)
 }
 
-// Every value of the wrong JSON type in every field.
+// TestBadTypes sends values of the wrong JSON type in every field. Each must be refused and change
+// nothing.
 func TestBadTypes(t *testing.T) {
 	t.Parallel()
 	eachSample(t, "Types", func(t *testing.T, b *badInput) {
@@ -347,7 +359,7 @@ func TestBadTypes(t *testing.T) {
 				if isOfKind(value, input.Kind) {
 					continue
 				}
-				for _, how := range doorsAndOperations {
+				for _, how := range apiOperations {
 					bad := b.creating(input.Name, value)
 					require.Nil(t, b.attempt(t, how, target, bad), "%s %s", how, bad)
 				}
@@ -357,7 +369,7 @@ func TestBadTypes(t *testing.T) {
 	})
 }
 
-// isOfKind reports whether JSON is of the type of a kind of inputs.
+// isOfKind reports whether a JSON value has the type that this kind of input takes.
 func isOfKind(value string, kind store.Kind) bool {
 	switch kind {
 	case store.FlagKind:
@@ -369,7 +381,8 @@ func isOfKind(value string, kind store.Kind) bool {
 	}
 }
 
-// Ids from GraphQL's variables and literals; REST's are in TestRoutes.
+// TestBadIDs sends malformed ids in variables of GraphQL and requires the documented error.
+// TestRoutes sends malformed ids to REST.
 func TestBadIDs(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
@@ -391,7 +404,7 @@ func TestBadIDs(t *testing.T) {
 	}
 	for _, id := range []string{`1.5`, `true`, `["cust_1"]`, `{}`, `null`, `9223372036854775808`, `1e3`} {
 		r := d.GraphQL(t, m.WriteKey, operations["get"], `{"id":`+id+`}`)
-		if id == "1e3" { // a whole number, and so an ID
+		if id == "1e3" { // a whole number, which GraphQL accepts as an ID
 			require.Contains(t, r.Body, "INVALID_ID")
 			continue
 		}

@@ -16,7 +16,7 @@ import (
 	"lumen/cmd/internal/e2e/harness"
 )
 
-// visitor is a client on the other side of a proxy.
+// visitor is a client that reaches the server directly or through a proxy.
 type visitor struct {
 	transport http.Transport
 	origin    string
@@ -40,8 +40,9 @@ func (v *visitor) send(t *testing.T, method, path, body string, change ...func(*
 	return harness.Reply{Status: response.StatusCode, Header: response.Header, Body: string(read)}
 }
 
-// proxied starts a proxy in front of the server, with what it does to the path.
-func proxied(t *testing.T, to string, rewrite func(*httputil.ProxyRequest)) string {
+// startProxy starts a proxy in front of the server, which changes each request with rewrite, and
+// returns its URL.
+func startProxy(t *testing.T, to string, rewrite func(*httputil.ProxyRequest)) string {
 	t.Helper()
 	target, err := url.Parse(to)
 	require.NoError(t, err)
@@ -58,8 +59,9 @@ func proxied(t *testing.T, to string, rewrite func(*httputil.ProxyRequest)) stri
 	return server.URL
 }
 
-// Below a base path a client meets the same service behind a proxy that takes the path off, behind
-// one that leaves it, and behind none.
+// TestBasePath runs serve with a base path. Clients must find the same service directly, behind a
+// proxy that keeps the base path, and behind one that strips it. It fails if a page links to a path
+// outside the base path, or if the server cuts the path off where it must not.
 func TestBasePath(t *testing.T) {
 	t.Parallel()
 	const app = "https://app.example.com"
@@ -70,17 +72,17 @@ func TestBasePath(t *testing.T) {
 	require.Equal(t, []string{d.URL + "/api/customers", d.URL + "/graphql", d.URL + "/playground"},
 		[]string{d.RestURL, d.GraphQLURL, d.PlaygroundURL})
 	for name, origin := range map[string]string{
-		"direct": direct,
-		"kept":   proxied(t, direct, func(*httputil.ProxyRequest) {}),
-		"stripped": proxied(t, direct, func(p *httputil.ProxyRequest) {
+		"direct":               direct,
+		"proxy keeps the path": startProxy(t, direct, func(*httputil.ProxyRequest) {}),
+		"proxy strips the path": startProxy(t, direct, func(p *httputil.ProxyRequest) {
 			p.Out.URL.Path, p.Out.URL.RawPath = strings.TrimPrefix(p.In.URL.Path, "/lumen"), ""
 		}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := &visitor{origin: origin, key: string(m.WriteKey)}
 			defer v.transport.CloseIdleConnections()
-			v.finds(t)
-			v.reads(t, app)
+			v.requireLinksWork(t)
+			v.requireAPIsWork(t, app)
 			for _, path := range []string{"/lumen/healthz", "/lumen/readyz"} {
 				require.Equal(t, 200, v.send(t, "GET", path, "").Status, path)
 			}
@@ -103,8 +105,8 @@ func TestBasePath(t *testing.T) {
 	requireRoutes(t, d)
 }
 
-// finds follows all that the pages name.
-func (v *visitor) finds(t *testing.T) {
+// requireLinksWork requests every link of the pages.
+func (v *visitor) requireLinksWork(t *testing.T) {
 	t.Helper()
 	require.Equal(t, v.send(t, "GET", "/lumen", "").Body, v.send(t, "GET", "/lumen/", "").Body)
 	for _, page := range []string{"/lumen", "/lumen/", "/lumen/docs", "/lumen/playground"} {
@@ -119,8 +121,8 @@ func (v *visitor) finds(t *testing.T) {
 	require.Contains(t, v.send(t, "GET", "/lumen", "").Body, "curl '"+v.origin+"/lumen/api/customers?limit=3'")
 }
 
-// reads uses the APIs at the addresses that the server tells of.
-func (v *visitor) reads(t *testing.T, app string) {
+// requireAPIsWork uses the APIs at the addresses that the server publishes.
+func (v *visitor) requireAPIsWork(t *testing.T, app string) {
 	t.Helper()
 	var document struct{ Servers []struct{ URL string } }
 	require.NoError(t, json.Unmarshal([]byte(v.send(t, "GET", "/lumen/openapi.json", "").Body), &document))
@@ -138,7 +140,7 @@ func (v *visitor) reads(t *testing.T, app string) {
 	require.Equal(t, app, preflight.Header.Get("Access-Control-Allow-Origin"))
 }
 
-// requireRoutes demands that log and metrics name the routes as they do without a base path.
+// requireRoutes requires that log and metrics name the routes as they do without a base path.
 func requireRoutes(t *testing.T, d *harness.Server) {
 	t.Helper()
 	log := d.Logged()

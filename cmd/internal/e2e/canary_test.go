@@ -13,10 +13,11 @@ import (
 	"lumen/store/auth"
 )
 
-// canary is in everything that a client can choose, and must be in nothing that an operator sees.
+// canary is part of every value that the test sends. The log, the metrics and the traces must not
+// contain it.
 const canary = "canary"
 
-// canaryHeaders puts it into the headers that servers and their libraries like to look at.
+// canaryHeaders sets the headers that servers and their libraries often record to canaries.
 func canaryHeaders(r *http.Request) {
 	for _, name := range []string{
 		"User-Agent", "Referer", "Cookie", "Origin", "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "From", "Via",
@@ -31,8 +32,9 @@ func canaryHeaders(r *http.Request) {
 	r.Host = canary + ".example.com"
 }
 
-// flood sends what no operator may see, through both doors, well-formed and not. n makes each round different.
-func flood(t *testing.T, d *harness.Server, keys []auth.Secret, n int) {
+// sendCanaries sends canaries in every part of well-formed and malformed requests to both APIs. n
+// makes the canaries of each round different.
+func sendCanaries(t *testing.T, d *harness.Server, keys []auth.Secret, n int) {
 	word := fmt.Sprintf("%s%d", canary, n)
 	customer := fmt.Sprintf(`{"email":"%[1]s@example.com","name":"%[1]s","userId":"%[1]s","billingAddressLine1":"%[1]s","billingAddressLine2":"%[1]s","billingCity":"%[1]s","billingPostalCode":"%[1]s","taxId":"%[1]s"`, word)
 	text := func(query, variables string) string {
@@ -68,38 +70,41 @@ func flood(t *testing.T, d *harness.Server, keys []auth.Secret, n int) {
 	}
 }
 
-func TestNothingOfAClientsIsSeenByAnOperator(t *testing.T) {
+// TestTelemetryHoldsNoClientValues sends canaries in every place that a client can choose and
+// searches the log, the metrics and the traces for them. It fails if one of them records a value of
+// a client's, also from a statement that fails, or if client values create new series of metrics.
+func TestTelemetryHoldsNoClientValues(t *testing.T) {
 	collector := openCollector(t)
 	d := harness.Serve(t, "--playground")
 	m := d.Merchant(t, "Watched")
 	keys := []auth.Secret{m.WriteKey, m.ReadKey, canary, "lumen_sk_" + canary, "eyJ" + canary}
-	flood(t, d, keys, 0)
-	after := closed(t, d.Metrics(t))
-	flood(t, d, keys, 1)
+	sendCanaries(t, d, keys, 0)
+	after := requireClosedLabels(t, d.Metrics(t))
+	sendCanaries(t, d, keys, 1)
 	id := d.Create(t, m, `{"email":"else@example.com"}`)
 	d.Send(t, m.ReadKey, "GET", "/api/customers/"+id, "", canaryHeaders)
 
-	// Statements that fail, too: their causes are in the log.
+	// Statements that fail must not leak values either: the log contains their causes.
 	d.SQL(t, "ALTER TABLE customers RENAME TO mislaid")
-	flood(t, d, keys, 2)
+	sendCanaries(t, d, keys, 2)
 	d.SQL(t, "ALTER TABLE mislaid RENAME TO customers")
 
 	const last = "8af7651916cd43dd8448eb211c80319c"
-	d.Send(t, m.ReadKey, "GET", "/api/customers/"+id, "", canaryHeaders, header("traceparent", "00-"+last+"-"+callersSpan+"-01"))
+	d.Send(t, m.ReadKey, "GET", "/api/customers/"+id, "", canaryHeaders, header("traceparent", "00-"+last+"-"+callerSpan+"-01"))
 	collector.trace(t, last, "GET /api/customers/{id}", "SELECT customers")
 	collector.mu.Lock()
 	defer collector.mu.Unlock()
 	metrics := d.Metrics(t)
-	for what, seen := range map[string]string{"log": d.Logged(), "metrics": metrics, "traces": collector.received.String()} {
-		for line := range strings.Lines(seen) {
-			require.NotContains(t, strings.ToLower(line), canary, what)
-			require.NotContains(t, line, id, what)
+	for source, text := range map[string]string{"log": d.Logged(), "metrics": metrics, "traces": collector.received.String()} {
+		for line := range strings.Lines(text) {
+			require.NotContains(t, strings.ToLower(line), canary, source)
+			require.NotContains(t, line, id, source)
 		}
-		require.Contains(t, seen, "updateCustomer", what)
+		require.Contains(t, text, "updateCustomer", source)
 	}
 	require.Greater(t, len(collector.spans), 500)
-	require.True(t, bytes.Contains(collector.received.Bytes(), []byte(m.ID)), "the merchant is told")
+	require.True(t, bytes.Contains(collector.received.Bytes(), []byte(m.ID)), "the traces name the merchant")
 
-	// Whatever is sent makes no series beyond the closed sets, and next to none after the first of its kind.
-	require.LessOrEqual(t, closed(t, metrics), after+30)
+	// Requests create only series with labels of closed sets, and the later rounds nearly none.
+	require.LessOrEqual(t, requireClosedLabels(t, metrics), after+30)
 }

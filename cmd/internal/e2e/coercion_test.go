@@ -23,8 +23,8 @@ func (c coercionCase) body(t testing.TB) string {
 	return fmt.Sprintf(body, harness.JSON(t, c.query), c.variables, c.operationName)
 }
 
-// cases returns the requests that bring a wrong value to a position. Those that are mutations create
-// a customer before they come to the value.
+// cases returns the requests that send a wrong value at a position. A mutation creates a customer
+// before the field with the value, so that the test notices a request that was executed in part.
 func (s inputSchema) cases(p inputPosition, wrong inputValue) (all []coercionCase) {
 	operation, root, first := "query", "Query", ""
 	if !p.isQuery {
@@ -49,31 +49,32 @@ func (s inputSchema) cases(p inputPosition, wrong inputValue) (all []coercionCas
 	if wrong.literal != "" {
 		use := p.use(placed.literal)
 		add("a literal", document("", use), "", "")
-		add("a literal that is skipped", document("", skipped(use)), "", "")
+		add("a literal in a skipped field", document("", skipped(use)), "", "")
 		add("a literal in a fragment", document("", "...F")+fragment(use), "", "")
 		add("a literal of another operation", document(" Run", "__typename")+operation+" Other{"+use+"}", "", "Run")
-		add("a default", document(declares(p.argument, "="+placed.literal), whole), "", "")
-		add("a default inside", document(declares(p.inputType, "="+wrong.literal), inside), "", "")
+		add("a variable's default", document(declares(p.argument, "="+placed.literal), whole), "", "")
+		add("a default of a variable inside the argument", document(declares(p.inputType, "="+wrong.literal), inside), "", "")
 	}
 	if wrong.json != "" {
 		header, value := declares(p.inputType, ""), `"v":`+wrong.json
 		add("a variable", document(declares(p.argument, ""), whole), `"v":`+placed.json, "")
-		add("a variable inside", document(header, inside), value, "")
-		add("a variable that is skipped", document(header, skipped(inside)), value, "")
+		add("a variable inside the argument", document(header, inside), value, "")
+		add("a variable in a skipped field", document(header, skipped(inside)), value, "")
 		add("a variable in a fragment", document(header, "...F")+fragment(inside), value, "")
 	}
 	if wrong == same("null") {
 		nullable := *p.inputType
 		nullable.NonNull = false
 		header := declares(&nullable, "="+s.good(p.inputType).literal)
-		add("null in the place of a default", document(header, inside), `"v":null`, "")
+		add("null for a variable with a default", document(header, inside), `"v":null`, "")
 	}
 	return all
 }
 
-// No field runs when a value of the request is wrong, wherever it is: a mutation before it has
-// changed nothing, and the reply has no data.
-func TestWrongValuesRunNothing(t *testing.T) {
+// TestWrongValuesExecuteNoField sends a wrong value at every input position of the schema, as a
+// literal, a default and a variable. The server must execute no field of the request: the reply has
+// no data, and a mutation that precedes the value in the document has changed nothing.
+func TestWrongValuesExecuteNoField(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	m := d.Merchant(t, "Coercion")
@@ -89,7 +90,7 @@ func TestWrongValuesRunNothing(t *testing.T) {
 					accept, status = graphqlType, 400
 				}
 				r := d.Send(t, m.WriteKey, "POST", "/graphql", c.body(t), header("Accept", accept))
-				c.refused(t, r)
+				c.requireRefused(t, r)
 				require.Equal(t, status, r.Status, c.name)
 				require.Equal(t, before, allRows(t, d), c.name)
 			}
@@ -99,8 +100,8 @@ func TestWrongValuesRunNothing(t *testing.T) {
 	require.GreaterOrEqual(t, count, 300)
 }
 
-// refused holds a reply to be the refusal of a request for its wrong value.
-func (c coercionCase) refused(t testing.TB, r harness.Reply) {
+// requireRefused requires that a reply refuses the request because of its wrong value.
+func (c coercionCase) requireRefused(t testing.TB, r harness.Reply) {
 	t.Helper()
 	var body map[string]json.RawMessage
 	require.NoError(t, json.Unmarshal([]byte(r.Body), &body), "%s: %s", c.name, r.Body)
@@ -122,17 +123,18 @@ func (c coercionCase) refused(t testing.TB, r harness.Reply) {
 	}
 }
 
-// rightValues are all coercions that the specification allows, with what comes of them. ID0 and ID1
-// are customers, and `by email` is the order in which they are the first two.
-var rightValues = []struct{ query, variables, want string }{
-	// Int, also from an integral float.
+// validValues are requests with each coercion that the specification allows, and their results. ID0
+// and ID1 are the ids of customers. `by email` is the sort order that puts these two first.
+var validValues = []struct{ query, variables, want string }{
+	// Int, also from a float without a fraction.
 	{`{customers(first:2,by email){nodes{id}}}`, `{}`, `{"customers":{"nodes":[{"id":"ID0"},{"id":"ID1"}]}}`},
 	{`query($n:Int){customers(first:$n,by email){nodes{id}}}`, `{"n":1}`, `{"customers":{"nodes":[{"id":"ID0"}]}}`},
 	{`query($n:Int){customers(first:$n,by email){nodes{id}}}`, `{"n":1.0}`, `{"customers":{"nodes":[{"id":"ID0"}]}}`},
 	{`query($n:Int!){customers(first:$n,by email){nodes{id}}}`, `{"n":0.1e1}`, `{"customers":{"nodes":[{"id":"ID0"}]}}`},
 	{`query($n:Int=1){customers(first:$n,by email){nodes{id}}}`, `{}`, `{"customers":{"nodes":[{"id":"ID0"}]}}`},
 	{`query($n:Int=1){customers(first:$n){totalCount}}`, `{"n":null}`, `{"customers":{"totalCount":3}}`},
-	// ID, also from an integer. These have to be in a list: the store refuses 5 as the id of a customer.
+	// ID, also from an integer. The integers are in lists because customer(id:5) is an error of the
+	// store.
 	{`{nodes(ids:["ID0",5,"""ID1"""]){id}}`, `{}`, `{"nodes":[{"id":"ID0"},null,{"id":"ID1"}]}`},
 	{`query($i:[ID!]!){nodes(ids:$i){id}}`, `{"i":["ID0",5,5.0]}`, `{"nodes":[{"id":"ID0"},null,null]}`},
 	{`query($i:ID="ID0"){customer(id:$i){id}}`, `{}`, `{"customer":{"id":"ID0"}}`},
@@ -145,20 +147,20 @@ var rightValues = []struct{ query, variables, want string }{
 	{`query($i:[ID!]!){nodes(ids:$i){id}}`, `{"i":5}`, `{"nodes":[null]}`},
 	{`query($i:[ID!]="ID0"){nodes(ids:$i){id}}`, `{}`, `{"nodes":[{"id":"ID0"}]}`},
 	{`query($a:ID!,$b:ID="ID1"){nodes(ids:[$a,$b]){id}}`, `{"a":"ID0"}`, `{"nodes":[{"id":"ID0"},{"id":"ID1"}]}`},
-	// Boolean, in conditions as well.
+	// Boolean, also in @skip and @include.
 	{`query($b:Boolean!,$c:Boolean=true){merchant{name@skip(if:$b) n:name@include(if:$c)}}`, `{"b":true}`,
 		`{"merchant":{"n":"Coercion"}}`},
 	{`query($b:Boolean){customers(filter:{includeDeleted:$b}){totalCount}}`, `{"b":true}`,
 		`{"customers":{"totalCount":3}}`},
 	{`query($b:Boolean){customers(filter:{includeDeleted:$b}){totalCount}}`, `{}`, `{"customers":{"totalCount":3}}`},
-	// String, which digits do not make a number.
+	// String, also one of digits.
 	{`query($u:String){customers(filter:{userId:$u}){totalCount}}`, `{"u":"5"}`, `{"customers":{"totalCount":3}}`},
-	// DateTime, with any offset.
+	// DateTime with any offset.
 	{`{customers(filter:{createdAt:{before:"2024-01-31T09:30:00+02:00"}}){totalCount}}`, `{}`,
 		`{"customers":{"totalCount":0}}`},
 	{`query($d:DateTime="2024-01-31t09:30:00.5z"){customers(filter:{createdAt:{from:$d,before:null}}){totalCount}}`, `{}`,
 		`{"customers":{"totalCount":3}}`},
-	// Enums, and input objects without the fields that they need not have.
+	// Enums, and input objects without their optional fields.
 	{`query($s:CustomerSort){customers(first:1,sort:$s){nodes{id}}}`, `{"s":{"field":"EMAIL","direction":"ASC"}}`,
 		`{"customers":{"nodes":[{"id":"ID0"}]}}`},
 	{`query($f:CustomerSortField!,$d:SortDirection=ASC){customers(first:1,sort:{field:$f,direction:$d}){nodes{id}}}`,
@@ -171,11 +173,13 @@ var rightValues = []struct{ query, variables, want string }{
 		`{"updateCustomer":{"customer":{"name":null,"userId":"5","taxId":"T"}}}`},
 	{`mutation($e:Int){createAccessToken(input:{expiresIn:$e,access:null}){userErrors{code}}}`, `{"e":900.0}`,
 		`{"createAccessToken":{"userErrors":[]}}`},
-	// A value that no variable takes is ignored.
+	// A value for an undeclared variable is ignored.
 	{`{merchant{name}}`, `{"x":1e400,"y":{"z":[]}}`, `{"merchant":{"name":"Coercion"}}`},
 }
 
-func TestRightValuesAreCoerced(t *testing.T) {
+// TestValidValuesAreCoerced sends every form of value that the specification allows and requires
+// its result. It fails if the strict scalars refuse a valid form.
+func TestValidValuesAreCoerced(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	m := d.Merchant(t, "Coercion")
@@ -184,12 +188,12 @@ func TestRightValuesAreCoerced(t *testing.T) {
 		ids = append(ids, d.Create(t, m, fmt.Sprintf(`{"email":"c%d@example.com","userId":"5","name":"N"}`, i)))
 	}
 	names := strings.NewReplacer("ID0", ids[0], "ID1", ids[1], "by email", "sort:{field:EMAIL,direction:ASC}")
-	for _, c := range rightValues {
+	for _, c := range validValues {
 		r := d.GraphQL(t, m.WriteKey, names.Replace(c.query), names.Replace(c.variables))
 		require.Equal(t, answer{200, `{"data":` + names.Replace(c.want) + `}`}, brief(r), "%s %s", c.query, c.variables)
 	}
 
-	// What the store refuses stays the fault of a field, beside the data of others.
+	// A value that only the store refuses is an error of its field, and the other fields have data.
 	for _, c := range []struct{ query, variables string }{
 		{`{merchant{name} customer(id:5){id}}`, `{}`},
 		{`query($i:ID!){merchant{name} customer(id:$i){id}}`, `{"i":5.0}`},

@@ -20,14 +20,14 @@ import (
 // collector receives traces over OTLP/HTTP.
 type collector struct {
 	mu       sync.Mutex
-	received bytes.Buffer // as it came
+	received bytes.Buffer // the raw bodies
 	spans    []*v1.Span
 	resource map[string]string
 	header   http.Header
 }
 
-// openCollector has a server started afterwards send its traces there, as soon as there are any. Tests with one are not
-// parallel: its address is in the environment.
+// openCollector starts a collector. A server that starts later sends it each span within 20 ms. A
+// test that uses it cannot be parallel, since the collector's address is in the environment.
 func openCollector(t *testing.T) *collector {
 	t.Helper()
 	c := &collector{resource: make(map[string]string)}
@@ -50,7 +50,7 @@ func openCollector(t *testing.T) *collector {
 	return c
 }
 
-// trace returns the spans of one trace by name, once these are among them.
+// trace waits until one trace has spans with these names, and returns its spans by name.
 func (c *collector) trace(t *testing.T, id string, names ...string) map[string]*v1.Span {
 	t.Helper()
 	spans := make(map[string]*v1.Span)
@@ -68,11 +68,11 @@ func (c *collector) trace(t *testing.T, id string, names ...string) map[string]*
 		if !missing() {
 			return spans
 		}
-		require.True(t, time.Now().Before(deadline), "%v of %v", slices.Collect(maps.Keys(spans)), names)
+		require.True(t, time.Now().Before(deadline), "got the spans %v, want %v", slices.Collect(maps.Keys(spans)), names)
 	}
 }
 
-// attributes are those of a span, as texts.
+// attributes returns the attributes of a span as texts.
 func attributes(span *v1.Span) map[string]string {
 	all := make(map[string]string)
 	for _, a := range span.Attributes {

@@ -16,13 +16,13 @@ import (
 	"lumen/cmd/internal/e2e/harness"
 )
 
-// TestCostOrdersOperations holds that what costs more takes longer: over operations of every kind, from the cheapest to
-// what the limit just admits, the ranks by cost and by measured time agree, but for
-// times that are about the same. It prints the table.
-func TestCostOrdersOperations(t *testing.T) {
+// TestOperationsOfHigherCostTakeLonger measures operations of every kind, from the cheapest to the
+// most expensive that the limit admits. The order by cost and the order by measured time must
+// agree, except between operations that take about the same time. It logs the table.
+func TestOperationsOfHigherCostTakeLonger(t *testing.T) {
 	d := harness.Serve(t, "--introspection")
 	m := d.Merchant(t, "Cost")
-	fill(t, d, m, 10_000)
+	insertCustomers(t, d, m, 10_000)
 	var list struct{ Customers []struct{ ID string } }
 	require.NoError(t, json.Unmarshal([]byte(d.Send(t, m.ReadKey, "GET", "/api/customers?limit=250", "").Body), &list))
 	ids := make([]string, len(list.Customers))
@@ -45,7 +45,7 @@ func TestCostOrdersOperations(t *testing.T) {
 			return "mutation{" + q.String() + "}"
 		}
 	}
-	introspection, err := os.ReadFile("testdata/introspection.graphql") // graphql-js's, with all that it can ask
+	introspection, err := os.ReadFile("testdata/introspection.graphql") // the one of graphql-js, with all its options
 	require.NoError(t, err)
 	fixed := func(q string) func() string { return func() string { return q } }
 	page := func(n int) func() string {
@@ -78,7 +78,7 @@ func TestCostOrdersOperations(t *testing.T) {
 	}
 	const rounds = 60
 	samples := make(map[*operation][]time.Duration)
-	for round := range rounds { // interleaved, so that what else the machine does meets all of them
+	for round := range rounds { // interleaved, so that other load on the machine affects all operations
 		for _, o := range table {
 			query := o.text()
 			start := time.Now()
@@ -93,24 +93,24 @@ func TestCostOrdersOperations(t *testing.T) {
 		}
 	}
 	for o, s := range samples {
-		o.took = slices.Min(s) // what it takes when nothing else is in the way
+		o.took = slices.Min(s) // the time without other load
 	}
 	slices.SortFunc(table, func(a, b *operation) int { return a.cost - b.cost })
 	agree, pairs := 0, 0
 	for i, cheap := range table {
 		t.Logf("%6d  %8s  %s", cheap.cost, cheap.took.Round(10*time.Microsecond), cheap.name)
 		for _, dear := range table[i+1:] {
-			if dear.cost < cheap.cost*2 || dear.cost < cheap.cost+200 { // near each other, either may be the slower one
+			if dear.cost < cheap.cost*2 || dear.cost < cheap.cost+200 { // of similar cost; either may be slower
 				continue
 			}
 			pairs++
-			if dear.took > cheap.took*3/4 { // what a creation takes varies with the disk
+			if dear.took > cheap.took*3/4 { // the time of a creation varies with the disk
 				agree++
 			} else {
-				t.Logf("        %s takes longer than %s", cheap.name, dear.name)
+				t.Logf("        %s takes longer than %s, which costs more", cheap.name, dear.name)
 			}
 		}
 	}
-	t.Logf("%d of %d pairs that differ in cost by a factor of two, and by 200, are in the order of their times, or take about the same", agree, pairs)
+	t.Logf("%d of %d pairs whose costs differ by a factor of two and by 200 have the order of their times, or take about the same time", agree, pairs)
 	require.Equal(t, pairs, agree)
 }

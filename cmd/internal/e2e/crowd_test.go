@@ -11,8 +11,8 @@ import (
 	"lumen/cmd/internal/e2e/harness"
 )
 
-// A merchant whose statements hang has what is left of its share, and no more of the pool: it is told so in both doors,
-// and others notice nothing.
+// A merchant whose statements hang has what is left of its share, and no more of the pool: it is
+// told so in both doors, and others notice nothing.
 func TestOneMerchantDoesNotCrowdOutAnother(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t, "--database-connections", "4", "--merchant-concurrency", "1")

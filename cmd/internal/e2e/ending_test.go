@@ -19,8 +19,8 @@ import (
 	"lumen/store/storetest"
 )
 
-// A list that is being sent ends when its credential does: the connection is aborted, so that the client can't take what it
-// has for the whole list.
+// A list that is being sent ends when its credential does: the connection is aborted, so that the
+// client can't take what it has for the whole list.
 func TestListsEndWithTheirCredential(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
@@ -99,7 +99,8 @@ func TestListsEndWithTheirCredential(t *testing.T) {
 	})
 }
 
-// A credential that can't be asked for any more counts as ended when its last good answer is too old.
+// A credential that can't be asked for any more counts as ended when its last good answer is too
+// old.
 func TestListsEndWhenTheirCredentialCannotBeAsked(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
@@ -118,8 +119,8 @@ func TestListsEndWhenTheirCredentialCannotBeAsked(t *testing.T) {
 	require.Eventually(t, func() bool { return strings.Contains(d.Log.String(), "list aborted") }, 5*time.Second, 10*time.Millisecond)
 }
 
-// readSlowly asks for the list and returns when it has begun: the rest waits for the function that reads it, as far as the
-// buffers of the two sides do not hold it.
+// readSlowly asks for the list and returns when it has begun: the rest waits for the function that
+// reads it, as far as the buffers of the two sides do not hold it.
 func readSlowly(t *testing.T, d *harness.Server, credential auth.Secret) func() ([]byte, error) {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(d.URL, "http://"))

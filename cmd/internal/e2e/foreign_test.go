@@ -105,9 +105,10 @@ func lastCursor(t testing.TB, body string) string {
 	return *list.NextCursor
 }
 
-// Everything that a merchant can ask, of others' customers, of its own and of none: not one byte that comes out, in headers,
-// bodies and the log, in clear or inside a cursor or a token, is another's; and not one of the others' rows changes. What
-// else is answered is not looked at: the test has to hold when one of the guards of I1 is gone, and to fail when both are.
+// Everything that a merchant can ask, of others' customers, of its own and of none: not one byte
+// that comes out, in headers, bodies and the log, in clear or inside a cursor or a token, is
+// another's; and not one of the others' rows changes. What else is answered is not looked at: the
+// test has to hold when one of the guards of I1 is gone, and to fail when both are.
 func TestNothingForeignComesOut(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)

@@ -20,17 +20,18 @@ import (
 
 // The outcomes of a framing. In none of them is the hidden request executed.
 const (
-	// refused means that net/http refuses the request with the status that follows, in exactly one reply, and ends the
-	// connection. No handler sees the request.
+	// refused means that net/http refuses the request with the status that follows, in exactly one
+	// reply, and ends the connection. No handler sees the request.
 	refused400, refused417, refused501, refused505 = "400", "417", "501", "505"
 	// closes means exactly one reply, of any status, and then the end of the connection.
 	closes = "close"
-	// oneFraming means that the hidden bytes are the request's body: the request that follows them is answered, so that
-	// there are exactly two replies.
+	// oneFraming means that the hidden bytes are the request's body: the request that follows them
+	// is answered, so that there are exactly two replies.
 	oneFraming = "one framing"
 	// byReading means oneFraming where a handler reads the body, and closes where none does.
 	byReading = "one framing if the body is read, else close"
-	// speaksHTTP2 means no reply in HTTP/1. The server reads the rest as frames of HTTP/2, finds none, and ends the connection.
+	// speaksHTTP2 means no reply in HTTP/1. The server reads the rest as frames of HTTP/2, finds
+	// none, and ends the connection.
 	speaksHTTP2 = "HTTP/2"
 )
 
@@ -43,8 +44,8 @@ type framing struct {
 	outcome string
 }
 
-// METHOD and TARGET stand for the route, HIDDEN for the hidden request, SIZE and HEX for its length in octets. MANY and
-// MORE stand for 150 KB and 1 MB of hidden requests.
+// METHOD and TARGET stand for the route, HIDDEN for the hidden request, SIZE and HEX for its length
+// in octets. MANY and MORE stand for 150 KB and 1 MB of hidden requests.
 const (
 	line11, line10 = "METHOD TARGET HTTP/1.1", "METHOD TARGET HTTP/1.0"
 	sized          = "Content-Length: SIZE"
@@ -55,9 +56,11 @@ const (
 	noChunks       = "0\r\n\r\nHIDDEN"
 )
 
-// framings lists what clients can send and what becomes of it, on every route, with and without a credential.
+// framings lists what clients can send and what becomes of it, on every route, with and without a
+// credential.
 var framings = []framing{
-	// An HTTP/1.1 request with a Content-Length has one framing. The method and unrelated fields do not change it.
+	// An HTTP/1.1 request with a Content-Length has one framing. The method and unrelated fields do
+	// not change it.
 	{"a length", line11, sized, "HIDDEN", oneFraming},
 	{"a length, keep-alive", line11, keepAlive + sized, "HIDDEN", oneFraming},
 	{"a length, close", line11, "Connection: close\r\n" + sized, "HIDDEN", closes},
@@ -81,8 +84,8 @@ var framings = []framing{
 	{"a length beyond what the server discards", line11, "Content-Length: MORESIZE", "MORE", closes},
 	{"an empty line behind the body", "POST TARGET HTTP/1.1", sized, "HIDDEN\r\n", oneFraming},
 
-	// What net/http accepts in the fields though it is not in the standard's form. A recipient that accepts the length
-	// at all reads the same number.
+	// What net/http accepts in the fields though it is not in the standard's form. A recipient that
+	// accepts the length at all reads the same number.
 	{"lines that end with LF alone", line11, "X-H: a\nContent-Length: SIZE\nX-H: b", "HIDDEN", oneFraming},
 	{"an empty line that is LF alone", "POST TARGET HTTP/1.1", sized + "\r\n\nHIDDEN", "", oneFraming},
 	{"the same length twice", line11, sized + "\r\n" + sized, "HIDDEN", oneFraming},
@@ -170,7 +173,8 @@ var framings = []framing{
 	{"an expectation that is unknown", line11, "Expect: 200-ok\r\n" + sized, "HIDDEN", refused417},
 	{"an expectation in HTTP/1.0", line10, keepAlive + "Expect: 100-continue\r\n" + sized, "HIDDEN", closes},
 
-	// Every HTTP/1.0 request ends its connection: net/http drops a transfer coding that a proxy may have obeyed.
+	// Every HTTP/1.0 request ends its connection: net/http drops a transfer coding that a proxy may
+	// have obeyed.
 	{"1.0", line10, "X-H: a", "HIDDEN", closes},
 	{"1.0 and a length", line10, sized, "HIDDEN", closes},
 	{"1.0, keep-alive", line10, "Connection: keep-alive", "HIDDEN", closes},
@@ -253,8 +257,8 @@ func (e exchange) bytes(hidden string) string {
 // finalStatus matches the status of a reply, interim replies (100 Continue) excepted.
 var finalStatus = regexp.MustCompile(`HTTP/1\.[01] ([2-5][0-9][0-9]) `)
 
-// replies sends bytes and returns the status of each reply, and all that the server sent until it ended the connection.
-// It is an error when the server does not end it.
+// replies sends bytes and returns the status of each reply, and all that the server sent until it
+// ended the connection. It is an error when the server does not end it.
 func replies(url, request string) (statuses []string, all string, err error) {
 	connection, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 	if err != nil {
@@ -300,8 +304,8 @@ func (e exchange) check(hidden string) string {
 		e.name, e.url, e.route, e.key != "", e.outcome, statuses, err, all)
 }
 
-// framedRoutes returns every route that the public and the private listener serve, and one that neither does. What is
-// below them is absent, so that the requests themselves change nothing.
+// framedRoutes returns every route that the public and the private listener serve, and one that
+// neither does. What is below them is absent, so that the requests themselves change nothing.
 func framedRoutes(t *testing.T, d *harness.Server) (public, private []string) {
 	t.Helper()
 	public = []string{
@@ -321,8 +325,8 @@ func framedRoutes(t *testing.T, d *harness.Server) (public, private []string) {
 	return public, private
 }
 
-// Whatever a proxy takes for the end of a request, the server executes nothing that hides in it: each framing has the
-// outcome that the table says.
+// Whatever a proxy takes for the end of a request, the server executes nothing that hides in it:
+// each framing has the outcome that the table says.
 func TestFramings(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t, "--playground")

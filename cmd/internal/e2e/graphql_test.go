@@ -116,7 +116,7 @@ func TestFailingMutationKeepsItsNeighbours(t *testing.T) {
 		d:createCustomer(input:{email:"d@x.io"}){customer{email}}
 	}`, nil)
 	require.Equal(t, answer{200, `{"errors":[{"message":"Failed to create customer","path":["b"],"extensions":{"code":"INTERNAL","requestId":"REQUEST"}}],` +
-		`"data":{"a":{"customer":{"email":"a@x.io"}},"b":null,"c":{"customer":null,"userErrors":[{"code":"EMAIL_TAKEN"}]},"d":{"customer":{"email":"d@x.io"}}}}`}, answer{r.Status, timeless(r.Body)})
+		`"data":{"a":{"customer":{"email":"a@x.io"}},"b":null,"c":{"customer":null,"userErrors":[{"code":"EMAIL_TAKEN"}]},"d":{"customer":{"email":"d@x.io"}}}}`}, answer{r.Status, normalized(r.Body)})
 	require.Equal(t, []string{"a@x.io", "d@x.io"}, storedRows(t, d, m))
 
 	r = d.GraphQL(t, m.ReadKey, `mutation{a:createCustomer(input:{email:"x@x.io"}){customer{id}} b:deleteCustomer(id:"bad"){deletedCustomerId}}`, nil)
@@ -188,7 +188,8 @@ func errorsOf(t *testing.T, r harness.Reply) (codes, messages []string) {
 	return codes, messages
 }
 
-// What GraphQL refuses before the store sees it: with a code, without suggestions, without a value, and not at length.
+// What GraphQL refuses before the store sees it: with a code, without suggestions, without a value,
+// and not at length.
 func TestRefusedDocuments(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
@@ -272,7 +273,7 @@ func TestArguments(t *testing.T) {
 	own, foreign, byName := cursor(m.WriteKey, ""), cursor(other.WriteKey, ""), cursor(m.WriteKey, ",sort:{field:NAME,direction:ASC}")
 	ascending := cursor(m.WriteKey, ",sort:{field:CREATED_AT,direction:ASC}")
 	fault := func(field, code string) string {
-		return fmt.Sprintf(`{"code":%q,"field":%q,"message":"%s %s"}`, code, field, field, formOf(field, code))
+		return fmt.Sprintf(`{"code":%q,"field":%q,"message":"%s %s"}`, code, field, field, expectedMessage(field, code))
 	}
 	for arguments, want := range map[string]string{
 		`first:0`: fault("first", "INVALID_FORMAT"), `first:251`: fault("first", "INVALID_FORMAT"), `first:-1`: fault("first", "INVALID_FORMAT"), `last:0`: fault("last", "INVALID_FORMAT"), `last:251`: fault("last", "INVALID_FORMAT"),
@@ -375,7 +376,7 @@ func TestArguments(t *testing.T) {
 		}
 	})
 	t.Run("fifty without being asked", func(t *testing.T) {
-		fill(t, d, other, 60)
+		insertCustomers(t, d, other, 60)
 		r := d.GraphQL(t, other.WriteKey, `{customers{nodes{id} totalCount}}`, nil)
 		require.Equal(t, 50, strings.Count(r.Body, `"id"`))
 		require.Contains(t, r.Body, `"totalCount":65`)

@@ -18,15 +18,16 @@ import (
 	"lumen/store/owner"
 )
 
+// brief returns a reply without its headers.
 func brief(r harness.Reply) answer { return answer{r.Status, r.Body} }
 
-// answer is a reply without its headers.
+// answer is the status and the body of a reply.
 type answer struct {
 	status int
 	body   string
 }
 
-// header returns a change of a request that sets a header, or takes it away when there is no value.
+// header returns a change of a request that sets a header, or removes it if there are no values.
 func header(name string, values ...string) func(*http.Request) {
 	return func(r *http.Request) {
 		r.Header.Del(name)
@@ -36,7 +37,7 @@ func header(name string, values ...string) func(*http.Request) {
 	}
 }
 
-// allRows returns every row of every noun and merchant as JSON, one a line.
+// allRows returns the rows of all nouns and merchants, each as JSON text.
 func allRows(t testing.TB, d *harness.Server) (all []string) {
 	t.Helper()
 	for _, noun := range store.Nouns() {
@@ -45,12 +46,12 @@ func allRows(t testing.TB, d *harness.Server) (all []string) {
 	return all
 }
 
-// credentialLifetime is how long a credential may go on working after it was ended.
+// credentialLifetime is the longest time for which a credential may still work after it was ended.
 const credentialLifetime = 5 * time.Second
 
-// stops demands that a credential that was ended just now is refused within its lifetime, and works until
-// then.
-func stops(t testing.TB, status func() int) {
+// requireStopsWithinLifetime requires that a credential that was ended just now works until it is
+// refused with 401, and that this happens within credentialLifetime.
+func requireStopsWithinLifetime(t testing.TB, status func() int) {
 	t.Helper()
 	for ended := time.Now(); ; {
 		began := time.Now()
@@ -64,25 +65,26 @@ func stops(t testing.TB, status func() int) {
 	}
 }
 
-// stopsWithMerchantAndKey holds that a credential stops while the merchant of its API key is disabled, and
-// for good when the key is revoked.
-func stopsWithMerchantAndKey(t testing.TB, operator *owner.Owner, key owner.Key, status func() int) {
+// requireStopsWithMerchantAndKey requires that a credential stops while the merchant of its API key
+// is disabled, works again when the merchant is enabled, and stops for ever when the key is
+// revoked.
+func requireStopsWithMerchantAndKey(t testing.TB, operator *owner.Owner, key owner.Key, status func() int) {
 	t.Helper()
 	require.Equal(t, 200, status())
 	_, err := operator.Merchants.Disable(t.Context(), key.MerchantID)
 	require.NoError(t, err)
-	stops(t, status)
+	requireStopsWithinLifetime(t, status)
 	_, err = operator.Merchants.Enable(t.Context(), key.MerchantID)
 	require.NoError(t, err)
 	require.Equal(t, 200, status())
 	_, err = operator.Keys.Revoke(t.Context(), key.ID)
 	require.NoError(t, err)
-	stops(t, status)
+	requireStopsWithinLifetime(t, status)
 }
 
-// countStatements makes Postgres count the statements that the service runs on customers: the policy's uncorrelated
-// sub-select is evaluated once in each of them, as soon as it looks at a row. The function that it returns tells how many
-// there were since it was last called.
+// countStatements makes Postgres count the service's statements on customers. It adds a policy
+// whose uncorrelated sub-select advances a sequence; Postgres evaluates it once in each statement
+// that looks at a row. The returned function returns the number of statements since its last call.
 func countStatements(t testing.TB, d *harness.Server) func() int64 {
 	t.Helper()
 	d.SQL(t, "CREATE SEQUENCE statements")
@@ -111,8 +113,9 @@ var (
 	anyRequestID = regexp.MustCompile(`"requestId":"[A-Z2-7]{26}"`)
 )
 
-// timeless returns the text with every noun's id, time and request id replaced.
-func timeless(text string) string {
+// normalized returns the text with the ids of rows, times and request ids replaced by constants, so
+// that replies about different rows can be compared.
+func normalized(text string) string {
 	text = anyID.ReplaceAllStringFunc(text, func(id string) string {
 		if slices.ContainsFunc(store.Nouns(), func(n store.Noun) bool { return n.IsID(strings.Trim(id, `"`)) }) {
 			return `"ID"`
@@ -122,8 +125,8 @@ func timeless(text string) string {
 	return anyRequestID.ReplaceAllString(anyTime.ReplaceAllString(text, `"TIME"`), `"requestId":"REQUEST"`)
 }
 
-// formOf is the form that the message of a fault names.
-func formOf(field, code string) string {
+// expectedMessage returns the message that an error with this field and code must have.
+func expectedMessage(field, code string) string {
 	byField := map[string]string{
 		"email": "must be an email address", "userId": "must be text of 1 to 255 characters", "billingCountry": "must be an ISO 3166-1 alpha-2 code",
 		"limit": "must be 1 to 250", "first": "must be 1 to 250", "last": "must be 1 to 250", "search": "must be text of 2 to 100 characters",

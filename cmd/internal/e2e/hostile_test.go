@@ -19,11 +19,12 @@ import (
 	"lumen/store/storetest"
 )
 
-// hostile is a request that is made to do harm, and the code that it is refused with; none for one that is answered.
+// hostile is a request that is made to do harm, and the code that it is refused with; none for one
+// that is answered.
 type hostile struct{ name, body, code string }
 
-// fanOut is a chain of fragments in which each spreads the next so many times; the last selects the leaf. Spread out, it
-// has times^levels leaves.
+// fanOut is a chain of fragments in which each spreads the next so many times; the last selects the
+// leaf. Spread out, it has times^levels leaves.
 func fanOut(on, leaf string, times, levels int) string {
 	var b strings.Builder
 	for i := range levels {
@@ -154,7 +155,8 @@ func hostileRequests(t *testing.T) []hostile {
 	document("the whole schema, 30 times", limit, "{"+each("a#:__schema{types{name description fields{name description args{name description}} inputFields{name description} enumValues{name description}}}", 30)+"}")
 	document("each type by its name, 30 times over", limit, "{"+each(`a#:__type(name:"Customer"){fields{name description type{name fields{name description}}}}`, 30)+each(`a#:__schema{types{name}}`, 2)+"}")
 
-	// The worst that is admitted: validation compares each of these fields with all others of its name.
+	// The worst that is admitted: validation compares each of these fields with all others of its
+	// name.
 	document("one field 990 times", "", "{merchant{"+rep("id ", 990)+"}}")
 	document("one field 850 times, in two inline fragments", "", "{merchant{"+rep("id ", 400)+"...{"+rep("id ", 300)+"...{"+rep("id ", 140)+"}}}}")
 	chain := "{merchant{...F0}}"
@@ -189,7 +191,8 @@ const longestEcho = 70
 // dearest is the processor time that a request may take.
 const dearest = 200 * time.Millisecond
 
-// Each hostile request is refused for the right reason, or answered, soon, briefly, and without a word of its own.
+// Each hostile request is refused for the right reason, or answered, soon, briefly, and without a
+// word of its own.
 func TestHostileRequests(t *testing.T) {
 	requests := hostileRequests(t)
 	require.GreaterOrEqual(t, len(requests), 60)
@@ -210,7 +213,8 @@ func TestHostileRequests(t *testing.T) {
 		t.Run(h.name, func(t *testing.T) {
 			var r harness.Reply
 			spent, body := time.Hour, h.body
-			// The best of five: a machine with other work is slower. With a blank more it is another document, not a kept one.
+			// The best of five: a machine with other work is slower. With a blank more it is
+			// another document, not a kept one.
 			for try := 0; try < 5 && spent > dearest; try++ {
 				before := cpuTime(t, p)
 				r = d.Send(t, m.WriteKey, "POST", "/graphql", body)

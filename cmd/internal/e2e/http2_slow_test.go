@@ -34,7 +34,8 @@ func dialNarrow(t *testing.T, d *harness.Server) net.Conn {
 	return connection
 }
 
-// isReset reads frames until the stream was reset, and returns an error unless it was with this code.
+// isReset reads frames until the stream was reset, and returns an error unless it was with this
+// code.
 func (r *rawHTTP2) isReset(stream uint32, want http2.ErrCode) error {
 	for {
 		frame, err := r.ReadFrame()
@@ -101,12 +102,13 @@ func slowStreams(m storetest.Merchant) []slowStream {
 	}
 }
 
-// A client that is slow over HTTP/2 is let go of as over HTTP/1.1. Where the stream alone is slow, the
-// stream ends and its connection goes on; where little of the connection is read, the connection ends.
+// A client that is slow over HTTP/2 is let go of as over HTTP/1.1. Where the stream alone is slow,
+// the stream ends and its connection goes on; where little of the connection is read, the
+// connection ends.
 func TestHTTP2SlowClients(t *testing.T) {
 	d := harness.Serve(t)
 	m := d.Merchant(t, "Slow")
-	fill(t, d, m, 40_000)
+	insertCustomers(t, d, m, 40_000)
 	var clients sync.WaitGroup
 	for _, s := range slowStreams(m) {
 		connection := dialNarrow(t, d)

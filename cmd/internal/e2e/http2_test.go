@@ -63,8 +63,8 @@ func readAll(response *http.Response, err error) (int, string, error) {
 	return response.StatusCode, string(body), err
 }
 
-// Everything works over HTTP/2 on both listeners, one connection is enough for it, and the metrics are
-// the same.
+// Everything works over HTTP/2 on both listeners, one connection is enough for it, and the metrics
+// are the same.
 func TestHTTP2(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t, "--playground")
@@ -119,8 +119,8 @@ func TestHTTP2ListThatFailsHalfWayIsAborted(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	m := d.Merchant(t, "Many")
-	fill(t, d, m, 3000)
-	poison(t, d, 1200) // in the fourth batch of six
+	insertCustomers(t, d, m, 3000)
+	failOnCustomer(t, d, 1200) // in the fourth batch of six
 	client := priorKnowledge(t)
 	for _, encoding := range []string{"identity", "gzip"} {
 		request, err := http.NewRequestWithContext(t.Context(), "GET", d.RestURL, nil)
@@ -132,7 +132,7 @@ func TestHTTP2ListThatFailsHalfWayIsAborted(t *testing.T) {
 		require.Equal(t, 200, status)
 		require.ErrorContains(t, err, "stream error", encoding)
 		require.ErrorContains(t, err, "INTERNAL_ERROR", encoding)
-		requireHalfAList(t, text, encoding)
+		requireTruncatedList(t, text, encoding)
 		ctx, reused := watchReuse(t.Context())
 		status, _, err = readAll(ask(ctx, client, m.ReadKey, "GET", d.URL+"/healthz", ""))
 		require.NoError(t, err)
@@ -152,7 +152,7 @@ func TestHTTP2Drains(t *testing.T) {
 	d := &harness.Server{Database: storetest.New(t)}
 	m := d.Merchant(t, "Drained")
 	const many = 20_000
-	fill(t, d, m, many)
+	insertCustomers(t, d, m, many)
 	p := harness.Launch(t, func(cmd *exec.Cmd) {
 		cmd.Env = harness.Environment("LUMEN_DATABASE_URL="+d.AppURL(), "LUMEN_SHUTDOWN_DELAY=1s")
 	}, "serve", "--addr", "127.0.0.1:0", "--json")
@@ -199,8 +199,8 @@ func TestHTTP2Drains(t *testing.T) {
 	t.Logf("%d answers", answered.Load())
 }
 
-// A connection without a request is closed after the time that is configured, in either version, and
-// not before.
+// A connection without a request is closed after the time that is configured, in either version,
+// and not before.
 func TestIdleTimeoutIsConfigured(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t, "--idle-timeout", "2s")

@@ -14,9 +14,9 @@ import (
 	"lumen/store/storetest"
 )
 
-// The time of a total does not tell a merchant how many customers the others have: it is the same beside small neighbors and
-// beside neighbors three times as large. The same count with a plan that is made for any merchant does tell, which shows
-// that the test sees what it looks for.
+// The time of a total does not tell a merchant how many customers the others have: it is the same
+// beside small neighbors and beside neighbors three times as large. The same count with a plan that
+// is made for any merchant does tell, which shows that the test sees what it looks for.
 func TestCountTiming(t *testing.T) {
 	const own = 1228
 	tries, most, attempts, neighbors := 400, 0.6, 3, 20_000
@@ -68,7 +68,8 @@ func TestCountTiming(t *testing.T) {
 	}
 }
 
-// preparedCount returns a connection on which the statement "counting" counts a merchant's customers by a generic plan.
+// preparedCount returns a connection on which the statement "counting" counts a merchant's
+// customers by a generic plan.
 func preparedCount(t *testing.T, d *harness.Server, m storetest.Merchant) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), d.AppURL())

@@ -18,8 +18,8 @@ import (
 
 // These tests measure what a merchant can infer about others from the time that replies take.
 
-// stopwatch measures requests. It has a client of its own: the notes that the tests' client takes of
-// what is sent would be part of the times.
+// stopwatch measures requests. It has a client of its own: the notes that the tests' client takes
+// of what is sent would be part of the times.
 type stopwatch struct {
 	*harness.Server
 	client *http.Client
@@ -58,9 +58,9 @@ func randomWord() string {
 	return word.String()
 }
 
-// documentTimes returns how long documents of one shape take a merchant, those that another merchant
-// has sent before and those that nobody has sent. Both come in random order, so that whatever else
-// the machine does meets both.
+// documentTimes returns how long documents of one shape take a merchant, those that another
+// merchant has sent before and those that nobody has sent. Both come in random order, so that
+// whatever else the machine does meets both.
 func documentTimes(
 	t testing.TB, s stopwatch, first, second auth.Secret, tries int, body func(word string) string,
 ) (sent, fresh []time.Duration) {

@@ -20,13 +20,14 @@ import (
 	"lumen/store/storetest"
 )
 
-// payload is text that would be SQL if somebody put it into a statement. Where it has a counterpart, one of the two is true
-// and the other false, and nothing else tells them apart: not even their length, to which some places have a bound.
+// payload is text that would be SQL if somebody put it into a statement. Where it has a
+// counterpart, one of the two is true and the other false, and nothing else tells them apart: not
+// even their length, to which some places have a bound.
 type payload struct{ technique, text, counterpart string }
 
-// payloads are made as the tools of attackers make them: technique by technique, behind each way to end a literal, before
-// each way to get rid of what follows, in each disguise. Whoever listens at address hears of those that make the server
-// connect.
+// payloads are made as the tools of attackers make them: technique by technique, behind each way to
+// end a literal, before each way to get rid of what follows, in each disguise. Whoever listens at
+// address hears of those that make the server connect.
 func payloads(address string) []payload {
 	host, port, _ := net.SplitHostPort(address)
 	techniques := []payload{
@@ -79,7 +80,8 @@ type parameter struct {
 	send func(payload string) harness.Reply
 }
 
-// injectable are all the places there are, in the hands of a merchant with this key, and a customer to be updated.
+// injectable are all the places there are, in the hands of a merchant with this key, and a customer
+// to be updated.
 func injectable(t *testing.T, d *harness.Server, key auth.Secret, target string) []parameter {
 	t.Helper()
 	var all []parameter
@@ -198,7 +200,7 @@ var anyFresh = regexp.MustCompile(`[a-z2-7]{30}@example\.com`)
 
 // neutral is a reply without what was sent and what differs from one to the next.
 func neutral(r harness.Reply, p string) string {
-	body := timeless(anyFresh.ReplaceAllString(r.Body, "FRESH"))
+	body := normalized(anyFresh.ReplaceAllString(r.Body, "FRESH"))
 	for _, form := range []string{p, strings.TrimSpace(p)} {
 		escaped, _ := strings.CutSuffix(strings.TrimPrefix(fmt.Sprintf("%q", form), `"`), `"`)
 		for _, spelt := range []string{form, escaped, strings.ReplaceAll(strings.ReplaceAll(form, `\`, `\\`), `"`, `\"`)} {
@@ -208,7 +210,8 @@ func neutral(r harness.Reply, p string) string {
 	return fmt.Sprint(r.Status, " ", body)
 }
 
-// suspicions are what tells an attacker that a payload has arrived. Slow is what takes longer than that again and again.
+// suspicions are what tells an attacker that a payload has arrived. Slow is what takes longer than
+// that again and again.
 func suspicions(at parameter, p payload, slow time.Duration) (found []string) {
 	suspect := func(why string) {
 		found = append(found, fmt.Sprintf("%s: %s by %q: %s", p.technique, at.name, p.text, why))
@@ -243,8 +246,8 @@ func suspicions(at parameter, p payload, slow time.Duration) (found []string) {
 	return found
 }
 
-// whole is all that the database holds, but for the customers of a merchant that were not there before, one that is changed
-// at will, and notes of the use of keys.
+// whole is all that the database holds, but for the customers of a merchant that were not there
+// before, one that is changed at will, and notes of the use of keys.
 func whole(t *testing.T, d *harness.Server, merchant, target string, known []string) []string {
 	t.Helper()
 	all := d.Lines(t, `SELECT to_jsonb(c)::text FROM customers AS c WHERE merchant_id <> $1 OR id = ANY($3) AND id <> $2 ORDER BY merchant_id, id`, merchant, target, known)
@@ -279,8 +282,8 @@ func listening(t *testing.T) (address string, connected *atomic.Int64) {
 	return listener.Addr().String(), connected
 }
 
-// SQL in every place that takes text does nothing but be text. The short form sends each payload to some places and to each
-// place some of each technique; the long form all to all.
+// SQL in every place that takes text does nothing but be text. The short form sends each payload to
+// some places and to each place some of each technique; the long form all to all.
 func TestInjection(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
@@ -348,7 +351,8 @@ func nullIfEmpty(s string) any {
 	return s
 }
 
-// A program that does put text into its statements is found out, by each technique: the search is no blind one.
+// A program that does put text into its statements is found out, by each technique: the search is
+// no blind one.
 func TestInjectionIsFound(t *testing.T) {
 	t.Parallel()
 	d := &harness.Server{Database: storetest.New(t)}

@@ -12,8 +12,9 @@ import (
 	"lumen/cmd/internal/e2e/harness"
 )
 
-// That an id is another merchant's does not show in the time that "not found" takes. Each kind is asked for in turn, so that
-// whatever else the machine does meets all of them; only a gross difference fails, the figures are for whoever reads them.
+// That an id is another merchant's does not show in the time that "not found" takes. Each kind is
+// asked for in turn, so that whatever else the machine does meets all of them; only a gross
+// difference fails, the figures are for whoever reads them.
 func TestForeignTakesAsLongAsAbsent(t *testing.T) {
 	const samples = 2000
 	d := harness.Serve(t)
@@ -54,4 +55,4 @@ func TestForeignTakesAsLongAsAbsent(t *testing.T) {
 	}
 }
 
-func TestMerchantsInterleavedTenThousandTimes(t *testing.T) { interleaved(t, 420, 5*time.Minute) }
+func TestMerchantsInterleavedTenThousandTimes(t *testing.T) { runInterleaved(t, 420, 5*time.Minute) }

@@ -21,7 +21,8 @@ import (
 	"lumen/store/auth"
 )
 
-// These are ways in which merchants learn of each other that no other test has; see TestLeaks for all of them.
+// These are ways in which merchants learn of each other that no other test has; see TestLeaks for
+// all of them.
 
 // Nothing between a client and its merchant may keep a reply for the next one.
 func TestRepliesAreKeptNowhere(t *testing.T) {
@@ -41,8 +42,8 @@ func TestRepliesAreKeptNowhere(t *testing.T) {
 	}
 }
 
-// One merchant's rows stand in nobody's way: what is unique is so for a merchant alone, an id included, and none is the
-// client's to give.
+// One merchant's rows stand in nobody's way: what is unique is so for a merchant alone, an id
+// included, and none is the client's to give.
 func TestTheSameForEveryMerchant(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
@@ -72,8 +73,9 @@ func TestTheSameForEveryMerchant(t *testing.T) {
 	}
 }
 
-// Whatever rule of the database's is broken, what it says of that - the rule's name, the row's values - reaches neither the
-// reply nor the log. Each rule there is is broken by a trigger, in Postgres's own words.
+// Whatever rule of the database's is broken, what it says of that - the rule's name, the row's
+// values - reaches neither the reply nor the log. Each rule there is is broken by a trigger, in
+// Postgres's own words.
 func TestBrokenRulesAreNotTold(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
@@ -171,8 +173,9 @@ func TestCountsOfOthersAreNotFelt(t *testing.T) {
 
 var syncedUntil = regexp.MustCompile(`,"syncedUntil":"[^"]*"`)
 
-// From every field of every root, along every field there is, with another's values in every argument: nothing of the other's.
-// What is asked is made from the schema, so a field that is added is walked as well.
+// From every field of every root, along every field there is, with another's values in every
+// argument: nothing of the other's. What is asked is made from the schema, so a field that is added
+// is walked as well.
 func TestEveryPathOfTheSchema(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
@@ -342,7 +345,8 @@ func TestNobodyNamesItsMerchant(t *testing.T) {
 	require.Equal(t, []string{"2026-01-01"}, d.Lines(t, `SELECT created_at::date::text FROM customers WHERE id = $1 AND deleted_at IS NULL AND NOT email_shared`, b.twin))
 }
 
-// There are no events for anybody to get: each way to ask for some is refused, and no connection is left open.
+// There are no events for anybody to get: each way to ask for some is refused, and no connection is
+// left open.
 func TestNobodySubscribes(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
@@ -372,8 +376,8 @@ func TestNobodySubscribes(t *testing.T) {
 	require.Regexp(t, `^HTTP/1.1 405 `, string(all))
 }
 
-// A document that one merchant sent with its hash is known to nobody by that, not even to itself, so that nobody learns from
-// a hash what others ask.
+// A document that one merchant sent with its hash is known to nobody by that, not even to itself,
+// so that nobody learns from a hash what others ask.
 func TestDocumentsAreRegisteredByNobody(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)

@@ -13,14 +13,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// leak is a way in which one merchant's data can reach another, and the tests that would catch it, by folder and name.
+// leak is a way in which one merchant's data can reach another, and the tests that would catch it,
+// by folder and name.
 type leak struct {
 	number int
 	how    string
 	tests  []string
 }
 
-// leaks are all that are known, in the order of the study of services like this one that they were gathered in.
+// leaks are all that are known, in the order of the study of services like this one that they were
+// gathered in.
 var leaks = []leak{
 	{1, "a query that forgets the merchant", []string{"cmd/internal/e2e TestNothingForeignComesOut", "cmd/internal/e2e TestActors", "cmd/internal/e2e TestEveryOperationIsInTheMatrix", "store TestIsolation", "cmd/internal/e2e/mutations TestMutationsTakeOutEveryGuard", "cmd/internal/e2e/mutations TestMutations"}},
 	{2, "refusals that differ for what is another's and what is not there", []string{"cmd/internal/e2e TestActors", "cmd/internal/e2e TestTokenActors", "cmd/internal/e2e TestBadIDs"}},
@@ -64,8 +66,9 @@ func TestLeaks(t *testing.T) {
 	}
 }
 
-// holdsSomething reports whether the folder has a test of this name, under whatever tag, that demands something, by itself or
-// through a function of the folder that it calls, and is not skipped.
+// holdsSomething reports whether the folder has a test of this name, under whatever tag, that
+// demands something, by itself or through a function of the folder that it calls, and is not
+// skipped.
 func holdsSomething(t *testing.T, folder, name string) bool {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join("../../..", folder, "*_test.go"))

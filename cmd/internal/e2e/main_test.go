@@ -1,5 +1,5 @@
-// Package e2e sees the program from outside: through its APIs, on its command line, and in its log,
-// metrics and traces.
+// Package e2e tests the program from outside: through its APIs, its command line, its log, its
+// metrics and its traces.
 package e2e
 
 import (

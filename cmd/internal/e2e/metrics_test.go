@@ -100,7 +100,7 @@ var closedSets = map[string][]string{
 }
 
 // closed requires that all labels are from closed sets, and returns how many series there are.
-func closed(t testing.TB, shown string) int {
+func requireClosedLabels(t testing.TB, shown string) int {
 	t.Helper()
 	all := series.FindAllStringSubmatch(shown, -1)
 	for _, line := range all {

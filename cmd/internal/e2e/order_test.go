@@ -39,7 +39,7 @@ func restFaults(faults ...string) string {
 		field, code, _ := strings.Cut(f, " ")
 		code, form, said := strings.Cut(code, " ")
 		if !said {
-			form = formOf(field, code)
+			form = expectedMessage(field, code)
 		}
 		details = append(details, fmt.Sprintf(`{"field":%q,"code":%q,"message":"%s %s"}`, field, code, field, form))
 	}

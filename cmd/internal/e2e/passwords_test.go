@@ -10,8 +10,9 @@ import (
 	"lumen/cmd/internal/e2e/harness"
 )
 
-// No command prints the password of a malformed connection string. PGHOST and the others name a server: pgx would send it the rest
-// of some strings as the name of a parameter, and the server would repeat that.
+// No command prints the password of a malformed connection string. PGHOST and the others name a
+// server: pgx would send it the rest of some strings as the name of a parameter, and the server
+// would repeat that.
 func TestNoPasswordIsPrinted(t *testing.T) {
 	t.Parallel()
 	const password = "hunter2"

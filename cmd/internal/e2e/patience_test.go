@@ -37,8 +37,9 @@ func TestManyRequestsBehindALock(t *testing.T) {
 	require.Equal(t, 404, d.Send(t, m.WriteKey, "GET", "/api/customers/cust_a", "").Status)
 }
 
-// Of a flood only so many wait; the rest hear at once that they are too many, before what they sent is read, and the log
-// tells of none of them that it failed. Another merchant's request waits its time.
+// Of a flood only so many wait; the rest hear at once that they are too many, before what they sent
+// is read, and the log tells of none of them that it failed. Another merchant's request waits its
+// time.
 func TestFloodBehindALock(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)

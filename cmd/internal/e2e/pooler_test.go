@@ -13,7 +13,8 @@ import (
 	"lumen/store/storetest"
 )
 
-// The program as it is run behind PgBouncer, with two connections of the server's for all that it does.
+// The program as it is run behind PgBouncer, with two connections of the server's for all that it
+// does.
 func TestPoolerServe(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)

@@ -12,8 +12,8 @@ import (
 	"lumen/store/auth"
 )
 
-// publicPaths returns the path of every reply that is marked public: the keys that verify tokens, the files of the
-// pages, and those that the server makes at its start, which the pages name.
+// publicPaths returns the path of every reply that is marked public: the keys that verify tokens,
+// the files of the pages, and those that the server makes at its start, which the pages name.
 func publicPaths(t *testing.T, d *harness.Server) map[string]bool {
 	t.Helper()
 	paths := map[string]bool{"/.well-known/jwks.json": true}
@@ -38,7 +38,8 @@ func publicPaths(t *testing.T, d *harness.Server) map[string]bool {
 	return paths
 }
 
-// A shared cache hands a reply to clients other than the one that it was for: it holds nothing of that one's request.
+// A shared cache hands a reply to clients other than the one that it was for: it holds nothing of
+// that one's request.
 func TestPublicReplies(t *testing.T) {
 	t.Parallel()
 	const origin = "https://app.example.com"

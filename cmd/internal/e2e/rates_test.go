@@ -14,7 +14,8 @@ import (
 	"lumen/store/storetest"
 )
 
-// slow are flags with which a key's bucket holds ten and a merchant's fifteen, and neither gets one back within a minute.
+// slow are flags with which a key's bucket holds ten and a merchant's fifteen, and neither gets one
+// back within a minute.
 var slow = []string{"--key-rate", "0.01", "--merchant-rate", "0.015", "--rate-burst", "1000"}
 
 // The bodies of both doors' refusals for rates.
@@ -75,7 +76,8 @@ func TestRatesOfBothDoors(t *testing.T) {
 		require.Equal(t, c.status, r.Status, c)
 		require.Equal(t, 9-i, left(t, r, 10), c)
 	}
-	// Who is not let in is charged to nobody, and told nothing; neither is a route that there is not.
+	// Who is not let in is charged to nobody, and told nothing; neither is a route that there is
+	// not.
 	for _, key := range []auth.Secret{"", "lumen_sk_unknown", auth.NewSecret()} {
 		for path, status := range map[string]int{"/api/customers": 401, "/graphql": 401, "/api/nothing": 404} {
 			r := d.Send(t, key, "POST", path, "{}")
@@ -200,7 +202,8 @@ func TestRatesOfTokens(t *testing.T) {
 	require.Equal(t, 9, left(t, d.Send(t, m.ReadKey, "GET", "/api/customers", ""), 10))
 }
 
-// boundTo returns a token with write access that is bound to a new customer, and two more for the same one.
+// boundTo returns a token with write access that is bound to a new customer, and two more for the
+// same one.
 func boundTo(t *testing.T, d *harness.Server, m storetest.Merchant, email string) (customer string, tokens [3]auth.Secret) {
 	t.Helper()
 	customer = d.Create(t, m, `{"email":"`+email+`"}`)
@@ -210,7 +213,8 @@ func boundTo(t *testing.T, d *harness.Server, m storetest.Merchant, email string
 	return customer, tokens
 }
 
-// What one customer of a key sends never shows in the headers of another, through either API, be it served or refused.
+// What one customer of a key sends never shows in the headers of another, through either API, be it
+// served or refused.
 func TestRatesOfBoundCustomers(t *testing.T) {
 	t.Parallel()
 	// A key's bucket holds 40, a customer's 5.
@@ -248,7 +252,8 @@ func TestRatesOfBoundCustomers(t *testing.T) {
 		}
 	}
 
-	// The key was charged for 8 of its own, 5 of the one customer's and 4 of the other's, and for no refusal.
+	// The key was charged for 8 of its own, 5 of the one customer's and 4 of the other's, and for
+	// no refusal.
 	require.Equal(t, 40-8-5-4-1, left(t, d.Send(t, m.WriteKey, "GET", "/api/customers", ""), 40))
 	for range 40 - 8 - 5 - 4 - 1 {
 		require.Equal(t, 200, d.Send(t, m.WriteKey, "GET", "/api/customers", "").Status)
@@ -265,8 +270,8 @@ func TestRatesOfBoundCustomers(t *testing.T) {
 	}
 }
 
-// By default a customer may send a tenth of what its key may. One that sends ten times as much leaves the key's other
-// customers and the merchant's backend served.
+// By default a customer may send a tenth of what its key may. One that sends ten times as much
+// leaves the key's other customers and the merchant's backend served.
 func TestOneCustomerDoesNotUseUpItsKey(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t, "--key-rate", "0.1", "--rate-burst", "1000") // 100 and 10

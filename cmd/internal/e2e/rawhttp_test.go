@@ -19,7 +19,8 @@ import (
 	"lumen/cmd/internal/e2e/harness"
 )
 
-// rawRequest is a request as bytes. In its head PATH, KEY and LENGTH stand for what they say; BODY is what would be a good one.
+// rawRequest is a request as bytes. In its head PATH, KEY and LENGTH stand for what they say; BODY
+// is what would be a good one.
 type rawRequest struct {
 	name string
 	head string // the lines after the first, without the empty one
@@ -154,8 +155,8 @@ func raw(t *testing.T, d *harness.Server, request string, cut bool) (statuses []
 	}
 }
 
-// Requests that are wrong below what the doors see: one answer each, soon, no 5xx of ours, nothing repeated, and nothing done
-// unless it was a good one after all.
+// Requests that are wrong below what the doors see: one answer each, soon, no 5xx of ours, nothing
+// repeated, and nothing done unless it was a good one after all.
 func TestRawRequests(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
@@ -163,7 +164,7 @@ func TestRawRequests(t *testing.T) {
 	target := d.Create(t, m, `{"email":"target@x.io"}`)
 	sent := map[string]int{}
 	for n, c := range rawRequests(t) {
-		for _, how := range doorsAndOperations {
+		for _, how := range apiOperations {
 			name := fmt.Sprintf("Raw %d %s", n, how)
 			input := fmt.Sprintf(`{"email":"raw%d.%d@x.io","name":%q}`, n, sent["REST create"]+sent["GraphQL create"], name)
 			if strings.HasSuffix(how, "update") {
@@ -208,7 +209,8 @@ func TestRawRequests(t *testing.T) {
 				require.Contains(t, strings.Join(storedRows(t, d, m), "\n"), "name="+name)
 				continue
 			}
-			// What is a request with something behind it may be answered twice: the second is no request.
+			// What is a request with something behind it may be answered twice: the second is no
+			// request.
 			require.NotEmpty(t, statuses, "%s, %s: %q", c.name, how, all)
 			if c.statuses != nil {
 				if how[0] == 'G' && statuses[0] == 200 && strings.Contains(all, `"errors"`) { // GraphQL's way to refuse

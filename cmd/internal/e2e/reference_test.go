@@ -75,7 +75,8 @@ func readReference(t *testing.T) reference {
 	return r
 }
 
-// referenceMerchant makes a merchant with the id of the text, or another, and in it the customer of the text.
+// referenceMerchant makes a merchant with the id of the text, or another, and in it the customer of
+// the text.
 func referenceMerchant(t *testing.T, d *harness.Server, text reference, id string) storetest.Merchant {
 	t.Helper()
 	m := storetest.Merchant{Merchant: store.Merchant{ID: id}, WriteKey: auth.NewSecret()}
@@ -89,7 +90,8 @@ func referenceMerchant(t *testing.T, d *harness.Server, text reference, id strin
 	return m
 }
 
-// Every example of the text, byte for byte: only times differ, which have three fractional digits, and on create the id.
+// Every example of the text, byte for byte: only times differ, which have three fractional digits,
+// and on create the id.
 func TestReferenceExamples(t *testing.T) {
 	t.Parallel()
 	text := readReference(t)
@@ -109,7 +111,7 @@ func TestReferenceExamples(t *testing.T) {
 			require.Equal(t, "application/json", r.Header.Get("Content-Type"))
 		case "POST /api/customers":
 			r := d.Send(t, m.WriteKey, "POST", path, text.blocks[createBody])
-			require.Equal(t, answer{201, timeless(text.blocks[createReply])}, answer{r.Status, timeless(r.Body)})
+			require.Equal(t, answer{201, normalized(text.blocks[createReply])}, answer{r.Status, normalized(r.Body)})
 			require.Regexp(t, `^/api/customers/cust_[0-9a-z]{26}$`, r.Header.Get("Location"))
 		case "POST /api/customers/{id}":
 			before := time.Now().Add(-time.Minute)
@@ -144,7 +146,7 @@ func TestReferenceCurls(t *testing.T) {
 			`","billingAddressLine2":` + line2 + `,"billingCity":"New York","billingPostalCode":"10001","billingCountry":"US","taxId":` + taxID +
 			`,"merchantId":"` + merchant + `","createdAt":"TIME","updatedAt":"TIME","deletedAt":null}}`
 	}
-	example := timeless(text.blocks[getReply])
+	example := normalized(text.blocks[getReply])
 	want := []func(merchant string) answer{
 		func(m string) answer {
 			return answer{201, customer(m, "ID", "customer@example.com", "John Doe", "user_123", "123 Main St", "null", "null")}
@@ -153,7 +155,7 @@ func TestReferenceCurls(t *testing.T) {
 			return answer{200, customer(m, "ID", "newemail@example.com", "John Smith", "user_ext_123", "456 Oak Ave", `"Apt 4B"`, `"12-3456789"`)}
 		},
 		func(m string) answer {
-			return answer{200, strings.ReplaceAll(timeless(text.blocks[listReply]), "merchant_123", m)}
+			return answer{200, strings.ReplaceAll(normalized(text.blocks[listReply]), "merchant_123", m)}
 		},
 		func(m string) answer { return answer{200, strings.ReplaceAll(example, "merchant_123", m)} },
 		func(string) answer { return answer{200, `{"success":true}`} },
@@ -172,7 +174,7 @@ func TestReferenceCurls(t *testing.T) {
 			d.Create(t, m, `{"email":"Duplicate@example.com"}`)
 		}
 		r := d.Send(t, m.WriteKey, c.method, c.path, c.body, header("Content-Type", c.contentType))
-		require.Equal(t, want[i](merchant), answer{r.Status, timeless(r.Body)}, "%+v", c)
+		require.Equal(t, want[i](merchant), answer{r.Status, normalized(r.Body)}, "%+v", c)
 	}
 }
 
@@ -218,7 +220,7 @@ func TestReferenceErrors(t *testing.T) {
 		require.Equal(t, answer{500, text.blocks[e.block]}, brief(d.Send(t, m.WriteKey, e.method, e.path, e.body)))
 	}
 	require.Equal(t, 4, strings.Count(d.Logged(), "injected fault"), "the causes are in the log")
-	require.Equal(t, answer{200, timeless(text.blocks[deleteReply])}, func() answer {
+	require.Equal(t, answer{200, normalized(text.blocks[deleteReply])}, func() answer {
 		d.SQL(t, "DROP TRIGGER fault ON customers")
 		return brief(d.Send(t, m.WriteKey, "DELETE", one, ""))
 	}())
@@ -248,13 +250,14 @@ func TestInternalErrors(t *testing.T) {
 			`"data":{"deleteCustomer":null}}`,
 	} {
 		r := d.GraphQL(t, m.WriteKey, query, nil)
-		require.Equal(t, answer{200, want}, answer{r.Status, timeless(r.Body)})
+		require.Equal(t, answer{200, want}, answer{r.Status, normalized(r.Body)})
 		require.Contains(t, r.Body, `"requestId":"`+r.Header.Get("X-Request-Id")+`"`)
 		require.Contains(t, d.Logged(), r.Header.Get("X-Request-Id"))
 	}
 }
 
-// A lock that somebody holds is an outage: 503 within the lock timeout of two seconds, through both doors.
+// A lock that somebody holds is an outage: 503 within the lock timeout of two seconds, through both
+// doors.
 func TestUnavailable(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
@@ -280,7 +283,7 @@ func TestUnavailable(t *testing.T) {
 				want, got := request()
 				took := time.Since(start)
 				replies <- func() {
-					require.Equal(t, want, answer{got.Status, timeless(got.Body)})
+					require.Equal(t, want, answer{got.Status, normalized(got.Body)})
 					if want.status == 503 {
 						require.Equal(t, "1", got.Header.Get("Retry-After"))
 						require.InDelta(t, lockTimeout.Seconds(), took.Seconds(), 1.5)
@@ -315,14 +318,15 @@ func TestUnavailable(t *testing.T) {
 			graphql(answer{200, unavailable(`"path":["deleteCustomer"],`, `,"data":{"deleteCustomer":null}`)}, `mutation{deleteCustomer(id:"`+id+`"){deletedCustomerId}}`),
 		)
 	})
-	// Each has a row of its own: the second to wait for one row waits for the first one's turn as well.
+	// Each has a row of its own: the second to wait for one row waits for the first one's turn as
+	// well.
 	t.Run("rows, which can still be read", func(t *testing.T) {
 		held(t, "SELECT FROM customers FOR UPDATE",
 			rest(rest503, "POST", path, `{"name":"Jane"}`),
 			rest(rest503, "DELETE", other, ""),
 			func() (answer, harness.Reply) {
 				r := d.Send(t, m.WriteKey, "GET", path, "")
-				return answer{200, timeless(r.Body)}, r
+				return answer{200, normalized(r.Body)}, r
 			},
 		)
 	})

@@ -14,7 +14,8 @@ import (
 	"lumen/store/storetest"
 )
 
-// rule is one case that both doors must decide alike. The operation is applied to the first of the rows.
+// rule is one case that both doors must decide alike. The operation is applied to the first of the
+// rows.
 type rule struct {
 	name string
 	rows []string // inputs of customers that exist; a leading "-" deletes it again
@@ -22,7 +23,8 @@ type rule struct {
 	id   string   // instead of the first row's
 	in   string   // the input, or a list's filter in GraphQL's words
 	want outcome
-	// stored is what the merchant's rows are afterwards, in the order of their creation; nil when as before.
+	// stored is what the merchant's rows are afterwards, in the order of their creation; nil when
+	// as before.
 	stored []string
 	// types is true when GraphQL's types refuse the input before the store sees it.
 	types bool
@@ -255,7 +257,8 @@ func arrange(t testing.TB, d *harness.Server, m storetest.Merchant, r rule) stri
 		if deleted {
 			require.Equal(t, 200, d.Send(t, m.WriteKey, "DELETE", "/api/customers/"+id, "").Status)
 		}
-		// An hour ago and a second apart, so that their order is known and what the operation moves shows.
+		// An hour ago and a second apart, so that their order is known and what the operation moves
+		// shows.
 		d.SQL(t, `UPDATE customers SET created_at = past.at, updated_at = past.at, deleted_at = CASE WHEN deleted_at IS NOT NULL THEN past.at END
 			FROM (SELECT date_trunc('hour', now()) - interval '1 hour' + $1 * interval '1 second' AS at) AS past WHERE id = $2`, i, id)
 		if i == 0 && target == "" {
@@ -265,7 +268,8 @@ func arrange(t testing.TB, d *harness.Server, m storetest.Merchant, r rule) stri
 	return target
 }
 
-// storedRows returns the merchant's rows, in the order of their creation, each as one line of what is stored.
+// storedRows returns the merchant's rows, in the order of their creation, each as one line of what
+// is stored.
 func storedRows(t testing.TB, d *harness.Server, m storetest.Merchant) []string {
 	t.Helper()
 	return d.Lines(t, `SELECT email || COALESCE(' name=' || name, '') || COALESCE(' user_id=' || user_id, '') ||

@@ -18,13 +18,14 @@ import (
 type sample struct {
 	noun            store.Noun
 	path, selection string
-	// create and change are inputs in which {new} is an address of its own. changed is what a reply shows
-	// of a change.
+	// create and change are inputs in which {new} is an address of its own. changed is what a reply
+	// shows of a change.
 	create, change, changed string
-	// row returns the id of the row that stands for a customer: of the same merchant, deleted where the
-	// customer is, absent where there is none.
+	// row returns the id of the row that stands for a customer: of the same merchant, deleted where
+	// the customer is, absent where there is none.
 	row func(customer string) string
-	// prepare is SQL that has the database make those rows together with the customers, "" for none.
+	// prepare is SQL that has the database make those rows together with the customers, "" for
+	// none.
 	prepare string
 }
 
@@ -80,7 +81,8 @@ var jsonKeys = regexp.MustCompile(`"(\w+)":`)
 // literal returns an object of JSON as a literal in a document.
 func literal(object string) string { return jsonKeys.ReplaceAllString(object, "$1:") }
 
-// creating returns an input that creates a row, with another value for one field; the value need not be JSON.
+// creating returns an input that creates a row, with another value for one field; the value need
+// not be JSON.
 func (s sample) creating(field, value string) string {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(strings.ReplaceAll(s.create, "{new}", harness.FreshEmail())), &members); err != nil {

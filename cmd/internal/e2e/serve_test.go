@@ -67,7 +67,8 @@ func TestServeRefusesAnUnsafeDatabase(t *testing.T) {
 	}
 }
 
-// A change that opens tenant isolation while the service runs turns /readyz red. A change that closes it turns /readyz green.
+// A change that opens tenant isolation while the service runs turns /readyz red. A change that
+// closes it turns /readyz green.
 func TestReadinessFollowsTheCatalogue(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)

@@ -17,8 +17,8 @@ import (
 	"lumen/store/storetest"
 )
 
-// hostileSettings are defaults that a database or a role may have. Each changes the meaning of a statement, the form of a
-// value, or the rows that a session sees.
+// hostileSettings are defaults that a database or a role may have. Each changes the meaning of a
+// statement, the form of a value, or the rows that a session sees.
 var hostileSettings = map[string]string{
 	"default_transaction_isolation":       "'repeatable read'",
 	"default_transaction_deferrable":      "on",
@@ -43,7 +43,8 @@ var hostileSettings = map[string]string{
 	"xmloption":                           "'document'",
 }
 
-// The service keeps its rules under hostile defaults: without a pooler, and in the mode for a pooler.
+// The service keeps its rules under hostile defaults: without a pooler, and in the mode for a
+// pooler.
 func TestHostileSettings(t *testing.T) {
 	t.Parallel()
 	for _, pooler := range []string{"none", "transaction"} {
@@ -56,8 +57,9 @@ func TestHostileSettings(t *testing.T) {
 	}
 }
 
-// behaveUnderHostileSettings runs the service under all hostile settings together and, in the long form, under each alone: on
-// the database and on the role. flags are how serve reaches a database with a login.
+// behaveUnderHostileSettings runs the service under all hostile settings together and, in the long
+// form, under each alone: on the database and on the role. flags are how serve reaches a database
+// with a login.
 func behaveUnderHostileSettings(t *testing.T, flags func(t *testing.T, db *storetest.Database, login string) []string) {
 	t.Helper()
 	cases := map[string]map[string]string{
@@ -92,8 +94,8 @@ func behaveUnderHostileSettings(t *testing.T, flags func(t *testing.T, db *store
 	}
 }
 
-// setAll makes the settings on the database or on the login. The superuser's own sessions, which are the tests', keep what
-// they have.
+// setAll makes the settings on the database or on the login. The superuser's own sessions, which
+// are the tests', keep what they have.
 func setAll(t *testing.T, db *storetest.Database, login, where string, settings map[string]string) {
 	t.Helper()
 	parsed, err := url.Parse(login)
@@ -132,8 +134,8 @@ func simultaneously(n int, request func(i int) int) []int {
 	return statuses
 }
 
-// racesForAddresses has many writers want one address at once: one of them gets it (I2). A writer that was admitted by the
-// flag is seen by all that come after it.
+// racesForAddresses has many writers want one address at once: one of them gets it (I2). A writer
+// that was admitted by the flag is seen by all that come after it.
 func racesForAddresses(t *testing.T, d *harness.Server) {
 	t.Helper()
 	m := d.Merchant(t, "Race")
@@ -172,7 +174,8 @@ func createdAt(t testing.TB, body string) time.Time {
 	return at
 }
 
-// updatesAtOnce changes one customer many times at once: each change waits for the one before it, and none fails.
+// updatesAtOnce changes one customer many times at once: each change waits for the one before it,
+// and none fails.
 func updatesAtOnce(t *testing.T, d *harness.Server) {
 	t.Helper()
 	m := d.Merchant(t, "Updates")
@@ -197,5 +200,5 @@ func mintsAndRevokes(t *testing.T, d *harness.Server) {
 		_, err := d.Owner(t).Keys.Revoke(t.Context(), key.ID)
 		require.NoError(t, err)
 	}
-	stops(t, func() int { return d.Send(t, token, "GET", "/api/customers/"+id, "").Status })
+	requireStopsWithinLifetime(t, func() int { return d.Send(t, token, "GET", "/api/customers/"+id, "").Status })
 }

@@ -31,7 +31,7 @@ func openProcess(t *testing.T) (*harness.Server, *harness.Process, storetest.Mer
 	t.Helper()
 	d := &harness.Server{Database: storetest.New(t)}
 	m := d.Merchant(t, "Big")
-	fill(t, d, m, many)
+	insertCustomers(t, d, m, many)
 	p := harness.Launch(t, func(cmd *exec.Cmd) { cmd.Env = harness.Environment("LUMEN_DATABASE_URL=" + d.AppURL()) }, "serve", "--addr", "127.0.0.1:0", "--json")
 	d.URLs, d.Log = p.Ready(t).URLs, p.Stderr
 	return d, p, m
@@ -60,7 +60,7 @@ func TestListOfAHundredThousand(t *testing.T) {
 	before := memory(t, p, "VmRSS")
 	for _, encoding := range []string{"identity", "gzip"} {
 		start := time.Now()
-		decoder := json.NewDecoder(decoded(t, open(t, d, m.ReadKey, encoding), encoding))
+		decoder := json.NewDecoder(decodedBody(t, openList(t, d, m.ReadKey, encoding), encoding))
 		for range 3 { // { "customers" [
 			_, err := decoder.Token()
 			require.NoError(t, err)
@@ -81,7 +81,7 @@ func TestListOfAHundredThousand(t *testing.T) {
 func TestListWhoseBackendsAreKilled(t *testing.T) {
 	d, _, m := openProcess(t)
 	for _, encoding := range []string{"identity", "gzip"} {
-		response := open(t, d, m.ReadKey, encoding)
+		response := openList(t, d, m.ReadKey, encoding)
 		head := make([]byte, 4096) // then the server fills the sockets' buffers and waits
 		_, err := io.ReadFull(response.Body, head)
 		require.NoError(t, err)
@@ -92,7 +92,8 @@ func TestListWhoseBackendsAreKilled(t *testing.T) {
 		require.ErrorIs(t, err, io.ErrUnexpectedEOF, "after %d bytes", read)
 		t.Logf("%s: broken off after %d bytes", encoding, read)
 		d.SQL(t, "ALTER TABLE customers_away RENAME TO customers")
-		// Connections that died in the pool are noticed by those who get them; soon there are none left.
+		// Connections that died in the pool are noticed by those who get them; soon there are none
+		// left.
 		require.Eventually(t, func() bool { return d.Send(t, m.ReadKey, "GET", "/api/customers?limit=1", "").Status == 200 }, 5*time.Second, 10*time.Millisecond)
 	}
 }

@@ -66,8 +66,9 @@ func (f *follower) poll(t *testing.T, limit int) {
 	}
 }
 
-// Four writers commit up to 5 s after a write got its time. A client that goes on from syncedUntil misses none of them.
-// One that goes on from the newest updatedAt does, which shows that the writers are late.
+// Four writers commit up to 5 s after a write got its time. A client that goes on from syncedUntil
+// misses none of them. One that goes on from the newest updatedAt does, which shows that the
+// writers are late.
 func TestPollingLosesNothing(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)

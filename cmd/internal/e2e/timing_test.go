@@ -10,9 +10,9 @@ import (
 )
 
 // auc returns the probability that a time of a is longer than one of b, with ties counted as half:
-// the area under the ROC curve, which is the Mann-Whitney U statistic divided by len(a)*len(b). It is
-// 0.5 when the times of a and b do not differ, and 0 or 1 when one look at a time tells them apart.
-// Ranks, unlike means, do not follow the few times that a busy machine makes very long.
+// the area under the ROC curve, which is the Mann-Whitney U statistic divided by len(a)*len(b). It
+// is 0.5 when the times of a and b do not differ, and 0 or 1 when one look at a time tells them
+// apart. Ranks, unlike means, do not follow the few times that a busy machine makes very long.
 func auc(a, b []time.Duration) float64 {
 	type sample struct {
 		took time.Duration

@@ -94,8 +94,8 @@ func (k signingKey) pem() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
 }
 
-// algorithmForgeries are what can be wrong between a key and an algorithm. token makes a good token of
-// the key but for the changes.
+// algorithmForgeries are what can be wrong between a key and an algorithm. token makes a good token
+// of the key but for the changes.
 func algorithmForgeries(
 	t *testing.T, d *harness.Server, key signingKey, token func(changes ...any) forged,
 ) map[string]auth.Secret {

@@ -271,7 +271,7 @@ func TestTokenActors(t *testing.T) {
 					before := allRows(t, d)
 					var forbidden bool
 					switch {
-					case slices.Contains(mints, c.name):
+					case slices.Contains(tokenOperations, c.name):
 						forbidden = true
 					case c.operation != "":
 						forbidden = c.write && !writes || bound && (touchesEmail || !c.noun.BoundMay(c.operation))
@@ -361,7 +361,7 @@ func TestTokenActors(t *testing.T) {
 		token, kept := d.Mint(t, secret, `{}`), d.Mint(t, b.WriteKey, `{}`)
 		used := func(token auth.Secret) int { return d.Send(t, token, "GET", "/api/customers/"+b.live, "").Status }
 		status := func() int { return used(token) }
-		stopsWithMerchantAndKey(t, operator, created, status)
+		requireStopsWithMerchantAndKey(t, operator, created, status)
 		require.Equal(t, 200, used(kept))
 	})
 }
@@ -388,7 +388,7 @@ func TestBadTokenInput(t *testing.T) {
 		var list []string
 		for _, fault := range c.faults {
 			field, reason, _ := strings.Cut(fault, " ")
-			list = append(list, `{"code":"INVALID_INPUT","field":["input","`+field+`"],"message":"`+field+` `+formOf(field, reason)+`","reason":"`+reason+`"}`)
+			list = append(list, `{"code":"INVALID_INPUT","field":["input","`+field+`"],"message":"`+field+` `+expectedMessage(field, reason)+`","reason":"`+reason+`"}`)
 		}
 		r := d.GraphQL(t, m.WriteKey, `mutation{createAccessToken(input:`+c.graphql+`){accessToken{token} userErrors{code field message reason}}}`, nil)
 		require.Equal(t, answer{200, `{"data":{"createAccessToken":{"accessToken":null,"userErrors":[` + strings.Join(list, ",") + `]}}}`}, brief(r), c.graphql)
@@ -455,7 +455,8 @@ func TestBadTokenInput(t *testing.T) {
 	}
 }
 
-// Those who ask for the keys while the database does not answer wait for one answer, not for each other's.
+// Those who ask for the keys while the database does not answer wait for one answer, not for each
+// other's.
 func TestJWKSKeepsNobodyInALine(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
@@ -619,7 +620,7 @@ func TestRotationUnderLoad(t *testing.T) {
 	}
 	_, err := operator.TokenKeys.Revoke(t.Context(), leaked)
 	require.NoError(t, err)
-	stops(t, func() int { return d.Send(t, byKey[leaked], "GET", "/api/customers/"+id, "").Status })
+	requireStopsWithinLifetime(t, func() int { return d.Send(t, byKey[leaked], "GET", "/api/customers/"+id, "").Status })
 	for signer, token := range byKey {
 		if signer != leaked {
 			require.Equal(t, 200, d.Send(t, token, "GET", "/api/customers/"+id, "").Status, signer)

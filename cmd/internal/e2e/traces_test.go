@@ -11,10 +11,10 @@ import (
 	"lumen/cmd/internal/e2e/harness"
 )
 
-const callersSpan = "b7ad6b7169203331"
+const callerSpan = "b7ad6b7169203331"
 
 // traced is a change of a request that makes it a part of a caller's trace.
-func traced(id string) []string { return []string{"00-" + id + "-" + callersSpan + "-01"} }
+func traced(id string) []string { return []string{"00-" + id + "-" + callerSpan + "-01"} }
 
 // below requires that each span is the child of the one before it.
 func below(t *testing.T, spans map[string]*v1.Span, names ...string) {
@@ -42,7 +42,7 @@ func TestTracesGoFromHTTPToSQL(t *testing.T) {
 		below(t, spans, root, "SELECT customers")
 		below(t, spans, root, "SELECT lumen_authenticate")
 		below(t, spans, root, "SELECT lumen_key_used")
-		require.Equal(t, callersSpan, hex.EncodeToString(spans[root].ParentSpanId))
+		require.Equal(t, callerSpan, hex.EncodeToString(spans[root].ParentSpanId))
 		require.Equal(t, v1.Span_SPAN_KIND_SERVER, spans[root].Kind)
 		require.Equal(t, v1.Span_SPAN_KIND_CLIENT, spans["SELECT customers"].Kind)
 		require.Equal(t, v1.Status_STATUS_CODE_UNSET, spans[root].Status.GetCode(), "the fault is the client's")
@@ -107,7 +107,7 @@ func TestTracesGoFromHTTPToSQL(t *testing.T) {
 	t.Run("pages are not traced, and who says not to is not", func(t *testing.T) {
 		const id = "6af7651916cd43dd8448eb211c80319c"
 		d.Send(t, "", "GET", "/docs", "", header("traceparent", traced(id)...))
-		d.Send(t, m.ReadKey, "GET", "/api/customers/cust_absent", "", header("traceparent", "00-"+id+"-"+callersSpan+"-00"))
+		d.Send(t, m.ReadKey, "GET", "/api/customers/cust_absent", "", header("traceparent", "00-"+id+"-"+callerSpan+"-00"))
 		require.Equal(t, 404, d.Send(t, m.ReadKey, "GET", "/api/customers/cust_absent", "", header("traceparent", traced("7af7651916cd43dd8448eb211c80319c")...)).Status)
 		collector.trace(t, "7af7651916cd43dd8448eb211c80319c", "GET /api/customers/{id}") // sent after the others
 		require.Empty(t, collector.trace(t, id))

@@ -13,11 +13,12 @@ import (
 	"lumen/cmd/internal/e2e/harness"
 )
 
-// comeAgain is what those at the end of a queue are told, on a machine that is busy with other things.
+// comeAgain is what those at the end of a queue are told, on a machine that is busy with other
+// things.
 var comeAgain = regexp.MustCompile(`Too many requests|temporarily unavailable`)
 
-// I2 under competition: many writers of one address, each with letter case of its own, through both doors at once. One
-// wins, and the rest are told so.
+// I2 under competition: many writers of one address, each with letter case of its own, through both
+// doors at once. One wins, and the rest are told so.
 func TestOneWinnerForEachAddress(t *testing.T) {
 	t.Parallel()
 	const rounds, writers = 20, 64
@@ -72,7 +73,8 @@ func TestOneWinnerForEachAddress(t *testing.T) {
 	}
 }
 
-// Updates compete for an address with creates, and deletes set it free: there is never more than one live holder.
+// Updates compete for an address with creates, and deletes set it free: there is never more than
+// one live holder.
 func TestOneHolderAmongCreatesUpdatesAndDeletes(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
