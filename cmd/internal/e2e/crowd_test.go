@@ -11,8 +11,9 @@ import (
 	"lumen/cmd/internal/e2e/harness"
 )
 
-// A merchant whose statements hang has what is left of its share, and no more of the pool: it is
-// told so in both doors, and others notice nothing.
+// TestOneMerchantDoesNotCrowdOutAnother blocks a statement of one merchant, whose limit is one
+// concurrent statement. The merchant's other requests must be refused with 429 by both APIs, while
+// another merchant's requests are served. It fails if one merchant can occupy the whole pool.
 func TestOneMerchantDoesNotCrowdOutAnother(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t, "--database-connections", "4", "--merchant-concurrency", "1")
@@ -26,10 +27,10 @@ func TestOneMerchantDoesNotCrowdOutAnother(t *testing.T) {
 
 	var all sync.WaitGroup
 	begun := time.Now()
-	all.Go(func() { // holds the whole share until it has waited long enough for the row
+	all.Go(func() { // takes the merchant's one slot until the wait for the row times out
 		r := d.Send(t, slow.WriteKey, "POST", "/api/customers/"+id, `{"name":"Crowd Name"}`)
 		if r.Status != http.StatusServiceUnavailable {
-			t.Errorf("the update: %d %s", r.Status, r.Body)
+			t.Errorf("the blocked update: got %d %s, want 503", r.Status, r.Body)
 		}
 	})
 	require.Eventually(t, func() bool {
@@ -43,7 +44,7 @@ func TestOneMerchantDoesNotCrowdOutAnother(t *testing.T) {
 			began := time.Now()
 			r := ask()
 			if waited := time.Since(began); r.Status != http.StatusTooManyRequests || r.Header.Get("Retry-After") != "1" || waited < 900*time.Millisecond {
-				t.Errorf("%s: %d %s after %v", name, r.Status, r.Body, waited)
+				t.Errorf("%s: got %d %s after %v, want 429 after 900 ms or more", name, r.Status, r.Body, waited)
 			}
 		})
 	}

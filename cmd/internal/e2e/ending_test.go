@@ -19,9 +19,10 @@ import (
 	"lumen/store/storetest"
 )
 
-// A list that is being sent ends when its credential does: the connection is aborted, so that the
-// client can't take what it has for the whole list.
-func TestListsEndWithTheirCredential(t *testing.T) {
+// TestListEndsWhenItsCredentialEnds ends a credential while a list is being sent. The server must
+// abort the connection, so that the client cannot take the received part for the whole list. It
+// fails if a list goes on reading rows after its credential has ended.
+func TestListEndsWhenItsCredentialEnds(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	const customers = 10_000
@@ -38,12 +39,12 @@ func TestListsEndWithTheirCredential(t *testing.T) {
 		ends       func(t *testing.T, m storetest.Merchant)
 		code       string
 	}{
-		"a key that is revoked": {ends: revokeKeys},
-		"a key of a merchant that is disabled": {ends: func(t *testing.T, m storetest.Merchant) {
+		"the key is revoked": {ends: revokeKeys},
+		"the merchant is disabled": {ends: func(t *testing.T, m storetest.Merchant) {
 			_, err := d.Owner(t).Merchants.Disable(t.Context(), m.ID)
 			require.NoError(t, err)
 		}},
-		"a key that expires": {
+		"the key expires": {
 			credential: func(t *testing.T, m storetest.Merchant) auth.Secret {
 				secret, expires := auth.NewSecret(), 2*time.Second
 				_, err := d.Owner(t).Keys.Create(t.Context(), owner.NewKey{MerchantID: m.ID, Access: store.ReadAccess, Secret: secret, Expires: &expires})
@@ -52,15 +53,15 @@ func TestListsEndWithTheirCredential(t *testing.T) {
 			},
 			ends: func(*testing.T, storetest.Merchant) { time.Sleep(2 * time.Second) },
 		},
-		"a token that expires": {
+		"the token expires": {
 			credential: func(t *testing.T, m storetest.Merchant) auth.Secret { return d.Mint(t, m.WriteKey, `{"expiresIn":2}`) },
 			ends:       func(*testing.T, storetest.Merchant) { time.Sleep(2 * time.Second) },
 		},
-		"a token whose key is revoked": {
+		"the token's key is revoked": {
 			credential: func(t *testing.T, m storetest.Merchant) auth.Secret { return d.Mint(t, m.WriteKey, `{}`) },
 			ends:       revokeKeys,
 		},
-		"none: it is read to its end": {ends: func(*testing.T, storetest.Merchant) {}, code: "OK"},
+		"the credential does not end": {ends: func(*testing.T, storetest.Merchant) {}, code: "OK"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -70,7 +71,7 @@ func TestListsEndWithTheirCredential(t *testing.T) {
 			if c.credential != nil {
 				credential = c.credential(t, m)
 			}
-			list := readSlowly(t, d, credential)
+			list := openSlowList(t, d, credential)
 			c.ends(t, m)
 			time.Sleep(credentialLifetime + 100*time.Millisecond)
 			d.SQL(t, "UPDATE customers SET name = 'fresh' WHERE merchant_id = $1", m.ID)
@@ -78,11 +79,11 @@ func TestListsEndWithTheirCredential(t *testing.T) {
 			if c.code == "OK" {
 				require.NoError(t, err)
 				require.True(t, strings.HasSuffix(string(body), "]}"))
-				require.Contains(t, string(body), `"name":"fresh"`, "later batches are read when they are needed")
+				require.Contains(t, string(body), `"name":"fresh"`, "the server must read later batches only when the client takes them")
 				return
 			}
 			require.ErrorIs(t, err, io.ErrUnexpectedEOF)
-			require.NotContains(t, string(body), `"name":"fresh"`, "a row that was read after the credential had ended")
+			require.NotContains(t, string(body), `"name":"fresh"`, "the list holds a row that was read after the credential had ended")
 			require.Less(t, strings.Count(string(body), `"merchantId"`), customers/2)
 			require.Eventually(t, func() bool {
 				for line := range strings.Lines(d.Logged()) {
@@ -95,18 +96,19 @@ func TestListsEndWithTheirCredential(t *testing.T) {
 		})
 	}
 	t.Cleanup(func() {
-		require.NotContains(t, d.Logged(), "list aborted", "a credential that ended is no error of the server")
+		require.NotContains(t, d.Logged(), "list aborted", "the end of a credential must not be logged as a server error")
 	})
 }
 
-// A credential that can't be asked for any more counts as ended when its last good answer is too
-// old.
-func TestListsEndWhenTheirCredentialCannotBeAsked(t *testing.T) {
+// TestListEndsWhenItsCredentialCannotBeChecked blocks the look-up of keys while a list is being
+// sent. The list must be aborted once the last successful look-up is older than the credential's
+// lifetime.
+func TestListEndsWhenItsCredentialCannotBeChecked(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	m := d.Merchant(t, "Ending")
 	d.Fill(t, m, 10_000)
-	list := readSlowly(t, d, m.ReadKey)
+	list := openSlowList(t, d, m.ReadKey)
 	holder, err := d.Superuser().Begin(t.Context())
 	require.NoError(t, err)
 	defer func() { require.NoError(t, holder.Rollback(t.Context())) }()
@@ -119,9 +121,9 @@ func TestListsEndWhenTheirCredentialCannotBeAsked(t *testing.T) {
 	require.Eventually(t, func() bool { return strings.Contains(d.Log.String(), "list aborted") }, 5*time.Second, 10*time.Millisecond)
 }
 
-// readSlowly asks for the list and returns when it has begun: the rest waits for the function that
-// reads it, as far as the buffers of the two sides do not hold it.
-func readSlowly(t *testing.T, d *harness.Server, credential auth.Secret) func() ([]byte, error) {
+// openSlowList requests the list and reads its start. The server cannot send the rest, beyond what
+// the buffers of both sides hold, until the returned function reads it.
+func openSlowList(t *testing.T, d *harness.Server, credential auth.Secret) func() ([]byte, error) {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(d.URL, "http://"))
 	require.NoError(t, err)

@@ -16,23 +16,23 @@ import (
 	"lumen/store/storetest"
 )
 
-// otherMerchant is one of three merchants. Their customers are the same to the letter, except for
-// the ids and for the customers that hold a merchant's canary in every field.
+// otherMerchant is one of three merchants. Their customers are identical except for the ids and for
+// those customers that contain the merchant's canary in every field.
 type otherMerchant struct {
 	storetest.Merchant
 	canary  string
-	twin    string // a customer like the others' own
-	gone    string // one like it, deleted
-	marked  string // one with the canary in every field
-	only    string // an address that no other merchant has, and that shows nobody's canary
-	foreign []string
+	twin    string   // id of a customer that the other merchants have as well
+	gone    string   // id of such a customer that is deleted
+	marked  string   // id of a customer with the canary in every field
+	only    string   // an email address of this merchant only, without a canary
+	foreign []string // texts of the other merchants
 }
 
-// sharedID is the id of a customer of each of them.
+// sharedID is the id of one customer of each of the merchants.
 const sharedID = "cust_shared"
 
-// otherMerchants creates the three. It writes the rows past the service, so that a fault of the
-// service shows in the test.
+// otherMerchants creates the three merchants. It writes their rows as the superuser, so that a
+// fault of the service cannot distort the test data.
 func otherMerchants(t testing.TB, d *harness.Server) [3]otherMerchant {
 	t.Helper()
 	prepareSamples(t, d)
@@ -58,7 +58,7 @@ func otherMerchants(t testing.TB, d *harness.Server) [3]otherMerchant {
 	for i := range all {
 		for j := range all {
 			if i != j {
-				// The ids hold the canaries.
+				// The ids contain the canaries, so they need no entry.
 				all[i].foreign = append(all[i].foreign, all[j].canary, all[j].ID, strings.ToLower(all[j].Name), string(all[j].WriteKey), string(all[j].ReadKey))
 			}
 		}
@@ -66,7 +66,7 @@ func otherMerchants(t testing.TB, d *harness.Server) [3]otherMerchant {
 	return all
 }
 
-// rowsOf are all that the customers of a merchant are.
+// rowsOf returns the rows of a merchant's customers as JSON.
 func rowsOf(t testing.TB, d *harness.Server, merchant string) []string {
 	t.Helper()
 	return d.Lines(t, "SELECT to_jsonb(c)::text FROM customers AS c WHERE merchant_id = $1 ORDER BY id", merchant)
@@ -74,8 +74,9 @@ func rowsOf(t testing.TB, d *harness.Server, merchant string) []string {
 
 var base64Runs = regexp.MustCompile(`[A-Za-z0-9_-]{16,}`)
 
-// holdsForeign returns what in these bytes belongs to another, in cursors and tokens as well.
-func (s otherMerchant) holdsForeign(text string) []string {
+// otherMerchantsData returns a message for each text of another merchant in these bytes, also
+// inside cursors and tokens.
+func (s otherMerchant) otherMerchantsData(text string) []string {
 	forms := []string{text}
 	for _, run := range base64Runs.FindAllString(text, -1) {
 		if raw, err := base64.RawURLEncoding.DecodeString(run); err == nil {
@@ -94,27 +95,29 @@ func (s otherMerchant) holdsForeign(text string) []string {
 	return found
 }
 
-// lastCursor is a list's.
+// lastCursor returns the cursor of the next page, or "" if there is none.
 func lastCursor(t testing.TB, body string) string {
 	t.Helper()
 	var list struct{ NextCursor *string }
 	require.NoError(t, json.Unmarshal([]byte(body), &list))
 	if list.NextCursor == nil {
-		return "" // nothing is left of the list
+		return ""
 	}
 	return *list.NextCursor
 }
 
-// Everything that a merchant can ask, of others' customers, of its own and of none: not one byte
-// that comes out, in headers, bodies and the log, in clear or inside a cursor or a token, is
-// another's; and not one of the others' rows changes. What else is answered is not looked at: the
-// test has to hold when one of the guards of I1 is gone, and to fail when both are.
-func TestNothingForeignComesOut(t *testing.T) {
+// TestRepliesHoldNoOtherMerchantsData sends every request that a merchant can send, about other
+// merchants' customers, its own and absent ones. No header, body or log line may contain another
+// merchant's data, in clear or inside a cursor or a token, and no row of another merchant may
+// change. The test does not check the rest of the replies: it must pass when one of the two guards
+// of I1 is missing, and fail when both are.
+func TestRepliesHoldNoOtherMerchantsData(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	all := otherMerchants(t, d)
 	a, b, c := all[0], all[1], all[2]
-	// The others were here first, with every kind of statement: what is left of them would show.
+	// Another merchant sends every kind of statement first. Anything that its requests leave in the
+	// server, such as a setting of a connection, would become visible.
 	for _, call := range calls {
 		if !call.write || !call.byID {
 			call.send(d, t, a.WriteKey, a.twin)
@@ -147,7 +150,7 @@ func TestNothingForeignComesOut(t *testing.T) {
 				call.send(d, t, key, "")
 			}
 		}
-		// Nor is it felt where an address is another's.
+		// An address that only another merchant uses makes no difference.
 		for _, address := range []string{a.only, c.only} {
 			d.Send(t, key, "POST", "/api/customers", `{"email":"`+address+`"}`)
 			d.Send(t, key, "POST", "/api/customers/"+b.twin, `{"email":"`+address+`"}`)
@@ -156,32 +159,32 @@ func TestNothingForeignComesOut(t *testing.T) {
 	}
 	searchEverywhere(t, d, b.ReadKey, a, foreignCursor)
 
-	t.Run("nothing is another's", func(t *testing.T) {
-		require.NotContains(t, free.Body, "already exists", "an address that only another has")
-		require.Empty(t, b.holdsForeign(recorded.String()))
+	t.Run("no other merchant's data", func(t *testing.T) {
+		require.NotContains(t, free.Body, "already exists", "an address of another merchant must be free")
+		require.Empty(t, b.otherMerchantsData(recorded.String()))
 		own := 0
 		for line := range strings.Lines(d.Logged()) {
 			if strings.Contains(line, b.ID) {
 				own++
-				require.Empty(t, b.holdsForeign(line))
+				require.Empty(t, b.otherMerchantsData(line))
 			}
 			require.NotContains(t, line, string(a.WriteKey))
 		}
-		require.Positive(t, own, "lines of its own in the log")
+		require.Positive(t, own, "the log has no line of this merchant")
 		require.Equal(t, before, append(rowsOf(t, d, a.ID), rowsOf(t, d, c.ID)...))
 	})
-	t.Run("and there was something to see", func(t *testing.T) {
+	t.Run("the requests returned the merchant's own data", func(t *testing.T) {
 		require.NotEmpty(t, secret)
 		require.NotEmpty(t, bound)
 		require.Greater(t, len(recorded.String()), 100_000)
 		for _, own := range []string{b.canary, b.marked, "cust_" + b.canary + "_twin6", b.ID, b.only} {
 			require.Contains(t, recorded.String(), own)
 		}
-		require.Contains(t, foreignCursor, "AWNk", "a cursor of another's, which was tried")
+		require.Contains(t, foreignCursor, "AWNk", "the requests must have used a valid cursor of another merchant")
 	})
 }
 
-// searchEverywhere reads every list there is, looking for what is a's.
+// searchEverywhere reads the lists with every filter and sort, and with values of merchant a.
 func searchEverywhere(t testing.TB, d *harness.Server, key auth.Secret, a otherMerchant, foreignCursor string) {
 	t.Helper()
 	for _, query := range []string{"", "includeDeleted=true", "updatedSince=2020-01-01T00:00:00Z", "userId=same_user", "userId=" + a.canary + "_user", "email=twin1@example.com", "email=" + a.canary + "@" + a.canary + ".example", "email=" + url.QueryEscape(a.only)} {
@@ -218,8 +221,9 @@ func searchEverywhere(t testing.TB, d *harness.Server, key auth.Secret, a otherM
 	}
 }
 
-// A recorder that hears nothing, or a search that finds nothing, would let everything pass.
-func TestForeignBytesAreFound(t *testing.T) {
+// TestOtherMerchantsDataIsDetected checks the check of TestRepliesHoldNoOtherMerchantsData, which
+// would pass for any reply if the recorder recorded nothing or the search found nothing.
+func TestOtherMerchantsDataIsDetected(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	all := otherMerchants(t, d)
@@ -233,11 +237,11 @@ func TestForeignBytesAreFound(t *testing.T) {
 		"a merchant":   `{"merchant":{"id":"` + all[0].ID + `"}}`,
 		"another name": `{"merchant":{"name":"` + all[2].Name + `"}}`,
 	} {
-		require.NotEmpty(t, b.holdsForeign(text), name)
+		require.NotEmpty(t, b.otherMerchantsData(text), name)
 	}
 	recorded := d.Canaries.Record(b.ReadKey)
 	own := d.Send(t, b.ReadKey, "GET", "/api/customers/"+b.marked, "")
 	require.Contains(t, recorded.String(), own.Body)
 	require.Contains(t, recorded.String(), own.Header.Get("X-Request-Id"))
-	require.Empty(t, b.holdsForeign(recorded.String()))
+	require.Empty(t, b.otherMerchantsData(recorded.String()))
 }

@@ -18,17 +18,17 @@ import (
 	"lumen/cmd/internal/e2e/harness"
 )
 
-// The outcomes of a framing. In none of them is the hidden request executed.
+// The outcomes of a framing. The server never executes the hidden request.
 const (
 	// refused means that net/http refuses the request with the status that follows, in exactly one
 	// reply, and ends the connection. No handler sees the request.
 	refused400, refused417, refused501, refused505 = "400", "417", "501", "505"
 	// closes means exactly one reply, of any status, and then the end of the connection.
 	closes = "close"
-	// oneFraming means that the hidden bytes are the request's body: the request that follows them
-	// is answered, so that there are exactly two replies.
+	// oneFraming means that the server takes the hidden bytes for the request's body and replies to
+	// the request behind them, so that there are exactly two replies.
 	oneFraming = "one framing"
-	// byReading means oneFraming where a handler reads the body, and closes where none does.
+	// byReading means oneFraming if a handler reads the body, and closes otherwise.
 	byReading = "one framing if the body is read, else close"
 	// speaksHTTP2 means no reply in HTTP/1. The server reads the rest as frames of HTTP/2, finds
 	// none, and ends the connection.
@@ -39,8 +39,8 @@ const (
 type framing struct {
 	name    string
 	line    string // the request line
-	fields  string // the fields that delimit the body, behind Host, Authorization and Content-Type
-	body    string // what follows the head, and is in turn followed by the sentinel
+	fields  string // the fields that delimit the body, after Host, Authorization and Content-Type
+	body    string // the bytes between the head and the sentinel
 	outcome string
 }
 
@@ -56,8 +56,8 @@ const (
 	noChunks       = "0\r\n\r\nHIDDEN"
 )
 
-// framings lists what clients can send and what becomes of it, on every route, with and without a
-// credential.
+// framings lists the framings that clients can send and their outcomes, which are the same on every
+// route, with and without a credential.
 var framings = []framing{
 	// An HTTP/1.1 request with a Content-Length has one framing. The method and unrelated fields do
 	// not change it.
@@ -84,8 +84,8 @@ var framings = []framing{
 	{"a length beyond what the server discards", line11, "Content-Length: MORESIZE", "MORE", closes},
 	{"an empty line behind the body", "POST TARGET HTTP/1.1", sized, "HIDDEN\r\n", oneFraming},
 
-	// What net/http accepts in the fields though it is not in the standard's form. A recipient that
-	// accepts the length at all reads the same number.
+	// Fields that net/http accepts although they are not in the standard's form. A recipient that
+	// accepts such a length reads the same number.
 	{"lines that end with LF alone", line11, "X-H: a\nContent-Length: SIZE\nX-H: b", "HIDDEN", oneFraming},
 	{"an empty line that is LF alone", "POST TARGET HTTP/1.1", sized + "\r\n\nHIDDEN", "", oneFraming},
 	{"the same length twice", line11, sized + "\r\n" + sized, "HIDDEN", oneFraming},
@@ -117,7 +117,7 @@ var framings = []framing{
 	{"a fold in front of the fields", line11 + "\r\n X-H: a", sized, "HIDDEN", refused400},
 	{"two hosts", line11, "Host: y\r\n" + sized, "HIDDEN", refused400},
 
-	// A transfer coding in HTTP/1.1, with a length or without, ends the connection.
+	// A transfer coding in HTTP/1.1, with or without a length, ends the connection.
 	{"chunks", line11, coded, chunks, closes},
 	{"chunks, keep-alive", line11, keepAlive + coded, chunks, closes},
 	{"chunks in the body of GET", "GET TARGET HTTP/1.1", coded, chunks, closes},
@@ -173,8 +173,8 @@ var framings = []framing{
 	{"an expectation that is unknown", line11, "Expect: 200-ok\r\n" + sized, "HIDDEN", refused417},
 	{"an expectation in HTTP/1.0", line10, keepAlive + "Expect: 100-continue\r\n" + sized, "HIDDEN", closes},
 
-	// Every HTTP/1.0 request ends its connection: net/http drops a transfer coding that a proxy may
-	// have obeyed.
+	// Every HTTP/1.0 request ends its connection, since net/http ignores a transfer coding that a
+	// proxy may have obeyed.
 	{"1.0", line10, "X-H: a", "HIDDEN", closes},
 	{"1.0 and a length", line10, sized, "HIDDEN", closes},
 	{"1.0, keep-alive", line10, "Connection: keep-alive", "HIDDEN", closes},
@@ -200,7 +200,7 @@ var framings = []framing{
 	{"1.0, keep-alive and two lengths", line10, keepAlive + "Content-Length: 5\r\n" + sized, "HIDDEN", refused400},
 	{"1.0, keep-alive and two lengths in one field", line10, keepAlive + "Content-Length: 5, 5", noChunks, refused400},
 
-	// Other versions. None of them lives on.
+	// Other versions. They all end the connection.
 	{"1.2", "METHOD TARGET HTTP/1.2", keepAlive + sized, "HIDDEN", closes},
 	{"1.9 and chunks over a short length", "METHOD TARGET HTTP/1.9", coded + short, chunks, closes},
 	{"HTTP/2's first line", "PRI * HTTP/2.0", sized, "HIDDEN", closes},
@@ -230,13 +230,13 @@ type exchange struct {
 	key   string // the credential; "" for none
 }
 
-// sentinel is the request behind the one with the framing. It ends the connection.
+// sentinel is the request after the one with the framing. It ends the connection.
 const (
 	sentinel      = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 	sentinelReply = `{"status":"ok"}`
 )
 
-// bytes returns the request with the hidden one in it, and the sentinel behind both.
+// bytes returns the request, which contains the hidden one, followed by the sentinel.
 func (e exchange) bytes(hidden string) string {
 	method, target, _ := strings.Cut(e.route, " ")
 	credential := ""
@@ -254,11 +254,11 @@ func (e exchange) bytes(hidden string) string {
 	).Replace(head+e.body) + sentinel
 }
 
-// finalStatus matches the status of a reply, interim replies (100 Continue) excepted.
+// finalStatus matches the status line of a reply except for interim ones (100 Continue).
 var finalStatus = regexp.MustCompile(`HTTP/1\.[01] ([2-5][0-9][0-9]) `)
 
-// replies sends bytes and returns the status of each reply, and all that the server sent until it
-// ended the connection. It is an error when the server does not end it.
+// replies sends bytes and returns the status of each reply and all bytes that the server sent until
+// it ended the connection. It returns an error if the server does not end the connection.
 func replies(url, request string) (statuses []string, all string, err error) {
 	connection, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 	if err != nil {
@@ -279,19 +279,20 @@ func replies(url, request string) (statuses []string, all string, err error) {
 	return statuses, string(sent), nil // a reset counts as an end
 }
 
-// check sends the exchange and returns what is wrong with its outcome, or "".
+// check sends the exchange and returns a message if its outcome differs from the expected one, or
+// "".
 func (e exchange) check(hidden string) string {
 	statuses, all, err := replies(e.url, e.bytes(hidden))
 	ends := len(statuses) == 1
-	livesOn := len(statuses) == 2 && statuses[1] == "200" && strings.HasSuffix(all, sentinelReply)
+	staysOpen := len(statuses) == 2 && statuses[1] == "200" && strings.HasSuffix(all, sentinelReply)
 	var met bool
 	switch e.outcome {
 	case closes:
 		met = ends
 	case oneFraming:
-		met = livesOn || ends && strings.HasSuffix(e.route, " *") // which net/http's router refuses, and closes
+		met = staysOpen || ends && strings.HasSuffix(e.route, " *") // net/http's router refuses it and closes
 	case byReading:
-		met = livesOn || ends
+		met = staysOpen || ends
 	case speaksHTTP2:
 		met = len(statuses) == 0
 	default:
@@ -304,9 +305,9 @@ func (e exchange) check(hidden string) string {
 		e.name, e.url, e.route, e.key != "", e.outcome, statuses, err, all)
 }
 
-// framedRoutes returns every route that the public and the private listener serve, and one that
-// neither does. What is below them is absent, so that the requests themselves change nothing.
-func framedRoutes(t *testing.T, d *harness.Server) (public, private []string) {
+// allRoutes returns every route of the public and the private listener, and one that neither
+// serves. The ids in the paths do not exist, so that the requests themselves change nothing.
+func allRoutes(t *testing.T, d *harness.Server) (public, private []string) {
 	t.Helper()
 	public = []string{
 		"POST /", "POST /graphql", "POST /api/customers", "POST /api/customers/cust_00000000000000000000000000",
@@ -325,9 +326,10 @@ func framedRoutes(t *testing.T, d *harness.Server) (public, private []string) {
 	return public, private
 }
 
-// Whatever a proxy takes for the end of a request, the server executes nothing that hides in it:
-// each framing has the outcome that the table says.
-func TestFramings(t *testing.T) {
+// TestAmbiguousFramings sends requests whose end a proxy and the server may see at different bytes,
+// with a DELETE hidden in the body (request smuggling). Each must have the outcome of the table on
+// every route, and the server must never execute the hidden request.
+func TestAmbiguousFramings(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t, "--playground")
 	m := d.Merchant(t, "Framed")
@@ -335,16 +337,16 @@ func TestFramings(t *testing.T) {
 		return "DELETE /api/customers/" + id + " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " +
 			string(m.WriteKey) + "\r\n\r\n"
 	}
-	// In the open, behind a request that has ended, the server executes it.
-	inTheOpen := "GET / HTTP/1.1\r\nHost: x\r\n\r\n" + hiddenDelete(d.Create(t, m, `{"email":"open@x.io"}`)) + sentinel
-	statuses, all, err := replies(d.URL, inTheOpen)
+	// Control: behind a request that has ended, the server executes the same DELETE.
+	notHidden := "GET / HTTP/1.1\r\nHost: x\r\n\r\n" + hiddenDelete(d.Create(t, m, `{"email":"open@x.io"}`)) + sentinel
+	statuses, all, err := replies(d.URL, notHidden)
 	require.NoError(t, err)
 	require.Equal(t, []string{"200", "200", "200"}, statuses, all)
 
 	target := d.Create(t, m, `{"email":"target@x.io"}`)
 	before := storedRows(t, d, m)
 	hidden := hiddenDelete(target)
-	public, private := framedRoutes(t, d)
+	public, private := allRoutes(t, d)
 	exchanges := make(chan exchange)
 	var working sync.WaitGroup
 	for range 32 { // some wait half a second for the server to end the connection
@@ -371,5 +373,5 @@ func TestFramings(t *testing.T) {
 	working.Wait()
 	t.Logf("%d framings: %v", len(framings), count)
 	require.Equal(t, before, storedRows(t, d, m))
-	require.Equal(t, 200, d.Send(t, m.ReadKey, "GET", "/api/customers/"+target, "").Status, "the customer lives")
+	require.Equal(t, 200, d.Send(t, m.ReadKey, "GET", "/api/customers/"+target, "").Status, "the customer must still exist")
 }

@@ -17,8 +17,10 @@ import (
 
 const graphqlType = "application/graphql-response+json"
 
-// However many customers an operation asks for by id, Postgres runs one statement for them.
-func TestLookupsAreOneStatement(t *testing.T) {
+// TestLookupsByIDAreOneStatement counts the statements of operations that request customers by id
+// in every form. Postgres must run one statement for all ids of an operation. It fails if the
+// loader does not batch a form, or keeps rows for the next operation.
+func TestLookupsByIDAreOneStatement(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	m := d.Merchant(t, "Lookups")
@@ -49,8 +51,8 @@ func TestLookupsAreOneStatement(t *testing.T) {
 		{"fragments", `query{...A ...on Query{b:customer(id:"` + ids[1] + `"){email}}} fragment A on Query{a:customer(id:"` + ids[0] + `"){...E} ...B} fragment B on Query{c:node(id:"` + ids[2] + `"){...E}} fragment E on Customer{email}`, nil, 1, 3},
 		{"@include and @skip", `query($yes:Boolean!,$no:Boolean!){a:customer(id:"` + ids[0] + `")@include(if:$yes){email} b:customer(id:"` + ids[1] + `")@include(if:$no){email} c:customer(id:"` + ids[2] + `")@skip(if:$yes){email} ...@include(if:$no){d:customer(id:"` + ids[3] + `"){email}}}`, map[string]any{"yes": true, "no": false}, 1, 1},
 		{"one of several operations", `query X{` + many(3) + `}`, nil, 1, 3},
-		{"absent ones among them", `{` + many(2) + ` x:customer(id:"cust_absent"){email} y:node(id:"` + m.ID + `"){id}}`, nil, 1, 2},
-		{"nothing but the merchant", `{merchant{id} node(id:"` + m.ID + `"){id}}`, nil, 0, 0},
+		{"absent customers among them", `{` + many(2) + ` x:customer(id:"cust_absent"){email} y:node(id:"` + m.ID + `"){id}}`, nil, 1, 2},
+		{"only the merchant", `{merchant{id} node(id:"` + m.ID + `"){id}}`, nil, 0, 0},
 		{"250 nodes, some of them twice", `query($ids:[ID!]!){nodes(ids:$ids){...on Customer{email}}}`, map[string]any{"ids": append(append(append(append(append(append([]string{}, ids...), ids...), ids...), ids...), ids...), append(append([]string{}, ids...), ids[:10]...)...)}, 1, 250},
 	} {
 		r := d.GraphQL(t, m.WriteKey, c.query, c.variables)
@@ -59,12 +61,12 @@ func TestLookupsAreOneStatement(t *testing.T) {
 		require.Equal(t, c.emails, strings.Count(r.Body, `"email":`), c.name)
 		require.Equal(t, c.statements, count(), c.name)
 	}
-	// Nothing is kept from one operation to the next.
+	// The loader keeps no row for the next operation.
 	d.GraphQL(t, m.WriteKey, `{`+many(1)+`}`, nil)
 	d.GraphQL(t, m.WriteKey, `{`+many(1)+`}`, nil)
 	require.Equal(t, int64(2), count())
 
-	t.Run("a list is one statement, and counting it another", func(t *testing.T) {
+	t.Run("one statement for a list and one for its total", func(t *testing.T) {
 		for query, statements := range map[string]int64{
 			`{customers{nodes{id} edges{cursor node{email}} pageInfo{hasNextPage hasPreviousPage startCursor endCursor}}}`: 1,
 			`{customers(first:2){nodes{id}}}`:                                1,
@@ -77,6 +79,8 @@ func TestLookupsAreOneStatement(t *testing.T) {
 	})
 }
 
+// TestUserErrors checks that mutations report input errors in userErrors, each with its code, the
+// path of the field, the message and the reason.
 func TestUserErrors(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
@@ -102,8 +106,10 @@ func TestUserErrors(t *testing.T) {
 	}
 }
 
-// A mutation field that fails is null, and its neighbours have committed what they say.
-func TestFailingMutationKeepsItsNeighbours(t *testing.T) {
+// TestFailedMutationKeepsTheOthers checks that a mutation field that fails is null, and that the
+// other fields of the operation have committed the rows that they return. It fails if the fields
+// share a transaction.
+func TestFailedMutationKeepsTheOthers(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	m := d.Merchant(t, "Neighbours")
@@ -124,6 +130,8 @@ func TestFailingMutationKeepsItsNeighbours(t *testing.T) {
 		`"data":{"a":null,"b":null}}`}, brief(r))
 }
 
+// TestGraphQLOverHTTP checks status, content type and body for both media types, for malformed
+// requests and for other methods than POST.
 func TestGraphQLOverHTTP(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
@@ -138,8 +146,8 @@ func TestGraphQLOverHTTP(t *testing.T) {
 		{"data", "POST", `{"query":"{merchant{name}}"}`, "", answer{200, `{"data":{"merchant":{"name":"HTTP"}}}`}, "application/json; charset=utf-8"},
 		{"data for the new media type", "POST", `{"query":"{merchant{name}}"}`, graphqlType, answer{200, `{"data":{"merchant":{"name":"HTTP"}}}`}, graphqlType + "; charset=utf-8"},
 		{"one of several operations", "POST", `{"query":"query A{merchant{id}} query B{merchant{name}}","operationName":"B","variables":null,"extensions":null}`, "", answer{200, `{"data":{"merchant":{"name":"HTTP"}}}`}, "application/json; charset=utf-8"},
-		{"a refused document", "POST", `{"query":"{nope}"}`, "", answer{200, refused}, "application/json; charset=utf-8"},
-		{"a refused document for the new media type", "POST", `{"query":"{nope}"}`, graphqlType + ", application/json;q=0.9", answer{400, refused}, graphqlType + "; charset=utf-8"},
+		{"an invalid document", "POST", `{"query":"{nope}"}`, "", answer{200, refused}, "application/json; charset=utf-8"},
+		{"an invalid document for the new media type", "POST", `{"query":"{nope}"}`, graphqlType + ", application/json;q=0.9", answer{400, refused}, graphqlType + "; charset=utf-8"},
 		{"a field that fails for the new media type", "POST", `{"query":"{customer(id:\"bad\"){id}}"}`, graphqlType, answer{200, `{"errors":[{"message":"Invalid customer ID format","path":["customer"],"extensions":{"code":"INVALID_ID"}}],"data":{"customer":null}}`}, graphqlType + "; charset=utf-8"},
 		{"no query", "POST", `{}`, "", answer{400, `{"errors":[{"message":"query must be a string","extensions":{"code":"BAD_REQUEST"}}]}`}, "application/json; charset=utf-8"},
 		{"a query that is null", "POST", `{"query":null}`, "", answer{400, `{"errors":[{"message":"query must be a string","extensions":{"code":"BAD_REQUEST"}}]}`}, "application/json; charset=utf-8"},
@@ -157,8 +165,8 @@ func TestGraphQLOverHTTP(t *testing.T) {
 		require.Equal(t, c.contentType, r.Header.Get("Content-Type"), c.name)
 		require.Equal(t, c.want.status == 405, r.Header.Get("Allow") == "POST")
 	}
-	require.Equal(t, answer{405, `{"errors":[{"message":"Method not allowed","extensions":{"code":"METHOD_NOT_ALLOWED"}}]}`}, brief(d.Send(t, "", "GET", "/graphql", "")), "the method comes before the credential")
-	// A persisted query is nothing that is known here.
+	require.Equal(t, answer{405, `{"errors":[{"message":"Method not allowed","extensions":{"code":"METHOD_NOT_ALLOWED"}}]}`}, brief(d.Send(t, "", "GET", "/graphql", "")), "the method is checked before the credential")
+	// The server has no persisted queries.
 	r := d.Send(t, m.WriteKey, "POST", "/graphql", `{"query":"","extensions":{"persistedQuery":{"version":1,"sha256Hash":"`+strings.Repeat("0", 64)+`"}}}`)
 	require.NotContains(t, r.Body, "Persisted")
 	require.NotContains(t, r.Body, `"data"`)
@@ -188,8 +196,9 @@ func errorsOf(t *testing.T, r harness.Reply) (codes, messages []string) {
 	return codes, messages
 }
 
-// What GraphQL refuses before the store sees it: with a code, without suggestions, without a value,
-// and not at length.
+// TestRefusedDocuments sends documents and variables that are refused before they reach the store.
+// The errors must have the right code, and contain no suggestion, no value of the request and no
+// long name: a suggestion could reveal a hidden field.
 func TestRefusedDocuments(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
@@ -248,8 +257,10 @@ func TestRefusedDocuments(t *testing.T) {
 	require.Empty(t, storedRows(t, d, m))
 }
 
-// What the caller gets wrong in a document that is one: INVALID_INPUT, in the registry's words.
-func TestArguments(t *testing.T) {
+// TestInvalidArguments sends valid documents with invalid values of arguments. The errors must be
+// INVALID_INPUT with the store's messages. It also checks pages, dates and defaults of valid
+// arguments.
+func TestInvalidArguments(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	m, other := d.Merchant(t, "Arguments"), d.Merchant(t, "Others")
@@ -321,7 +332,7 @@ func TestArguments(t *testing.T) {
 		r := d.GraphQL(t, m.WriteKey, `{customers(first:null,after:null,last:null,before:null,sort:null,filter:{email:null,userId:null,billingCountry:null,search:null,createdAt:null,updatedAt:{from:null,before:null},includeDeleted:null}){totalCount nodes{email}}}`, nil)
 		require.Equal(t, answer{200, `{"data":{"customers":{"totalCount":5,"nodes":[{"email":"c4@example.com"},{"email":"c3@example.com"},{"email":"c2@example.com"},{"email":"c1@example.com"},{"email":"c0@example.com"}]}}}`}, brief(r))
 	})
-	t.Run("pages from both ends, with exact booleans", func(t *testing.T) {
+	t.Run("pages from both ends, with hasNextPage and hasPreviousPage", func(t *testing.T) {
 		at := func(i int) string { // the cursor of c<i>; the list is c4 ... c0
 			var body struct {
 				Data struct {
@@ -375,17 +386,17 @@ func TestArguments(t *testing.T) {
 			require.Equal(t, page.Edges[len(page.Edges)-1].Cursor, *page.PageInfo.EndCursor)
 		}
 	})
-	t.Run("fifty without being asked", func(t *testing.T) {
+	t.Run("a page has 50 customers by default, nodes at most 250 ids", func(t *testing.T) {
 		insertCustomers(t, d, other, 60)
 		r := d.GraphQL(t, other.WriteKey, `{customers{nodes{id} totalCount}}`, nil)
 		require.Equal(t, 50, strings.Count(r.Body, `"id"`))
 		require.Contains(t, r.Body, `"totalCount":65`)
-		r = d.GraphQL(t, other.WriteKey, `query($ids:[ID!]!){nodes(ids:$ids){id}}`, map[string]any{"ids": make251()})
+		r = d.GraphQL(t, other.WriteKey, `query($ids:[ID!]!){nodes(ids:$ids){id}}`, map[string]any{"ids": ids251()})
 		require.Equal(t, answer{200, `{"errors":[{"message":"Invalid request data","path":["nodes"],"extensions":{"code":"INVALID_INPUT","details":[` + fault("ids", "TOO_LONG") + `]}}],"extensions":{"cost":{"requested":1102,"limit":25000}}}`}, brief(r))
 	})
 }
 
-func make251() []string {
+func ids251() []string {
 	ids := make([]string, 251)
 	for i := range ids {
 		ids[i] = fmt.Sprintf("cust_%d", i)
@@ -393,7 +404,8 @@ func make251() []string {
 	return ids
 }
 
-// Absent, null and value, however GraphQL says them.
+// TestAbsentNullAndValue updates a customer with fields that are absent, null or set, as literals,
+// variables and defaults. An absent field must keep its value, and null must remove it.
 func TestAbsentNullAndValue(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
@@ -422,7 +434,9 @@ func TestAbsentNullAndValue(t *testing.T) {
 	}
 }
 
-func TestIntrospectionIsOffUnlessAskedFor(t *testing.T) {
+// TestIntrospectionIsOffByDefault checks that introspection is refused, in every form of a
+// document, unless serve has --introspection.
+func TestIntrospectionIsOffByDefault(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	m := d.Merchant(t, "Curious")
@@ -444,7 +458,8 @@ func TestIntrospectionIsOffUnlessAskedFor(t *testing.T) {
 	require.Equal(t, 401, d.GraphQL(t, "", queries[0], nil).Status)
 }
 
-// Documents and variables made to be expensive are answered, with whatever, within a second.
+// TestExpensiveRequests sends documents and variables that are expensive to parse or validate. The
+// server must reply within a second, with data or an error.
 func TestExpensiveRequests(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
@@ -458,22 +473,22 @@ func TestExpensiveRequests(t *testing.T) {
 		return strings.Repeat(open, n) + inner + strings.Repeat(close, n)
 	}
 	for name, c := range map[string]struct{ query, variables string }{
-		"a fan of fragments":    {fan.String(), `{}`},
-		"one field often":       {`{merchant{` + strings.Repeat("id ", 10000) + `}}`, `{}`},
-		"many aliases":          {`{` + strings.Repeat("a:merchant{id} ", 800) + `}`, `{}`},
-		"inline fragments":      {`{` + strings.Repeat("...on Query{merchant{id}} ", 500) + `}`, `{}`},
-		"directives":            {`{merchant{id ` + strings.Repeat("@include(if:true) ", 3000) + `}}`, `{}`},
-		"unknown directives":    {`{merchant{id ` + strings.Repeat("@x ", 1900) + `}}`, `{}`},
-		"a deep selection":      {deep("{merchant", "", "}", 900), `{}`},
-		"deep inline fragments": {`{` + deep("...{", "merchant{id}", "}", 900) + `}`, `{}`},
-		"a deep literal":        {`{nodes(ids:` + deep("[", `"x"`, "]", 1900) + `){id}}`, `{}`},
-		"a deep type":           {`query($x:` + deep("[", "Int", "]", 1500) + `){merchant{id}}`, `{}`},
-		"9,000 deep lists":      {`query($x:[ID!]!){nodes(ids:$x){id}}`, `{"x":` + deep("[", `"x"`, "]", 9000) + `}`},
-		"9,000 deep objects":    {operations["create"], `{"input":` + deep(`{"a":`, "1", "}", 9000) + `}`},
-		"9,000 deep, unused":    {`{merchant{id}}`, `{"unused":` + deep("[", "", "]", 9000) + `}`},
-		"5,000 variables":       {`{merchant{id}}`, `{` + strings.Join(numbered(5000), ",") + `}`},
-		"thousands of nodes":    {`query($x:[ID!]!){nodes(ids:$x){id}}`, `{"x":["` + strings.Join(make251(), `","`) + `"]}`},
-		"a comment":             {`#` + strings.Repeat("x", 60000) + "\n{merchant{id}}", `{}`},
+		"fragments spread 2^40 times": {fan.String(), `{}`},
+		"one field 10,000 times":      {`{merchant{` + strings.Repeat("id ", 10000) + `}}`, `{}`},
+		"many aliases":                {`{` + strings.Repeat("a:merchant{id} ", 800) + `}`, `{}`},
+		"inline fragments":            {`{` + strings.Repeat("...on Query{merchant{id}} ", 500) + `}`, `{}`},
+		"directives":                  {`{merchant{id ` + strings.Repeat("@include(if:true) ", 3000) + `}}`, `{}`},
+		"unknown directives":          {`{merchant{id ` + strings.Repeat("@x ", 1900) + `}}`, `{}`},
+		"a deep selection":            {deep("{merchant", "", "}", 900), `{}`},
+		"deep inline fragments":       {`{` + deep("...{", "merchant{id}", "}", 900) + `}`, `{}`},
+		"a deep literal":              {`{nodes(ids:` + deep("[", `"x"`, "]", 1900) + `){id}}`, `{}`},
+		"a deep type":                 {`query($x:` + deep("[", "Int", "]", 1500) + `){merchant{id}}`, `{}`},
+		"9,000 deep lists":            {`query($x:[ID!]!){nodes(ids:$x){id}}`, `{"x":` + deep("[", `"x"`, "]", 9000) + `}`},
+		"9,000 deep objects":          {operations["create"], `{"input":` + deep(`{"a":`, "1", "}", 9000) + `}`},
+		"9,000 deep, unused":          {`{merchant{id}}`, `{"unused":` + deep("[", "", "]", 9000) + `}`},
+		"5,000 variables":             {`{merchant{id}}`, `{` + strings.Join(numbered(5000), ",") + `}`},
+		"thousands of nodes":          {`query($x:[ID!]!){nodes(ids:$x){id}}`, `{"x":["` + strings.Join(ids251(), `","`) + `"]}`},
+		"a comment":                   {`#` + strings.Repeat("x", 60000) + "\n{merchant{id}}", `{}`},
 	} {
 		start := time.Now()
 		r := d.GraphQL(t, m.WriteKey, c.query, c.variables)

@@ -20,7 +20,8 @@ import (
 	"lumen/store/storetest"
 )
 
-// dialNarrow opens a connection whose kernel takes little that is not read.
+// dialNarrow opens a connection with a small receive buffer, so that the kernel holds few unread
+// bytes.
 func dialNarrow(t *testing.T, d *harness.Server) net.Conn {
 	t.Helper()
 	dialer := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) (err error) {
@@ -34,9 +35,9 @@ func dialNarrow(t *testing.T, d *harness.Server) net.Conn {
 	return connection
 }
 
-// isReset reads frames until the stream was reset, and returns an error unless it was with this
-// code.
-func (r *rawHTTP2) isReset(stream uint32, want http2.ErrCode) error {
+// requireResetWith reads frames until the server resets the stream, and returns an error unless the
+// code is the wanted one.
+func (r *rawHTTP2) requireResetWith(stream uint32, want http2.ErrCode) error {
 	for {
 		frame, err := r.ReadFrame()
 		if err != nil {
@@ -51,7 +52,7 @@ func (r *rawHTTP2) isReset(stream uint32, want http2.ErrCode) error {
 	}
 }
 
-// slowStream is a way to be slow over HTTP/2, and how long the server may hold it.
+// slowStream is a slow HTTP/2 client, and how long the server must and may keep its stream.
 type slowStream struct {
 	name        string
 	least, most time.Duration
@@ -64,7 +65,7 @@ func slowStreams(m storetest.Merchant) []slowStream {
 	const narrow, wide = 10, 1<<31 - 1
 	reset := func(path string) func(*rawHTTP2, net.Conn) error {
 		return func(raw *rawHTTP2, _ net.Conn) error {
-			return errors.Join(raw.get(1, path, m.ReadKey), raw.isReset(1, http2.ErrCodeInternal), raw.goesOn(3))
+			return errors.Join(raw.get(1, path, m.ReadKey), raw.requireResetWith(1, http2.ErrCodeInternal), raw.answersAnother(3))
 		}
 	}
 	stuck := func(read func(net.Conn) error) func(*rawHTTP2, net.Conn) error {
@@ -90,21 +91,21 @@ func slowStreams(m storetest.Merchant) []slowStream {
 					time.Sleep(time.Second)
 				}
 			}()
-			return raw.isReset(1, http2.ErrCodeNo) // the server has answered, and wants no more of the body
+			return raw.requireResetWith(1, http2.ErrCodeNo) // the server has replied and reads no more of the body
 		}},
 		{"list without a window", write, write + slack, narrow, reset("/api/customers")},
 		{"page without a window", write, write + slack, narrow, reset("/api/customers?limit=250")},
-		{"list of which nothing is read", write, write + slack, wide, stuck(func(net.Conn) error { return nil })},
-		{"list that is read a byte a second", write, 2*write + slack, wide, stuck(func(c net.Conn) error {
+		{"list that is not read", write, write + slack, wide, stuck(func(net.Conn) error { return nil })},
+		{"list that is read at 1 byte/s", write, 2*write + slack, wide, stuck(func(c net.Conn) error {
 			_, err := c.Read(make([]byte, 1))
 			return err
 		})},
 	}
 }
 
-// A client that is slow over HTTP/2 is let go of as over HTTP/1.1. Where the stream alone is slow,
-// the stream ends and its connection goes on; where little of the connection is read, the
-// connection ends.
+// TestHTTP2SlowClients checks that a slow HTTP/2 client is disconnected after the same times as one
+// over HTTP/1.1. If only a stream is slow, the server resets the stream and keeps the connection.
+// If the client reads too little of the connection, the server closes the connection.
 func TestHTTP2SlowClients(t *testing.T) {
 	d := harness.Serve(t)
 	m := d.Merchant(t, "Slow")
@@ -118,9 +119,9 @@ func TestHTTP2SlowClients(t *testing.T) {
 		clients.Go(func() {
 			err := s.slow(raw, connection)
 			held := time.Since(begun)
-			t.Logf("%s: let go of after %v", s.name, held.Round(100*time.Millisecond))
+			t.Logf("%s: ended after %v", s.name, held.Round(100*time.Millisecond))
 			if err != nil || held < s.least || held > s.most {
-				t.Errorf("%s: let go of after %v, %v", s.name, held, err)
+				t.Errorf("%s: ended after %v, want %v to %v; error: %v", s.name, held, s.least, s.most, err)
 			}
 		})
 	}
@@ -128,8 +129,8 @@ func TestHTTP2SlowClients(t *testing.T) {
 	requireNothingInFlight(t, d)
 }
 
-// goesOn reports whether the connection answers another request.
-func (r *rawHTTP2) goesOn(stream uint32) error {
+// answersAnother returns an error unless the connection answers another request.
+func (r *rawHTTP2) answersAnother(stream uint32) error {
 	if err := r.get(stream, "/healthz", ""); err != nil {
 		return err
 	}
@@ -144,9 +145,10 @@ func (r *rawHTTP2) goesOn(stream uint32) error {
 	}
 }
 
-// Load balancers keep connections for a minute and more: one that rested as long takes the next
-// request, in either version.
-func TestConnectionsOutliveThoseOfLoadBalancers(t *testing.T) {
+// TestIdleConnectionsOutliveLoadBalancers checks that a connection that was idle for 65 s takes the
+// next request, over HTTP/1.1 and HTTP/2. Load balancers keep idle connections for 60 s and more,
+// and a server that closes them earlier makes the balancer's next request fail.
+func TestIdleConnectionsOutliveLoadBalancers(t *testing.T) {
 	d := harness.Serve(t)
 	address := strings.TrimPrefix(d.URL, "http://")
 	first, err := net.Dial("tcp", address)
@@ -164,8 +166,8 @@ func TestConnectionsOutliveThoseOfLoadBalancers(t *testing.T) {
 		require.NoError(t, err)
 	}
 	answered()
-	require.NoError(t, raw.goesOn(1))
+	require.NoError(t, raw.answersAnother(1))
 	time.Sleep(65 * time.Second)
 	answered()
-	require.NoError(t, raw.goesOn(3))
+	require.NoError(t, raw.answersAnother(3))
 }

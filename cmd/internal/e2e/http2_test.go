@@ -26,8 +26,8 @@ import (
 	"lumen/store/storetest"
 )
 
-// priorKnowledge returns a client that speaks HTTP/2 alone, without TLS.
-func priorKnowledge(t *testing.T) *http.Client {
+// newHTTP2Client returns a client that speaks only HTTP/2, without TLS (prior knowledge).
+func newHTTP2Client(t *testing.T) *http.Client {
 	t.Helper()
 	transport := &http.Transport{DisableCompression: true, Protocols: new(http.Protocols)}
 	transport.Protocols.SetUnencryptedHTTP2(true)
@@ -46,11 +46,12 @@ func ask(ctx context.Context, client *http.Client, key auth.Secret, method, url,
 	return client.Do(request)
 }
 
-// watchReuse returns a context that notes whether the connection of a request was used before.
-func watchReuse(ctx context.Context) (_ context.Context, reused *bool) {
+// withReuseTrace returns a context that sets *reused if a request uses a connection that was used
+// before.
+func withReuseTrace(ctx context.Context) (_ context.Context, reused *bool) {
 	reused = new(bool)
-	note := func(c httptrace.GotConnInfo) { *reused = c.Reused }
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: note}), reused
+	gotConn := func(c httptrace.GotConnInfo) { *reused = c.Reused }
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: gotConn}), reused
 }
 
 // readAll reads the body of a reply and returns it with the status.
@@ -63,13 +64,13 @@ func readAll(response *http.Response, err error) (int, string, error) {
 	return response.StatusCode, string(body), err
 }
 
-// Everything works over HTTP/2 on both listeners, one connection is enough for it, and the metrics
-// are the same.
+// TestHTTP2 sends concurrent requests of every kind over HTTP/2 to both listeners. One connection
+// must serve them all, also after refusals, and the metrics must count them as over HTTP/1.1.
 func TestHTTP2(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t, "--playground")
 	m := d.Merchant(t, "Two")
-	client := priorKnowledge(t)
+	client := newHTTP2Client(t)
 	var connections atomic.Int32
 	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
 		ConnectDone: func(string, string, error) { connections.Add(1) },
@@ -100,28 +101,29 @@ func TestHTTP2(t *testing.T) {
 		}
 		all.Wait()
 	}
-	require.EqualValues(t, 1, connections.Load(), "a connection goes on after a request")
+	require.EqualValues(t, 1, connections.Load(), "one connection must serve all requests")
 	status, shown, err := readAll(ask(t.Context(), client, "", "GET", d.PrivateURL+"/metrics", ""))
 	require.NoError(t, err)
 	require.Equal(t, 200, status)
 	require.Contains(t, shown, `lumen_requests_total{code="OK",door="rest",operation="getCustomer"} 40`)
 	require.Contains(t, shown, `lumen_requests_total{code="EMAIL_TAKEN",door="rest",operation="createCustomer"} 40`)
 
-	// Upgrade from HTTP/1.1 is not offered.
+	// The server ignores an upgrade from HTTP/1.1.
 	r := d.Send(t, m.ReadKey, "GET", "/api/customers", "", header("Connection", "Upgrade, HTTP2-Settings"),
 		header("Upgrade", "h2c"), header("HTTP2-Settings", "AAMAAABkAAQCAAAAAAIAAAAA"))
 	require.Equal(t, 200, r.Status)
 	require.Empty(t, r.Header.Get("Upgrade"))
 }
 
-// A list that fails half-way ends its stream with an error, and no other request of the connection.
+// TestHTTP2ListThatFailsHalfWayIsAborted checks that a list that fails after its first byte ends
+// its stream with an error, and that the connection still serves other requests.
 func TestHTTP2ListThatFailsHalfWayIsAborted(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	m := d.Merchant(t, "Many")
 	insertCustomers(t, d, m, 3000)
 	failOnCustomer(t, d, 1200) // in the fourth batch of six
-	client := priorKnowledge(t)
+	client := newHTTP2Client(t)
 	for _, encoding := range []string{"identity", "gzip"} {
 		request, err := http.NewRequestWithContext(t.Context(), "GET", d.RestURL, nil)
 		require.NoError(t, err)
@@ -133,11 +135,11 @@ func TestHTTP2ListThatFailsHalfWayIsAborted(t *testing.T) {
 		require.ErrorContains(t, err, "stream error", encoding)
 		require.ErrorContains(t, err, "INTERNAL_ERROR", encoding)
 		requireTruncatedList(t, text, encoding)
-		ctx, reused := watchReuse(t.Context())
+		ctx, reused := withReuseTrace(t.Context())
 		status, _, err = readAll(ask(ctx, client, m.ReadKey, "GET", d.URL+"/healthz", ""))
 		require.NoError(t, err)
 		require.Equal(t, 200, status)
-		require.True(t, *reused, "the connection is as good as before")
+		require.True(t, *reused, "the connection must still be usable")
 	}
 	require.Equal(t, 2, strings.Count(d.Logged(), `"msg":"list aborted"`))
 	require.Equal(t, 2, strings.Count(d.Logged(), `"aborted":true`))
@@ -145,9 +147,10 @@ func TestHTTP2ListThatFailsHalfWayIsAborted(t *testing.T) {
 	require.Contains(t, d.Metrics(t), `lumen_requests_aborted_total{door="rest"} 2`)
 }
 
-// A server that is told to stop finishes what is under way on an HTTP/2 connection, and fails no
-// request that comes meanwhile.
-func TestHTTP2Drains(t *testing.T) {
+// TestHTTP2FinishesRequestsAtShutdown sends SIGTERM while a list and other requests are under way
+// over HTTP/2. The server must finish them, and fail no request that arrives during the shutdown
+// delay.
+func TestHTTP2FinishesRequestsAtShutdown(t *testing.T) {
 	t.Parallel()
 	d := &harness.Server{Database: storetest.New(t)}
 	m := d.Merchant(t, "Drained")
@@ -157,29 +160,30 @@ func TestHTTP2Drains(t *testing.T) {
 		cmd.Env = harness.Environment("LUMEN_DATABASE_URL="+d.AppURL(), "LUMEN_SHUTDOWN_DELAY=1s")
 	}, "serve", "--addr", "127.0.0.1:0", "--json")
 	at := p.Ready(t)
-	client := priorKnowledge(t)
+	client := newHTTP2Client(t)
 	list, err := ask(t.Context(), client, m.ReadKey, "GET", at.RestURL, "")
 	require.NoError(t, err)
 	begun := make([]byte, 1000)
-	_, err = io.ReadFull(list.Body, begun) // the rest waits for its reader
+	_, err = io.ReadFull(list.Body, begun) // the server cannot send the rest before it is read
 	require.NoError(t, err)
 
-	var told, answered atomic.Int64
+	var stoppedAt, answered atomic.Int64
 	var workers sync.WaitGroup
 	for i := range 8 {
 		workers.Go(func() {
 			for {
-				ctx, reused := watchReuse(t.Context())
+				ctx, reused := withReuseTrace(t.Context())
 				customer := fmt.Sprintf("%s/cust_%08d", at.RestURL, i+1)
 				status, body, err := readAll(ask(ctx, client, m.WriteKey, "POST", customer, `{"name":"Drained"}`))
-				since := time.Since(time.UnixMilli(told.Load()))
-				// Then no connection is made, or one that the service never took.
+				since := time.Since(time.UnixMilli(stoppedAt.Load()))
+				// After the delay the connection is refused, or reset before the server accepted
+				// it.
 				refused := errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) && !*reused
 				switch {
-				case refused && told.Load() > 0 && since >= time.Second:
+				case refused && stoppedAt.Load() > 0 && since >= time.Second:
 					return
 				case err != nil || status != 200:
-					t.Errorf("%v after it was told to stop: %d %s, %v", since, status, body, err)
+					t.Errorf("a request failed %v after SIGTERM: %d %s, %v", since, status, body, err)
 					return
 				}
 				answered.Add(1)
@@ -187,10 +191,10 @@ func TestHTTP2Drains(t *testing.T) {
 		})
 	}
 	require.Eventually(t, func() bool { return answered.Load() > 100 }, 10*time.Second, time.Millisecond)
-	told.Store(time.Now().UnixMilli())
+	stoppedAt.Store(time.Now().UnixMilli())
 	require.NoError(t, p.Cmd.Process.Signal(syscall.SIGTERM))
 	workers.Wait()
-	require.False(t, p.HasEnded(), "with a list under way")
+	require.False(t, p.HasEnded(), "the server must not end before the list")
 	rest, err := io.ReadAll(list.Body)
 	require.NoError(t, err)
 	require.Equal(t, many, bytes.Count(append(begun, rest...), []byte(`"id":`)))
@@ -199,8 +203,8 @@ func TestHTTP2Drains(t *testing.T) {
 	t.Logf("%d answers", answered.Load())
 }
 
-// A connection without a request is closed after the time that is configured, in either version,
-// and not before.
+// TestIdleTimeoutIsConfigured checks that the server closes an idle connection after --idle-timeout
+// and not before, over HTTP/1.1 and HTTP/2.
 func TestIdleTimeoutIsConfigured(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t, "--idle-timeout", "2s")
@@ -221,7 +225,7 @@ func TestIdleTimeoutIsConfigured(t *testing.T) {
 	}
 }
 
-// rawHTTP2 writes frames as no well-behaved client does.
+// rawHTTP2 writes single frames, so that a test can behave as no regular client does.
 type rawHTTP2 struct {
 	*http2.Framer
 	t       *testing.T
@@ -229,7 +233,7 @@ type rawHTTP2 struct {
 	encoder *hpack.Encoder
 }
 
-// newRawHTTP2 begins HTTP/2 on a connection, with settings of the client's.
+// newRawHTTP2 starts HTTP/2 on a connection with the client's settings.
 func newRawHTTP2(t *testing.T, connection net.Conn, settings ...http2.Setting) *rawHTTP2 {
 	t.Helper()
 	r := &rawHTTP2{Framer: http2.NewFramer(connection, connection), t: t}
@@ -240,7 +244,7 @@ func newRawHTTP2(t *testing.T, connection net.Conn, settings ...http2.Setting) *
 	return r
 }
 
-// get opens a stream with a GET. The server may have hung up.
+// get opens a stream with a GET. It returns an error if the server has closed the connection.
 func (r *rawHTTP2) get(stream uint32, path string, key auth.Secret) error {
 	return r.open(stream, true, "GET", path, key)
 }
@@ -260,8 +264,9 @@ func (r *rawHTTP2) open(stream uint32, ends bool, method, path string, key auth.
 	})
 }
 
-// A client that opens requests and resets them at once, on connection after connection, costs no
-// connection to the database. Others are served meanwhile, and nothing of it is left.
+// TestHTTP2FloodOfResets opens requests and resets them at once, on one connection after another
+// (rapid reset). A reset must not cost the server a database connection, other merchants must be
+// served meanwhile, and no request may remain in flight.
 func TestHTTP2FloodOfResets(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
@@ -312,8 +317,9 @@ func TestHTTP2FloodOfResets(t *testing.T) {
 	floods.Wait()
 	t.Logf("%d resets, %d connections ended by the server; another merchant's %d requests took at most %v",
 		resets.Load(), ended.Load(), asked, slowest)
-	// The pools fill up, and on a busy machine a connection may seem to have vanished.
-	require.Less(t, sessions()-before, 50, "a request that is reset does not cost its connection")
+	// The pools open some connections, and on a busy machine a live connection may look dead and be
+	// replaced.
+	require.Less(t, sessions()-before, 50, "a reset request must not cost its database connection")
 	require.Less(t, slowest, 3*time.Second)
 	require.Equal(t, 200, d.Send(t, m.WriteKey, "GET", "/api/customers/"+id, "").Status)
 	requireNothingInFlight(t, d)

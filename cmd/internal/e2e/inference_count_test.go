@@ -14,21 +14,22 @@ import (
 	"lumen/store/storetest"
 )
 
-// The time of a total does not tell a merchant how many customers the others have: it is the same
-// beside small neighbors and beside neighbors three times as large. The same count with a plan that
-// is made for any merchant does tell, which shows that the test sees what it looks for.
+// TestCountTiming checks that a merchant cannot infer from the time of a total how many customers
+// the other merchants have. The time must be the same beside small neighbors and beside neighbors
+// three times as large. As a control, the same count with a generic plan must show the difference,
+// so that the test is known to detect it.
 func TestCountTiming(t *testing.T) {
 	const own = 1228
-	tries, most, attempts, neighbors := 400, 0.6, 3, 20_000
+	tries, maxAUC, attempts, neighbors := 400, 0.6, 3, 20_000
 	if storetest.Long() {
-		tries, most, attempts, neighbors = 2000, 0.55, 1, 100_000
+		tries, maxAUC, attempts, neighbors = 2000, 0.55, 1, 100_000
 	}
 	type shop struct {
 		stopwatch
 		storetest.Merchant
 		generic *pgx.Conn
 	}
-	var shops [2]shop // beside small neighbors, beside large ones
+	var shops [2]shop // the first beside small neighbors, the second beside large ones
 	for i, size := range []int{neighbors, 3 * neighbors} {
 		d := harness.Serve(t)
 		for range 2 {
@@ -59,17 +60,17 @@ func TestCountTiming(t *testing.T) {
 		return max(area, 1-area)
 	}
 	for attempt := 1; ; attempt++ {
-		told, control := measure(tries, total), measure(50, generic)
-		t.Logf("AUC of totals %.3f, with a generic plan %.3f", told, control)
-		if told <= most && control >= 0.7 {
+		leaked, control := measure(tries, total), measure(50, generic)
+		t.Logf("AUC of totals %.3f, with a generic plan %.3f", leaked, control)
+		if leaked <= maxAUC && control >= 0.7 {
 			return
 		}
-		require.Less(t, attempt, attempts, "of totals at most %.2f, with a generic plan at least 0.7", most)
+		require.Less(t, attempt, attempts, "want an AUC of totals of at most %.2f, with a generic plan of at least 0.7", maxAUC)
 	}
 }
 
-// preparedCount returns a connection on which the statement "counting" counts a merchant's
-// customers by a generic plan.
+// preparedCount returns a connection with a prepared statement "counting", which counts a
+// merchant's customers with a generic plan.
 func preparedCount(t *testing.T, d *harness.Server, m storetest.Merchant) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), d.AppURL())

@@ -16,10 +16,11 @@ import (
 	"lumen/store/storetest"
 )
 
-// These tests measure what a merchant can infer about others from the time that replies take.
+// These tests measure whether a merchant can infer something about others from the time that
+// replies take.
 
-// stopwatch measures requests. It has a client of its own: the notes that the tests' client takes
-// of what is sent would be part of the times.
+// stopwatch measures requests. It has its own HTTP client, since the tests' client also records the
+// sent values, which takes time.
 type stopwatch struct {
 	*harness.Server
 	client *http.Client
@@ -31,7 +32,8 @@ func newStopwatch(t testing.TB, d *harness.Server) stopwatch {
 	return stopwatch{d, &http.Client{Transport: transport, Timeout: 30 * time.Second}}
 }
 
-// time returns how long the reply to an operation takes, which has to contain wanted.
+// time returns the time until the whole reply to an operation was read. The reply must contain
+// wanted.
 func (s stopwatch) time(t testing.TB, key auth.Secret, body, wanted string) time.Duration {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), "POST", s.URL+"/graphql", strings.NewReader(body))
@@ -58,9 +60,9 @@ func randomWord() string {
 	return word.String()
 }
 
-// documentTimes returns how long documents of one shape take a merchant, those that another
-// merchant has sent before and those that nobody has sent. Both come in random order, so that
-// whatever else the machine does meets both.
+// documentTimes measures documents of one shape that a merchant sends: those that another merchant
+// has sent before, and fresh ones. It mixes both in random order, so that other load on the machine
+// affects both.
 func documentTimes(
 	t testing.TB, s stopwatch, first, second auth.Secret, tries int, body func(word string) string,
 ) (sent, fresh []time.Duration) {
@@ -82,18 +84,19 @@ func documentTimes(
 	return sent, fresh
 }
 
-// All merchants share the cache of documents. The time of a reply does not tell a merchant that
-// another one has sent a document with the same string, such as the id of a customer. It does tell
-// of a document without strings, which shows that the test sees what it looks for.
+// TestDocumentCacheTiming checks that a merchant cannot infer from the time of a reply that another
+// merchant has sent a document with the same string, such as the id of a customer, although all
+// merchants share the cache of documents. As a control, a document without strings must show the
+// difference, so that the test is known to detect it.
 func TestDocumentCacheTiming(t *testing.T) {
-	tries, most, attempts := 400, 0.6, 3
+	tries, maxAUC, attempts := 400, 0.6, 3
 	if storetest.Long() {
-		tries, most, attempts = 2000, 0.55, 1
+		tries, maxAUC, attempts = 2000, 0.55, 1
 	}
 	d := harness.Serve(t)
 	first, second := d.Merchant(t, "First"), d.Merchant(t, "Second")
 	s := newStopwatch(t, d)
-	fields := strings.Repeat("id ", 100) // so many that parsing takes a good part of the time
+	fields := strings.Repeat("id ", 100) // enough that parsing takes a large part of the time
 	withString := func(word string) string {
 		return fmt.Sprintf(`{"query":"query Name{node(id:\"merchant_%s\"){%s}}"}`, word, fields)
 	}
@@ -107,11 +110,11 @@ func TestDocumentCacheTiming(t *testing.T) {
 		return max(area, 1-area)
 	}
 	for attempt := 1; ; attempt++ {
-		told, control := measure(withString), measure(withoutString)
-		t.Logf("AUC with a string %.3f, without one %.3f", told, control)
-		if told <= most && control >= 0.7 {
+		leaked, control := measure(withString), measure(withoutString)
+		t.Logf("AUC with a string %.3f, without one %.3f", leaked, control)
+		if leaked <= maxAUC && control >= 0.7 {
 			return
 		}
-		require.Less(t, attempt, attempts, "with a string at most %.2f, without one at least 0.7", most)
+		require.Less(t, attempt, attempts, "want an AUC with a string of at most %.2f, without one of at least 0.7", maxAUC)
 	}
 }

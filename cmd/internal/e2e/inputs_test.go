@@ -11,10 +11,11 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// inputValue is one value as JSON, for variables, and as a literal. The form that a value does not
-// have is empty: JSON has no enum values, and no variable stands for a variable.
+// inputValue is a value as JSON, for variables, and as a literal. A form that does not exist is
+// empty: JSON has no enum values, and a variable cannot be the value of a variable.
 type inputValue struct{ json, literal string }
 
+// same returns a value whose two forms are equal.
 func same(text string) inputValue { return inputValue{text, text} }
 
 // inputSchema generates values and documents from schema.graphql.
@@ -64,19 +65,20 @@ func (s inputSchema) object(definition *ast.Definition, field string, value inpu
 	return inputValue{"{" + strings.Join(jsonFields, ",") + "}", "{" + strings.Join(literalFields, ",") + "}"}
 }
 
-// inputPosition is a place that takes a value: an argument, or what is inside its value.
+// inputPosition is a place that takes a value: an argument, or a field or an element inside its
+// value.
 type inputPosition struct {
 	name      string
 	isQuery   bool
-	field     string                        // the argument or input field, as faults name it
-	inputType *ast.Type                     // of the place
+	field     string                        // the argument or input field that errors name
+	inputType *ast.Type                     // of the position
 	argument  *ast.Type                     // of the argument
 	use       func(argument string) string  // a selection that passes the argument
-	within    func(v inputValue) inputValue // the argument's value, when the place holds v
+	within    func(v inputValue) inputValue // the argument's value with v at the position
 }
 
-// positions returns every place that takes a value: in the arguments of root fields and of the
-// directives that clients may use.
+// positions returns every input position in the arguments of root fields and of the directives that
+// clients may use.
 func (s inputSchema) positions() (all []inputPosition) {
 	for _, root := range []*ast.Definition{s.Query, s.Mutation} {
 		for _, field := range root.Fields {
@@ -160,7 +162,7 @@ func (s inputSchema) wrong(inputType *ast.Type) (all []inputValue) {
 	switch {
 	case inputType.Elem != nil:
 		for _, element := range s.wrong(inputType.Elem) {
-			if element != same("null") && element != good { // a list of elements is right here
+			if element != same("null") && element != good { // a list of elements is valid here
 				all = append(all, element)
 			}
 		}
@@ -196,7 +198,7 @@ func (s inputSchema) wrong(inputType *ast.Type) (all []inputValue) {
 	return all
 }
 
-// wrongScalars are values that only look like one of the scalar.
+// wrongScalars are invalid values that resemble values of the scalar.
 var wrongScalars = map[string][]inputValue{
 	"Int": {
 		same("2147483648"), same("-2147483649"), same("9223372036854775808"), same(`"5"`), same(`""`),

@@ -295,7 +295,7 @@ func TestEveryPathOfTheSchema(t *testing.T) {
 			}
 		}
 	}
-	require.Empty(t, b.holdsForeign(recorded.String()))
+	require.Empty(t, b.otherMerchantsData(recorded.String()))
 	require.Equal(t, before, append(rowsOf(t, d, a.ID), rowsOf(t, d, all[2].ID)...))
 	for name, definition := range schema.Types {
 		if definition.Kind != ast.Object || strings.HasPrefix(name, "__") {

@@ -14,22 +14,22 @@ import (
 	"lumen/store"
 )
 
-// sample is what the tests need of a noun: a new noun adds its own.
+// sample describes a noun for the tests that run for every noun. A new noun adds one.
 type sample struct {
 	noun            store.Noun
 	path, selection string
-	// create and change are inputs in which {new} is an address of its own. changed is what a reply
-	// shows of a change.
+	// create and change are inputs in which {new} stands for an unused email address. changed is a
+	// part of the reply after a change.
 	create, change, changed string
-	// row returns the id of the row that stands for a customer: of the same merchant, deleted where
-	// the customer is, absent where there is none.
+	// row returns the id of the row that stands for a customer. The row belongs to the same
+	// merchant, is deleted if the customer is, and does not exist if the customer does not.
 	row func(customer string) string
-	// prepare is SQL that has the database make those rows together with the customers, "" for
-	// none.
+	// prepare is SQL that makes the database create those rows together with the customers. It may
+	// be empty.
 	prepare string
 }
 
-// samples are those of all nouns.
+// samples has a sample of each noun.
 var samples = []sample{
 	{
 		noun: store.NounOf[store.Customer](), path: "/api/customers", selection: allFields,
@@ -38,7 +38,8 @@ var samples = []sample{
 	},
 }
 
-// Every noun has a sample, so the tests over samples are over the registry.
+// TestEveryNounHasASample checks that the tests that loop over samples cover every noun of the
+// registry.
 func TestEveryNounHasASample(t *testing.T) {
 	t.Parallel()
 	var have, want []string
@@ -51,7 +52,7 @@ func TestEveryNounHasASample(t *testing.T) {
 	require.ElementsMatch(t, want, have, "samples lacks a noun")
 }
 
-// prepareSamples has the database make the rows that stand for customers.
+// prepareSamples makes the database create the rows that stand for customers.
 func prepareSamples(t testing.TB, d *harness.Server) {
 	t.Helper()
 	for _, s := range samples {
@@ -59,7 +60,7 @@ func prepareSamples(t testing.TB, d *harness.Server) {
 	}
 }
 
-// title is the noun's name as types in the schema have it.
+// title returns the name of the noun's type in the schema.
 func (s sample) title() string {
 	name := s.noun.Name()
 	return strings.ToUpper(name[:1]) + name[1:]
@@ -78,15 +79,15 @@ func (s sample) mutation(verb string) string {
 
 var jsonKeys = regexp.MustCompile(`"(\w+)":`)
 
-// literal returns an object of JSON as a literal in a document.
+// literal returns a JSON object as a literal of GraphQL.
 func literal(object string) string { return jsonKeys.ReplaceAllString(object, "$1:") }
 
-// creating returns an input that creates a row, with another value for one field; the value need
-// not be JSON.
+// creating returns an input that creates a row, with another value for one field. The value may be
+// invalid JSON.
 func (s sample) creating(field, value string) string {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(strings.ReplaceAll(s.create, "{new}", harness.FreshEmail())), &members); err != nil {
-		panic(err) // it is a constant
+		panic(err) // create is a constant
 	}
 	var all []string
 	for _, name := range slices.Sorted(maps.Keys(members)) {

@@ -9,10 +9,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// auc returns the probability that a time of a is longer than one of b, with ties counted as half:
+// auc returns the probability that a time of a is longer than one of b, where a tie counts half:
 // the area under the ROC curve, which is the Mann-Whitney U statistic divided by len(a)*len(b). It
-// is 0.5 when the times of a and b do not differ, and 0 or 1 when one look at a time tells them
-// apart. Ranks, unlike means, do not follow the few times that a busy machine makes very long.
+// is 0.5 if the times of a and b do not differ, and 0 or 1 if every single time tells them apart.
+// Unlike means, ranks are hardly affected by the few times that a busy machine makes very long.
 func auc(a, b []time.Duration) float64 {
 	type sample struct {
 		took time.Duration
@@ -43,7 +43,8 @@ func auc(a, b []time.Duration) float64 {
 	return (ranks - n*(n+1)/2) / (n * m)
 }
 
-func TestAUC(t *testing.T) {
+// TestAreaUnderCurve compares auc with values computed by hand, with and without ties.
+func TestAreaUnderCurve(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		a, b []time.Duration

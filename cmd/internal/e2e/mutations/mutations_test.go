@@ -50,11 +50,11 @@ type tests struct{ pkg, run string }
 
 var (
 	// A broken statement shows nothing foreign, so only the rows that come out reveal a mutation.
-	foreignTests = tests{"./cmd/internal/e2e", "^TestNothingForeignComesOut$/^nothing"}
+	foreignTests = tests{"./cmd/internal/e2e", "^TestRepliesHoldNoOtherMerchantsData$/^no_other"}
 	actorTests   = tests{"./cmd/internal/e2e", "^TestActors$"}
 	foreignHolds = foreignTests
 	// As before, with one guard of the two.
-	allHolds     = tests{"./cmd/internal/e2e", "^TestNothingForeignComesOut$"}
+	allHolds     = tests{"./cmd/internal/e2e", "^TestRepliesHoldNoOtherMerchantsData$"}
 	tokenTests   = tests{"./cmd/internal/e2e", "^TestTokenActors$"}
 	accessTests  = tests{"./store", "^TestAccess$"}
 	bindingTests = tests{"./store", "^(TestBindingIsolation|TestSelectingIsBound|TestBindingReachesBothGuards)$"}
