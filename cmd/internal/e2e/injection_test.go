@@ -20,14 +20,14 @@ import (
 	"lumen/store/storetest"
 )
 
-// payload is text that would be SQL if somebody put it into a statement. Where it has a
-// counterpart, one of the two is true and the other false, and nothing else tells them apart: not
-// even their length, to which some places have a bound.
+// payload is text that would be executed as SQL if a program inserted it into a statement. If it
+// has a counterpart, one of the two is true and the other false as a condition. They have the same
+// length, since some parameters limit it.
 type payload struct{ technique, text, counterpart string }
 
-// payloads are made as the tools of attackers make them: technique by technique, behind each way to
-// end a literal, before each way to get rid of what follows, in each disguise. Whoever listens at
-// address hears of those that make the server connect.
+// payloads combines techniques as attack tools do: each technique with ways to end the literal
+// before it, ways to neutralize the text after it, and encodings that disguise it. The out-of-band
+// payloads make the database server connect to address.
 func payloads(address string) []payload {
 	host, port, _ := net.SplitHostPort(address)
 	techniques := []payload{
@@ -54,7 +54,7 @@ func payloads(address string) []payload {
 	var all []payload
 	for i, technique := range techniques {
 		for j, open := range opens {
-			// Every pair of technique and opening, with the ends and the disguises in turn.
+			// Every pair of a technique and an opening, with four of the ends and disguises.
 			for n := range 4 {
 				end, disguise := ends[(i+j*3+n*2)%len(ends)], disguises[(i+j+n*3)%len(disguises)]
 				if n == 0 {
@@ -74,15 +74,15 @@ func payloads(address string) []payload {
 	return all
 }
 
-// parameter is a place of a request that takes text.
+// parameter is a place in a request that takes text.
 type parameter struct {
 	name string
 	send func(payload string) harness.Reply
 }
 
-// injectable are all the places there are, in the hands of a merchant with this key, and a customer
-// to be updated.
-func injectable(t *testing.T, d *harness.Server, key auth.Secret, target string) []parameter {
+// textParameters returns every place that takes text. The requests use this key and update the
+// customer target.
+func textParameters(t *testing.T, d *harness.Server, key auth.Secret, target string) []parameter {
 	t.Helper()
 	var all []parameter
 	add := func(name string, send func(p string) harness.Reply) { all = append(all, parameter{name, send}) }
@@ -94,7 +94,7 @@ func injectable(t *testing.T, d *harness.Server, key auth.Secret, target string)
 			body = `{}`
 		}
 		add(method+" by id", func(p string) harness.Reply { return d.Send(t, key, method, "/api/customers/"+url.PathEscape(p), body) })
-		add(method+" by id, behind a good one", func(p string) harness.Reply {
+		add(method+" by id, appended to a valid one", func(p string) harness.Reply {
 			return d.Send(t, key, method, "/api/customers/cust_1"+url.PathEscape(p), body)
 		})
 	}
@@ -198,21 +198,23 @@ func injectable(t *testing.T, d *harness.Server, key auth.Secret, target string)
 
 var anyFresh = regexp.MustCompile(`[a-z2-7]{30}@example\.com`)
 
-// neutral is a reply without what was sent and what differs from one to the next.
-func neutral(r harness.Reply, p string) string {
+// comparable returns a reply as text without the payload and without values that differ between
+// replies.
+func comparable(r harness.Reply, p string) string {
 	body := normalized(anyFresh.ReplaceAllString(r.Body, "FRESH"))
 	for _, form := range []string{p, strings.TrimSpace(p)} {
 		escaped, _ := strings.CutSuffix(strings.TrimPrefix(fmt.Sprintf("%q", form), `"`), `"`)
-		for _, spelt := range []string{form, escaped, strings.ReplaceAll(strings.ReplaceAll(form, `\`, `\\`), `"`, `\"`)} {
-			body = strings.ReplaceAll(body, spelt, "SENT")
+		for _, spelling := range []string{form, escaped, strings.ReplaceAll(strings.ReplaceAll(form, `\`, `\\`), `"`, `\"`)} {
+			body = strings.ReplaceAll(body, spelling, "SENT")
 		}
 	}
 	return fmt.Sprint(r.Status, " ", body)
 }
 
-// suspicions are what tells an attacker that a payload has arrived. Slow is what takes longer than
-// that again and again.
-func suspicions(at parameter, p payload, slow time.Duration) (found []string) {
+// findings sends a payload and returns what could tell an attacker that it was executed: a delay of
+// more than slow in each of three tries, an internal error, words of the database, or different
+// replies to true and false conditions.
+func findings(at parameter, p payload, slow time.Duration) (found []string) {
 	suspect := func(why string) {
 		found = append(found, fmt.Sprintf("%s: %s by %q: %s", p.technique, at.name, p.text, why))
 	}
@@ -222,7 +224,7 @@ func suspicions(at parameter, p payload, slow time.Duration) (found []string) {
 		return r, time.Since(start)
 	}
 	r, took := timed()
-	// A machine that is busy is slow once; a statement that sleeps, each time.
+	// A busy machine is slow once, a statement that sleeps is slow each time.
 	for again := 0; took > slow && again < 2; again++ {
 		_, took = timed()
 	}
@@ -232,23 +234,24 @@ func suspicions(at parameter, p payload, slow time.Duration) (found []string) {
 	if r.Status >= 500 {
 		suspect(fmt.Sprint(r.Status))
 	}
-	shown := neutral(r, p.text)
+	shown := comparable(r, p.text)
 	for _, word := range databaseWords {
 		if strings.Contains(shown, word) {
-			suspect("tells " + word)
+			suspect("shows " + word)
 		}
 	}
 	if p.counterpart != "" {
-		if other := neutral(at.send(p.counterpart), p.counterpart); shown != other {
+		if other := comparable(at.send(p.counterpart), p.counterpart); shown != other {
 			suspect("true and false differ: " + shown + " and " + other)
 		}
 	}
 	return found
 }
 
-// whole is all that the database holds, but for the customers of a merchant that were not there
-// before, one that is changed at will, and notes of the use of keys.
-func whole(t *testing.T, d *harness.Server, merchant, target string, known []string) []string {
+// databaseState returns all rows, objects and settings of the database as text. It leaves out this
+// merchant's customers except for the known ones, the customer target, which the test changes, and
+// the times at which keys were used.
+func databaseState(t *testing.T, d *harness.Server, merchant, target string, known []string) []string {
 	t.Helper()
 	all := d.Lines(t, `SELECT to_jsonb(c)::text FROM customers AS c WHERE merchant_id <> $1 OR id = ANY($3) AND id <> $2 ORDER BY merchant_id, id`, merchant, target, known)
 	for _, query := range []string{
@@ -262,8 +265,8 @@ func whole(t *testing.T, d *harness.Server, merchant, target string, known []str
 	return all
 }
 
-// listening counts those who connect.
-func listening(t *testing.T) (address string, connected *atomic.Int64) {
+// countConnections listens at an address and counts the connections.
+func countConnections(t *testing.T) (address string, connected *atomic.Int64) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -282,20 +285,22 @@ func listening(t *testing.T) (address string, connected *atomic.Int64) {
 	return listener.Addr().String(), connected
 }
 
-// SQL in every place that takes text does nothing but be text. The short form sends each payload to
-// some places and to each place some of each technique; the long form all to all.
+// TestInjection sends SQL in every place that takes text. It must have no effect but that of text:
+// no delay, no database error, no change of other rows or objects, no connection and no other
+// merchant's data. The long form sends each payload to each place. The short form sends a part of
+// them, so that each place gets each technique.
 func TestInjection(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	all := otherMerchants(t, d)
 	m := all[1]
 	d.Canaries.Note("pwned")
-	address, connected := listening(t)
+	address, connected := countConnections(t)
 	known := d.Lines(t, "SELECT id FROM customers WHERE merchant_id = $1", m.ID)
-	before := whole(t, d, m.ID, m.twin, known)
+	before := databaseState(t, d, m.ID, m.twin, known)
 	recorded := d.Canaries.Record(m.WriteKey)
 
-	attacks, places, requests := payloads(address), injectable(t, d, m.WriteKey, m.twin), 0
+	attacks, places, requests := payloads(address), textParameters(t, d, m.WriteKey, m.twin), 0
 	require.Greater(t, len(attacks), 500)
 	require.Greater(t, len(places), 100)
 	for _, p := range attacks {
@@ -309,11 +314,11 @@ func TestInjection(t *testing.T) {
 			}
 			requests++
 			techniques[p.technique] = true
-			require.Empty(t, suspicions(place, p, atOnce/2))
+			require.Empty(t, findings(place, p, atOnce/2))
 		}
-		require.Len(t, techniques, 6, "%s met each technique", place.name)
+		require.Len(t, techniques, 6, "%s must get each technique", place.name)
 	}
-	t.Run("what was stored is text, too, wherever it is used again", func(t *testing.T) {
+	t.Run("stored payloads stay text in sorts, cursors and searches", func(t *testing.T) {
 		stored := d.Lines(t, "SELECT name FROM customers WHERE merchant_id = $1 AND name LIKE 'zq%' ORDER BY id", m.ID)
 		require.Greater(t, len(stored), 30)
 		for _, sort := range []string{"NAME", "EMAIL"} {
@@ -338,9 +343,9 @@ func TestInjection(t *testing.T) {
 			require.Contains(t, r.Body, `"name":`+harness.JSON(t, name))
 		}
 	})
-	require.Equal(t, before, whole(t, d, m.ID, m.twin, known))
-	require.Zero(t, connected.Load(), "the server has called somebody")
-	require.Empty(t, m.holdsForeign(recorded.String()))
+	require.Equal(t, before, databaseState(t, d, m.ID, m.twin, known))
+	require.Zero(t, connected.Load(), "the database server opened a connection")
+	require.Empty(t, m.otherMerchantsData(recorded.String()))
 	t.Logf("%d payloads, %d places, %d of all pairs", len(attacks), len(places), requests)
 }
 
@@ -351,14 +356,15 @@ func nullIfEmpty(s string) any {
 	return s
 }
 
-// A program that does put text into its statements is found out, by each technique: the search is
-// no blind one.
-func TestInjectionIsFound(t *testing.T) {
+// TestInjectionIsDetected sends the payloads to a vulnerable query, which inserts text into its
+// statement. Each technique must be detected; otherwise TestInjection could pass for a vulnerable
+// service.
+func TestInjectionIsDetected(t *testing.T) {
 	t.Parallel()
 	d := &harness.Server{Database: storetest.New(t)}
 	m := d.Merchant(t, "Injected")
 	d.SQL(t, `INSERT INTO customers (merchant_id, id, email, email_key, email_shared, search_key, created_at, updated_at) SELECT $1, 'cust_' || n, n || '@x.io', n || '@x.io', false, '', now(), now() FROM generate_series(1, 3) AS n`, m.ID)
-	careless := parameter{"a careless id", func(p string) harness.Reply {
+	vulnerable := parameter{"a vulnerable id", func(p string) harness.Reply {
 		rows, err := d.Superuser().Query(t.Context(), "SELECT id FROM customers WHERE user_id IS NULL AND id = '"+p+"'", pgx.QueryExecModeSimpleProtocol)
 		if err == nil {
 			var ids []string
@@ -369,15 +375,15 @@ func TestInjectionIsFound(t *testing.T) {
 		}
 		return harness.Reply{Status: http.StatusInternalServerError, Body: err.Error()}
 	}}
-	before := whole(t, d, m.ID, "", []string{"cust_1", "cust_2", "cust_3"})
-	evidence := map[string]string{"boolean": "true and false differ", "time": "slow", "error": "tells invalid input syntax", "union": "tells syntax error"}
+	before := databaseState(t, d, m.ID, "", []string{"cust_1", "cust_2", "cust_3"})
+	evidence := map[string]string{"boolean": "true and false differ", "time": "slow", "error": "shows invalid input syntax", "union": "shows syntax error"}
 	for _, p := range payloads("127.0.0.1:9") {
 		if p.technique == "stacked" {
-			careless.send(p.text)
-		} else if sought, ok := evidence[p.technique]; ok && strings.Contains(strings.Join(suspicions(careless, p, atOnce/2), "\n"), sought) {
-			delete(evidence, p.technique) // once is enough
+			vulnerable.send(p.text)
+		} else if sought, ok := evidence[p.technique]; ok && strings.Contains(strings.Join(findings(vulnerable, p, atOnce/2), "\n"), sought) {
+			delete(evidence, p.technique) // one detection suffices
 		}
 	}
-	require.Empty(t, evidence, "these were not found")
-	require.NotEqual(t, before, whole(t, d, m.ID, "", []string{"cust_1", "cust_2", "cust_3"}))
+	require.Empty(t, evidence, "these techniques were not detected")
+	require.NotEqual(t, before, databaseState(t, d, m.ID, "", []string{"cust_1", "cust_2", "cust_3"}))
 }

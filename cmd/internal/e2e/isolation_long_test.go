@@ -12,16 +12,17 @@ import (
 	"lumen/cmd/internal/e2e/harness"
 )
 
-// That an id is another merchant's does not show in the time that "not found" takes. Each kind is
-// asked for in turn, so that whatever else the machine does meets all of them; only a gross
-// difference fails, the figures are for whoever reads them.
-func TestForeignTakesAsLongAsAbsent(t *testing.T) {
+// TestForeignIDsTakeAsLongAsAbsentOnes measures how long "not found" takes for absent ids, other
+// merchants' ids and deleted ones. The time must not reveal that an id belongs to another merchant.
+// The kinds are requested in turn, so that other load on the machine affects all of them. Only a
+// difference of the medians of 50% or more fails the test; the log has the figures.
+func TestForeignIDsTakeAsLongAsAbsentOnes(t *testing.T) {
 	const samples = 2000
 	d := harness.Serve(t)
 	all := otherMerchants(t, d)
 	a, b := all[0], all[1]
 	d.Fill(t, a.Merchant, 20_000)
-	for _, door := range []struct {
+	for _, operation := range []struct {
 		name string
 		ask  func(id string) harness.Reply
 	}{
@@ -37,8 +38,8 @@ func TestForeignTakesAsLongAsAbsent(t *testing.T) {
 			for i := range kinds {
 				i = (i + n) % len(kinds)
 				start := time.Now()
-				door.ask(kinds[i].id)
-				if n >= 100 { // which warm up
+				operation.ask(kinds[i].id)
+				if n >= 100 { // the first 100 are a warm-up
 					took[i] = append(took[i], time.Since(start))
 				}
 			}
@@ -49,10 +50,11 @@ func TestForeignTakesAsLongAsAbsent(t *testing.T) {
 		}
 		for i, kind := range kinds {
 			difference := float64(median(i, 50))/float64(median(0, 50)) - 1
-			t.Logf("%s, %s: median %v, quartiles %v and %v, difference of medians %+.1f %%", door.name, kind.name, median(i, 50), median(i, 25), median(i, 75), 100*difference)
-			require.InDelta(t, 0, difference, 0.5, "%s, %s", door.name, kind.name)
+			t.Logf("%s, %s: median %v, quartiles %v and %v, difference of medians %+.1f %%", operation.name, kind.name, median(i, 50), median(i, 25), median(i, 75), 100*difference)
+			require.InDelta(t, 0, difference, 0.5, "%s, %s", operation.name, kind.name)
 		}
 	}
 }
 
+// TestMerchantsInterleavedTenThousandTimes is the long form of TestMerchantsInterleaved.
 func TestMerchantsInterleavedTenThousandTimes(t *testing.T) { runInterleaved(t, 420, 5*time.Minute) }

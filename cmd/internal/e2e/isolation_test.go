@@ -21,11 +21,12 @@ import (
 	"lumen/store/auth"
 )
 
-// These are ways in which merchants learn of each other that no other test has; see TestLeaks for
-// all of them.
+// These tests cover the leaks between merchants that no other test covers. TestLeaks lists all of
+// them.
 
-// Nothing between a client and its merchant may keep a reply for the next one.
-func TestRepliesAreKeptNowhere(t *testing.T) {
+// TestRepliesAreNotCacheable checks that no reply to a request with a credential may be stored by a
+// cache between client and server, which could hand it to another client.
+func TestRepliesAreNotCacheable(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	all := otherMerchants(t, d)
@@ -42,9 +43,10 @@ func TestRepliesAreKeptNowhere(t *testing.T) {
 	}
 }
 
-// One merchant's rows stand in nobody's way: what is unique is so for a merchant alone, an id
-// included, and none is the client's to give.
-func TestTheSameForEveryMerchant(t *testing.T) {
+// TestUniquenessIsPerMerchant creates the same customers, also with the same id, for three
+// merchants. No merchant's row may conflict with another's, and a client cannot choose an id. It
+// fails if a unique index lacks the merchant.
+func TestUniquenessIsPerMerchant(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	all := otherMerchants(t, d)
@@ -58,7 +60,7 @@ func TestTheSameForEveryMerchant(t *testing.T) {
 		require.Equal(t, 201, r.Status)
 		require.NotContains(t, r.Body, "cust_mine")
 	}
-	// The same id is three customers.
+	// Three customers have the same id.
 	for i, m := range all {
 		others := append(rowsOf(t, d, all[(i+1)%3].ID), rowsOf(t, d, all[(i+2)%3].ID)...)
 		read := func() string { return d.Send(t, m.ReadKey, "GET", "/api/customers/"+sharedID, "").Body }
@@ -73,10 +75,10 @@ func TestTheSameForEveryMerchant(t *testing.T) {
 	}
 }
 
-// Whatever rule of the database's is broken, what it says of that - the rule's name, the row's
-// values - reaches neither the reply nor the log. Each rule there is is broken by a trigger, in
-// Postgres's own words.
-func TestBrokenRulesAreNotTold(t *testing.T) {
+// TestConstraintViolationsAreNotShown makes a trigger raise the error of each constraint in
+// Postgres's own words. The name of the constraint and the values of the row must appear neither in
+// the reply nor in the log.
+func TestConstraintViolationsAreNotShown(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	m := d.Merchant(t, "Rules")
@@ -110,24 +112,25 @@ func TestBrokenRulesAreNotTold(t *testing.T) {
 			d.GraphQL(t, m.WriteKey, operations["delete"], `{"id":"`+id+`"}`),
 		} {
 			require.Regexp(t, `Failed to (create|update|delete) customer|already exists|another customer|unavailable`, r.Body, rule)
-			told := fmt.Sprint(r.Body, r.Header)
-			require.NotContains(t, told, "zebra", rule)
+			shown := fmt.Sprint(r.Body, r.Header)
+			require.NotContains(t, shown, "zebra", rule)
 			if name != "none" && strings.Contains(name, "_") {
-				require.NotContains(t, told, name, rule)
+				require.NotContains(t, shown, name, rule)
 			}
 			for _, words := range append(databaseWords, code+" ", code+`"`, "violates", "relation") {
-				require.NotContains(t, told, words, rule)
+				require.NotContains(t, shown, words, rule)
 			}
 		}
 	}
 	require.Len(t, storedRows(t, d, m), 1)
 }
 
-// databaseWords are such as stand in Postgres's and the driver's texts and in no reply.
+// databaseWords occur in messages of Postgres and its driver, and must not occur in a reply.
 var databaseWords = []string{"SQLSTATE", "DETAIL", "Key (", "ERROR:", "pgx", "pq:", "pgconn", "syntax error", "unterminated", "customers_", "api_keys", "token_keys", "pg_catalog", "lumen_app", "invalid input syntax", "PostgreSQL"}
 
-// What one merchant counts and pages does not move while another's customers come and go.
-func TestCountsOfOthersAreNotFelt(t *testing.T) {
+// TestOtherMerchantsRowsDoNotChangeCounts repeats one merchant's lists and totals while another
+// merchant writes. Every reply must stay the same.
+func TestOtherMerchantsRowsDoNotChangeCounts(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	all := otherMerchants(t, d)
@@ -142,7 +145,7 @@ func TestCountsOfOthersAreNotFelt(t *testing.T) {
 			all = append(all, brief(d.Send(t, b.ReadKey, "GET", path, "")))
 		}
 		for i := range all {
-			all[i].body = syncedUntil.ReplaceAllString(all[i].body, "") // it tells the time
+			all[i].body = syncedUntil.ReplaceAllString(all[i].body, "") // it changes with the time
 		}
 		return all
 	}
@@ -168,15 +171,15 @@ func TestCountsOfOthersAreNotFelt(t *testing.T) {
 		require.Equal(t, before, ask())
 	}
 	require.Len(t, rowsOf(t, d, a.ID), 1051)
-	t.Logf("%d times the same while another merchant's customers became 1,051", asked)
+	t.Logf("%d equal replies while another merchant's customers grew to 1,051", asked)
 }
 
 var syncedUntil = regexp.MustCompile(`,"syncedUntil":"[^"]*"`)
 
-// From every field of every root, along every field there is, with another's values in every
-// argument: nothing of the other's. What is asked is made from the schema, so a field that is added
-// is walked as well.
-func TestEveryPathOfTheSchema(t *testing.T) {
+// TestEveryPathOfTheSchemaIsIsolated follows every field from every root field, with another
+// merchant's values in every argument. No reply may contain the other merchant's data. The
+// operations are generated from the schema, so the test covers new fields as well.
+func TestEveryPathOfTheSchemaIsIsolated(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	all := otherMerchants(t, d)
@@ -210,7 +213,8 @@ func TestEveryPathOfTheSchema(t *testing.T) {
 		for n, possible := range schema.GetPossibleTypes(of) {
 			if of.Kind == ast.Interface {
 				part := selection(possible, depth)
-				// What two types have alike need not have one type.
+				// Fields of the same name may have different types in two types, so they get
+				// aliases.
 				part = regexp.MustCompile(`\bname\b`).ReplaceAllString(part, fmt.Sprintf("name%d:name", n))
 				fields = append(fields, "...on "+possible.Name+part)
 			}
@@ -218,7 +222,7 @@ func TestEveryPathOfTheSchema(t *testing.T) {
 		return "{" + strings.Join(fields, " ") + "}"
 	}
 
-	// Values of each kind of argument, foreign ones where it can be.
+	// Values for each type of argument, those of the other merchant where possible.
 	var values func(of *ast.Type, name string) []string
 	values = func(of *ast.Type, name string) []string {
 		definition := schema.Types[of.Name()]
@@ -269,7 +273,7 @@ func TestEveryPathOfTheSchema(t *testing.T) {
 				continue
 			}
 			walked[root.Name+"."+field.Name] = true
-			// Every value of every argument once, the required ones beside it.
+			// Each value of each argument once, together with the required arguments.
 			sets := []map[string]string{{}}
 			for _, argument := range field.Arguments {
 				for _, v := range values(argument.Type, argument.Name) {
@@ -303,15 +307,17 @@ func TestEveryPathOfTheSchema(t *testing.T) {
 		}
 		for _, f := range definition.Fields {
 			if !strings.HasPrefix(f.Name, "__") {
-				require.True(t, walked[name+"."+f.Name], "%s.%s is on no path", name, f.Name)
+				require.True(t, walked[name+"."+f.Name], "no path reaches %s.%s", name, f.Name)
 			}
 		}
 	}
 	t.Logf("%d operations over %d fields", asked, len(walked))
 }
 
-// The merchant is the credential's, whatever else a request says.
-func TestNobodyNamesItsMerchant(t *testing.T) {
+// TestRequestsCannotChooseTheMerchant names another merchant in bodies, queries, headers and
+// variables. The server must take the merchant from the credential only, and must not let a client
+// set internal columns.
+func TestRequestsCannotChooseTheMerchant(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	all := otherMerchants(t, d)
@@ -345,9 +351,9 @@ func TestNobodyNamesItsMerchant(t *testing.T) {
 	require.Equal(t, []string{"2026-01-01"}, d.Lines(t, `SELECT created_at::date::text FROM customers WHERE id = $1 AND deleted_at IS NULL AND NOT email_shared`, b.twin))
 }
 
-// There are no events for anybody to get: each way to ask for some is refused, and no connection is
-// left open.
-func TestNobodySubscribes(t *testing.T) {
+// TestSubscriptionsAreRefused requests events over HTTP and WebSocket. The server has none and must
+// refuse each request and leave no connection open.
+func TestSubscriptionsAreRefused(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	m := d.Merchant(t, "Events")
@@ -364,7 +370,7 @@ func TestNobodySubscribes(t *testing.T) {
 		require.Equal(t, 405, r.Status)
 		require.Empty(t, r.Header.Get("Upgrade"))
 	}
-	// And what would be sent after the handshake is not even read.
+	// The server does not read a message after the handshake.
 	conn, err := net.Dial("tcp", strings.TrimPrefix(d.URL, "http://"))
 	require.NoError(t, err)
 	defer func() { _ = conn.Close() }()
@@ -376,9 +382,10 @@ func TestNobodySubscribes(t *testing.T) {
 	require.Regexp(t, `^HTTP/1.1 405 `, string(all))
 }
 
-// A document that one merchant sent with its hash is known to nobody by that, not even to itself,
-// so that nobody learns from a hash what others ask.
-func TestDocumentsAreRegisteredByNobody(t *testing.T) {
+// TestClientsCannotRegisterDocuments sends a document together with its hash. Afterwards the hash
+// alone must be refused for every merchant, including the sender, so that a merchant cannot learn
+// from a hash which documents others send.
+func TestClientsCannotRegisterDocuments(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	all := otherMerchants(t, d)

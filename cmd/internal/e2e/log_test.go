@@ -14,7 +14,9 @@ import (
 	"lumen/store/storetest"
 )
 
-// A server that is told to stop writes the lines of all requests that it answered.
+// TestServeLogsAllRequestsBeforeItStops sends SIGTERM after 200 requests. The log must contain a
+// line for each, before the lines about the stop. It fails if the server drops lines that it still
+// buffers.
 func TestServeLogsAllRequestsBeforeItStops(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
@@ -35,11 +37,12 @@ func TestServeLogsAllRequestsBeforeItStops(t *testing.T) {
 		require.Equal(t, requests, strings.Count(log, "getCustomer"), format)
 		last := log[strings.LastIndex(strings.TrimSuffix(log, "\n"), "\n")+1:]
 		require.Contains(t, last, "stopped")
-		require.Greater(t, strings.Index(log, "stopping"), strings.LastIndex(log, "getCustomer"), "in the order in which they came")
+		require.Greater(t, strings.Index(log, "stopping"), strings.LastIndex(log, "getCustomer"), "lines of requests must precede the stop")
 	}
 }
 
-// Lines come while the server runs, within 100 ms, whether or not more requests follow.
+// TestServeLogsRequestsWhileItRuns checks that a request's line is written while the server runs,
+// although no other request follows. The server buffers lines for 100 ms at most.
 func TestServeLogsRequestsWhileItRuns(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)

@@ -15,13 +15,16 @@ import (
 	"lumen/store"
 )
 
-// series matches a line of what Prometheus reads, label one of its labels.
+// series matches a line of the metrics, and label one of its labels.
 var (
 	series = regexp.MustCompile(`(?m)^([a-z_]+)(?:\{(.*)\})? (\S+)$`)
 	label  = regexp.MustCompile(`([a-z_]+)="((?:[^"\\]|\\.)*)"`)
 )
 
-func TestMetricsCountWhatWasAsked(t *testing.T) {
+// TestMetricsCountRequests sends requests of known outcomes and requires the exact series, and that
+// the private listener's pages are not on the public one. It fails if a request is counted under
+// the wrong operation or code.
+func TestMetricsCountRequests(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	m := d.Merchant(t, "Counted")
@@ -75,7 +78,7 @@ func TestMetricsCountWhatWasAsked(t *testing.T) {
 		require.Contains(t, shown, "\n"+name)
 	}
 
-	// What is the operator's is not on the public listener, nor the other way round.
+	// The public listener serves no pages of the private one, and the private one no API.
 	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/heap"} {
 		require.Equal(t, 404, d.Send(t, m.WriteKey, "GET", path, "").Status, path)
 	}
@@ -85,7 +88,7 @@ func TestMetricsCountWhatWasAsked(t *testing.T) {
 	require.Equal(t, 404, response.StatusCode)
 }
 
-// closedSets are the values that the labels of Lumen's own metrics can have.
+// closedSets lists the possible values of the labels of Lumen's own metrics.
 var closedSets = map[string][]string{
 	"door":      {"rest", "graphql", "other"},
 	"operation": append(rest.Operations(), graph.Operations()...),
@@ -99,7 +102,8 @@ var closedSets = map[string][]string{
 	"limit": {"customer", "key", "merchant", "concurrency", "overload"},
 }
 
-// closed requires that all labels are from closed sets, and returns how many series there are.
+// requireClosedLabels requires that the values of all labels are from closedSets, and returns the
+// number of series.
 func requireClosedLabels(t testing.TB, shown string) int {
 	t.Helper()
 	all := series.FindAllStringSubmatch(shown, -1)
@@ -116,11 +120,13 @@ func requireClosedLabels(t testing.TB, shown string) int {
 	return len(all)
 }
 
-// The dashboard asks for nothing that is not there.
-func TestDashboardAsksForWhatThereIs(t *testing.T) {
+// TestDashboardQueriesExistingSeries checks that the dashboard queries only series and labels that
+// the server exports, and every series of Lumen's own. It fails if a metric is renamed or added
+// without the dashboard.
+func TestDashboardQueriesExistingSeries(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
-	names, labels := map[string]bool{}, map[string]bool{"instance": true} // which Prometheus adds
+	names, labels := map[string]bool{}, map[string]bool{"instance": true} // Prometheus adds it
 	for _, line := range series.FindAllStringSubmatch(d.Metrics(t), -1) {
 		names[line[1]] = true
 		for _, pair := range label.FindAllStringSubmatch(line[2], -1) {
@@ -150,7 +156,7 @@ func TestDashboardAsksForWhatThereIs(t *testing.T) {
 			require.NotEmpty(t, found, target.Expr)
 			for _, name := range found {
 				asked[name] = true
-				require.True(t, names[name], "%s asks for %s", panel.Title, name)
+				require.True(t, names[name], "the panel %q queries %s, which the server does not export", panel.Title, name)
 			}
 			var used []string
 			for _, match := range grouping.FindAllStringSubmatch(target.Expr, -1) {
@@ -160,15 +166,15 @@ func TestDashboardAsksForWhatThereIs(t *testing.T) {
 				used = append(used, match[1])
 			}
 			for _, name := range used {
-				require.True(t, labels[name], "%s asks for the label %s", panel.Title, name)
+				require.True(t, labels[name], "the panel %q uses the label %s, which no series has", panel.Title, name)
 			}
 		}
 	}
-	// And it leaves nothing of Lumen's own out. A histogram is asked for its buckets.
+	// The dashboard also queries every metric of Lumen's own; for a histogram, its buckets.
 	part := regexp.MustCompile(`_(bucket|sum|count)$`)
 	for name := range names {
 		if strings.HasPrefix(name, "lumen_") {
-			require.True(t, asked[name] || asked[part.ReplaceAllString(name, "_bucket")], "%s is on no panel", name)
+			require.True(t, asked[name] || asked[part.ReplaceAllString(name, "_bucket")], "no panel queries %s", name)
 		}
 	}
 }

@@ -13,8 +13,10 @@ import (
 	"lumen/store/storetest"
 )
 
-// The standard input of a script confirms nothing.
-func TestMigrateDownAsksAPerson(t *testing.T) {
+// TestMigrateDownNeedsConfirmation runs "migrate down" with input from a pipe, as a script does. It
+// must undo nothing unless --yes is given, whatever the input is, and must say what it would
+// delete.
+func TestMigrateDownNeedsConfirmation(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
 	s := db.Store(t)
@@ -60,7 +62,7 @@ func TestMigrateDownAsksAPerson(t *testing.T) {
 		}
 	}
 	require.Equal(t, all, steps(t))
-	require.NoError(t, schema.Check(t.Context(), db.Service(t)), "row-level security is as it was")
+	require.NoError(t, schema.Check(t.Context(), db.Service(t)), "a refused migrate down must not change row-level security")
 
 	out, err := down("n\n", "--yes")
 	require.NoError(t, err, out)
@@ -71,7 +73,9 @@ func TestMigrateDownAsksAPerson(t *testing.T) {
 	require.Equal(t, "Nothing to do.\n", out)
 }
 
-// The command that an operator runs when the last old server is gone.
+// TestMigrateRekey runs "migrate rekey", which an operator runs after the last server of the old
+// version has stopped. It must compute outdated email keys again, and change nothing when it is
+// repeated.
 func TestMigrateRekey(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)

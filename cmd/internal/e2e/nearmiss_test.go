@@ -9,7 +9,8 @@ import (
 	"lumen/cmd/internal/e2e/harness"
 )
 
-// A raw + stands for itself where a value with a space would be refused.
+// TestPlusInQueries checks that an unescaped + in a query means a plus sign in parameters that
+// cannot hold a space, such as email and updatedSince, and a space in userId.
 func TestPlusInQueries(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
@@ -20,7 +21,7 @@ func TestPlusInQueries(t *testing.T) {
 	for query, want := range map[string]string{
 		"email=a+b@example.com": "a+b@example.com", "email=a+b%40example.com&limit=1": "a+b@example.com", "email=a%2Bb@example.com": "a+b@example.com",
 		"email=A+B@example.com&updatedSince=2024-01-01T00:00:00+02:00": "a+b@example.com", "email=+ab@example.com+": "ab@example.com",
-		"userId=x+y": "ab@example.com", "userId=x%2By": "a+b@example.com", // a space is fine in a user id
+		"userId=x+y": "ab@example.com", "userId=x%2By": "a+b@example.com", // a user id may hold a space
 		"userId=x+y&updatedSince=2024-01-02T01:00:00+01:00": "ab@example.com",
 	} {
 		r := d.Send(t, m.WriteKey, "GET", "/api/customers?"+query, "")
@@ -30,8 +31,10 @@ func TestPlusInQueries(t *testing.T) {
 	}
 }
 
-// A parameter that is close to a known one is refused, and the right one is named.
-func TestNearMissesOfParameters(t *testing.T) {
+// TestMisspelledParametersAreRefused checks that a parameter whose name resembles a known one is
+// refused with the right name. Ignoring it would return a list without the intended filter. Other
+// unknown parameters are ignored.
+func TestMisspelledParametersAreRefused(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	m := d.Merchant(t, "Misses")
@@ -50,7 +53,7 @@ func TestNearMissesOfParameters(t *testing.T) {
 				require.Equal(t, answer{200, `{"customers":[]}`}, brief(r), name)
 				continue
 			}
-			require.Equal(t, answer{400, restFaults(name + " INVALID_FORMAT is not a parameter of this list: use " + right)}, brief(r), name)
+			require.Equal(t, answer{400, restInvalid(name + " INVALID_FORMAT is not a parameter of this list: use " + right)}, brief(r), name)
 		}
 	}
 	for _, query := range []string{
@@ -59,10 +62,10 @@ func TestNearMissesOfParameters(t *testing.T) {
 		require.Equal(t, answer{200, `{"customers":[]}`}, brief(d.Send(t, m.WriteKey, "GET", "/api/customers?userId=none&"+query, "")), query)
 	}
 	for query, want := range map[string]string{
-		"offset=1":                                restFaults("offset INVALID_FORMAT is not a parameter of this list: use limit and cursor"),
-		"page=1&page=2":                           restFaults("page INVALID_FORMAT is not a parameter of this list: use limit and cursor"),
-		"limit=0&Limit=5&LIMIT=5&li-mit=5":        restFaults("limit INVALID_FORMAT", "LIMIT INVALID_FORMAT is not a parameter of this list: use limit"),
-		"L" + strings.Repeat("_", 100) + "imit=1": restFaults("L" + strings.Repeat("_", 63) + "... INVALID_FORMAT is not a parameter of this list: use limit"),
+		"offset=1":                                restInvalid("offset INVALID_FORMAT is not a parameter of this list: use limit and cursor"),
+		"page=1&page=2":                           restInvalid("page INVALID_FORMAT is not a parameter of this list: use limit and cursor"),
+		"limit=0&Limit=5&LIMIT=5&li-mit=5":        restInvalid("limit INVALID_FORMAT", "LIMIT INVALID_FORMAT is not a parameter of this list: use limit"),
+		"L" + strings.Repeat("_", 100) + "imit=1": restInvalid("L" + strings.Repeat("_", 63) + "... INVALID_FORMAT is not a parameter of this list: use limit"),
 	} {
 		require.Equal(t, answer{400, want}, brief(d.Send(t, m.WriteKey, "GET", "/api/customers?"+query, "")), query)
 	}

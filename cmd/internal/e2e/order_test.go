@@ -15,7 +15,7 @@ import (
 	"lumen/store/auth"
 )
 
-// The bodies of REST's refusals.
+// The bodies of REST's error replies.
 const (
 	restNotFound    = `{"error":"Not found"}`
 	restNoMethod    = `{"error":"Method not allowed"}`
@@ -31,23 +31,25 @@ const (
 	restNoCustomer  = `{"error":"Customer not found or access denied"}`
 )
 
-// restFaults is the body that tells of faults, each as "field CODE" and, where the field has
-// several, the form that its message names.
-func restFaults(faults ...string) string {
+// restInvalid returns the body of a reply about invalid fields. Each fault is "field CODE",
+// followed by its message if the field has more than one.
+func restInvalid(faults ...string) string {
 	var details []string
 	for _, f := range faults {
 		field, code, _ := strings.Cut(f, " ")
-		code, form, said := strings.Cut(code, " ")
-		if !said {
-			form = expectedMessage(field, code)
+		code, message, given := strings.Cut(code, " ")
+		if !given {
+			message = expectedMessage(field, code)
 		}
-		details = append(details, fmt.Sprintf(`{"field":%q,"code":%q,"message":"%s %s"}`, field, code, field, form))
+		details = append(details, fmt.Sprintf(`{"field":%q,"code":%q,"message":"%s %s"}`, field, code, field, message))
 	}
 	return `{"error":"Invalid request data","details":[` + strings.Join(details, ",") + `]}`
 }
 
-// Of two faults the one that comes first in the design's order is answered.
-func TestFirstFailureWins(t *testing.T) {
+// TestOrderOfChecks sends requests with two faults. The reply must be about the one that the
+// documented order checks first. It fails if a check moves, for example so that a body is parsed
+// before the credential is checked.
+func TestOrderOfChecks(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	m := d.Merchant(t, "Order")
@@ -89,9 +91,9 @@ func TestFirstFailureWins(t *testing.T) {
 		{"JSON before fields", m.WriteKey, "POST", "/api/customers", `{"email":"bad"`, nil, answer{400, restBadJSON}},
 		{"JSON before existence", m.WriteKey, "POST", "/api/customers/cust_absent", `{}{}`, nil, answer{400, restBadJSON}},
 		{"a missing email before other fields", m.WriteKey, "POST", "/api/customers", `{"name":5,"billingCountry":"XX"}`, nil, answer{400, restEmailNeeded}},
-		{"all fields together", m.WriteKey, "POST", "/api/customers", `{"email":"bad","name":5}`, nil, answer{400, restFaults("email INVALID_FORMAT", "name WRONG_TYPE")}},
-		{"fields before existence", m.WriteKey, "POST", "/api/customers/cust_absent", `{"email":"bad"}`, nil, answer{400, restFaults("email INVALID_FORMAT")}},
-		{"fields before uniqueness", m.WriteKey, "POST", "/api/customers", `{"email":"one@example.com","taxId":5}`, nil, answer{400, restFaults("taxId WRONG_TYPE")}},
+		{"all fields together", m.WriteKey, "POST", "/api/customers", `{"email":"bad","name":5}`, nil, answer{400, restInvalid("email INVALID_FORMAT", "name WRONG_TYPE")}},
+		{"fields before existence", m.WriteKey, "POST", "/api/customers/cust_absent", `{"email":"bad"}`, nil, answer{400, restInvalid("email INVALID_FORMAT")}},
+		{"fields before uniqueness", m.WriteKey, "POST", "/api/customers", `{"email":"one@example.com","taxId":5}`, nil, answer{400, restInvalid("taxId WRONG_TYPE")}},
 		{"existence before uniqueness", m.WriteKey, "POST", "/api/customers/cust_absent", `{"email":"one@example.com"}`, nil, answer{404, restNoCustomer}},
 		{"method before credential, to mint", "", "GET", tokens, "", nil, answer{405, restNoMethod}},
 		{"credential before access, to mint", "lumen_sk_unknown", "POST", tokens, "{", text, answer{401, restNoAccess}},
@@ -101,7 +103,7 @@ func TestFirstFailureWins(t *testing.T) {
 		{"media type before size, to mint", m.WriteKey, "POST", tokens, huge, text, answer{415, restMediaType}},
 		{"size before JSON, to mint", m.WriteKey, "POST", tokens, huge, nil, answer{413, restTooLarge}},
 		{"JSON before fields, to mint", m.WriteKey, "POST", tokens, `{"expiresIn":0`, nil, answer{400, restBadJSON}},
-		{"fields before existence, to mint", m.WriteKey, "POST", tokens, `{"customerId":"cust_absent","expiresIn":0}`, nil, answer{400, restFaults("expiresIn INVALID_FORMAT")}},
+		{"fields before existence, to mint", m.WriteKey, "POST", tokens, `{"customerId":"cust_absent","expiresIn":0}`, nil, answer{400, restInvalid("expiresIn INVALID_FORMAT")}},
 		{"existence comes last, to mint", m.WriteKey, "POST", tokens, `{"customerId":"cust_absent"}`, nil, answer{404, restNoCustomer}},
 		{"access before list parameters, bound", bound, "GET", "/api/customers?limit=0", "", nil, answer{403, restForbidden}},
 		{"access before media type, bound", bound, "POST", "/api/customers", "{}", text, answer{403, restForbidden}},
@@ -115,7 +117,7 @@ func TestFirstFailureWins(t *testing.T) {
 		{"access to the email before a missing email", bound, "POST", one, `{"email":null}`, nil, answer{403, restForbidden}},
 		{"access to the email before existence", bound, "POST", two, `{"email":"a@example.com"}`, nil, answer{403, restForbidden}},
 		{"access to the email before uniqueness", bound, "POST", one, `{"email":"two@example.com"}`, nil, answer{403, restForbidden}},
-		{"fields before existence, bound", bound, "POST", two, `{"name":5}`, nil, answer{400, restFaults("name WRONG_TYPE")}},
+		{"fields before existence, bound", bound, "POST", two, `{"name":5}`, nil, answer{400, restInvalid("name WRONG_TYPE")}},
 		{"uniqueness comes last", m.WriteKey, "POST", one, `{"email":"two@example.com"}`, nil, answer{409, `{"error":"` + takenByAnother.text + `"}`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -133,6 +135,8 @@ func TestFirstFailureWins(t *testing.T) {
 	}
 }
 
+// TestRoutes checks the routes of REST: methods and Allow, unclean paths, encoded ids, PATCH, HEAD
+// and Location.
 func TestRoutes(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
@@ -140,7 +144,7 @@ func TestRoutes(t *testing.T) {
 	id := d.Create(t, m, `{"email":"one@example.com"}`)
 	one := "/api/customers/" + id
 
-	t.Run("names the methods that a route has", func(t *testing.T) {
+	t.Run("405 lists the methods of the route", func(t *testing.T) {
 		t.Parallel()
 		for path, allow := range map[string]string{"/api/customers": "GET, HEAD, POST", one: "DELETE, GET, HEAD, PATCH, POST"} {
 			for _, method := range []string{"PUT", "OPTIONS", "TRACE", "BREW", "get"} {
@@ -153,7 +157,7 @@ func TestRoutes(t *testing.T) {
 			require.Equal(t, answer{405, restNoMethod}, brief(d.Send(t, m.WriteKey, method, "/api/customers", "{}")))
 		}
 	})
-	t.Run("never redirects an unclean path", func(t *testing.T) {
+	t.Run("an unclean path is not redirected", func(t *testing.T) {
 		t.Parallel()
 		for _, path := range []string{
 			"//api/customers", "/api//customers", "/api/customers/", "/./api/customers", "/api/../api/customers", "/api/customers/.", "/api/customers/..",
@@ -170,7 +174,7 @@ func TestRoutes(t *testing.T) {
 			}
 		}
 	})
-	t.Run("takes an encoded segment for an id", func(t *testing.T) {
+	t.Run("an encoded segment is an id", func(t *testing.T) {
 		t.Parallel()
 		for _, segment := range []string{"%2e%2e", "cust_1%2F", "%00", "cust_%00", "cust_1%0a", "%c0%80", "%F5", "cust_%D9%A1", "'%20OR%201=1--", "cust_1?x", "$1", strings.Repeat("x", 8<<10)} {
 			want := answer{400, restBadID}
@@ -181,10 +185,10 @@ func TestRoutes(t *testing.T) {
 			require.Equal(t, want, brief(d.Send(t, m.WriteKey, "DELETE", "/api/customers/"+segment, "")), segment)
 			require.Equal(t, want, brief(d.Send(t, m.WriteKey, "POST", "/api/customers/"+segment, `{}`)), segment)
 		}
-		// An id that is merely written otherwise is that id.
+		// A percent-encoded id is equal to the plain one.
 		require.Equal(t, 200, d.Send(t, m.WriteKey, "GET", "/api/customers/"+strings.Replace(id, "cust_", "%63ust%5F", 1), "").Status)
 	})
-	t.Run("PATCH is POST", func(t *testing.T) {
+	t.Run("PATCH does the same as POST", func(t *testing.T) {
 		t.Parallel()
 		path := "/api/customers/" + d.Create(t, m, `{"email":"patch@example.com","name":"N"}`)
 		posted := d.Send(t, m.WriteKey, "POST", path, `{"name":"P"}`)
@@ -192,7 +196,7 @@ func TestRoutes(t *testing.T) {
 		require.Equal(t, brief(posted), brief(patched))
 		require.Contains(t, patched.Body, `"name":"P"`)
 	})
-	t.Run("Location leads to what was created", func(t *testing.T) {
+	t.Run("Location is the path of the created customer", func(t *testing.T) {
 		t.Parallel()
 		created := d.Send(t, m.WriteKey, "POST", "/api/customers", `{"email":"location@example.com"}`)
 		require.Equal(t, 201, created.Status)
@@ -210,8 +214,10 @@ func TestRoutes(t *testing.T) {
 	})
 }
 
-// HEAD of the list says what it can without the list. The table is locked: who read it would wait.
-func TestHeadOfTheListRunsNoList(t *testing.T) {
+// TestHeadOfTheListReadsNoCustomers locks the table of customers and sends HEAD requests for the
+// list. They must succeed, since a reply to HEAD needs no rows; a request that read the table would
+// wait and fail.
+func TestHeadOfTheListReadsNoCustomers(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	m := d.Merchant(t, "Head")
@@ -235,6 +241,8 @@ func stable(h http.Header) http.Header {
 	return h
 }
 
+// TestRequestHeaders checks which forms of the headers both APIs accept: the credential, the type,
+// encoding and size of the body, and the request id.
 func TestRequestHeaders(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
@@ -259,7 +267,7 @@ func TestRequestHeaders(t *testing.T) {
 		}
 		require.Equal(t, 401, d.Send(t, "", "GET", "/api/customers?key="+string(m.WriteKey)+"&access_token="+string(m.WriteKey), "").Status)
 	})
-	t.Run("a body of plain JSON", func(t *testing.T) {
+	t.Run("a body of uncompressed JSON", func(t *testing.T) {
 		t.Parallel()
 		refused, accepted, encoded := 415, 0, 1
 		for _, c := range []struct {
@@ -304,7 +312,7 @@ func TestRequestHeaders(t *testing.T) {
 			require.Equal(t, answer{415, `{"errors":[{"message":"` + text + `","extensions":{"code":"UNSUPPORTED_MEDIA_TYPE"}}]}`}, brief(graphql))
 		}
 	})
-	t.Run("a body of at most 64 KiB, however it comes", func(t *testing.T) {
+	t.Run("a body of at most 64 KiB, sized or chunked", func(t *testing.T) {
 		t.Parallel()
 		padded := func(size int, head string) string { return head + strings.Repeat("x", size-len(head)-2) + `"}` }
 		chunked := func(r *http.Request) { r.Body, r.ContentLength = io.NopCloser(io.MultiReader(r.Body)), -1 }
@@ -317,7 +325,7 @@ func TestRequestHeaders(t *testing.T) {
 		}
 		require.Equal(t, answer{413, restTooLarge}, brief(d.Send(t, m.WriteKey, "POST", "/api/customers", strings.Repeat("[", 5<<20))))
 	})
-	t.Run("a request id, kept when it is well-formed", func(t *testing.T) {
+	t.Run("a request id, which is kept if it is well-formed", func(t *testing.T) {
 		t.Parallel()
 		for _, id := range []string{"abc-123", "A.b_c-9", "a#b", "a/b", "Zm9v+w==", "|1.2#3:4~", strings.Repeat("x", 128)} {
 			require.Equal(t, id, d.Send(t, m.WriteKey, "GET", "/api/nothing", "", header("X-Request-Id", id)).Header.Get("X-Request-Id"))
@@ -333,6 +341,8 @@ func TestRequestHeaders(t *testing.T) {
 	})
 }
 
+// TestListParameters checks the parameters of REST's list: pages, cursors, filters, and the refusal
+// of invalid values.
 func TestListParameters(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
@@ -363,12 +373,12 @@ func TestListParameters(t *testing.T) {
 		return l, emails, r.Body
 	}
 
-	t.Run("complete without parameters, and without a nextCursor", func(t *testing.T) {
+	t.Run("without parameters: the complete list without nextCursor", func(t *testing.T) {
 		_, emails, body := read(t, "")
 		require.ElementsMatch(t, newest, emails)
 		require.NotContains(t, body, "nextCursor")
 	})
-	t.Run("pages are the list, cut", func(t *testing.T) {
+	t.Run("pages together are the list", func(t *testing.T) {
 		_, whole, _ := read(t, "")
 		for limit := 1; limit <= 8; limit++ {
 			var paged []string
@@ -387,7 +397,7 @@ func TestListParameters(t *testing.T) {
 			require.Equal(t, whole, paged)
 		}
 	})
-	t.Run("a cursor outlives its row", func(t *testing.T) {
+	t.Run("a cursor works after its row was deleted", func(t *testing.T) {
 		id := d.Create(t, m, `{"email":"gone@example.com"}`)
 		l, _, _ := read(t, "limit=1")
 		require.Equal(t, id, l.Customers[0].ID)
@@ -413,7 +423,7 @@ func TestListParameters(t *testing.T) {
 			require.Equal(t, want, emails, query)
 		}
 	})
-	t.Run("refuses what it can't read", func(t *testing.T) {
+	t.Run("invalid values are refused", func(t *testing.T) {
 		foreign := d.Send(t, other.WriteKey, "GET", "/api/customers?limit=1", "")
 		var l list
 		require.NoError(t, json.Unmarshal([]byte(foreign.Body), &l))
@@ -421,30 +431,30 @@ func TestListParameters(t *testing.T) {
 		damaged := []byte(*own.NextCursor)
 		damaged[len(damaged)/2] ^= 1
 		const badEncoding = " INVALID_FORMAT must be percent-encoded UTF-8"
-		badYear := restFaults("updatedSince INVALID_FORMAT must be in the years 1 to 9999")
+		badYear := restInvalid("updatedSince INVALID_FORMAT must be in the years 1 to 9999")
 		format := func(fields ...string) string {
 			for i := range fields {
 				fields[i] += " INVALID_FORMAT"
 			}
-			return restFaults(fields...)
+			return restInvalid(fields...)
 		}
 		for query, want := range map[string]string{
 			"limit=0": format("limit"), "limit=251": format("limit"), "limit=-1": format("limit"), "limit=": format("limit"), "limit=ten": format("limit"), "limit=1.5": format("limit"),
-			"limit=99999999999999999999": format("limit"), "limit=1&limit=1": restFaults("limit INVALID_FORMAT must be given once"), "limit=%zz": restFaults("limit" + badEncoding), "limit=1;limit=2": format("limit"), "limit=%D9%A1": format("limit"),
-			"cursor=" + *own.NextCursor: restFaults("cursor INVALID_FORMAT must be given with limit"), "limit=1&cursor=": format("cursor"), "limit=1&cursor=x": format("cursor"), "limit=1&cursor=" + *l.NextCursor: format("cursor"),
+			"limit=99999999999999999999": format("limit"), "limit=1&limit=1": restInvalid("limit INVALID_FORMAT must be given once"), "limit=%zz": restInvalid("limit" + badEncoding), "limit=1;limit=2": format("limit"), "limit=%D9%A1": format("limit"),
+			"cursor=" + *own.NextCursor: restInvalid("cursor INVALID_FORMAT must be given with limit"), "limit=1&cursor=": format("cursor"), "limit=1&cursor=x": format("cursor"), "limit=1&cursor=" + *l.NextCursor: format("cursor"),
 			"limit=1&cursor=" + string(damaged): format("cursor"), "limit=1&cursor=" + *own.NextCursor + "A": format("cursor"), "limit=1&cursor=" + *own.NextCursor + "=": format("cursor"),
-			"limit=1&cursor=a&cursor=a": restFaults("cursor INVALID_FORMAT must be given once"), "limit=1&cursor=" + strings.Repeat("A", 8000): format("cursor"),
+			"limit=1&cursor=a&cursor=a": restInvalid("cursor INVALID_FORMAT must be given once"), "limit=1&cursor=" + strings.Repeat("A", 8000): format("cursor"),
 			"updatedSince=yesterday": format("updatedSince"), "updatedSince=2024-01-01": format("updatedSince"), "updatedSince=": format("updatedSince"),
 			"updatedSince=2024-01-01T00:00:00++01:00": format("updatedSince"), "updatedSince=0000-01-01T00:00:00Z": badYear, "limit=1&updatedSince=0000-01-01T00:00:00Z": badYear,
 			"updatedSince=9999-12-31T23:59:59-01:00": badYear, "updatedSince=2024-01-01T00:00:00%2001:00": format("updatedSince"),
 			"includeDeleted=": format("includeDeleted"), "includeDeleted=1": format("includeDeleted"), "includeDeleted=TRUE": format("includeDeleted"),
-			"includeDeleted=true&includeDeleted=true": restFaults("includeDeleted INVALID_FORMAT must be given once"), "includeDeleted=+true": format("includeDeleted"), "limit=+5": format("limit"),
+			"includeDeleted=true&includeDeleted=true": restInvalid("includeDeleted INVALID_FORMAT must be given once"), "includeDeleted=+true": format("includeDeleted"), "limit=+5": format("limit"),
 			"email=a+b": format("email"), "email=a%20b@example.com": format("email"), "email=a+b%20c@example.com": format("email"),
 			"email=a+b@example.com&limit=0": format("limit"), "email=a+b@example.com&updatedSince=x+y": format("updatedSince"),
-			"email=": format("email"), "email=nobody": format("email"), "email=a@b.io&email=a@b.io": restFaults("email INVALID_FORMAT must be given once"), "email=%FF@b.io": restFaults("email" + badEncoding), "email=a+b@x.io&email=a+b@x.io": restFaults("email INVALID_FORMAT must be given once"),
-			"userId=": format("userId"), "userId=%00": restFaults("userId FORBIDDEN_CHARACTER"), "userId=" + strings.Repeat("x", 256): restFaults("userId TOO_LONG"), "userId=%C3%28": restFaults("userId" + badEncoding),
+			"email=": format("email"), "email=nobody": format("email"), "email=a@b.io&email=a@b.io": restInvalid("email INVALID_FORMAT must be given once"), "email=%FF@b.io": restInvalid("email" + badEncoding), "email=a+b@x.io&email=a+b@x.io": restInvalid("email INVALID_FORMAT must be given once"),
+			"userId=": format("userId"), "userId=%00": restInvalid("userId FORBIDDEN_CHARACTER"), "userId=" + strings.Repeat("x", 256): restInvalid("userId TOO_LONG"), "userId=%C3%28": restInvalid("userId" + badEncoding),
 			"includeDeleted=x&updatedSince=x&userId=&email=nobody&cursor=x&limit=0": format("limit", "cursor", "email", "userId", "updatedSince", "includeDeleted"),
-			"Page=2&limit=0&EMAIL=x": restFaults("limit INVALID_FORMAT", "EMAIL INVALID_FORMAT is not a parameter of this list: use email",
+			"Page=2&limit=0&EMAIL=x": restInvalid("limit INVALID_FORMAT", "EMAIL INVALID_FORMAT is not a parameter of this list: use email",
 				"Page INVALID_FORMAT is not a parameter of this list: use limit and cursor"),
 			"limit=%2B5": format("limit"), "limit=05": format("limit"),
 			"updatedSince=2026-01-01T1:00:00Z": format("updatedSince"), "updatedSince=2026-01-01T01:00:00,5Z": format("updatedSince"),

@@ -4,5 +4,6 @@ package e2e
 
 import "time"
 
-// atOnce allows for the race detector, which slows deep recursion down by more than ten times.
+// atOnce is larger with the race detector, which slows deep recursion down by a factor of more than
+// ten.
 const atOnce = 10 * time.Second

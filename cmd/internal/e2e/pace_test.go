@@ -4,5 +4,5 @@ package e2e
 
 import "time"
 
-// atOnce is how long an answer may take, whatever was asked.
+// atOnce is the longest time that a reply may take, whatever the request is.
 const atOnce = time.Second

@@ -10,9 +10,9 @@ import (
 	"lumen/cmd/internal/e2e/harness"
 )
 
-// No command prints the password of a malformed connection string. PGHOST and the others name a
-// server: pgx would send it the rest of some strings as the name of a parameter, and the server
-// would repeat that.
+// TestNoPasswordIsPrinted runs commands with malformed connection strings. None may print the
+// password. The variables PGHOST, PGPORT and PGSSLMODE name a server, since pgx would send the rest
+// of some strings to it as the name of a parameter, and the server would repeat that in its error.
 func TestNoPasswordIsPrinted(t *testing.T) {
 	t.Parallel()
 	const password = "hunter2"
@@ -44,7 +44,7 @@ func TestNoPasswordIsPrinted(t *testing.T) {
 			})
 		}
 	}
-	// Nor does it print a URL that stands where none belongs.
+	// A command must not print a URL that is given as a wrong argument either.
 	for _, args := range [][]string{
 		{"serve", "postgres://u:hunter2@127.0.0.1:1/db"}, {"migrate", "up", "postgresql://u:hunter2@127.0.0.1:1/db?x=y"},
 		{"serve", "--databse-url=postgres://u:hunter2@127.0.0.1:1/db"}, {"serve", "--playground=postgres://u:hunter2@127.0.0.1:1/db"},

@@ -12,7 +12,8 @@ import (
 	"lumen/cmd/internal/e2e/harness"
 )
 
-// More requests than connections, all behind a lock: each gets its 503 in time, none is dropped.
+// TestManyRequestsBehindALock sends more requests than there are database connections while a lock
+// blocks all of them. Each must get 503 with Retry-After within 15 s, and none may be dropped.
 func TestManyRequestsBehindALock(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
@@ -37,10 +38,10 @@ func TestManyRequestsBehindALock(t *testing.T) {
 	require.Equal(t, 404, d.Send(t, m.WriteKey, "GET", "/api/customers/cust_a", "").Status)
 }
 
-// Of a flood only so many wait; the rest hear at once that they are too many, before what they sent
-// is read, and the log tells of none of them that it failed. Another merchant's request waits its
-// time.
-func TestFloodBehindALock(t *testing.T) {
+// TestFloodBehindALockIsRefusedEarly sends 700 requests of one merchant while a lock blocks them.
+// Only a limited number may wait. The server must refuse the rest at once, before it reads their
+// bodies, and must not log them as failed. Another merchant's requests must still be accepted.
+func TestFloodBehindALockIsRefusedEarly(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	m, other := d.Merchant(t, "Flood"), d.Merchant(t, "Other")
@@ -48,12 +49,12 @@ func TestFloodBehindALock(t *testing.T) {
 	require.Equal(t, 404, d.Send(t, other.WriteKey, "GET", "/api/customers/cust_a", "").Status)
 	tx, err := d.Superuser().Begin(t.Context())
 	require.NoError(t, err)
-	defer func() { _ = tx.Rollback(context.Background()) }() // or nothing could be dropped
+	defer func() { _ = tx.Rollback(context.Background()) }() // otherwise the database could not be dropped
 	_, err = tx.Exec(t.Context(), "LOCK TABLE customers IN ACCESS EXCLUSIVE MODE")
 	require.NoError(t, err)
 
 	var done sync.WaitGroup
-	require.Equal(t, 400, d.Send(t, m.WriteKey, "POST", "/api/customers", `{"not json`).Status, "nobody waits yet")
+	require.Equal(t, 400, d.Send(t, m.WriteKey, "POST", "/api/customers", `{"not json`).Status, "a body is read while no request waits")
 	for range 700 {
 		done.Go(func() {
 			if r := d.Send(t, m.WriteKey, "GET", "/api/customers/cust_a", ""); r.Status != 503 || r.Header.Get("Retry-After") == "" {
@@ -65,14 +66,16 @@ func TestFloodBehindALock(t *testing.T) {
 		refused := d.Send(t, m.WriteKey, "POST", "/api/customers", `{"not json`)
 		return refused.Status == 503 && refused.Header.Get("Retry-After") != ""
 	}, 5*time.Second, time.Millisecond)
-	require.Equal(t, 400, d.Send(t, other.WriteKey, "POST", "/api/customers", `{"not json`).Status, "there is room for others")
+	require.Equal(t, 400, d.Send(t, other.WriteKey, "POST", "/api/customers", `{"not json`).Status, "another merchant's body is still read")
 	done.Wait()
 	require.NoError(t, tx.Rollback(t.Context()))
 	require.Equal(t, 404, d.Send(t, m.WriteKey, "GET", "/api/customers/cust_a", "").Status)
-	require.LessOrEqual(t, strings.Count(d.Logged(), `"msg":"request failed"`), 100, "of those that had a connection")
+	require.LessOrEqual(t, strings.Count(d.Logged(), `"msg":"request failed"`), 100, "only requests that had a connection may be logged as failed")
 }
 
-func TestKeysThatCannotBeLookedUp(t *testing.T) {
+// TestFailedKeyLookupIsUnavailable makes the look-up of keys fail. Both APIs must reply 503, since
+// 401 would tell the client that its valid key is wrong.
+func TestFailedKeyLookupIsUnavailable(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	m := d.Merchant(t, "Lost")

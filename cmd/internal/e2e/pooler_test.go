@@ -13,8 +13,8 @@ import (
 	"lumen/store/storetest"
 )
 
-// The program as it is run behind PgBouncer, with two connections of the server's for all that it
-// does.
+// TestPoolerServe runs serve behind PgBouncer in transaction mode, which has only two connections
+// to Postgres. Both APIs must work, and each merchant must see only its own customers.
 func TestPoolerServe(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
@@ -62,7 +62,10 @@ func TestPoolerServe(t *testing.T) {
 	require.NotContains(t, p.Stderr.String(), `"level":"ERROR"`)
 }
 
-func TestPoolerThatServeWasNotToldOf(t *testing.T) {
+// TestPoolerWithoutItsSettingIsRefused runs serve behind PgBouncer without --database-pooler. It
+// must refuse to start and name the setting, both if PgBouncer rejects Lumen's settings of the
+// session and if it ignores them.
+func TestPoolerWithoutItsSettingIsRefused(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
 	line := refuses(t, "LUMEN_DATABASE_URL="+db.PgBouncer(t, 1))
@@ -74,7 +77,7 @@ func TestPoolerThatServeWasNotToldOf(t *testing.T) {
 	require.Contains(t, line, "LUMEN_DATABASE_POOLER=transaction")
 }
 
-// Each setting that a database or a role may have, with PgBouncer in front of it.
+// TestPoolerHostileSettings is TestHostileSettings behind PgBouncer.
 func TestPoolerHostileSettings(t *testing.T) {
 	t.Parallel()
 	behaveUnderHostileSettings(t, func(t *testing.T, db *storetest.Database, login string) []string {

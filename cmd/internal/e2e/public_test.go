@@ -12,8 +12,9 @@ import (
 	"lumen/store/auth"
 )
 
-// publicPaths returns the path of every reply that is marked public: the keys that verify tokens,
-// the files of the pages, and those that the server makes at its start, which the pages name.
+// publicPaths returns the path of every reply that shared caches may store: the keys that verify
+// tokens, the files of the pages, and the files that the server creates at its start, to which the
+// pages link.
 func publicPaths(t *testing.T, d *harness.Server) map[string]bool {
 	t.Helper()
 	paths := map[string]bool{"/.well-known/jwks.json": true}
@@ -38,9 +39,9 @@ func publicPaths(t *testing.T, d *harness.Server) map[string]bool {
 	return paths
 }
 
-// A shared cache hands a reply to clients other than the one that it was for: it holds nothing of
-// that one's request.
-func TestPublicReplies(t *testing.T) {
+// TestPublicRepliesHoldNothingOfTheRequest checks that a public reply is the same whatever the
+// client sends, and has no request id, since a shared cache hands it to other clients.
+func TestPublicRepliesHoldNothingOfTheRequest(t *testing.T) {
 	t.Parallel()
 	const origin = "https://app.example.com"
 	d := harness.Serve(t, "--playground", "--key-rate", "1000", "--cors-origins", origin)
@@ -68,11 +69,12 @@ func TestPublicReplies(t *testing.T) {
 			require.NotContains(t, r.Header, "X-Request-Id", path)
 		}
 	}
-	require.Contains(t, d.Logged(), `"requestId":"of-this-request"`, "the log keeps the id")
+	require.Contains(t, d.Logged(), `"requestId":"of-this-request"`, "the log must still contain the id")
 }
 
-// All replies that are not public carry the id, those on the paths of public ones included.
-func TestRepliesThatAreNotPublic(t *testing.T) {
+// TestOtherRepliesCarryTheRequestID checks that every reply that is not public has the request id,
+// also on the paths of public replies.
+func TestOtherRepliesCarryTheRequestID(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t, "--playground")
 	m := d.Merchant(t, "Own")

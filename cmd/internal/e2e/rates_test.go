@@ -14,31 +14,32 @@ import (
 	"lumen/store/storetest"
 )
 
-// slow are flags with which a key's bucket holds ten and a merchant's fifteen, and neither gets one
-// back within a minute.
-var slow = []string{"--key-rate", "0.01", "--merchant-rate", "0.015", "--rate-burst", "1000"}
+// slowRates are flags with which a key's bucket holds 10 tokens and a merchant's 15, and neither
+// regains one within a minute.
+var slowRates = []string{"--key-rate", "0.01", "--merchant-rate", "0.015", "--rate-burst", "1000"}
 
-// The bodies of both doors' refusals for rates.
+// The bodies of a refusal because of a rate, for each API.
 const (
 	restTooMany    = `{"error":"Too many requests"}`
 	graphqlTooMany = `{"errors":[{"message":"Too many requests","extensions":{"code":"RATE_LIMITED"}}]}`
 )
 
-// left holds that a reply tells of a bucket of this size, and returns how much is left in it.
-func left(t testing.TB, r harness.Reply, size int) int {
+// requireRemaining requires that the headers of a reply describe a bucket of this size, and returns
+// how many tokens remain in it.
+func requireRemaining(t testing.TB, r harness.Reply, size int) int {
 	t.Helper()
 	require.Equal(t, strconv.Itoa(size), r.Header.Get("RateLimit-Limit"), r.Body)
-	left, err := strconv.Atoi(r.Header.Get("RateLimit-Remaining"))
+	remaining, err := strconv.Atoi(r.Header.Get("RateLimit-Remaining"))
 	require.NoError(t, err)
 	reset, err := strconv.Atoi(r.Header.Get("RateLimit-Reset"))
 	require.NoError(t, err)
 	perToken := 1000 / float64(size)
-	require.InDelta(t, float64(size-left)*perToken, reset, perToken)
-	return left
+	require.InDelta(t, float64(size-remaining)*perToken, reset, perToken)
+	return remaining
 }
 
-// rates returns all headers of a reply that tell of rates.
-func rates(r harness.Reply) []string {
+// rateHeaders returns the names of a reply's headers about rates.
+func rateHeaders(r harness.Reply) []string {
 	var names []string
 	for name := range r.Header {
 		if strings.Contains(strings.ToLower(name), "ratelimit") {
@@ -48,8 +49,9 @@ func rates(r harness.Reply) []string {
 	return names
 }
 
-// retry returns what a refusal for rates says of when to try again.
-func retry(t testing.TB, r harness.Reply) int {
+// retryAfter requires that a reply is a refusal because of a rate, and returns its Retry-After in
+// seconds.
+func retryAfter(t testing.TB, r harness.Reply) int {
 	t.Helper()
 	require.Equal(t, http.StatusTooManyRequests, r.Status, r.Body)
 	seconds, err := strconv.Atoi(r.Header.Get("Retry-After"))
@@ -57,13 +59,16 @@ func retry(t testing.TB, r harness.Reply) int {
 	return seconds
 }
 
-func TestRatesOfBothDoors(t *testing.T) {
+// TestRatesOfBothAPIs empties a key's bucket through both APIs and then the merchant's. Both APIs
+// must report the remaining tokens and refuse alike, before all other checks of a valid credential,
+// and must neither charge nor inform a caller without one.
+func TestRatesOfBothAPIs(t *testing.T) {
 	t.Parallel()
-	d := harness.Serve(t, slow...)
+	d := harness.Serve(t, slowRates...)
 	m, other := d.Merchant(t, "Busy"), d.Merchant(t, "Calm")
 	before := allRows(t, d)
 
-	// Every reply to a good credential tells what is left, whatever comes of the request.
+	// Every reply to a valid credential reports the remaining tokens, also an error.
 	for i, c := range []struct {
 		method, path, body string
 		status             int
@@ -74,10 +79,10 @@ func TestRatesOfBothDoors(t *testing.T) {
 	} {
 		r := d.Send(t, m.WriteKey, c.method, c.path, c.body)
 		require.Equal(t, c.status, r.Status, c)
-		require.Equal(t, 9-i, left(t, r, 10), c)
+		require.Equal(t, 9-i, requireRemaining(t, r, 10), c)
 	}
-	// Who is not let in is charged to nobody, and told nothing; neither is a route that there is
-	// not.
+	// A request without a valid credential, or to an unknown route, takes no token and gets no
+	// headers.
 	for _, key := range []auth.Secret{"", "lumen_sk_unknown", auth.NewSecret()} {
 		for path, status := range map[string]int{"/api/customers": 401, "/graphql": 401, "/api/nothing": 404} {
 			r := d.Send(t, key, "POST", path, "{}")
@@ -87,9 +92,10 @@ func TestRatesOfBothDoors(t *testing.T) {
 	}
 	r := d.Send(t, m.WriteKey, "GET", "/api/customers/bad", "")
 	require.Equal(t, answer{400, restBadID}, brief(r))
-	require.Zero(t, left(t, r, 10))
+	require.Zero(t, requireRemaining(t, r, 10))
 
-	// Now the key's is empty. Both doors refuse alike, before all else, and execute nothing.
+	// Now the key's bucket is empty. Both APIs refuse alike before any other check, and execute
+	// nothing.
 	for _, c := range []struct {
 		method, path, body string
 		change             func(*http.Request)
@@ -106,30 +112,33 @@ func TestRatesOfBothDoors(t *testing.T) {
 		}
 		r := d.Send(t, m.WriteKey, c.method, c.path, c.body, changes...)
 		require.Equal(t, answer{429, c.want}, brief(r), c.path)
-		require.Zero(t, left(t, r, 10))
-		require.InDelta(t, 95, retry(t, r), 5)
+		require.Zero(t, requireRemaining(t, r, 10))
+		require.InDelta(t, 95, retryAfter(t, r), 5)
 	}
 	require.Equal(t, before, allRows(t, d))
-	// What comes before a credential is answered all the same.
+	// Checks that precede the credential still reply.
 	require.Equal(t, 404, d.Send(t, m.WriteKey, "GET", "/api/nothing", "").Status)
 	require.Equal(t, 405, d.Send(t, m.WriteKey, "PUT", "/api/customers", "").Status)
 	require.Equal(t, 405, d.Send(t, m.WriteKey, "GET", "/graphql", "").Status)
 
-	// The merchant's other key has what the merchant has left: the refusals took nothing.
+	// The merchant's other key has the rest of the merchant's bucket: refusals took no tokens.
 	for i := range 5 {
 		r := d.Send(t, m.ReadKey, "POST", "/api/customers", "{}")
 		require.Equal(t, answer{403, restForbidden}, brief(r))
-		require.Equal(t, 4-i, left(t, r, 15))
+		require.Equal(t, 4-i, requireRemaining(t, r, 15))
 	}
 	for _, path := range []string{"/api/customers", "/graphql"} {
 		r := d.Send(t, m.ReadKey, "POST", path, "{}")
-		require.Zero(t, left(t, r, 15))
-		require.InDelta(t, 63, retry(t, r), 4)
+		require.Zero(t, requireRemaining(t, r, 15))
+		require.InDelta(t, 63, retryAfter(t, r), 4)
 	}
-	// Another merchant feels nothing of it.
-	require.Equal(t, 9, left(t, d.Send(t, other.WriteKey, "GET", "/api/customers", ""), 10))
+	// Another merchant is not affected.
+	require.Equal(t, 9, requireRemaining(t, d.Send(t, other.WriteKey, "GET", "/api/customers", ""), 10))
 }
 
+// TestRatesOfOperations checks that a GraphQL operation takes tokens according to its cost, that a
+// refused one takes only those of the request, and that one that costs more than a full bucket runs
+// only with a full bucket.
 func TestRatesOfOperations(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t, "--key-rate", "0.01", "--rate-burst", "1000")
@@ -137,21 +146,21 @@ func TestRatesOfOperations(t *testing.T) {
 	r := d.GraphQL(t, m.ReadKey, `{customers(first:1){totalCount nodes{id}}}`, nil)
 	require.Equal(t, 200, r.Status, r.Body)
 	require.Equal(t, 6, (r.Cost+999)/1000)
-	require.Equal(t, 4, left(t, r, 10))
+	require.Equal(t, 4, requireRemaining(t, r, 10))
 	for _, media := range []string{"application/json", "application/graphql-response+json"} {
 		r = d.GraphQL(t, m.ReadKey, `{customers(first:1){totalCount nodes{id}}}`, nil, header("Accept", media))
 		require.Equal(t, answer{429, graphqlTooMany}, brief(r))
 		require.Equal(t, media+"; charset=utf-8", r.Header.Get("Content-Type"))
 	}
-	require.Equal(t, 2, left(t, r, 10), "the requests are paid for")
-	require.InDelta(t, 395, retry(t, r), 5)
+	require.Equal(t, 2, requireRemaining(t, r, 10), "a refused operation still takes the token of its request")
+	require.InDelta(t, 395, retryAfter(t, r), 5)
 	r = d.GraphQL(t, m.ReadKey, `{customers(first:10){nodes{id}}}`, nil)
 	require.Equal(t, 200, r.Status, r.Body)
-	require.Equal(t, 1, left(t, r, 10))
-	require.Contains(t, d.GraphQL(t, m.ReadKey, `{customers(first:1){totalCount}} query B{merchant{id}}`, nil).Body, "GRAPHQL_VALIDATION_FAILED", "costs the request alone")
+	require.Equal(t, 1, requireRemaining(t, r, 10))
+	require.Contains(t, d.GraphQL(t, m.ReadKey, `{customers(first:1){totalCount}} query B{merchant{id}}`, nil).Body, "GRAPHQL_VALIDATION_FAILED", "an invalid document takes only the token of its request")
 	require.Equal(t, 429, d.GraphQL(t, m.ReadKey, `{merchant{id}}`, nil).Status)
 
-	// What costs more than a full bucket gets through with a full one, and not otherwise.
+	// An operation that costs more than a full bucket runs only with a full bucket.
 	var create strings.Builder
 	for i := range 14 {
 		fmt.Fprintf(&create, `a%d:createCustomer(input:{email:"rate%d@example.com"}){customer{id}} `, i, i)
@@ -159,17 +168,18 @@ func TestRatesOfOperations(t *testing.T) {
 	r = d.GraphQL(t, m.WriteKey, "mutation{"+create.String()+"}", nil)
 	require.Equal(t, 200, r.Status, r.Body)
 	require.Greater(t, r.Cost, 10_000)
-	require.Zero(t, left(t, r, 10))
+	require.Zero(t, requireRemaining(t, r, 10))
 	require.Len(t, allRows(t, d), 14)
 	fresh := d.Merchant(t, "Fresh")
-	require.Equal(t, 9, left(t, d.Send(t, fresh.WriteKey, "GET", "/api/customers", ""), 10))
+	require.Equal(t, 9, requireRemaining(t, d.Send(t, fresh.WriteKey, "GET", "/api/customers", ""), 10))
 	r = d.GraphQL(t, fresh.WriteKey, "mutation{"+create.String()+"}", nil)
 	require.Equal(t, answer{429, graphqlTooMany}, brief(r))
-	require.InDelta(t, 195, retry(t, r), 5)
-	require.Len(t, allRows(t, d), 14, "nothing was executed")
+	require.InDelta(t, 195, retryAfter(t, r), 5)
+	require.Len(t, allRows(t, d), 14, "a refused operation must not be executed")
 }
 
-// A client that may make tokens has no more with them than without.
+// TestRatesOfTokens checks that access tokens draw on the bucket of the key that created them, so
+// that a client cannot raise its rate by creating tokens.
 func TestRatesOfTokens(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t, "--key-rate", "0.01", "--customer-rate", "0", "--rate-burst", "1000")
@@ -180,9 +190,9 @@ func TestRatesOfTokens(t *testing.T) {
 		r := d.Send(t, key, "GET", "/api/customers/cust_absent", "")
 		require.Equal(t, 404, r.Status)
 		if key == bound {
-			require.Empty(t, rates(r), "customers have no buckets, and a bound token is not told of its key's")
+			require.Empty(t, rateHeaders(r), "with --customer-rate 0 customers have no buckets, and a bound token must not see its key's")
 		} else {
-			require.Equal(t, 6-i, left(t, r, 10))
+			require.Equal(t, 6-i, requireRemaining(t, r, 10))
 		}
 	}
 	for _, key := range []auth.Secret{reader, bound, m.WriteKey} {
@@ -191,20 +201,19 @@ func TestRatesOfTokens(t *testing.T) {
 		require.Equal(t, answer{429, graphqlTooMany}, brief(graphql))
 		for _, r := range []harness.Reply{rest, graphql} {
 			if key == bound {
-				require.Empty(t, rates(r))
-				require.Equal(t, 1, retry(t, r))
+				require.Empty(t, rateHeaders(r))
+				require.Equal(t, 1, retryAfter(t, r))
 			} else {
-				require.Zero(t, left(t, r, 10))
-				require.InDelta(t, 95, retry(t, r), 5)
+				require.Zero(t, requireRemaining(t, r, 10))
+				require.InDelta(t, 95, retryAfter(t, r), 5)
 			}
 		}
 	}
-	require.Equal(t, 9, left(t, d.Send(t, m.ReadKey, "GET", "/api/customers", ""), 10))
+	require.Equal(t, 9, requireRemaining(t, d.Send(t, m.ReadKey, "GET", "/api/customers", ""), 10))
 }
 
-// boundTo returns a token with write access that is bound to a new customer, and two more for the
-// same one.
-func boundTo(t *testing.T, d *harness.Server, m storetest.Merchant, email string) (customer string, tokens [3]auth.Secret) {
+// createBound creates a customer and three tokens with write access that are bound to it.
+func createBound(t *testing.T, d *harness.Server, m storetest.Merchant, email string) (customer string, tokens [3]auth.Secret) {
 	t.Helper()
 	customer = d.Create(t, m, `{"email":"`+email+`"}`)
 	for i := range tokens {
@@ -213,71 +222,73 @@ func boundTo(t *testing.T, d *harness.Server, m storetest.Merchant, email string
 	return customer, tokens
 }
 
-// What one customer of a key sends never shows in the headers of another, through either API, be it
-// served or refused.
+// TestRatesOfBoundCustomers checks that each customer of a key has its own bucket, which all its
+// tokens share through both APIs, and that the headers of one customer's replies reveal nothing
+// about another customer's requests.
 func TestRatesOfBoundCustomers(t *testing.T) {
 	t.Parallel()
 	// A key's bucket holds 40, a customer's 5.
 	d := harness.Serve(t, "--key-rate", "0.04", "--customer-rate", "0.005", "--rate-burst", "1000")
 	m := d.Merchant(t, "Bound")
-	busyID, busy := boundTo(t, d, m, "busy@example.com")
-	calmID, calm := boundTo(t, d, m, "calm@example.com")
+	busyID, busy := createBound(t, d, m, "busy@example.com")
+	calmID, calm := createBound(t, d, m, "calm@example.com")
 
-	require.Equal(t, 4, left(t, d.Send(t, calm[0], "GET", "/api/customers/"+calmID, ""), 5))
-	for i, r := range []harness.Reply{ // all tokens of a customer draw on one bucket, with every kind of request
+	require.Equal(t, 4, requireRemaining(t, d.Send(t, calm[0], "GET", "/api/customers/"+calmID, ""), 5))
+	for i, r := range []harness.Reply{ // all tokens of a customer share one bucket for every kind of request
 		d.Send(t, busy[0], "GET", "/api/customers/"+busyID, ""),
 		d.Send(t, busy[1], "POST", "/api/customers/"+busyID, `{"name":"Busy"}`),
 		d.Send(t, busy[2], "GET", "/api/customers/"+calmID, ""),
 		d.Send(t, busy[0], "GET", "/api/customers", ""),
 	} {
 		require.Equal(t, []int{200, 200, 404, 403}[i], r.Status, r.Body)
-		require.Equal(t, 4-i, left(t, r, 5))
+		require.Equal(t, 4-i, requireRemaining(t, r, 5))
 	}
-	require.Equal(t, 3, left(t, d.GraphQL(t, calm[1], `{customer(id:"`+calmID+`"){id}}`, nil), 5))
+	require.Equal(t, 3, requireRemaining(t, d.GraphQL(t, calm[1], `{customer(id:"`+calmID+`"){id}}`, nil), 5))
 	const costly = `{a:nodes(ids:["cust_1"]){id} b:nodes(ids:["cust_2"]){id}}`
 	r := d.GraphQL(t, calm[2], costly, nil)
 	require.Equal(t, 200, r.Status, r.Body)
 	require.Equal(t, 2, (r.Cost+999)/1000)
-	require.Equal(t, 1, left(t, r, 5), "an operation costs a customer what it costs a key")
+	require.Equal(t, 1, requireRemaining(t, r, 5), "an operation costs a customer as much as a key")
 	r = d.GraphQL(t, busy[1], costly, nil)
 	require.Equal(t, answer{429, graphqlTooMany}, brief(r))
-	require.Zero(t, left(t, r, 5), "the request is paid for")
-	require.InDelta(t, 395, retry(t, r), 5)
+	require.Zero(t, requireRemaining(t, r, 5), "a refused operation still takes the token of its request")
+	require.InDelta(t, 395, retryAfter(t, r), 5)
 	for range 20 {
 		for _, r := range []harness.Reply{
 			d.Send(t, busy[0], "GET", "/api/customers/"+busyID, ""), d.GraphQL(t, busy[2], `{merchant{id}}`, nil),
 		} {
-			require.Zero(t, left(t, r, 5))
-			require.InDelta(t, 195, retry(t, r), 5)
+			require.Zero(t, requireRemaining(t, r, 5))
+			require.InDelta(t, 195, retryAfter(t, r), 5)
 		}
 	}
 
-	// The key was charged for 8 of its own, 5 of the one customer's and 4 of the other's, and for
-	// no refusal.
-	require.Equal(t, 40-8-5-4-1, left(t, d.Send(t, m.WriteKey, "GET", "/api/customers", ""), 40))
+	// The key paid for 8 requests of its own, 5 of one customer and 4 of the other, and for no
+	// refusal.
+	require.Equal(t, 40-8-5-4-1, requireRemaining(t, d.Send(t, m.WriteKey, "GET", "/api/customers", ""), 40))
 	for range 40 - 8 - 5 - 4 - 1 {
 		require.Equal(t, 200, d.Send(t, m.WriteKey, "GET", "/api/customers", "").Status)
 	}
-	require.InDelta(t, 24, retry(t, d.Send(t, m.WriteKey, "GET", "/api/customers", "")), 2)
+	require.InDelta(t, 24, retryAfter(t, d.Send(t, m.WriteKey, "GET", "/api/customers", "")), 2)
 	for _, r := range []harness.Reply{ // the key refuses the customer, whose bucket is not empty
 		d.Send(t, calm[0], "GET", "/api/customers/"+calmID, ""), d.GraphQL(t, calm[1], `{merchant{id}}`, nil),
 	} {
-		require.Equal(t, 1, retry(t, r))
-		require.Equal(t, 1, left(t, r, 5))
+		require.Equal(t, 1, retryAfter(t, r))
+		require.Equal(t, 1, requireRemaining(t, r, 5))
 	}
 	for _, line := range []string{`{limit="customer"} 41`, `{limit="key"} 3`, `{limit="merchant"} 0`} {
 		require.Contains(t, d.Metrics(t), "\nlumen_refusals_total"+line+"\n")
 	}
 }
 
-// By default a customer may send a tenth of what its key may. One that sends ten times as much
-// leaves the key's other customers and the merchant's backend served.
-func TestOneCustomerDoesNotUseUpItsKey(t *testing.T) {
+// TestBoundCustomerDoesNotUseUpTheKeysRate checks that a customer's rate is a tenth of its key's by
+// default. While one customer sends ten times its rate, the key's other customers and the
+// merchant's backend must be served.
+func TestBoundCustomerDoesNotUseUpTheKeysRate(t *testing.T) {
 	t.Parallel()
-	d := harness.Serve(t, "--key-rate", "0.1", "--rate-burst", "1000") // 100 and 10
+	d := harness.Serve(t, "--key-rate", "0.1", "--rate-burst", "1000") // buckets of 100 for the key and 10 for a customer
 	m := d.Merchant(t, "Shop")
-	greedyID, greedy := boundTo(t, d, m, "greedy@example.com")
-	modestID, modest := boundTo(t, d, m, "modest@example.com")
+	greedyID, greedy := createBound(t, d, m, "greedy@example.com")
+	modestID, modest := createBound(t, d, m, "modest@example.com")
 	count := map[int]int{}
 	for i := range 50 {
 		count[d.Send(t, greedy[i%3], "GET", "/api/customers/"+greedyID, "").Status]++
@@ -285,17 +296,19 @@ func TestOneCustomerDoesNotUseUpItsKey(t *testing.T) {
 	}
 	require.Equal(t, map[int]int{200: 10, 429: 90}, count)
 	for i := range 5 {
-		require.Equal(t, 9-2*i, left(t, d.Send(t, modest[i%3], "GET", "/api/customers/"+modestID, ""), 10))
-		require.Equal(t, 8-2*i, left(t, d.GraphQL(t, modest[i%3], `{customer(id:"`+modestID+`"){id}}`, nil), 10))
+		require.Equal(t, 9-2*i, requireRemaining(t, d.Send(t, modest[i%3], "GET", "/api/customers/"+modestID, ""), 10))
+		require.Equal(t, 8-2*i, requireRemaining(t, d.GraphQL(t, modest[i%3], `{customer(id:"`+modestID+`"){id}}`, nil), 10))
 	}
 	for i := range 100 - 8 - 10 - 10 {
 		r := d.Send(t, m.WriteKey, "GET", "/api/customers/"+modestID, "")
 		require.Equal(t, 200, r.Status)
-		require.InDelta(t, 100-8-10-10-1-i, left(t, r, 100), 1, "the second that the test takes")
+		require.InDelta(t, 100-8-10-10-1-i, requireRemaining(t, r, 100), 1, "the bucket may regain one token during the test")
 	}
 }
 
-func TestRatesAndBrowsers(t *testing.T) {
+// TestRateHeadersAreReadableInBrowsers checks that CORS exposes the headers about rates, and that a
+// preflight takes no token.
+func TestRateHeadersAreReadableInBrowsers(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t, "--key-rate", "0.01", "--rate-burst", "1000", "--cors-origins", "https://app.example.com")
 	m := d.Merchant(t, "Pages")
@@ -305,21 +318,23 @@ func TestRatesAndBrowsers(t *testing.T) {
 		require.Empty(t, r.Header.Get("RateLimit-Limit"))
 	}
 	r := d.GraphQL(t, m.ReadKey, `{merchant{id}}`, nil, header("Origin", "https://app.example.com"))
-	require.Equal(t, 9, left(t, r, 10))
+	require.Equal(t, 9, requireRemaining(t, r, 10))
 	exposed := strings.Split(r.Header.Get("Access-Control-Expose-Headers"), ", ")
 	for _, name := range []string{"Ratelimit-Limit", "Ratelimit-Remaining", "Ratelimit-Reset", "Retry-After"} {
 		require.Contains(t, exposed, name)
 	}
 }
 
-func TestNoRatesUnlessSet(t *testing.T) {
+// TestRatesAreOffByDefault checks that without --key-rate and --merchant-rate no request is refused
+// and no reply has headers about rates.
+func TestRatesAreOffByDefault(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t, "--rate-burst", "1")
 	m := d.Merchant(t, "Free")
 	for range 50 {
 		for _, r := range []harness.Reply{d.Send(t, m.ReadKey, "GET", "/api/customers", ""), d.GraphQL(t, m.ReadKey, `{customers(first:1){totalCount}}`, nil)} {
 			require.Equal(t, 200, r.Status)
-			require.Empty(t, rates(r))
+			require.Empty(t, rateHeaders(r))
 		}
 	}
 }

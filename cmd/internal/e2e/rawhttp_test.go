@@ -19,20 +19,21 @@ import (
 	"lumen/cmd/internal/e2e/harness"
 )
 
-// rawRequest is a request as bytes. In its head PATH, KEY and LENGTH stand for what they say; BODY
-// is what would be a good one.
+// rawRequest is a request as bytes. PATH, KEY and LENGTH in its head stand for the path, the key
+// and the length of the body.
 type rawRequest struct {
 	name string
 	head string // the lines after the first, without the empty one
 	line string // instead of the usual first line
-	body string // "" for BODY
-	// statuses are those that it may be answered with; none for any that is no 5xx.
+	body string // "" for a valid body
+	// statuses are the allowed statuses of the reply. If there are none, any status but 5xx is
+	// allowed.
 	statuses []int
-	applied  bool // it is a good request, in an unusual form
-	cut      bool // the client goes when it has sent this
+	applied  bool // the request is valid, though unusual, and must take effect
+	cut      bool // the client closes its side after these bytes
 }
 
-// rawRequests are what HTTP leaves to servers to get wrong.
+// rawRequests are malformed and unusual requests that servers often handle wrongly.
 func rawRequests(t *testing.T) []rawRequest {
 	t.Helper()
 	const plain = "Host: x\r\nConnection: close\r\nAuthorization: Bearer KEY\r\nContent-Type: application/json\r\n"
@@ -46,23 +47,23 @@ func rawRequests(t *testing.T) []rawRequest {
 	long := strings.Repeat("x", 2<<20)
 	bad, refused := []int{400}, []int{400, 401, 403, 404, 405, 413, 415, 431}
 	return []rawRequest{
-		{name: "a good one", head: sized, applied: true},
+		{name: "a valid request", head: sized, applied: true},
 		{name: "chunked", head: plain + "Transfer-Encoding: chunked\r\n", body: chunked, applied: true},
 		{name: "chunked, with an extension and a trailer", head: plain + "Transfer-Encoding: chunked\r\nTrailer: X-T\r\n", body: "%x;" + marker + "=1\r\n%s\r\n0\r\nX-T: " + marker + "\r\n\r\n", applied: true},
 		{name: "chunked that ends early", head: plain + "Transfer-Encoding: chunked\r\n", body: "fffff\r\n%[2]s", statuses: bad, cut: true},
-		{name: "a chunk of no size", head: plain + "Transfer-Encoding: chunked\r\n", body: "zz\r\n%[2]s\r\n0\r\n\r\n", statuses: bad},
+		{name: "a chunk with an invalid size", head: plain + "Transfer-Encoding: chunked\r\n", body: "zz\r\n%[2]s\r\n0\r\n\r\n", statuses: bad},
 		{name: "a chunk of a negative size", head: plain + "Transfer-Encoding: chunked\r\n", body: "-1\r\n%[2]s\r\n0\r\n\r\n", statuses: bad},
 		{name: "a chunk of a size that overflows", head: plain + "Transfer-Encoding: chunked\r\n", body: "fffffffffffffffff\r\n%[2]s\r\n0\r\n\r\n", statuses: bad},
 		{name: "an encoding that is unknown", head: plain + "Transfer-Encoding: " + marker + "\r\n", statuses: []int{400, 501}},
 		{name: "two encodings", head: plain + "Transfer-Encoding: gzip, chunked\r\n", body: chunked, statuses: []int{400, 501}},
-		{name: "an encoding in odd letters", head: plain + "Transfer-Encoding: xchunked\r\n", statuses: []int{400, 501}},
+		{name: "an encoding that ends in chunked", head: plain + "Transfer-Encoding: xchunked\r\n", statuses: []int{400, 501}},
 		{name: "two lengths", head: sized + "Content-Length: 0\r\n", statuses: bad},
 		{name: "a length that is negative", head: plain + "Content-Length: -1\r\n", statuses: bad},
 		{name: "a length with a sign", head: plain + "Content-Length: +LENGTH\r\n", statuses: bad},
-		{name: "a length that is none", head: plain + "Content-Length: " + marker + "\r\n", statuses: bad},
+		{name: "a length that is not a number", head: plain + "Content-Length: " + marker + "\r\n", statuses: bad},
 		{name: "a length that overflows", head: plain + "Content-Length: 99999999999999999999\r\n", statuses: bad},
 		{name: "no length", head: plain, statuses: refused},
-		{name: "a length of nothing", head: plain + "Content-Length: 0\r\n", statuses: refused},
+		{name: "a length of zero", head: plain + "Content-Length: 0\r\n", statuses: refused},
 		{name: "a header with a NUL", head: sized + "X-H: a\x00b\r\n", statuses: bad},
 		{name: "a header with a control character", head: sized + "X-H: a\x01b\r\n", statuses: bad},
 		{name: "a header's name with a space", head: sized + "X-H : a\r\n", statuses: bad},
@@ -74,7 +75,7 @@ func rawRequests(t *testing.T) []rawRequest {
 		{name: "a CR inside a header", head: sized + "X-H: a\rb\r\n", statuses: bad},
 		{name: "two hosts", head: sized + "Host: y\r\n", statuses: bad},
 		{name: "no host", head: strings.Replace(sized, "Host: x\r\n", "", 1), statuses: bad},
-		{name: "a host that is none", head: strings.Replace(sized, "Host: x", "Host: "+marker+"/\\", 1), statuses: bad},
+		{name: "an invalid host", head: strings.Replace(sized, "Host: x", "Host: "+marker+"/\\", 1), statuses: bad},
 		{name: "a header of 2 MB", head: sized + "X-H: " + long + "\r\n", statuses: []int{431}},
 		{name: "a header's name of 2 MB", head: sized + long + ": x\r\n", statuses: []int{431}},
 		{name: "10,000 headers", head: sized + strings.Repeat("X-H: x\r\n", 10_000), statuses: []int{431}},
@@ -87,14 +88,14 @@ func rawRequests(t *testing.T) []rawRequest {
 		{name: "a credential that is SQL", head: strings.Replace(sized, "Bearer KEY", "Bearer "+marker+"' OR '1'='1", 1), statuses: []int{401}},
 		{name: "text/plain, as a form could send it", head: strings.Replace(sized, "application/json", "text/plain", 1), statuses: []int{415}},
 		{name: "a form", head: strings.Replace(sized, "application/json", "application/x-www-form-urlencoded", 1), statuses: []int{415}},
-		{name: "a form of parts", head: strings.Replace(sized, "application/json", "multipart/form-data; boundary="+marker, 1), statuses: []int{415}},
+		{name: "a multipart form", head: strings.Replace(sized, "application/json", "multipart/form-data; boundary="+marker, 1), statuses: []int{415}},
 		{name: "no type", head: strings.Replace(sized, "Content-Type: application/json\r\n", "", 1), statuses: []int{415}},
 		{name: "JSON in UTF-16", head: strings.Replace(sized, "application/json", "application/json; charset=utf-16", 1), statuses: []int{415}},
-		{name: "a type that is none", head: strings.Replace(sized, "application/json", `"`+marker+`;;=`, 1), statuses: []int{415}},
+		{name: "an invalid type", head: strings.Replace(sized, "application/json", `"`+marker+`;;=`, 1), statuses: []int{415}},
 		{name: "two types", head: sized + "Content-Type: application/json\r\n", statuses: []int{415}},
 		{name: "a gzip bomb", head: sized + "Content-Encoding: gzip\r\n", body: bomb.String(), statuses: []int{415}},
-		{name: "a gzip bomb that does not say so", head: sized, body: bomb.String(), statuses: []int{400}},
-		{name: "a body that is said to be packed twice", head: sized + "Content-Encoding: gzip, br\r\n", statuses: []int{415}},
+		{name: "a gzip bomb without Content-Encoding", head: sized, body: bomb.String(), statuses: []int{400}},
+		{name: "two content encodings", head: sized + "Content-Encoding: gzip, br\r\n", statuses: []int{415}},
 		{name: "100,000 levels", head: sized, body: strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000), statuses: []int{400, 413}},
 		{name: "an expectation", head: sized + "Expect: " + marker + "\r\n", statuses: []int{417}},
 		{name: "another method by a header", head: sized + "X-HTTP-Method-Override: DELETE\r\nX-Method-Override: DELETE\r\n_method: DELETE\r\n", applied: true},
@@ -105,7 +106,7 @@ func rawRequests(t *testing.T) []rawRequest {
 		{name: "HTTP/0.9", line: "POST /PATH", head: sized, statuses: bad},
 		{name: "HTTP/3.7", line: "POST /PATH HTTP/3.7", head: sized, statuses: []int{400, 505}},
 		{name: "a method in small letters", line: "post /PATH HTTP/1.1", head: sized, statuses: []int{405}},
-		{name: "a method that is none", line: "P@ST /PATH HTTP/1.1", head: sized, statuses: bad},
+		{name: "an invalid method", line: "P@ST /PATH HTTP/1.1", head: sized, statuses: bad},
 		{name: "PUT", line: "PUT /PATH HTTP/1.1", head: sized, statuses: []int{405}},
 		{name: "TRACE", line: "TRACE /PATH HTTP/1.1", head: sized + "X-H: " + marker + "\r\n", statuses: []int{405}},
 		{name: "CONNECT", line: "CONNECT /PATH HTTP/1.1", head: sized, statuses: []int{400, 404, 405}},
@@ -113,12 +114,12 @@ func rawRequests(t *testing.T) []rawRequest {
 		{name: "a dot", line: "POST /./PATH HTTP/1.1", head: sized, statuses: []int{404}},
 		{name: "dots", line: "POST /x/../PATH HTTP/1.1", head: sized, statuses: []int{404}},
 		{name: "encoded dots", line: "POST /%2e%2e/PATH HTTP/1.1", head: sized, statuses: []int{404}},
-		{name: "a slash behind", line: "POST /PATH/ HTTP/1.1", head: sized, statuses: []int{404}},
-		{name: "an encoded slash behind", line: "POST /PATH%2F HTTP/1.1", head: sized, statuses: []int{400, 404}},
-		{name: "a NUL behind", line: "POST /PATH%00 HTTP/1.1", head: sized, statuses: []int{400, 404}},
+		{name: "a trailing slash", line: "POST /PATH/ HTTP/1.1", head: sized, statuses: []int{404}},
+		{name: "a trailing encoded slash", line: "POST /PATH%2F HTTP/1.1", head: sized, statuses: []int{400, 404}},
+		{name: "a trailing NUL", line: "POST /PATH%00 HTTP/1.1", head: sized, statuses: []int{400, 404}},
 		{name: "a backslash", line: "POST \\PATH HTTP/1.1", head: sized, statuses: []int{400, 404}},
-		{name: "no UTF-8", line: "POST /PATH\xff HTTP/1.1", head: sized, statuses: []int{400, 404}},
-		{name: "a half escape", line: "POST /PATH%4 HTTP/1.1", head: sized, statuses: bad},
+		{name: "invalid UTF-8", line: "POST /PATH\xff HTTP/1.1", head: sized, statuses: []int{400, 404}},
+		{name: "an incomplete escape", line: "POST /PATH%4 HTTP/1.1", head: sized, statuses: bad},
 		{name: "a space in the path", line: "POST /PATH " + marker + " HTTP/1.1", head: sized, statuses: bad},
 		{name: "a path of 10 KB", line: "POST /PATH" + long[:10<<10] + " HTTP/1.1", head: sized, statuses: []int{400, 404}},
 		{name: "a path of 2 MB", line: "POST /PATH" + long + " HTTP/1.1", head: sized, statuses: []int{431}},
@@ -134,15 +135,16 @@ func raw(t *testing.T, d *harness.Server, request string, cut bool) (statuses []
 	require.NoError(t, err)
 	defer func() { _ = conn.Close() }()
 	require.NoError(t, conn.SetDeadline(time.Now().Add(4*atOnce)))
-	go func() { // what is refused early is not read to its end
+	go func() { // the server does not read a request to its end that it refuses early
 		_, _ = io.WriteString(conn, request)
 		if cut {
 			_ = conn.(*net.TCPConn).CloseWrite()
 		}
 	}()
-	// Who is refused with bytes still unread may be cut off, but only after the reply.
+	// The server may reset the connection if bytes of a refused request are unread, but only after
+	// its reply.
 	bytes, err := io.ReadAll(conn)
-	require.False(t, errors.Is(err, os.ErrDeadlineExceeded), "no end of %.200q", request)
+	require.False(t, errors.Is(err, os.ErrDeadlineExceeded), "the server did not end the connection after %.200q", request)
 	reader := bufio.NewReader(strings.NewReader(string(bytes)))
 	for {
 		response, err := http.ReadResponse(reader, nil)
@@ -155,8 +157,9 @@ func raw(t *testing.T, d *harness.Server, request string, cut bool) (statuses []
 	}
 }
 
-// Requests that are wrong below what the doors see: one answer each, soon, no 5xx of ours, nothing
-// repeated, and nothing done unless it was a good one after all.
+// TestRawRequests sends requests that are malformed as HTTP to both APIs. Each must be answered
+// within atOnce, without an internal error and without an echo, and must change nothing unless it
+// is valid.
 func TestRawRequests(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
@@ -209,11 +212,11 @@ func TestRawRequests(t *testing.T) {
 				require.Contains(t, strings.Join(storedRows(t, d, m), "\n"), "name="+name)
 				continue
 			}
-			// What is a request with something behind it may be answered twice: the second is no
-			// request.
+			// A request with bytes behind it may get two replies, since the server takes those
+			// bytes for a second, invalid request.
 			require.NotEmpty(t, statuses, "%s, %s: %q", c.name, how, all)
 			if c.statuses != nil {
-				if how[0] == 'G' && statuses[0] == 200 && strings.Contains(all, `"errors"`) { // GraphQL's way to refuse
+				if how[0] == 'G' && statuses[0] == 200 && strings.Contains(all, `"errors"`) { // GraphQL refuses documents with status 200
 					statuses[0] = 400
 				}
 				if statuses[0] == 404 && how[0] == 'G' || statuses[0] == 405 {
@@ -231,7 +234,8 @@ func TestRawRequests(t *testing.T) {
 	t.Logf("%v", sent)
 }
 
-// What a client needs to send a body is not taken from the time that the database has.
+// TestSlowBodiesAreServed sends a body after 7.5 s. The request must be served: the time that the
+// client takes to send its body must not count towards the deadline of the statement.
 func TestSlowBodiesAreServed(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)

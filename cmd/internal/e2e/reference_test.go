@@ -17,22 +17,22 @@ import (
 	"lumen/store/storetest"
 )
 
-// customersAPI is the owner's text, as it was given.
+// customersAPI is the API reference by the product's owner, unchanged.
 //
 //go:embed testdata/customers-api.txt
 var customersAPI string
 
-// reference is what the owner's text shows.
+// reference holds the routes and examples of the API reference.
 type reference struct {
 	routes []string // "GET /api/customers"
 	curls  []curl
-	blocks []string // every JSON example, in the order of the text, compacted
+	blocks []string // every JSON example without white space, in the order of the text
 }
 
 // curl is one of the text's curl commands.
 type curl struct{ method, path, contentType, body string }
 
-// The places of the JSON examples in the text.
+// The indexes of the JSON examples in reference.blocks.
 const (
 	listReply = iota
 	getReply
@@ -48,7 +48,7 @@ const (
 	createFailed
 	updateFailed
 	deleteFailed
-	blocksInAll
+	blockCount
 )
 
 var (
@@ -71,27 +71,28 @@ func readReference(t *testing.T) reference {
 	}
 	require.Len(t, r.routes, 5)
 	require.Len(t, r.curls, strings.Count(customersAPI, "curl -X"))
-	require.Len(t, r.blocks, blocksInAll)
+	require.Len(t, r.blocks, blockCount)
 	return r
 }
 
-// referenceMerchant makes a merchant with the id of the text, or another, and in it the customer of
-// the text.
+// referenceMerchant creates a merchant with this id and the customer of the API reference.
 func referenceMerchant(t *testing.T, d *harness.Server, text reference, id string) storetest.Merchant {
 	t.Helper()
 	m := storetest.Merchant{Merchant: store.Merchant{ID: id}, WriteKey: auth.NewSecret()}
 	d.SQL(t, "INSERT INTO merchants (id, name) VALUES ($1, 'Reference')", id)
 	_, err := d.Owner(t).Keys.Create(t.Context(), owner.NewKey{MerchantID: id, Access: store.WriteAccess, Secret: m.WriteKey})
 	require.NoError(t, err)
-	// The reply of "get" without what only a server may say is the input that makes it.
+	// The customer in the reply of "get" is also the input that creates it: the server ignores the
+	// fields that clients cannot set.
 	created := d.Create(t, m, strings.TrimSuffix(strings.TrimPrefix(text.blocks[getReply], `{"customer":`), "}"))
 	d.SQL(t, `UPDATE customers SET id = 'cust_stable_123', created_at = '2024-01-01T00:00:00Z', updated_at = '2024-01-01T00:00:00Z'
 		WHERE merchant_id = $1 AND id = $2`, id, created)
 	return m
 }
 
-// Every example of the text, byte for byte: only times differ, which have three fractional digits,
-// and on create the id.
+// TestReferenceExamples sends the requests of the API reference and compares the replies with its
+// examples, byte for byte. Only times differ, which have three fractional digits, and the id of a
+// created customer.
 func TestReferenceExamples(t *testing.T) {
 	t.Parallel()
 	text := readReference(t)
@@ -116,7 +117,7 @@ func TestReferenceExamples(t *testing.T) {
 		case "POST /api/customers/{id}":
 			before := time.Now().Add(-time.Minute)
 			r := d.Send(t, m.WriteKey, "POST", path, text.blocks[updateBody])
-			// Not even the time of creation differs; that of the update is now.
+			// The time of creation is equal as well; the time of the update is now.
 			moved := regexp.MustCompile(`"updatedAt":"([^"]+)"`)
 			require.Equal(t,
 				answer{200, moved.ReplaceAllString(text.blocks[updateReply], `"updatedAt":"NOW"`)},
@@ -131,11 +132,13 @@ func TestReferenceExamples(t *testing.T) {
 			require.Equal(t, answer{404, text.blocks[notFound]}, brief(d.Send(t, m.WriteKey, "GET", path, "")))
 			require.NotContains(t, d.Send(t, m.WriteKey, "GET", "/api/customers", "").Body, "cust_stable_123")
 		default:
-			require.Fail(t, "a new route in the text", route)
+			require.Fail(t, "the reference has a route that this test does not cover", route)
 		}
 	}
 }
 
+// TestReferenceCurls sends the requests of the curl commands in the API reference and compares the
+// replies.
 func TestReferenceCurls(t *testing.T) {
 	t.Parallel()
 	text := readReference(t)
@@ -168,7 +171,7 @@ func TestReferenceCurls(t *testing.T) {
 		merchant := "merchant_curl_" + string(rune('a'+i))
 		m := referenceMerchant(t, d, text, merchant)
 		switch {
-		case c.method == "POST" && c.path == "/api/customers": // its address is the example's
+		case c.method == "POST" && c.path == "/api/customers": // the customer of the example has the same address
 			require.Equal(t, answer{200, text.blocks[deleteReply]}, brief(d.Send(t, m.WriteKey, "DELETE", "/api/customers/cust_stable_123", "")))
 		case strings.Contains(c.body, store.DangerousFlag):
 			d.Create(t, m, `{"email":"Duplicate@example.com"}`)
@@ -178,7 +181,8 @@ func TestReferenceCurls(t *testing.T) {
 	}
 }
 
-// Every error of the text, literally. The 500s come from a trigger that fails.
+// TestReferenceErrors provokes every error of the API reference and compares the replies byte for
+// byte. A trigger that fails provokes the 500s.
 func TestReferenceErrors(t *testing.T) {
 	t.Parallel()
 	text := readReference(t)
@@ -219,14 +223,15 @@ func TestReferenceErrors(t *testing.T) {
 	} {
 		require.Equal(t, answer{500, text.blocks[e.block]}, brief(d.Send(t, m.WriteKey, e.method, e.path, e.body)))
 	}
-	require.Equal(t, 4, strings.Count(d.Logged(), "injected fault"), "the causes are in the log")
+	require.Equal(t, 4, strings.Count(d.Logged(), "injected fault"), "the log must contain the causes")
 	require.Equal(t, answer{200, normalized(text.blocks[deleteReply])}, func() answer {
 		d.SQL(t, "DROP TRIGGER fault ON customers")
 		return brief(d.Send(t, m.WriteKey, "DELETE", one, ""))
 	}())
 }
 
-// What the text has no words for when a read fails, and GraphQL's form of all five.
+// TestInternalErrors makes every statement fail. It checks the errors of reads, which the API
+// reference does not document, and GraphQL's form of all internal errors with the request id.
 func TestInternalErrors(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
@@ -256,9 +261,9 @@ func TestInternalErrors(t *testing.T) {
 	}
 }
 
-// A lock that somebody holds is an outage: 503 within the lock timeout of two seconds, through both
-// doors.
-func TestUnavailable(t *testing.T) {
+// TestBlockedStatementsAreUnavailable holds locks while requests run. Each blocked request must get
+// 503, or UNAVAILABLE in GraphQL, after the lock timeout of 2 s.
+func TestBlockedStatementsAreUnavailable(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	m := d.Merchant(t, "Locked")
@@ -268,8 +273,8 @@ func TestUnavailable(t *testing.T) {
 	rest503 := answer{503, `{"error":"Service temporarily unavailable"}`}
 	const lockTimeout = 2 * time.Second
 
-	// held runs the requests while a lock is held, all at the same time.
-	held := func(t *testing.T, lock string, requests ...func() (want answer, got harness.Reply)) {
+	// runLocked sends the requests at the same time while it holds a lock.
+	runLocked := func(t *testing.T, lock string, requests ...func() (want answer, got harness.Reply)) {
 		t.Helper()
 		tx, err := d.Superuser().Begin(t.Context())
 		require.NoError(t, err)
@@ -305,8 +310,8 @@ func TestUnavailable(t *testing.T) {
 		return `{"errors":[{"message":"Service temporarily unavailable",` + path + `"extensions":{"code":"UNAVAILABLE","requestId":"REQUEST"}}]` + data + `}`
 	}
 
-	t.Run("the table", func(t *testing.T) {
-		held(t, "LOCK TABLE customers IN ACCESS EXCLUSIVE MODE",
+	t.Run("a lock on the table", func(t *testing.T) {
+		runLocked(t, "LOCK TABLE customers IN ACCESS EXCLUSIVE MODE",
 			rest(rest503, "GET", "/api/customers", ""),
 			rest(rest503, "GET", "/api/customers?limit=1", ""),
 			rest(rest503, "GET", path, ""),
@@ -318,10 +323,10 @@ func TestUnavailable(t *testing.T) {
 			graphql(answer{200, unavailable(`"path":["deleteCustomer"],`, `,"data":{"deleteCustomer":null}`)}, `mutation{deleteCustomer(id:"`+id+`"){deletedCustomerId}}`),
 		)
 	})
-	// Each has a row of its own: the second to wait for one row waits for the first one's turn as
+	// Each request has its own row, since the second request for a row waits for the first one as
 	// well.
-	t.Run("rows, which can still be read", func(t *testing.T) {
-		held(t, "SELECT FROM customers FOR UPDATE",
+	t.Run("locks on rows, which can still be read", func(t *testing.T) {
+		runLocked(t, "SELECT FROM customers FOR UPDATE",
 			rest(rest503, "POST", path, `{"name":"Jane"}`),
 			rest(rest503, "DELETE", other, ""),
 			func() (answer, harness.Reply) {
@@ -330,9 +335,9 @@ func TestUnavailable(t *testing.T) {
 			},
 		)
 	})
-	t.Run("the keys, so that no credential can be looked up", func(t *testing.T) {
-		unused := d.Merchant(t, "Unused") // whose keys are in no cache
-		held(t, "LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE",
+	t.Run("a lock on the keys blocks the look-up of credentials", func(t *testing.T) {
+		unused := d.Merchant(t, "Unused") // its keys are in no cache
+		runLocked(t, "LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE",
 			func() (answer, harness.Reply) { return rest503, d.Send(t, unused.WriteKey, "GET", path, "") },
 			rest(answer{404, `{"error":"Not found"}`}, "GET", "/api", ""),
 			func() (answer, harness.Reply) {
@@ -340,7 +345,7 @@ func TestUnavailable(t *testing.T) {
 			},
 		)
 	})
-	t.Run("and none of it has changed anything", func(t *testing.T) {
+	t.Run("the refused requests have changed nothing", func(t *testing.T) {
 		r := d.Send(t, m.WriteKey, "GET", "/api/customers", "")
 		require.Equal(t, http.StatusOK, r.Status)
 		require.Equal(t, 2, strings.Count(r.Body, `"email":`))

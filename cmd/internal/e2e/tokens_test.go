@@ -343,7 +343,7 @@ func TestTokenActors(t *testing.T) {
 		for _, body := range []string{`{}`, `{"dangerouslyAllowSameEmailForDifferentCustomers":null}`, `{"Email":"x@example.com"}`} {
 			require.Equal(t, 200, d.Send(t, token, "POST", "/api/customers/"+a.live, body).Status, body)
 		}
-		require.Equal(t, answer{400, restFaults("name WRONG_TYPE")}, brief(d.Send(t, token, "POST", "/api/customers/"+a.live, `{"name":5}`)))
+		require.Equal(t, answer{400, restInvalid("name WRONG_TYPE")}, brief(d.Send(t, token, "POST", "/api/customers/"+a.live, `{"name":5}`)))
 	})
 	t.Run("a token whose customer was deleted finds nothing", func(t *testing.T) {
 		id := d.Create(t, a.Merchant, `{"email":"soon@example.com"}`)
@@ -384,7 +384,7 @@ func TestBadTokenInput(t *testing.T) {
 		`{"customerId":"cust_\u0000"}`:  {`{customerId:"cust_\u0000"}`, []string{"customerId INVALID_FORMAT"}},
 		`{"customerId":"cust_a b","expiresIn":0,"access":"read"}`: {`{customerId:"cust_a b",expiresIn:0,access:READ}`, []string{"customerId INVALID_FORMAT", "expiresIn INVALID_FORMAT"}},
 	} {
-		require.Equal(t, answer{400, restFaults(c.faults...)}, brief(d.Send(t, m.WriteKey, "POST", "/api/access-tokens", rest)), rest)
+		require.Equal(t, answer{400, restInvalid(c.faults...)}, brief(d.Send(t, m.WriteKey, "POST", "/api/access-tokens", rest)), rest)
 		var list []string
 		for _, fault := range c.faults {
 			field, reason, _ := strings.Cut(fault, " ")
@@ -400,7 +400,7 @@ func TestBadTokenInput(t *testing.T) {
 		`{"expiresIn":1e999}`: {"expiresIn INVALID_FORMAT"}, `{"expiresIn":-1e999}`: {"expiresIn INVALID_FORMAT"}, `{"expiresIn":99999999999999999999}`: {"expiresIn INVALID_FORMAT"}, `{"expiresIn":0.0}`: {"expiresIn INVALID_FORMAT"},
 		`{"expiresIn":[],"customerId":false,"access":{}}`: {"access WRONG_TYPE", "customerId WRONG_TYPE", "expiresIn WRONG_TYPE"},
 	} {
-		require.Equal(t, answer{400, restFaults(faults...)}, brief(d.Send(t, m.WriteKey, "POST", "/api/access-tokens", body)), body)
+		require.Equal(t, answer{400, restInvalid(faults...)}, brief(d.Send(t, m.WriteKey, "POST", "/api/access-tokens", body)), body)
 	}
 	// A key that is none does not leave a token for everybody that was meant for one customer.
 	const notAField = ` is not a field of an access token`
@@ -421,7 +421,7 @@ func TestBadTokenInput(t *testing.T) {
 		}
 	}
 	long := strings.Repeat("é", 64)
-	require.Equal(t, answer{400, restFaults(long + "... INVALID_FORMAT is not a field of an access token (2 times)")},
+	require.Equal(t, answer{400, restInvalid(long + "... INVALID_FORMAT is not a field of an access token (2 times)")},
 		brief(d.Send(t, m.WriteKey, "POST", "/api/access-tokens", `{"`+long+`1":1,"`+long+`2":1}`)), "said once")
 
 	// And what is right.
