@@ -68,11 +68,11 @@ func TestPoolerServe(t *testing.T) {
 func TestPoolerWithoutItsSettingIsRefused(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
-	line := refuses(t, "LUMEN_DATABASE_URL="+db.PgBouncer(t, 1))
+	line := serveRefusal(t, "LUMEN_DATABASE_URL="+db.PgBouncer(t, 1))
 	require.Contains(t, line, "(08P01)")
 	require.Contains(t, line, "LUMEN_DATABASE_POOLER=transaction")
 	ignoring := db.PgBouncer(t, 1, storetest.SwallowsSettings)
-	line = refuses(t, "LUMEN_DATABASE_URL="+ignoring)
+	line = serveRefusal(t, "LUMEN_DATABASE_URL="+ignoring)
 	require.Contains(t, line, "lumen: refusing to serve: ")
 	require.Contains(t, line, "LUMEN_DATABASE_POOLER=transaction")
 }
@@ -80,7 +80,7 @@ func TestPoolerWithoutItsSettingIsRefused(t *testing.T) {
 // TestPoolerHostileSettings is TestHostileSettings behind PgBouncer.
 func TestPoolerHostileSettings(t *testing.T) {
 	t.Parallel()
-	behaveUnderHostileSettings(t, func(t *testing.T, db *storetest.Database, login string) []string {
+	requireRulesUnderHostileSettings(t, func(t *testing.T, db *storetest.Database, login string) []string {
 		return []string{"--database-pooler", "transaction", "--database-url", db.PgBouncerFor(t, login, 8)}
 	})
 }

@@ -11,7 +11,9 @@ import (
 	"lumen/store/storetest"
 )
 
-func TestServeKeepsPlaygroundAndIntrospectionOff(t *testing.T) {
+// TestServePlaygroundAndIntrospectionAreOffByDefault checks that serve offers neither, and logs how
+// to turn each on, unless its variable is set.
+func TestServePlaygroundAndIntrospectionAreOffByDefault(t *testing.T) {
 	t.Parallel()
 	const introspection = `{"query":"{ __schema { queryType { name } } }"}`
 	db := storetest.New(t)

@@ -16,8 +16,8 @@ import (
 	"lumen/store/storetest"
 )
 
-// refuses runs serve and returns the one line with which it refused.
-func refuses(t *testing.T, env ...string) string {
+// serveRefusal runs serve, which must refuse to start, and returns the one line that it printed.
+func serveRefusal(t *testing.T, env ...string) string {
 	t.Helper()
 	p := harness.Launch(t, func(cmd *exec.Cmd) { cmd.Env = harness.Environment(env...) }, "serve", "--addr", "127.0.0.1:0")
 	var exit *exec.ExitError
@@ -28,24 +28,26 @@ func refuses(t *testing.T, env ...string) string {
 	return line
 }
 
+// TestServeRefusesAnUnsafeDatabase starts serve on databases and roles that would weaken tenant
+// isolation. It must refuse each, name the fault, and print the statement that repairs it.
 func TestServeRefusesAnUnsafeDatabase(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		url   func(t *testing.T, db *storetest.Database) string
 		alter string
-		says  []string
+		words []string
 	}{
-		"a superuser": {url: func(t *testing.T, db *storetest.Database) string { return db.NewRole(t, "SUPERUSER") }, says: []string{"is a superuser", "mend it with: CREATE ROLE lumen_serve"}},
-		"BYPASSRLS":   {url: func(t *testing.T, db *storetest.Database) string { return db.NewRole(t, "BYPASSRLS IN ROLE lumen_app") }, says: []string{"has BYPASSRLS", "mend it with: ALTER ROLE", "NOBYPASSRLS"}},
-		"no member":   {url: func(t *testing.T, db *storetest.Database) string { return db.NewRole(t, "") }, says: []string{"mend it with"}},
-		"the owner":   {url: func(_ *testing.T, db *storetest.Database) string { return db.OwnerURL() }, says: []string{"mend it with: CREATE ROLE lumen_serve"}},
-		"RLS off":     {alter: "ALTER TABLE customers DISABLE ROW LEVEL SECURITY", says: []string{"row-level security is not enabled and forced on table public.customers", "mend it with: ALTER TABLE public.customers ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"}},
-		"FORCE off":   {alter: "ALTER TABLE customers NO FORCE ROW LEVEL SECURITY", says: []string{"row-level security is not enabled and forced on table public.customers", "mend it with: ALTER TABLE public.customers"}},
+		"a superuser": {url: func(t *testing.T, db *storetest.Database) string { return db.NewRole(t, "SUPERUSER") }, words: []string{"is a superuser", "mend it with: CREATE ROLE lumen_serve"}},
+		"BYPASSRLS":   {url: func(t *testing.T, db *storetest.Database) string { return db.NewRole(t, "BYPASSRLS IN ROLE lumen_app") }, words: []string{"has BYPASSRLS", "mend it with: ALTER ROLE", "NOBYPASSRLS"}},
+		"a role that is not a member of lumen_app": {url: func(t *testing.T, db *storetest.Database) string { return db.NewRole(t, "") }, words: []string{"mend it with"}},
+		"the owner": {url: func(_ *testing.T, db *storetest.Database) string { return db.OwnerURL() }, words: []string{"mend it with: CREATE ROLE lumen_serve"}},
+		"RLS off":   {alter: "ALTER TABLE customers DISABLE ROW LEVEL SECURITY", words: []string{"row-level security is not enabled and forced on table public.customers", "mend it with: ALTER TABLE public.customers ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"}},
+		"FORCE off": {alter: "ALTER TABLE customers NO FORCE ROW LEVEL SECURITY", words: []string{"row-level security is not enabled and forced on table public.customers", "mend it with: ALTER TABLE public.customers"}},
 		"an open policy": {alter: "ALTER POLICY customers_wall ON customers USING (true)",
-			says: []string{"policy customers_wall on table customers is not as its migration made it", "mend it with: DROP POLICY customers_wall ON public.customers; CREATE POLICY"}},
-		"a third role": {alter: "GRANT REFERENCES ON api_keys TO PUBLIC",
-			says: []string{"role PUBLIC has privileges on api_keys", "mend it with: REVOKE ALL ON TABLE public.api_keys FROM PUBLIC CASCADE;"}},
-		"a pending migration": {alter: "DELETE FROM lumen_migrations WHERE name LIKE '0002%'", says: []string{"1 of 6 migrations are pending; run: lumen migrate up"}},
+			words: []string{"policy customers_wall on table customers is not as its migration made it", "mend it with: DROP POLICY customers_wall ON public.customers; CREATE POLICY"}},
+		"a privilege of another role": {alter: "GRANT REFERENCES ON api_keys TO PUBLIC",
+			words: []string{"role PUBLIC has privileges on api_keys", "mend it with: REVOKE ALL ON TABLE public.api_keys FROM PUBLIC CASCADE;"}},
+		"a pending migration": {alter: "DELETE FROM lumen_migrations WHERE name LIKE '0002%'", words: []string{"1 of 6 migrations are pending; run: lumen migrate up"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -58,72 +60,76 @@ func TestServeRefusesAnUnsafeDatabase(t *testing.T) {
 				_, err := db.Superuser().Exec(t.Context(), test.alter)
 				require.NoError(t, err)
 			}
-			line := refuses(t, "LUMEN_DATABASE_URL="+url)
+			line := serveRefusal(t, "LUMEN_DATABASE_URL="+url)
 			require.Contains(t, line, "lumen: refusing to serve: ")
-			for _, words := range test.says {
+			for _, words := range test.words {
 				require.Contains(t, line, words)
 			}
 		})
 	}
 }
 
-// A change that opens tenant isolation while the service runs turns /readyz red. A change that
-// closes it turns /readyz green.
+// TestReadinessFollowsTheCatalogue breaks tenant isolation in the catalogue while serve runs.
+// /readyz must become 503, and 200 again after the repair.
 func TestReadinessFollowsTheCatalogue(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
-	becomes := func(status int) {
+	awaitReadiness := func(status int) {
 		t.Helper()
 		require.Eventually(t, func() bool {
 			got, body := harness.Fetch(t, "GET", d.URL+"/readyz", "", "")
 			return got == status && (status == http.StatusOK || strings.Contains(body, `"reason":"role"`))
 		}, 10*time.Second, 50*time.Millisecond)
 	}
-	becomes(http.StatusOK)
-	for opens, closes := range map[string]string{
+	awaitReadiness(http.StatusOK)
+	for fault, repair := range map[string]string{
 		"ALTER POLICY customers_bound ON customers USING (true)": "DROP POLICY customers_bound ON customers; CREATE POLICY customers_bound ON customers AS RESTRICTIVE TO lumen_app " +
 			"USING ((CASE (SELECT COALESCE(current_setting('lumen.customer_id', true), '')) WHEN '' THEN true WHEN id THEN true END) IS NOT NULL)",
 		"GRANT EXECUTE ON FUNCTION lumen_token_keys() TO PUBLIC": "REVOKE EXECUTE ON FUNCTION lumen_token_keys() FROM PUBLIC",
 	} {
-		d.SQL(t, opens)
-		becomes(http.StatusServiceUnavailable)
-		d.SQL(t, closes)
-		becomes(http.StatusOK)
+		d.SQL(t, fault)
+		awaitReadiness(http.StatusServiceUnavailable)
+		d.SQL(t, repair)
+		awaitReadiness(http.StatusOK)
 	}
 	require.Contains(t, d.Logged(), "mend it with: REVOKE ALL ON FUNCTION public.lumen_token_keys() FROM PUBLIC CASCADE;")
 }
 
+// TestServeRefusesAnEmptyDatabase checks that serve names the pending migrations and the command
+// for them.
 func TestServeRefusesAnEmptyDatabase(t *testing.T) {
 	t.Parallel()
-	line := refuses(t, "LUMEN_DATABASE_URL="+storetest.Empty(t).AppURL())
+	line := serveRefusal(t, "LUMEN_DATABASE_URL="+storetest.Empty(t).AppURL())
 	require.Equal(t, "lumen: refusing to serve: 6 of 6 migrations are pending; run: lumen migrate up\n", line)
 }
 
-func TestServeReportsAllFaultsOfItsConfigurationAtOnce(t *testing.T) {
+// TestServeReportsAllConfigurationErrorsAtOnce checks that serve prints every configuration error
+// in one line, so that an operator can fix all of them before the next start.
+func TestServeReportsAllConfigurationErrorsAtOnce(t *testing.T) {
 	t.Parallel()
 	require.Equal(t,
 		"lumen: LUMEN_DATABASE_URL is not set; set it to a URL like postgres://lumen_serve:password@host:5432/lumen\n",
-		refuses(t))
+		serveRefusal(t))
 
-	line := refuses(t, "LUMEN_DATABASE_URL=postgres://user:hunter2@host:notaport/db", "LUMEN_LOG_FORMAT=xml")
+	line := serveRefusal(t, "LUMEN_DATABASE_URL=postgres://user:hunter2@host:notaport/db", "LUMEN_LOG_FORMAT=xml")
 	require.Equal(t, "lumen: LUMEN_DATABASE_URL is not a Postgres connection URL; it looks like postgres://user:password@host:5432/database; "+
 		"LUMEN_LOG_FORMAT is neither json nor text\n", line)
 
 	require.Equal(t, "lumen: LUMEN_DATABASE_POOLER is neither none nor transaction; LUMEN_DATABASE_URL is not set; "+
-		"set it to a URL like postgres://lumen_serve:password@host:5432/lumen\n", refuses(t, "LUMEN_DATABASE_POOLER=session"))
+		"set it to a URL like postgres://lumen_serve:password@host:5432/lumen\n", serveRefusal(t, "LUMEN_DATABASE_POOLER=session"))
 	for _, rate := range []string{"-1", "many", "NaN", "Inf", "0.0001", "1000001", "1e400"} {
 		require.Equal(t, "lumen: LUMEN_KEY_RATE is not a rate; it is requests per second, from 0.001 to 1000000, or 0 for no limit; "+
 			"LUMEN_MERCHANT_RATE is not a rate; it is requests per second, from 0.001 to 1000000, or 0 for no limit; "+
 			"LUMEN_CUSTOMER_RATE is not a rate; it is requests per second, from 0.001 to 1000000, or 0 for no limit; "+
 			"LUMEN_RATE_BURST is not a number of seconds from 0 to 3600; LUMEN_LOG_FORMAT is neither json nor text\n",
-			refuses(t, "LUMEN_KEY_RATE="+rate, "LUMEN_MERCHANT_RATE="+rate, "LUMEN_CUSTOMER_RATE="+rate,
+			serveRefusal(t, "LUMEN_KEY_RATE="+rate, "LUMEN_MERCHANT_RATE="+rate, "LUMEN_CUSTOMER_RATE="+rate,
 				"LUMEN_RATE_BURST=-"+rate+"0", "LUMEN_DATABASE_URL=postgres://localhost/db", "LUMEN_LOG_FORMAT=xml"))
 	}
 	require.Equal(t, "lumen: LUMEN_DATABASE_URL is not set; set it to a URL like postgres://lumen_serve:password@host:5432/lumen; "+
 		"LUMEN_PRIVATE_ADDR is not an address; it looks like 127.0.0.1:9090; OTEL_EXPORTER_OTLP_ENDPOINT is not a URL; it looks like http://collector:4318\n",
-		refuses(t, "LUMEN_PRIVATE_ADDR=private", "OTEL_EXPORTER_OTLP_ENDPOINT=collector"))
-	require.Contains(t, refuses(t, "LUMEN_INTROSPECTION=perhaps"), "--introspection")
-	require.Contains(t, refuses(t, "LUMEN_GRAPHQL_MAX_DEPTH=0"), "--graphql-max-depth")
+		serveRefusal(t, "LUMEN_PRIVATE_ADDR=private", "OTEL_EXPORTER_OTLP_ENDPOINT=collector"))
+	require.Contains(t, serveRefusal(t, "LUMEN_INTROSPECTION=perhaps"), "--introspection")
+	require.Contains(t, serveRefusal(t, "LUMEN_GRAPHQL_MAX_DEPTH=0"), "--graphql-max-depth")
 
 	manifest := filepath.Join(t.TempDir(), "documents.json")
 	require.NoError(t, os.WriteFile(manifest, []byte(`{"good":"{merchant{id}}","bad":"{nope}","worse":"{"}`), 0o600))
@@ -131,30 +137,31 @@ func TestServeReportsAllFaultsOfItsConfigurationAtOnce(t *testing.T) {
 		"LUMEN_CORS_ORIGINS holds \"*\", which is not an origin; one looks like https://app.example.com; "+
 		"LUMEN_TRUSTED_DOCUMENTS: document \"bad\": Cannot query field \"nope\" on type \"Query\".; document \"worse\": Expected Name, found <EOF>; "+
 		"LUMEN_DATABASE_URL is not set; set it to a URL like postgres://lumen_serve:password@host:5432/lumen\n",
-		refuses(t, "LUMEN_GRAPHQL_FIELD_COSTS=Customer.mail=2", "LUMEN_CORS_ORIGINS=https://app.example.com,*", "LUMEN_TRUSTED_DOCUMENTS="+manifest))
+		serveRefusal(t, "LUMEN_GRAPHQL_FIELD_COSTS=Customer.mail=2", "LUMEN_CORS_ORIGINS=https://app.example.com,*", "LUMEN_TRUSTED_DOCUMENTS="+manifest))
 	const form = "lumen: LUMEN_BASE_PATH must be / and segments of letters, digits and -._~ without a trailing slash, " +
 		"such as /lumen or /shop/lumen; LUMEN_IDLE_TIMEOUT must be 1s to 24h, such as 620s; "
 	for _, path := range []string{"/", "lumen", "/lumen/", "/lumen//x", "/lumen/../x", "/lu%6den", "https://x.example/lumen"} {
-		require.Contains(t, refuses(t, "LUMEN_BASE_PATH="+path, "LUMEN_IDLE_TIMEOUT=0s"), form, path)
+		require.Contains(t, serveRefusal(t, "LUMEN_BASE_PATH="+path, "LUMEN_IDLE_TIMEOUT=0s"), form, path)
 	}
 	for _, own := range []string{"/api", "/graphql", "/healthz", "/.well-known"} {
-		require.Contains(t, refuses(t, "LUMEN_BASE_PATH="+own), "LUMEN_BASE_PATH must not begin one of Lumen's own paths", own)
+		require.Contains(t, serveRefusal(t, "LUMEN_BASE_PATH="+own), "LUMEN_BASE_PATH must not begin one of Lumen's own paths", own)
 	}
 	for _, wrong := range []string{"-1s", "999ms", "25h"} {
-		require.Contains(t, refuses(t, "LUMEN_IDLE_TIMEOUT="+wrong), "LUMEN_IDLE_TIMEOUT must be 1s to 24h, such as 620s", wrong)
+		require.Contains(t, serveRefusal(t, "LUMEN_IDLE_TIMEOUT="+wrong), "LUMEN_IDLE_TIMEOUT must be 1s to 24h, such as 620s", wrong)
 	}
-	require.Contains(t, refuses(t, "LUMEN_IDLE_TIMEOUT=620"), "--idle-timeout")
+	require.Contains(t, serveRefusal(t, "LUMEN_IDLE_TIMEOUT=620"), "--idle-timeout")
 	for _, mode := range []string{"only", "never"} {
-		require.Contains(t, refuses(t, "LUMEN_TRUSTED_DOCUMENTS_MODE="+mode), "LUMEN_TRUSTED_DOCUMENTS_MODE is ")
+		require.Contains(t, serveRefusal(t, "LUMEN_TRUSTED_DOCUMENTS_MODE="+mode), "LUMEN_TRUSTED_DOCUMENTS_MODE is ")
 	}
-	require.Contains(t, refuses(t, "LUMEN_TRUSTED_DOCUMENTS="+manifest+".not"), "LUMEN_TRUSTED_DOCUMENTS: ")
+	require.Contains(t, serveRefusal(t, "LUMEN_TRUSTED_DOCUMENTS="+manifest+".not"), "LUMEN_TRUSTED_DOCUMENTS: ")
 	require.Equal(t, "lumen: LUMEN_DATABASE_URL is not set; set it to a URL like postgres://lumen_serve:password@host:5432/lumen\n",
-		refuses(t, "LUMEN_TRUSTED_DOCUMENTS=", "LUMEN_CORS_ORIGINS=", "LUMEN_GRAPHQL_FIELD_COSTS=", "LUMEN_KEY_RATE=",
+		serveRefusal(t, "LUMEN_TRUSTED_DOCUMENTS=", "LUMEN_CORS_ORIGINS=", "LUMEN_GRAPHQL_FIELD_COSTS=", "LUMEN_KEY_RATE=",
 			"LUMEN_MERCHANT_RATE=", "LUMEN_CUSTOMER_RATE=", "LUMEN_RATE_BURST="), "an empty variable counts as unset")
 }
 
-// What the operator sets of the GraphQL door is what its clients meet.
-func TestServeHasTheDoorsAsTheyAreConfigured(t *testing.T) {
+// TestServeAppliesTheGraphQLSettings checks that clients observe the flags for GraphQL: trusted
+// documents, CORS origins, limits and costs of fields.
+func TestServeAppliesTheGraphQLSettings(t *testing.T) {
 	t.Parallel()
 	manifest := filepath.Join(t.TempDir(), "documents.json")
 	require.NoError(t, os.WriteFile(manifest, []byte(`{"who":"{merchant{name}}","many":"query($ids:[ID!]!){nodes(ids:$ids){id}}"}`), 0o600))
@@ -175,7 +182,10 @@ func TestServeHasTheDoorsAsTheyAreConfigured(t *testing.T) {
 	require.Equal(t, 413, d.Send(t, m.ReadKey, "POST", "/graphql", `{"documentId":"`+strings.Repeat("x", 300)+`"}`).Status)
 }
 
-func TestServeAndTheTokenSecret(t *testing.T) {
+// TestServeTokenSecret starts serve with and without a token secret and a signing key. Only with
+// both may it create access tokens, the log must say how to turn them on, and no secret may be
+// printed.
+func TestServeTokenSecret(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
 	m := db.Merchant(t, "Acme")
@@ -192,11 +202,11 @@ func TestServeAndTheTokenSecret(t *testing.T) {
 		true:  "no access tokens are made; lumen token-key rotate, with the same LUMEN_TOKEN_SECRET, makes a key to sign them with",
 	}
 
-	t.Run("one that is malformed is a fault like others, and is not printed", func(t *testing.T) {
-		line := refuses(t, "LUMEN_TOKEN_SECRET=hunter2hunter2", "LUMEN_LOG_FORMAT=xml", "LUMEN_DATABASE_URL="+db.AppURL())
+	t.Run("a malformed secret is reported and not printed", func(t *testing.T) {
+		line := serveRefusal(t, "LUMEN_TOKEN_SECRET=hunter2hunter2", "LUMEN_LOG_FORMAT=xml", "LUMEN_DATABASE_URL="+db.AppURL())
 		require.Equal(t, "lumen: LUMEN_TOKEN_SECRET is not the base64 of 32 bytes; make one with: openssl rand -base64 32; LUMEN_LOG_FORMAT is neither json nor text\n", line)
 	})
-	t.Run("without one, and without a signing key, the log says how to turn tokens on", func(t *testing.T) {
+	t.Run("without a signing key the log says how to turn tokens on", func(t *testing.T) {
 		for _, env := range [][]string{nil, {"LUMEN_TOKEN_SECRET="}, {"LUMEN_TOKEN_SECRET=" + secret.Text()}} {
 			status, log := mint(t, env...)
 			require.Equal(t, 403, status)
@@ -206,39 +216,43 @@ func TestServeAndTheTokenSecret(t *testing.T) {
 	})
 	_, err := db.Owner(t).TokenKeys.Rotate(t.Context(), secret, auth.EdDSA)
 	require.NoError(t, err)
-	t.Run("with both they are on", func(t *testing.T) {
+	t.Run("with the secret and a signing key tokens are on", func(t *testing.T) {
 		status, log := mint(t, "LUMEN_TOKEN_SECRET="+secret.Text())
 		require.Equal(t, 201, status)
 		require.NotContains(t, log, "no access tokens are made")
 		require.NotContains(t, log, secret.Text())
 	})
-	t.Run("without one the signing key is left alone, and no body is read", func(t *testing.T) {
+	t.Run("without the secret tokens are refused before the body is read", func(t *testing.T) {
 		body = `{`
 		status, log := mint(t)
 		require.Equal(t, 403, status)
 		require.Contains(t, log, off[false])
 	})
-	t.Run("one that does not open the signing key is refused", func(t *testing.T) {
+	t.Run("a secret that does not open the signing key is refused", func(t *testing.T) {
 		wrong := auth.NewTokenSecret().Text()
-		line := refuses(t, "LUMEN_TOKEN_SECRET="+wrong, "LUMEN_DATABASE_URL="+db.AppURL())
+		line := serveRefusal(t, "LUMEN_TOKEN_SECRET="+wrong, "LUMEN_DATABASE_URL="+db.AppURL())
 		require.Regexp(t, `^lumen: refusing to serve: the token secret does not open signing key token_key_[a-z0-9]{26}\n$`, line)
 		require.NotContains(t, line, wrong)
 	})
 }
 
+// TestServeDoesNotPrintThePasswordOfADatabaseItCannotReach checks the message about a database that
+// does not answer: it names the address and the cause, and not the password.
 func TestServeDoesNotPrintThePasswordOfADatabaseItCannotReach(t *testing.T) {
 	t.Parallel()
-	line := refuses(t, "LUMEN_DATABASE_URL=postgres://user:hunter2@127.0.0.1:1/db?sslmode=disable", "LUMEN_START_TIMEOUT=0s")
+	line := serveRefusal(t, "LUMEN_DATABASE_URL=postgres://user:hunter2@127.0.0.1:1/db?sslmode=disable", "LUMEN_START_TIMEOUT=0s")
 	require.NotContains(t, line, "hunter2")
 	require.Regexp(t, `^lumen: can't reach the database "db" at 127\.0\.0\.1:1: connection refused; check its URL and that it runs\n$`, line)
 }
 
-func TestServeTakesNothingForUnset(t *testing.T) {
+// TestServeTreatsEmptyVariablesAsUnset checks that an empty variable counts as unset, while an
+// invalid value is refused.
+func TestServeTreatsEmptyVariablesAsUnset(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "lumen: LUMEN_DATABASE_URL is not set; set it to a URL like postgres://lumen_serve:password@host:5432/lumen\n",
-		refuses(t, "LUMEN_GRAPHQL_MAX_DEPTH=", "LUMEN_DATABASE_CONNECTIONS=", "LUMEN_SHUTDOWN_DELAY=", "LUMEN_ADDR=", "LUMEN_LOG_FORMAT=", "LUMEN_PLAYGROUND="))
-	require.Contains(t, refuses(t, "LUMEN_MERCHANT_CONCURRENCY=0"), "--merchant-concurrency")
-	require.Contains(t, refuses(t, "LUMEN_DATABASE_CONNECTIONS=-1"), "--database-connections")
-	require.Contains(t, refuses(t, "LUMEN_SHUTDOWN_DELAY=-1s"), "LUMEN_SHUTDOWN_DELAY is less than nothing")
-	require.Contains(t, refuses(t, "LUMEN_START_TIMEOUT=-1s"), "LUMEN_START_TIMEOUT is less than nothing")
+		serveRefusal(t, "LUMEN_GRAPHQL_MAX_DEPTH=", "LUMEN_DATABASE_CONNECTIONS=", "LUMEN_SHUTDOWN_DELAY=", "LUMEN_ADDR=", "LUMEN_LOG_FORMAT=", "LUMEN_PLAYGROUND="))
+	require.Contains(t, serveRefusal(t, "LUMEN_MERCHANT_CONCURRENCY=0"), "--merchant-concurrency")
+	require.Contains(t, serveRefusal(t, "LUMEN_DATABASE_CONNECTIONS=-1"), "--database-connections")
+	require.Contains(t, serveRefusal(t, "LUMEN_SHUTDOWN_DELAY=-1s"), "LUMEN_SHUTDOWN_DELAY is less than nothing")
+	require.Contains(t, serveRefusal(t, "LUMEN_START_TIMEOUT=-1s"), "LUMEN_START_TIMEOUT is less than nothing")
 }

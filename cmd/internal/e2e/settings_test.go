@@ -17,8 +17,8 @@ import (
 	"lumen/store/storetest"
 )
 
-// hostileSettings are defaults that a database or a role may have. Each changes the meaning of a
-// statement, the form of a value, or the rows that a session sees.
+// hostileSettings are defaults that an operator may have set on a database or a role. Each changes
+// the meaning of a statement, the format of a value or the rows that a session sees.
 var hostileSettings = map[string]string{
 	"default_transaction_isolation":       "'repeatable read'",
 	"default_transaction_deferrable":      "on",
@@ -33,7 +33,7 @@ var hostileSettings = map[string]string{
 	"client_encoding":                     "'LATIN1'",
 	"quote_all_identifiers":               "on",
 	"synchronous_commit":                  "off",
-	"statement_timeout":                   "'200ms'", // it holds for what makes the settings behind a pooler
+	"statement_timeout":                   "'200ms'", // it also applies to the statement that sets Lumen's settings behind a pooler
 	"lock_timeout":                        "'1ms'",
 	"idle_in_transaction_session_timeout": "'200ms'",
 	"plan_cache_mode":                     "'force_generic_plan'",
@@ -43,24 +43,25 @@ var hostileSettings = map[string]string{
 	"xmloption":                           "'document'",
 }
 
-// The service keeps its rules under hostile defaults: without a pooler, and in the mode for a
-// pooler.
+// TestHostileSettings runs the table of rules and several races under hostile defaults, with and
+// without the mode for a pooler. It fails if the service relies on a default that it does not set
+// itself.
 func TestHostileSettings(t *testing.T) {
 	t.Parallel()
 	for _, pooler := range []string{"none", "transaction"} {
 		t.Run("pooler "+pooler, func(t *testing.T) {
 			t.Parallel()
-			behaveUnderHostileSettings(t, func(_ *testing.T, _ *storetest.Database, login string) []string {
+			requireRulesUnderHostileSettings(t, func(_ *testing.T, _ *storetest.Database, login string) []string {
 				return []string{"--database-pooler", pooler, "--database-url", login}
 			})
 		})
 	}
 }
 
-// behaveUnderHostileSettings runs the service under all hostile settings together and, in the long
-// form, under each alone: on the database and on the role. flags are how serve reaches a database
-// with a login.
-func behaveUnderHostileSettings(t *testing.T, flags func(t *testing.T, db *storetest.Database, login string) []string) {
+// requireRulesUnderHostileSettings runs the service under all hostile settings together and, in the
+// long form, under each alone, both on the database and on the role. flags returns the flags with
+// which serve connects as a login.
+func requireRulesUnderHostileSettings(t *testing.T, flags func(t *testing.T, db *storetest.Database, login string) []string) {
 	t.Helper()
 	cases := map[string]map[string]string{
 		"all":          hostileSettings,
@@ -83,19 +84,19 @@ func behaveUnderHostileSettings(t *testing.T, flags func(t *testing.T, db *store
 				d := harness.ServeOn(t, db, flags(t, db, login)...)
 				status, body := harness.Fetch(t, "GET", d.URL+"/readyz", "", "")
 				require.Equal(t, http.StatusOK, status, body)
-				racesForAddresses(t, d)
-				updatesAtOnce(t, d)
-				mintsAndRevokes(t, d)
+				requireOneWinner(t, d)
+				requireConcurrentUpdates(t, d)
+				requireTokensWork(t, d)
 				if name == "all" || storetest.Long() {
-					keepsRules(t, d)
+					requireRules(t, d)
 				}
 			})
 		}
 	}
 }
 
-// setAll makes the settings on the database or on the login. The superuser's own sessions, which
-// are the tests', keep what they have.
+// setAll sets the settings on the database or on the login. The superuser's sessions, which the
+// tests use, keep their own settings.
 func setAll(t *testing.T, db *storetest.Database, login, where string, settings map[string]string) {
 	t.Helper()
 	parsed, err := url.Parse(login)
@@ -118,8 +119,8 @@ func setAll(t *testing.T, db *storetest.Database, login, where string, settings 
 	}
 }
 
-// simultaneously runs n requests at the same time and returns their statuses.
-func simultaneously(n int, request func(i int) int) []int {
+// runAtOnce runs n requests at the same time and returns their statuses.
+func runAtOnce(n int, request func(i int) int) []int {
 	statuses := make([]int, n)
 	var start, done sync.WaitGroup
 	start.Add(1)
@@ -134,13 +135,13 @@ func simultaneously(n int, request func(i int) int) []int {
 	return statuses
 }
 
-// racesForAddresses has many writers want one address at once: one of them gets it (I2). A writer
-// that was admitted by the flag is seen by all that come after it.
-func racesForAddresses(t *testing.T, d *harness.Server) {
+// requireOneWinner creates customers with the same address at the same time: exactly one must
+// succeed (I2). A customer that was created with the flag must block all later ones without it.
+func requireOneWinner(t *testing.T, d *harness.Server) {
 	t.Helper()
 	m := d.Merchant(t, "Race")
 	for round := range 8 {
-		statuses := simultaneously(24, func(i int) int {
+		statuses := runAtOnce(24, func(i int) int {
 			return d.Send(t, m.WriteKey, "POST", "/api/customers", fmt.Sprintf(`{"email":"race%d@x.io","name":"%d"}`, round, i)).Status
 		})
 		slices.Sort(statuses)
@@ -148,16 +149,16 @@ func racesForAddresses(t *testing.T, d *harness.Server) {
 	}
 	for round := range 12 {
 		created := make([]time.Time, 2)
-		statuses := simultaneously(2, func(i int) int {
+		statuses := runAtOnce(2, func(i int) int {
 			r := d.Send(t, m.WriteKey, "POST", "/api/customers", fmt.Sprintf(`{"email":"pair%d@x.io"%s`, round, []string{flagged, "}"}[i]))
 			if r.Status == http.StatusCreated {
 				created[i] = createdAt(t, r.Body)
 			}
 			return r.Status
 		})
-		require.Equal(t, http.StatusCreated, statuses[0], "the flagged one is always admitted")
+		require.Equal(t, http.StatusCreated, statuses[0], "the create with the flag must always succeed")
 		if statuses[1] == http.StatusCreated {
-			require.False(t, created[1].After(created[0]), "the other was admitted, so it came first")
+			require.False(t, created[1].After(created[0]), "the create without the flag may succeed only before the other")
 			continue
 		}
 		require.Equal(t, http.StatusConflict, statuses[1])
@@ -174,20 +175,21 @@ func createdAt(t testing.TB, body string) time.Time {
 	return at
 }
 
-// updatesAtOnce changes one customer many times at once: each change waits for the one before it,
-// and none fails.
-func updatesAtOnce(t *testing.T, d *harness.Server) {
+// requireConcurrentUpdates updates one customer many times at once. Each update must wait for the
+// one before it, and none may fail.
+func requireConcurrentUpdates(t *testing.T, d *harness.Server) {
 	t.Helper()
 	m := d.Merchant(t, "Updates")
 	id := d.Create(t, m, `{"email":"one@x.io"}`)
-	statuses := simultaneously(96, func(i int) int {
+	statuses := runAtOnce(96, func(i int) int {
 		return d.Send(t, m.WriteKey, "POST", "/api/customers/"+id, fmt.Sprintf(`{"name":"%d"}`, i)).Status
 	})
 	require.Equal(t, slices.Repeat([]int{http.StatusOK}, 96), statuses)
 }
 
-// mintsAndRevokes asks everything that is looked up past the tenants' tables.
-func mintsAndRevokes(t *testing.T, d *harness.Server) {
+// requireTokensWork creates, uses and revokes credentials, and so runs every statement on other
+// tables than those of the nouns.
+func requireTokensWork(t *testing.T, d *harness.Server) {
 	t.Helper()
 	m := d.Merchant(t, "Tokens")
 	id := d.Create(t, m, `{"email":"token@x.io"}`)

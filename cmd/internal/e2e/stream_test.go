@@ -23,10 +23,10 @@ import (
 	"lumen/store/storetest"
 )
 
-// many is what a big merchant has.
+// many is the number of customers of a large merchant.
 const many = 100_000
 
-// openProcess is openDoors with the program as a process of its own.
+// openProcess starts serve as a process, with a merchant of many customers.
 func openProcess(t *testing.T) (*harness.Server, *harness.Process, storetest.Merchant) {
 	t.Helper()
 	d := &harness.Server{Database: storetest.New(t)}
@@ -37,7 +37,7 @@ func openProcess(t *testing.T) (*harness.Server, *harness.Process, storetest.Mer
 	return d, p, m
 }
 
-// memory returns a line of the process's status, in MiB.
+// memory returns a value of the process's status in MiB.
 func memory(t *testing.T, p *harness.Process, name string) float64 {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Cmd.Process.Pid))
@@ -50,11 +50,14 @@ func memory(t *testing.T, p *harness.Process, name string) float64 {
 			return float64(kib) / 1024
 		}
 	}
-	require.Fail(t, "no such line", name)
+	require.Fail(t, "the process's status has no such line", name)
 	return 0
 }
 
-func TestListOfAHundredThousand(t *testing.T) {
+// TestListOfAHundredThousandCustomers reads a complete list and measures the server's memory. The
+// list must be complete and in order, and the peak must grow by less than 64 MiB: the server must
+// not hold the list.
+func TestListOfAHundredThousandCustomers(t *testing.T) {
 	d, p, m := openProcess(t)
 	require.Equal(t, 200, d.Send(t, m.ReadKey, "GET", "/api/customers?limit=250", "").Status)
 	before := memory(t, p, "VmRSS")
@@ -73,32 +76,36 @@ func TestListOfAHundredThousand(t *testing.T) {
 		}
 		require.Zero(t, next)
 		grown := memory(t, p, "VmHWM") - before
-		t.Logf("%s: %v, peak %.1f MiB above %.1f", encoding, time.Since(start).Round(time.Millisecond), grown, before)
+		t.Logf("%s: %v, peak %.1f MiB above the initial %.1f MiB", encoding, time.Since(start).Round(time.Millisecond), grown, before)
 		require.Less(t, grown, 64.0)
 	}
 }
 
-func TestListWhoseBackendsAreKilled(t *testing.T) {
+// TestListIsAbortedWhenPostgresIsGone ends the database sessions and hides the table while a list
+// is being sent. The client must see a broken connection, and the service must recover afterwards.
+func TestListIsAbortedWhenPostgresIsGone(t *testing.T) {
 	d, _, m := openProcess(t)
 	for _, encoding := range []string{"identity", "gzip"} {
 		response := openList(t, d, m.ReadKey, encoding)
-		head := make([]byte, 4096) // then the server fills the sockets' buffers and waits
+		head := make([]byte, 4096) // afterwards the server fills the socket buffers and waits
 		_, err := io.ReadFull(response.Body, head)
 		require.NoError(t, err)
-		// Whatever was read so far, the database is gone for the rest, new connections included.
+		// No further batch can be read, also not on a new connection.
 		d.SQL(t, "ALTER TABLE customers RENAME TO customers_away")
 		d.SQL(t, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'lumen'")
 		read, err := io.Copy(io.Discard, response.Body)
 		require.ErrorIs(t, err, io.ErrUnexpectedEOF, "after %d bytes", read)
-		t.Logf("%s: broken off after %d bytes", encoding, read)
+		t.Logf("%s: aborted after %d bytes", encoding, read)
 		d.SQL(t, "ALTER TABLE customers_away RENAME TO customers")
-		// Connections that died in the pool are noticed by those who get them; soon there are none
-		// left.
+		// The service notices a dead connection of the pool only when it uses it, so some requests
+		// may fail.
 		require.Eventually(t, func() bool { return d.Send(t, m.ReadKey, "GET", "/api/customers?limit=1", "").Status == 200 }, 5*time.Second, 10*time.Millisecond)
 	}
 }
 
-func TestClientThatLeavesStopsTheReading(t *testing.T) {
+// TestDisconnectedClientStopsTheList closes the connection after the start of a list. The server
+// must stop reading rows: less than half of the batches may be read.
+func TestDisconnectedClientStopsTheList(t *testing.T) {
 	d, _, m := openProcess(t)
 	count := countStatements(t, d)
 	address := strings.TrimPrefix(d.URL, "http://")
@@ -113,8 +120,8 @@ func TestClientThatLeavesStopsTheReading(t *testing.T) {
 
 	require.Eventually(t, func() bool { return strings.Contains(d.Log.String(), `"aborted":true`) }, 10*time.Second, 10*time.Millisecond)
 	read := count()
-	require.Less(t, read, int64(many/500/2), "statements")
+	require.Less(t, read, int64(many/500/2), "statements after the client disconnected")
 	t.Logf("%d statements of %d", read, many/500+1)
 	require.Equal(t, http.StatusOK, d.Send(t, m.ReadKey, "GET", "/api/customers?limit=1", "").Status)
-	require.Equal(t, int64(1), count(), "none but this request's")
+	require.Equal(t, int64(1), count(), "only this request's statement may run")
 }

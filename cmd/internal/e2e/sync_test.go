@@ -17,24 +17,24 @@ import (
 	"lumen/store/storetest"
 )
 
-// changed is a reply to ?updatedSince=.
+// changed is a reply to a list with updatedSince.
 type changed struct {
 	Customers   []struct{ ID, UpdatedAt string }
 	NextCursor  *string
 	SyncedUntil string
 }
 
-// follower keeps the ids that a client has read which polls for what changed.
+// follower is a client that polls for changes, with the ids that it has read.
 type follower struct {
 	d     *harness.Server
 	m     storetest.Merchant
 	since string
 	seen  map[string]bool
-	// naive goes on from the newest updatedAt, and not from syncedUntil.
+	// naive makes the next poll start at the newest updatedAt instead of syncedUntil.
 	naive bool
 }
 
-// poll reads all that changed, whole or in pages of this many.
+// poll reads all changes, in one list if limit is 0 and otherwise in pages.
 func (f *follower) poll(t *testing.T, limit int) {
 	query := url.Values{"updatedSince": {f.since}, "includeDeleted": {"true"}}
 	if limit > 0 {
@@ -49,7 +49,7 @@ func (f *follower) poll(t *testing.T, limit int) {
 		if page == 0 {
 			first = got
 		}
-		require.Equal(t, first.SyncedUntil, got.SyncedUntil, "each page repeats it")
+		require.Equal(t, first.SyncedUntil, got.SyncedUntil, "every page must repeat syncedUntil of the first")
 		for _, c := range got.Customers {
 			f.seen[c.ID] = true
 			if f.naive && c.UpdatedAt > f.since {
@@ -66,10 +66,10 @@ func (f *follower) poll(t *testing.T, limit int) {
 	}
 }
 
-// Four writers commit up to 5 s after a write got its time. A client that goes on from syncedUntil
-// misses none of them. One that goes on from the newest updatedAt does, which shows that the
-// writers are late.
-func TestPollingLosesNothing(t *testing.T) {
+// TestPollingMissesNoChange polls while four writers commit up to 5 s after their rows got
+// updatedAt. A client that continues from syncedUntil must miss no row. As a control, a client that
+// continues from the newest updatedAt must miss some, which shows that the writers are late enough.
+func TestPollingMissesNoChange(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	m := d.Merchant(t, "Synced")
@@ -82,7 +82,7 @@ func TestPollingLosesNothing(t *testing.T) {
 		writing.Go(func() {
 			defer func() { _ = conn.Close(t.Context()) }()
 			for round := range rounds {
-				for i := range 10 { // the last of them is slow
+				for i := range 10 { // the last one commits late
 					id := fmt.Sprintf("cust_%d_%d_%d", writer, round, i)
 					tx, err := conn.Begin(t.Context())
 					if err == nil {
@@ -116,7 +116,7 @@ func TestPollingLosesNothing(t *testing.T) {
 	for i, writing := 0, true; writing; i++ {
 		select {
 		case <-done:
-			writing = false // one more, after the last commit
+			writing = false // poll once more after the last commit
 		case <-time.After(50 * time.Millisecond):
 		}
 		right.poll(t, []int{0, 7}[i%2])
@@ -131,13 +131,15 @@ func TestPollingLosesNothing(t *testing.T) {
 			}
 		}
 	}
-	require.NotZero(t, lost, "the newest updatedAt is no place to go on from")
+	require.NotZero(t, lost, "the naive client must miss a row, or the writers are not late")
 	require.Less(t, right.since, time.Now().UTC().Add(-14*time.Second).Format("2006-01-02T15:04:05.000Z"))
 	require.Greater(t, right.since, time.Now().UTC().Add(-20*time.Second).Format("2006-01-02T15:04:05.000Z"))
 }
 
-// A cursor of an earlier release does not say when its list began: the client gets no further.
-func TestSyncedUntil(t *testing.T) {
+// TestSyncedUntilIsInListsOfChanges checks that only lists with updatedSince have syncedUntil. With
+// a cursor that does not state when its list began, such as one of an earlier release, syncedUntil
+// must equal updatedSince, so that the client cannot skip changes.
+func TestSyncedUntilIsInListsOfChanges(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	m := d.Merchant(t, "Synced")

@@ -21,19 +21,19 @@ import (
 	"lumen/store/auth"
 )
 
-// algorithms are all with which keys sign access tokens.
+// algorithms are all algorithms of signing keys.
 var algorithms = []auth.Algorithm{auth.EdDSA, auth.ES256}
 
-// signingKey is a key that signs access tokens, whose private half only a test has.
+// signingKey is a key that signs access tokens. Only the test has its private half.
 type signingKey struct {
 	id      string
 	alg     auth.Algorithm
-	public  []byte // as it is stored
+	public  []byte // in the database's format
 	private crypto.Signer
 }
 
-// signs adds a signing key to the database. n is a digit.
-func signs(t testing.TB, d *harness.Server, alg auth.Algorithm, n int) signingKey {
+// addSigningKey adds a signing key to the database. The digit n makes its id unique.
+func addSigningKey(t testing.TB, d *harness.Server, alg auth.Algorithm, n int) signingKey {
 	t.Helper()
 	private, public, err := auth.NewSigningKey(alg)
 	require.NoError(t, err)
@@ -42,7 +42,8 @@ func signs(t testing.TB, d *harness.Server, alg auth.Algorithm, n int) signingKe
 	return key
 }
 
-// publish adds a public key that waits, and so verifies and does not sign.
+// publish adds a public key that starts to sign in a day: it verifies tokens but does not sign
+// them.
 func publish(t testing.TB, d *harness.Server, id string, public []byte) {
 	t.Helper()
 	d.SQL(t, `INSERT INTO token_keys (id, public_key, private_key, signs_from)
@@ -53,7 +54,7 @@ func keyID(alg auth.Algorithm, n int) string {
 	return fmt.Sprintf("token_key_00000000000000000000%s%d", strings.ToLower(string(alg)), n)
 }
 
-// sign signs as Lumen does: with ES256, s is the smaller of its two values.
+// sign signs as Lumen does. With ES256 it uses the smaller of the two values of s.
 func (k signingKey) sign(signed []byte) []byte {
 	if key, ok := k.private.(ed25519.PrivateKey); ok {
 		return ed25519.Sign(key, signed)
@@ -74,18 +75,18 @@ func (k signingKey) signECDSA(signed []byte) (r, s *big.Int) {
 	return r, s
 }
 
-// otherS is the value that verifies as s does.
+// otherS returns the other value that also verifies in place of s.
 func otherS(s *big.Int) *big.Int { return new(big.Int).Sub(elliptic.P256().Params().N, s) }
 
-// jws is an ECDSA signature as JWS has it.
+// jws returns an ECDSA signature in the format of JWS.
 func jws(r, s *big.Int) []byte {
 	return append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
 }
 
-// jwk is the public half for a header.
+// jwk returns the public half for a token's header.
 func (k signingKey) jwk() jose.JSONWebKey { return jose.JSONWebKey{Key: k.private.Public()} }
 
-// pem is the public half as people keep it in files.
+// pem returns the public half in PEM format.
 func (k signingKey) pem() []byte {
 	der, err := x509.MarshalPKIXPublicKey(k.private.Public())
 	if err != nil {
@@ -94,8 +95,8 @@ func (k signingKey) pem() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
 }
 
-// algorithmForgeries are what can be wrong between a key and an algorithm. token makes a good token
-// of the key but for the changes.
+// algorithmForgeries returns tokens whose key, algorithm and signature do not match. token returns
+// a valid token of the key with the given changes.
 func algorithmForgeries(
 	t *testing.T, d *harness.Server, key signingKey, token func(changes ...any) forged,
 ) map[string]auth.Secret {
@@ -104,7 +105,7 @@ func algorithmForgeries(
 	if key.alg == otherAlg {
 		otherAlg = algorithms[1]
 	}
-	other := signs(t, d, otherAlg, 4)
+	other := addSigningKey(t, d, otherAlg, 4)
 	all := map[string]auth.Secret{
 		"the other algorithm's name":                           token(".alg", otherAlg).by(key.sign),
 		"the other algorithm's key":                            token(".kid", other.id).by(key.sign),
@@ -116,7 +117,7 @@ func algorithmForgeries(
 		"HS256 under the public key":                           token(".alg", "HS256").by(mac(key.public)),
 		"HS256 under the public key's PEM":                     token(".alg", "HS256").by(mac(key.pem())),
 		"HS256 under the other algorithm's public key, for it": token(".alg", "HS256", ".kid", other.id).by(mac(other.public)),
-		"a public key of 65 bytes that is no point":            token(".kid", noPoint(t, d, key.alg)).by(key.sign),
+		"a public key of 65 bytes that is not on the curve":    token(".kid", addInvalidPublicKey(t, d, key.alg)).by(key.sign),
 	}
 	if key.alg == auth.ES256 {
 		for name, sign := range map[string]func([]byte) []byte{
@@ -144,8 +145,9 @@ func algorithmForgeries(
 	return all
 }
 
-// noPoint adds a key to the database that the size alone makes one of ES256, and returns its id.
-func noPoint(t *testing.T, d *harness.Server, alg auth.Algorithm) string {
+// addInvalidPublicKey adds a public key to the database that has the size of an ES256 key but is
+// not a point on the curve, and returns its id.
+func addInvalidPublicKey(t *testing.T, d *harness.Server, alg auth.Algorithm) string {
 	t.Helper()
 	id := keyID(alg, 6)
 	publish(t, d, id, make([]byte, 65))

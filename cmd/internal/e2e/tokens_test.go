@@ -27,10 +27,10 @@ import (
 	"lumen/store/storetest"
 )
 
-// members is a JSON object of a token.
+// members are the members of a token's header or claims.
 type members = map[string]any
 
-// forged is a token that is to be signed.
+// forged is an unsigned token.
 type forged struct{ header, claims members }
 
 func encoded(value any) string {
@@ -41,16 +41,16 @@ func encoded(value any) string {
 	return base64.RawURLEncoding.EncodeToString(text)
 }
 
-// by returns the token with the signature that sign makes of its other parts.
+// by returns the token signed with sign.
 func (f forged) by(sign func(signed []byte) []byte) auth.Secret {
 	signed := encoded(f.header) + "." + encoded(f.claims)
 	return auth.Secret(signed + "." + base64.RawURLEncoding.EncodeToString(sign([]byte(signed))))
 }
 
-// forgeries are what looks like a token of the merchant's and is none, by what is wrong with it.
+// forgeries returns invalid tokens that resemble tokens of the merchant, by their faults.
 func forgeries(t *testing.T, d *harness.Server, m, other storetest.Merchant, alg auth.Algorithm) map[string]auth.Secret {
 	t.Helper()
-	key, revoked, otherKey := signs(t, d, alg, 1), signs(t, d, alg, 2), signs(t, d, alg, 3)
+	key, revoked, otherKey := addSigningKey(t, d, alg, 1), addSigningKey(t, d, alg, 2), addSigningKey(t, d, alg, 3)
 	d.SQL(t, "UPDATE token_keys SET revoked_at = clock_timestamp() WHERE id = $1", revoked.id)
 
 	operator := d.Owner(t)
@@ -68,7 +68,7 @@ func forgeries(t *testing.T, d *harness.Server, m, other storetest.Merchant, alg
 	require.NoError(t, err)
 
 	now := time.Now().Unix()
-	token := func(changes ...any) forged { // members' names, dotted for the header, and values; nil takes one away
+	token := func(changes ...any) forged { // pairs of a member's name, with a dot for the header, and its value; nil removes the member
 		f := forged{
 			members{"alg": alg, "typ": "at+jwt", "kid": key.id},
 			members{"iss": "lumen", "aud": "lumen", "sub": m.ID, "client_id": live, "merchant_id": m.ID, "scope": "read write", "iat": now - 1, "exp": now + 900, "jti": "JTI"},
@@ -86,80 +86,80 @@ func forgeries(t *testing.T, d *harness.Server, m, other storetest.Merchant, alg
 	}
 	sign := key.sign
 	good := token().by(sign)
-	require.Equal(t, 200, d.Send(t, good, "GET", "/api/customers", "").Status, "what is forged works when nothing is wrong with it")
+	require.Equal(t, 200, d.Send(t, good, "GET", "/api/customers", "").Status, "a forged token without a fault must work")
 	require.Equal(t, 200, d.Send(t, token("exp", now+3599, "aud", []string{"lumen"}).by(sign), "GET", "/api/customers", "").Status)
 
 	all := map[string]auth.Secret{
-		"a life of more than an hour":          token("exp", now+3600).by(sign),
-		"no time at which it was made":         token("iat", nil).by(sign),
-		"a subject that is another":            token("sub", other.ID).by(sign),
-		"a subject without the customer":       token("sub", "cust_1").by(sign),
-		"a customer that is not the subject":   token("customer_id", "cust_1").by(sign),
-		"the audience of development servers":  token("aud", "lumen-dev").by(sign),
-		"a signature by another key":           token().by(otherKey.sign),
-		"a signature by a key that is unknown": token(".kid", keyID(alg, 9)).by(otherKey.sign),
-		"a signature by a revoked key":         token(".kid", revoked.id).by(revoked.sign),
-		"another key's id":                     token(".kid", otherKey.id).by(sign),
-		"no key's id":                          token(".kid", nil).by(sign),
-		"a key's id that is a number":          token(".kid", 5).by(sign),
-		"a key's id with a NUL":                token(".kid", key.id+"\x00").by(sign),
-		"a key's id that is SQL":               token(".kid", "' OR 1=1--").by(sign),
-		"no signature":                         token().by(func([]byte) []byte { return nil }),
-		"half a signature":                     token().by(func(signed []byte) []byte { return sign(signed)[:32] }),
-		"a longer signature":                   token().by(func(signed []byte) []byte { return append(sign(signed), 0) }),
-		"expired a second ago":                 token("exp", now-1).by(sign),
-		"expired long ago":                     token("exp", 1).by(sign),
-		"no expiry":                            token("exp", nil).by(sign),
-		"an expiry that is null":               token("exp", json.RawMessage("null")).by(sign),
-		"an expiry that is text":               token("exp", fmt.Sprint(now+900)).by(sign),
-		"another audience":                     token("aud", "shop").by(sign),
-		"another audience as well":             token("aud", []string{"lumen", "shop"}).by(sign),
-		"no audience":                          token("aud", nil).by(sign),
-		"another issuer":                       token("iss", "https://lumen.example").by(sign),
-		"no issuer":                            token("iss", nil).by(sign),
-		"the type of an identity":              token(".typ", "JWT").by(sign),
-		"a type in capitals":                   token(".typ", "AT+JWT").by(sign),
-		"no type":                              token(".typ", nil).by(sign),
-		"a critical header":                    token(".crit", []string{"exp"}, ".exp", now).by(sign),
-		"alg none":                             token(".alg", "none").by(func([]byte) []byte { return nil }),
-		"alg none, signed":                     token(".alg", "none").by(sign),
-		"alg in other letters":                 token(".alg", strings.ToLower(string(alg))).by(sign),
-		"no alg":                               token(".alg", nil).by(sign),
-		"HS256 under the public key's text":    token(".alg", "HS256").by(mac([]byte(base64.RawURLEncoding.EncodeToString(key.public)))),
-		"RS256 over its signature":             token(".alg", "RS256").by(sign),
-		"its own key in the header":            token(".jwk", otherKey.jwk()).by(otherKey.sign),
-		"a merchant exchanged":                 token("merchant_id", other.ID).by(sign),
-		"a merchant that is unknown":           token("merchant_id", "merchant_none").by(sign),
-		"no merchant":                          token("merchant_id", nil).by(sign),
-		"an API key exchanged":                 token("client_id", keyOfOther).by(sign),
-		"no API key":                           token("client_id", nil).by(sign),
-		"an API key that is a number":          token("client_id", 5).by(sign),
-		"a token of a disabled merchant":       token("merchant_id", disabled.ID, "client_id", keyOfDisabled).by(sign),
-		"a token of a revoked API key":         token("client_id", mintedBy(m.ID, func(k owner.Key) { _, err := operator.Keys.Revoke(t.Context(), k.ID); require.NoError(t, err) })).by(sign),
+		"a lifetime of more than an hour":     token("exp", now+3600).by(sign),
+		"no time of issue":                    token("iat", nil).by(sign),
+		"another subject":                     token("sub", other.ID).by(sign),
+		"a subject without the customer":      token("sub", "cust_1").by(sign),
+		"a customer that is not the subject":  token("customer_id", "cust_1").by(sign),
+		"the audience of development servers": token("aud", "lumen-dev").by(sign),
+		"a signature by another key":          token().by(otherKey.sign),
+		"a signature by an unknown key":       token(".kid", keyID(alg, 9)).by(otherKey.sign),
+		"a signature by a revoked key":        token(".kid", revoked.id).by(revoked.sign),
+		"another key's id":                    token(".kid", otherKey.id).by(sign),
+		"no key's id":                         token(".kid", nil).by(sign),
+		"a key's id that is a number":         token(".kid", 5).by(sign),
+		"a key's id with a NUL":               token(".kid", key.id+"\x00").by(sign),
+		"a key's id that is SQL":              token(".kid", "' OR 1=1--").by(sign),
+		"no signature":                        token().by(func([]byte) []byte { return nil }),
+		"half a signature":                    token().by(func(signed []byte) []byte { return sign(signed)[:32] }),
+		"a longer signature":                  token().by(func(signed []byte) []byte { return append(sign(signed), 0) }),
+		"expired a second ago":                token("exp", now-1).by(sign),
+		"expired long ago":                    token("exp", 1).by(sign),
+		"no expiry":                           token("exp", nil).by(sign),
+		"an expiry that is null":              token("exp", json.RawMessage("null")).by(sign),
+		"an expiry that is text":              token("exp", fmt.Sprint(now+900)).by(sign),
+		"another audience":                    token("aud", "shop").by(sign),
+		"another audience as well":            token("aud", []string{"lumen", "shop"}).by(sign),
+		"no audience":                         token("aud", nil).by(sign),
+		"another issuer":                      token("iss", "https://lumen.example").by(sign),
+		"no issuer":                           token("iss", nil).by(sign),
+		"the type of an ID token":             token(".typ", "JWT").by(sign),
+		"a type in capitals":                  token(".typ", "AT+JWT").by(sign),
+		"no type":                             token(".typ", nil).by(sign),
+		"a critical header":                   token(".crit", []string{"exp"}, ".exp", now).by(sign),
+		"alg none":                            token(".alg", "none").by(func([]byte) []byte { return nil }),
+		"alg none, signed":                    token(".alg", "none").by(sign),
+		"alg in lower case":                   token(".alg", strings.ToLower(string(alg))).by(sign),
+		"no alg":                              token(".alg", nil).by(sign),
+		"HS256 under the public key's text":   token(".alg", "HS256").by(mac([]byte(base64.RawURLEncoding.EncodeToString(key.public)))),
+		"RS256 over its signature":            token(".alg", "RS256").by(sign),
+		"its own key in the header":           token(".jwk", otherKey.jwk()).by(otherKey.sign),
+		"another merchant":                    token("merchant_id", other.ID).by(sign),
+		"an unknown merchant":                 token("merchant_id", "merchant_none").by(sign),
+		"no merchant":                         token("merchant_id", nil).by(sign),
+		"another merchant's API key":          token("client_id", keyOfOther).by(sign),
+		"no API key":                          token("client_id", nil).by(sign),
+		"an API key that is a number":         token("client_id", 5).by(sign),
+		"a token of a disabled merchant":      token("merchant_id", disabled.ID, "client_id", keyOfDisabled).by(sign),
+		"a token of a revoked API key":        token("client_id", mintedBy(m.ID, func(k owner.Key) { _, err := operator.Keys.Revoke(t.Context(), k.ID); require.NoError(t, err) })).by(sign),
 		"a token of an expired API key": token("client_id", mintedBy(m.ID, func(k owner.Key) {
 			d.SQL(t, "UPDATE api_keys SET expires_at = now() - interval '1 second' WHERE id = $1", k.ID)
 		})).by(sign),
-		"no scope":                            token("scope", nil).by(sign),
-		"another scope":                       token("scope", "write").by(sign),
-		"a scope more":                        token("scope", "read write admin").by(sign),
-		"no id":                               token("jti", nil).by(sign),
-		"a customer that is empty":            token("customer_id", "").by(sign),
-		"a customer that is malformed":        token("customer_id", m.ID).by(sign),
-		"a customer that is a list":           token("customer_id", []string{"cust_1"}).by(sign),
-		"2,049 bytes":                         padded(t, token, sign, 2049),
-		"8 KiB":                               padded(t, token, sign, 8<<10),
-		"two parts":                           good[:strings.LastIndex(string(good), ".")],
-		"four parts":                          good + ".e30",
-		"an empty part":                       "." + good,
-		"a padded part":                       good + "=",
-		"a JSON object":                       auth.Secret(`{"payload":"` + strings.Split(string(good), ".")[1] + `"}`),
-		"an encrypted token":                  auth.Secret(encoded(members{"alg": "dir", "enc": "A256GCM"}) + "..AAAA.AAAA.AAAA"),
-		"claims that are a list":              auth.Secret(strings.Join([]string{encoded(token().header), encoded([]int{1}), strings.Split(string(good), ".")[2]}, ".")),
-		"claims that are no JSON":             auth.Secret(strings.Join([]string{encoded(token().header), "AAAA", strings.Split(string(good), ".")[2]}, ".")),
-		"a header that is no JSON":            "AAAA" + good[strings.Index(string(good), "."):],
-		"a token behind another scheme's key": "lumen_sk_" + good,
-		"two texts of one signature":          respelt(good),
-		"a token of this server's, its claims swapped": swapped(d.Mint(t, m.WriteKey, `{}`), d.Mint(t, m.WriteKey, `{"access":"write"}`)),
+		"no scope":                                 token("scope", nil).by(sign),
+		"another scope":                            token("scope", "write").by(sign),
+		"an additional scope":                      token("scope", "read write admin").by(sign),
+		"no id":                                    token("jti", nil).by(sign),
+		"a customer that is empty":                 token("customer_id", "").by(sign),
+		"a customer that is malformed":             token("customer_id", m.ID).by(sign),
+		"a customer that is a list":                token("customer_id", []string{"cust_1"}).by(sign),
+		"2,049 bytes":                              padded(t, token, sign, 2049),
+		"8 KiB":                                    padded(t, token, sign, 8<<10),
+		"two parts":                                good[:strings.LastIndex(string(good), ".")],
+		"four parts":                               good + ".e30",
+		"an empty part":                            "." + good,
+		"a padded part":                            good + "=",
+		"a JSON object":                            auth.Secret(`{"payload":"` + strings.Split(string(good), ".")[1] + `"}`),
+		"an encrypted token":                       auth.Secret(encoded(members{"alg": "dir", "enc": "A256GCM"}) + "..AAAA.AAAA.AAAA"),
+		"claims that are a list":                   auth.Secret(strings.Join([]string{encoded(token().header), encoded([]int{1}), strings.Split(string(good), ".")[2]}, ".")),
+		"claims that are not JSON":                 auth.Secret(strings.Join([]string{encoded(token().header), "AAAA", strings.Split(string(good), ".")[2]}, ".")),
+		"a header that is not JSON":                "AAAA" + good[strings.Index(string(good), "."):],
+		"a token behind another scheme's key":      "lumen_sk_" + good,
+		"a signature in another spelling":          respelledSignature(good),
+		"a token of this server with other claims": swapClaims(d.Mint(t, m.WriteKey, `{}`), d.Mint(t, m.WriteKey, `{"access":"write"}`)),
 	}
 	require.Equal(t, 200, d.Send(t, padded(t, token, sign, 2048), "GET", "/api/customers", "").Status)
 	maps.Copy(all, algorithmForgeries(t, d, key, token))
@@ -174,12 +174,12 @@ func mac(key []byte) func([]byte) []byte {
 	}
 }
 
-// padded returns a token of so many bytes.
+// padded returns a valid token of the given size in bytes.
 func padded(t *testing.T, token func(...any) forged, sign func([]byte) []byte, size int) auth.Secret {
 	t.Helper()
 	missing := (size - len(token("pad", "").by(sign))) * 3 / 4
 	for n := missing - 40; n < missing; n++ {
-		for header := range 4 { // base64 knows no length of 4n+1, so both parts grow
+		for header := range 4 { // base64 has no texts of 4n+1 characters, so both parts may have to grow
 			if made := token("pad", strings.Repeat("x", n), ".pad", strings.Repeat("x", header)).by(sign); len(made) == size {
 				return made
 			}
@@ -189,14 +189,15 @@ func padded(t *testing.T, token func(...any) forged, sign func([]byte) []byte, s
 	return ""
 }
 
-// respelt writes the last character of a signature, of which only two bits count, in another way.
-func respelt(token auth.Secret) auth.Secret {
+// respelledSignature replaces the last character of the signature by another one that decodes to
+// the same bytes: only two of its six bits count.
+func respelledSignature(token auth.Secret) auth.Secret {
 	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	last := strings.IndexByte(letters, token[len(token)-1])
 	return token[:len(token)-1] + auth.Secret(letters[last^1])
 }
 
-// rotate has a new key sign at once.
+// rotate creates a signing key that signs at once.
 func rotate(t *testing.T, d *harness.Server, alg auth.Algorithm) {
 	t.Helper()
 	_, err := d.Owner(t).TokenKeys.Rotate(t.Context(), d.TokenSecret, alg)
@@ -204,13 +205,14 @@ func rotate(t *testing.T, d *harness.Server, alg auth.Algorithm) {
 	d.SQL(t, "UPDATE token_keys SET signs_from = clock_timestamp() WHERE signs_from > clock_timestamp()")
 }
 
-// swapped is the first token with the claims of the second.
-func swapped(a, b auth.Secret) auth.Secret {
+// swapClaims returns the first token with the claims of the second.
+func swapClaims(a, b auth.Secret) auth.Secret {
 	one, two := strings.Split(string(a), "."), strings.Split(string(b), ".")
 	return auth.Secret(one[0] + "." + two[1] + "." + one[2])
 }
 
-// Whatever character of a token is changed, it is no longer one.
+// TestTamperedTokens changes each character of a token in turn. Every changed token must be
+// refused.
 func TestTamperedTokens(t *testing.T) {
 	t.Parallel()
 	for _, alg := range algorithms {
@@ -240,7 +242,9 @@ func testTamperedTokens(t *testing.T, alg auth.Algorithm) {
 	}
 }
 
-// What a token may do, by every operation of both doors and every kind of id.
+// TestTokenActors sends every operation of both APIs with every kind of token and id. It requires
+// the exact refusals, no data of another customer for a bound token, and no write by a refused
+// call. It fails if a customer's predicate or a check of the token's access is missing.
 func TestTokenActors(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
@@ -254,8 +258,9 @@ func TestTokenActors(t *testing.T) {
 		"a bound read token":  d.Mint(t, a.WriteKey, `{"customerId":"`+a.live+`"}`),
 		"a bound write token": d.Mint(t, a.WriteKey, `{"customerId":"`+a.live+`","access":"write"}`),
 	}
-	// Updates that a bound token may ask for; those of the matrix touch the email.
-	plain := []call{
+	// Updates that a bound token may send. Those of calls contain the email, which it may not
+	// change.
+	withoutEmail := []call{
 		restCall("POST", "/api/customers/{id}", `{"name":"Changed","dangerouslyAllowSameEmailForDifferentCustomers":false}`, true).of(samples[0], store.ToUpdate),
 		restCall("PATCH", "/api/customers/{id}", `{"name":"Changed","id":"cust_1"}`, true).of(samples[0], store.ToUpdate),
 		graphqlCall("Mutation.updateCustomer", `(id:"{id}",input:{name:"Changed"})`, `{customer`+allFields+userErrorFields+`}`, `{"customer":null,`+notFoundPayload).of(samples[0], store.ToUpdate),
@@ -315,7 +320,7 @@ func TestTokenActors(t *testing.T) {
 			for _, c := range calls {
 				try(c, c.operation == store.ToUpdate && strings.Contains(c.change, `"email":`))
 			}
-			for _, c := range plain {
+			for _, c := range withoutEmail {
 				try(c, false)
 			}
 			r := d.GraphQL(t, token, `query($ids:[ID!]!){nodes(ids:$ids){id} node(id:"`+a.ID+`"){id}}`, map[string]any{"ids": []string{b.ID, a.ID, a.live, b.live}})
@@ -324,7 +329,7 @@ func TestTokenActors(t *testing.T) {
 		})
 	}
 
-	t.Run("a bound token that touches the email", func(t *testing.T) {
+	t.Run("a bound token may not change the email", func(t *testing.T) {
 		token := actors["a bound write token"]
 		before := allRows(t, d)
 		for _, id := range []string{a.live, sibling, "cust_absent"} {
@@ -354,7 +359,7 @@ func TestTokenActors(t *testing.T) {
 		require.Equal(t, answer{404, restNoCustomer}, brief(d.Send(t, token, "POST", "/api/customers/"+id, `{"name":"x"}`)))
 		require.Equal(t, answer{200, `{"data":{"customer":null,"merchant":{"id":"` + a.ID + `"}}}`}, brief(d.GraphQL(t, token, `{customer(id:"`+id+`"){id} merchant{id}}`, nil)))
 	})
-	t.Run("a token stops with its API key, and with its merchant", func(t *testing.T) {
+	t.Run("a token stops when its API key is revoked or its merchant disabled", func(t *testing.T) {
 		operator, secret := d.Owner(t), auth.NewSecret()
 		created, err := operator.Keys.Create(t.Context(), owner.NewKey{MerchantID: b.ID, Access: store.WriteAccess, Secret: secret})
 		require.NoError(t, err)
@@ -366,7 +371,8 @@ func TestTokenActors(t *testing.T) {
 	})
 }
 
-// What is wrong with the input is the same through both doors, and nothing is minted.
+// TestBadTokenInput sends invalid and valid inputs for access tokens. Both APIs must report the
+// same faults and create no token for an invalid input.
 func TestBadTokenInput(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
@@ -402,7 +408,8 @@ func TestBadTokenInput(t *testing.T) {
 	} {
 		require.Equal(t, answer{400, restInvalid(faults...)}, brief(d.Send(t, m.WriteKey, "POST", "/api/access-tokens", body)), body)
 	}
-	// A key that is none does not leave a token for everybody that was meant for one customer.
+	// An unknown key is refused: a misspelled customerId would otherwise create a token for all
+	// customers.
 	const notAField = ` is not a field of an access token`
 	require.Equal(t, answer{400, `{"error":"Invalid request data","details":[{"field":"access","code":"INVALID_FORMAT","message":"access must be read or write"},` +
 		`{"field":"customer_id","code":"INVALID_FORMAT","message":"customer_id` + notAField + `"},{"field":"customerid","code":"INVALID_FORMAT","message":"customerid` + notAField + `"}]}`},
@@ -422,9 +429,9 @@ func TestBadTokenInput(t *testing.T) {
 	}
 	long := strings.Repeat("é", 64)
 	require.Equal(t, answer{400, restInvalid(long + "... INVALID_FORMAT is not a field of an access token (2 times)")},
-		brief(d.Send(t, m.WriteKey, "POST", "/api/access-tokens", `{"`+long+`1":1,"`+long+`2":1}`)), "said once")
+		brief(d.Send(t, m.WriteKey, "POST", "/api/access-tokens", `{"`+long+`1":1,"`+long+`2":1}`)), "two long names with the same start are reported once")
 
-	// And what is right.
+	// Valid inputs.
 	id := d.Create(t, m, `{"email":"one@example.com"}`)
 	for body, want := range map[string]string{
 		`{}`: `read null 900`, `{"access":null,"customerId":null,"expiresIn":null}`: `read null 900`, `{"access":"write"}`: `write null 900`,
@@ -455,9 +462,10 @@ func TestBadTokenInput(t *testing.T) {
 	}
 }
 
-// Those who ask for the keys while the database does not answer wait for one answer, not for each
-// other's.
-func TestJWKSKeepsNobodyInALine(t *testing.T) {
+// TestJWKSRequestsShareOneQuery requests the keys that verify tokens concurrently while a lock
+// blocks the query. All requests must fail after one lock timeout: they share one query instead of
+// waiting in turn.
+func TestJWKSRequestsShareOneQuery(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
 	tx, err := d.Superuser().Begin(t.Context())
@@ -477,9 +485,11 @@ func TestJWKSKeepsNobodyInALine(t *testing.T) {
 		})
 	}
 	asking.Wait()
-	require.Less(t, time.Since(began), 2*2*time.Second, "a lock is waited for for two seconds")
+	require.Less(t, time.Since(began), 2*2*time.Second, "the lock timeout is 2 s")
 }
 
+// TestJWKS checks the headers and methods of the key set, and that another library verifies tokens
+// of each algorithm with it and accepts no invalid ones.
 func TestJWKS(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
@@ -504,17 +514,17 @@ func TestJWKS(t *testing.T) {
 	require.Equal(t, "POST", d.Send(t, m.WriteKey, "GET", "/api/access-tokens", "").Header.Get("Allow"))
 
 	for _, alg := range algorithms {
-		t.Run("another library verifies a token of "+string(alg)+" with it, and takes no other", func(t *testing.T) {
+		t.Run("another library verifies only valid tokens of "+string(alg), func(t *testing.T) {
 			rotate(t, d, alg)
-			key, unknown := signs(t, d, alg, 1), signingKey{id: keyID(alg, 9), alg: alg}
-			noPoint(t, d, alg)
+			key, unknown := addSigningKey(t, d, alg, 1), signingKey{id: keyID(alg, 9), alg: alg}
+			addInvalidPublicKey(t, d, alg)
 			token := string(d.Mint(t, m.WriteKey, `{"access":"write"}`))
 			var text string
-			require.Eventually(t, func() bool { // the server keeps them for a second
+			require.Eventually(t, func() bool { // the server caches the keys for 1 s
 				text = d.Send(t, "", "GET", path, "").Body
 				return strings.Contains(text, key.id)
 			}, 5*time.Second, 50*time.Millisecond)
-			require.NotContains(t, text, keyID(alg, 6), "a public key that is none is left out")
+			require.NotContains(t, text, keyID(alg, 6), "an invalid public key must be left out")
 			keys, err := keyfunc.NewJWKSetJSON(json.RawMessage(text))
 			require.NoError(t, err)
 			parse := func(text auth.Secret) (*jwt.Token, error) {
@@ -527,16 +537,16 @@ func TestJWKS(t *testing.T) {
 			claims := parsed.Claims.(jwt.MapClaims)
 			require.Equal(t, []any{m.ID, m.ID, "read write"}, []any{claims["sub"], claims["merchant_id"], claims["scope"]})
 
-			_, err = parse(swapped(auth.Secret(token), d.Mint(t, m.WriteKey, `{}`)))
+			_, err = parse(swapClaims(auth.Secret(token), d.Mint(t, m.WriteKey, `{}`)))
 			require.ErrorIs(t, err, jwt.ErrTokenSignatureInvalid)
 			_, err = parse(forged{members{"alg": alg, "kid": unknown.id}, members{"exp": time.Now().Unix() + 900}}.by(key.sign))
 			require.ErrorIs(t, err, jwt.ErrTokenUnverifiable)
-			d.SQL(t, "DELETE FROM token_keys WHERE private_key = ''") // no secret opens them
+			d.SQL(t, "DELETE FROM token_keys WHERE private_key = ''") // keys that no secret opens
 		})
 	}
-	t.Run("no keys, no tokens", func(t *testing.T) {
+	t.Run("without signing keys there are no tokens", func(t *testing.T) {
 		d.SQL(t, "DELETE FROM token_keys")
-		require.Eventually(t, func() bool { // the server keeps them for a second
+		require.Eventually(t, func() bool { // the server caches the keys for 1 s
 			return brief(d.Send(t, "", "GET", path, "")) == answer{200, `{"keys":[]}`}
 		}, 5*time.Second, 50*time.Millisecond)
 		require.Equal(t, answer{403, restForbidden}, brief(d.Send(t, m.WriteKey, "POST", "/api/access-tokens", `{}`)))
@@ -545,7 +555,8 @@ func TestJWKS(t *testing.T) {
 	})
 }
 
-// Signing keys rotate while tokens are minted and used, and no request with a valid token fails.
+// TestRotationUnderLoad rotates signing keys while tokens are created and used. No request with a
+// valid token may fail. After a key is revoked, only its own tokens must stop.
 func TestRotationUnderLoad(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)
@@ -601,7 +612,7 @@ func TestRotationUnderLoad(t *testing.T) {
 	const rotations = 20
 	for i := range rotations {
 		rotate(t, d, algorithms[i%len(algorithms)])
-		time.Sleep(20 * time.Millisecond) // some tokens by each key; nothing depends on how many
+		time.Sleep(20 * time.Millisecond) // so that each key signs some tokens; the number does not matter
 	}
 	time.Sleep(50 * time.Millisecond)
 	close(stop)

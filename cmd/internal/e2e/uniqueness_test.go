@@ -13,13 +13,13 @@ import (
 	"lumen/cmd/internal/e2e/harness"
 )
 
-// comeAgain is what those at the end of a queue are told, on a machine that is busy with other
-// things.
-var comeAgain = regexp.MustCompile(`Too many requests|temporarily unavailable`)
+// overloaded matches the refusals that the last of many requests may get on a busy machine.
+var overloaded = regexp.MustCompile(`Too many requests|temporarily unavailable`)
 
-// I2 under competition: many writers of one address, each with letter case of its own, through both
-// doors at once. One wins, and the rest are told so.
-func TestOneWinnerForEachAddress(t *testing.T) {
+// TestOneWinnerForEachAddress creates customers with one address, each in another letter case, at
+// the same time through both APIs. Exactly one create must succeed and all others must get
+// EMAIL_TAKEN (I2).
+func TestConcurrentCreatesHaveOneWinner(t *testing.T) {
 	t.Parallel()
 	const rounds, writers = 20, 64
 	d := harness.Serve(t)
@@ -41,7 +41,7 @@ func TestOneWinnerForEachAddress(t *testing.T) {
 			all.Go(func() {
 				<-start
 				var r harness.Reply
-				for again := true; again; again = comeAgain.MatchString(r.Body) {
+				for again := true; again; again = overloaded.MatchString(r.Body) {
 					if w%2 == 0 {
 						r = d.Send(t, m.WriteKey, "POST", "/api/customers", `{"email":"`+string(mixed)+`"}`)
 					} else {
@@ -73,8 +73,8 @@ func TestOneWinnerForEachAddress(t *testing.T) {
 	}
 }
 
-// Updates compete for an address with creates, and deletes set it free: there is never more than
-// one live holder.
+// TestOneHolderAmongCreatesUpdatesAndDeletes lets creates, updates and deletes compete for one
+// address. There must never be more than one customer with it that is not deleted.
 func TestOneHolderAmongCreatesUpdatesAndDeletes(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)

@@ -16,6 +16,8 @@ import (
 	"lumen/cmd/internal/program"
 )
 
+// TestVersion checks the version of a release build, as text and JSON, and that of a build without
+// one.
 func TestVersion(t *testing.T) {
 	t.Parallel()
 	lumen := harness.Program(t)
@@ -37,10 +39,11 @@ func TestVersion(t *testing.T) {
 	var out bytes.Buffer
 	require.Zero(t, program.Run(t.Context(), []string{"version", "--json"}, &out, io.Discard, program.Release{}))
 	require.NoError(t, json.Unmarshal(out.Bytes(), &document))
-	require.Equal(t, "development", document.Build["version"], "a build that was not told, as this test's")
+	require.Equal(t, "development", document.Build["version"], "a build without -ldflags, such as this test, is a development build")
 }
 
-// What a shell is told to do when somebody presses tab is done here, by the shell.
+// TestCompletion runs the completion script in bash and checks the proposals for incomplete
+// commands.
 func TestCompletion(t *testing.T) {
 	t.Parallel()
 	lumen := harness.Program(t)
