@@ -17,10 +17,10 @@ import (
 	"lumen/store/storetest"
 )
 
-// TestFaultsABackupIsRestored runs the commands of the operator's manual: it dumps one server while
-// clients write to it, and restores the dump on another server, which has neither the roles nor the
-// database.
-func TestFaultsABackupIsRestored(t *testing.T) {
+// TestFaultsBackupRestores runs the backup commands of the operator's manual as they are printed. It
+// dumps one server while clients write to it, and restores the dump on another server, which has
+// neither the roles nor the database. The service must work there as before.
+func TestFaultsBackupRestores(t *testing.T) {
 	t.Parallel()
 	from, to := storetest.NewBreakable(t, storetest.BreakableOptions{}), storetest.NewBreakable(t, storetest.BreakableOptions{})
 	m, other := from.Merchant(t, "Kept"), from.Merchant(t, "Other")
@@ -37,11 +37,11 @@ func TestFaultsABackupIsRestored(t *testing.T) {
 	to.Forget(t)
 	dump, restore := backupCommands(t, from)
 	folder := t.TempDir()
-	paste(t, from, folder, dump)
-	later := startWriters(t, 1, before.url, m, &tally{})
+	runCommands(t, from, folder, dump)
+	later := startWriters(t, 1, before.url, m, &exchangeLog{})
 	later.awaitMore(t, 1)
-	later.stop() // what came after the dump is not in it
-	paste(t, to, folder, restore)
+	later.stop() // the dump does not contain these writes
+	runCommands(t, to, folder, restore)
 
 	after := startService(t, to.AppURL())
 	after.awaitReadiness(t, 200, 5*time.Second)
@@ -49,7 +49,7 @@ func TestFaultsABackupIsRestored(t *testing.T) {
 	require.Equal(t, others, list(after, other))
 	status, body := harness.Fetch(t, "POST", after.url+"/api/customers", string(m.WriteKey), `{"email":"new@example.com"}`)
 	require.Equal(t, 201, status, body)
-	require.Equal(t, others, list(after, other), "another's customer came")
+	require.Equal(t, others, list(after, other), "another merchant's create must not show here")
 }
 
 // backupCommands returns the commands of the operator's manual, with the test's own names.
@@ -72,8 +72,8 @@ func backupCommands(t *testing.T, db *storetest.Breakable) (dump, restore string
 	return rename(blocks[1]), rename(blocks[2])
 }
 
-// paste runs commands as the superuser of a server.
-func paste(t *testing.T, db *storetest.Breakable, folder, commands string) {
+// runCommands runs shell commands as the superuser of a server.
+func runCommands(t *testing.T, db *storetest.Breakable, folder, commands string) {
 	t.Helper()
 	u, err := url.Parse(db.SuperuserURL())
 	require.NoError(t, err)

@@ -19,44 +19,44 @@ import (
 	"lumen/store/auth"
 )
 
-// outcome is what a caller learns of an operation.
+// verdict is what a caller learns about the outcome of an operation.
 type verdict int
 
 const (
 	done    verdict = iota
-	missing         // no such customer
-	taken           // another has the address
-	unknown         // a 503, a 429, a connection that was cut: it may have happened, or may still happen
-	wrong           // what no fault excuses
+	missing         // the customer does not exist
+	taken           // another customer has the address
+	unknown         // 503, 429 or a broken connection: the write may have happened or may still happen
+	wrong           // a reply that no fault excuses
 )
 
 func (o verdict) String() string {
 	return [...]string{"done", "missing", "taken", "unknown", "wrong"}[o]
 }
 
-// exchanged is one exchange.
-type exchanged struct {
+// exchange is one request and its reply.
+type exchange struct {
 	write      bool
-	status     int // 0 when there was no reply; of GraphQL what REST would have said
+	status     int // 0 if there was no reply; for GraphQL the status that REST would have
 	began, end time.Time
 	verdict    verdict
-	complaint  string
+	message    string
 }
 
-// tally keeps the exchanges of all callers of a test.
-type tally struct {
+// exchangeLog records the exchanges of all callers of a test.
+type exchangeLog struct {
 	mu      sync.Mutex
-	samples []exchanged
+	samples []exchange
 }
 
-func (l *tally) add(s exchanged) {
+func (l *exchangeLog) add(s exchange) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.samples = append(l.samples, s)
 }
 
-// between returns what began in this time. The zero time is no bound.
-func (l *tally) between(from, to time.Time) (found []exchanged) {
+// between returns the exchanges that began in this period. A zero time means no limit.
+func (l *exchangeLog) between(from, to time.Time) (found []exchange) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, s := range l.samples {
@@ -67,19 +67,19 @@ func (l *tally) between(from, to time.Time) (found []exchanged) {
 	return found
 }
 
-// complaints are of what no fault excuses: a 500, a 503 that does not say when to come back, a body that is none. A
-// few stand for all of them.
-func (l *tally) complaints() (all []string) {
+// violations returns messages about replies that no fault excuses: a 500, a 503 without Retry-After
+// or an invalid body. It returns at most five.
+func (l *exchangeLog) violations() (all []string) {
 	for _, s := range l.between(time.Time{}, time.Time{}) {
 		if s.verdict == wrong && len(all) < 5 {
-			all = append(all, s.complaint)
+			all = append(all, s.message)
 		}
 	}
 	return all
 }
 
-// summary counts statuses and tells the slowest.
-func summary(samples []exchanged) string {
+// summary returns the number of exchanges of each status and the longest time.
+func summary(samples []exchange) string {
 	counts, slowest := map[int]int{}, time.Duration(0)
 	for _, s := range samples {
 		counts[s.status]++
@@ -92,28 +92,28 @@ func summary(samples []exchanged) string {
 	return fmt.Sprintf("%s; slowest %v", strings.Join(parts, ", "), slowest.Round(time.Millisecond))
 }
 
-// caller is a client of both doors, in turn.
+// caller is a client that alternates between REST and GraphQL.
 type caller struct {
 	http  *http.Client
 	url   string
 	key   auth.Secret
-	log   *tally
+	log   *exchangeLog
 	turns int
 }
 
-func newCaller(url string, key auth.Secret, log *tally) *caller {
+func newCaller(url string, key auth.Secret, log *exchangeLog) *caller {
 	return &caller{
-		// Longer than the service takes in any case: what takes longer is a fault of its own.
+		// Longer than the service may take in any case.
 		http: &http.Client{Timeout: 40 * time.Second, Transport: harness.Watching{Next: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 4}}},
 		url:  url, key: key, log: log,
 	}
 }
 
-// close gives its connections back.
+// close closes the caller's connections.
 func (c *caller) close() { c.http.CloseIdleConnections() }
 
-// person is what the tests of faults know customers by.
-type person struct {
+// customer holds the fields of a customer that the tests of faults use.
+type customer struct {
 	ID          string `json:"id"`
 	Email       string `json:"email"`
 	Name        string `json:"name"`
@@ -122,31 +122,31 @@ type person struct {
 	TaxID       string `json:"taxId"`
 }
 
-const personFields = "id email name userId billingCity taxId"
+const customerFields = "id email name userId billingCity taxId"
 
-// create adds a customer. What input holds are fields under their documented names.
-func (c *caller) create(ctx context.Context, input map[string]any) (verdict, person) {
-	if c.turn() {
-		o, people := c.graphql(ctx, true, "createCustomer", `mutation($i:CreateCustomerInput!){createCustomer(input:$i){customer{`+personFields+`}userErrors{code}}}`, map[string]any{"i": input})
-		return o, first(people)
+// create creates a customer. input has the fields by their documented names.
+func (c *caller) create(ctx context.Context, input map[string]any) (verdict, customer) {
+	if c.usesGraphQL() {
+		o, customers := c.graphql(ctx, true, "createCustomer", `mutation($i:CreateCustomerInput!){createCustomer(input:$i){customer{`+customerFields+`}userErrors{code}}}`, map[string]any{"i": input})
+		return o, firstCustomer(customers)
 	}
-	o, people := c.rest(ctx, "POST", "/api/customers", input)
-	return o, first(people)
+	o, customers := c.rest(ctx, "POST", "/api/customers", input)
+	return o, firstCustomer(customers)
 }
 
 // update changes a customer.
-func (c *caller) update(ctx context.Context, id string, input map[string]any) (verdict, person) {
-	if c.turn() {
-		o, people := c.graphql(ctx, true, "updateCustomer", `mutation($id:ID!,$i:UpdateCustomerInput!){updateCustomer(id:$id,input:$i){customer{`+personFields+`}userErrors{code}}}`, map[string]any{"id": id, "i": input})
-		return o, first(people)
+func (c *caller) update(ctx context.Context, id string, input map[string]any) (verdict, customer) {
+	if c.usesGraphQL() {
+		o, customers := c.graphql(ctx, true, "updateCustomer", `mutation($id:ID!,$i:UpdateCustomerInput!){updateCustomer(id:$id,input:$i){customer{`+customerFields+`}userErrors{code}}}`, map[string]any{"id": id, "i": input})
+		return o, firstCustomer(customers)
 	}
-	o, people := c.rest(ctx, "POST", "/api/customers/"+id, input)
-	return o, first(people)
+	o, customers := c.rest(ctx, "POST", "/api/customers/"+id, input)
+	return o, firstCustomer(customers)
 }
 
 // remove deletes a customer.
 func (c *caller) remove(ctx context.Context, id string) verdict {
-	if c.turn() {
+	if c.usesGraphQL() {
 		o, _ := c.graphql(ctx, true, "deleteCustomer", `mutation($id:ID!){deleteCustomer(id:$id){deletedCustomerId userErrors{code}}}`, map[string]any{"id": id})
 		return o
 	}
@@ -155,38 +155,38 @@ func (c *caller) remove(ctx context.Context, id string) verdict {
 }
 
 // get reads a customer.
-func (c *caller) get(ctx context.Context, id string) (verdict, person) {
-	if c.turn() {
-		o, people := c.graphql(ctx, false, "customer", `query($id:ID!){customer(id:$id){`+personFields+`}}`, map[string]any{"id": id})
-		return o, first(people)
+func (c *caller) get(ctx context.Context, id string) (verdict, customer) {
+	if c.usesGraphQL() {
+		o, customers := c.graphql(ctx, false, "customer", `query($id:ID!){customer(id:$id){`+customerFields+`}}`, map[string]any{"id": id})
+		return o, firstCustomer(customers)
 	}
-	o, people := c.rest(ctx, "GET", "/api/customers/"+id, nil)
-	return o, first(people)
+	o, customers := c.rest(ctx, "GET", "/api/customers/"+id, nil)
+	return o, firstCustomer(customers)
 }
 
-// holders reads the live customers with an address.
-func (c *caller) holders(ctx context.Context, email string) (verdict, []person) {
-	if c.turn() {
-		return c.graphql(ctx, false, "customers", `query($e:String){customers(filter:{email:$e}){nodes{`+personFields+`}}}`, map[string]any{"e": email})
+// holders reads the customers with an address that are not deleted.
+func (c *caller) holders(ctx context.Context, email string) (verdict, []customer) {
+	if c.usesGraphQL() {
+		return c.graphql(ctx, false, "customers", `query($e:String){customers(filter:{email:$e}){nodes{`+customerFields+`}}}`, map[string]any{"e": email})
 	}
 	return c.rest(ctx, "GET", "/api/customers?limit=50&email="+url.QueryEscape(email), nil)
 }
 
-// turn reports whether it is GraphQL's.
-func (c *caller) turn() bool {
+// usesGraphQL reports whether the next request uses GraphQL: every second one does.
+func (c *caller) usesGraphQL() bool {
 	c.turns++
 	return c.turns%2 == 0
 }
 
-func first(people []person) person {
-	if len(people) == 0 {
-		return person{}
+func firstCustomer(customers []customer) customer {
+	if len(customers) == 0 {
+		return customer{}
 	}
-	return people[0]
+	return customers[0]
 }
 
-// exchange sends a request. An error means that there was no whole reply.
-func (c *caller) exchange(ctx context.Context, method, path string, input any) (status int, header http.Header, body []byte, err error) {
+// send sends a request. It returns an error unless it received a complete reply.
+func (c *caller) send(ctx context.Context, method, path string, input any) (status int, header http.Header, body []byte, err error) {
 	var content io.Reader
 	if input != nil {
 		text, err := json.Marshal(input)
@@ -210,30 +210,30 @@ func (c *caller) exchange(ctx context.Context, method, path string, input any) (
 	return response.StatusCode, response.Header, body, err
 }
 
-// note adds an exchange that began then.
-func (c *caller) note(began time.Time, write bool, status int, o verdict, format string, args ...any) {
-	c.log.add(exchanged{write, status, began, time.Now(), o, fmt.Sprintf(format, args...)})
+// observe records an exchange that began at this time and ends now.
+func (c *caller) observe(began time.Time, write bool, status int, o verdict, format string, args ...any) {
+	c.log.add(exchange{write, status, began, time.Now(), o, fmt.Sprintf(format, args...)})
 }
 
-func (c *caller) rest(ctx context.Context, method, path string, input any) (verdict, []person) {
+func (c *caller) rest(ctx context.Context, method, path string, input any) (verdict, []customer) {
 	began := time.Now()
-	status, header, body, err := c.exchange(ctx, method, path, input)
+	status, header, body, err := c.send(ctx, method, path, input)
 	if err != nil {
-		c.note(began, method != "GET", 0, unknown, "%v", err)
+		c.observe(began, method != "GET", 0, unknown, "%v", err)
 		return unknown, nil
 	}
 	var reply struct {
-		Customer  person   `json:"customer"`
-		Customers []person `json:"customers"`
+		Customer  customer   `json:"customer"`
+		Customers []customer `json:"customers"`
 	}
 	err = json.Unmarshal(body, &reply)
-	o, people := wrong, []person{reply.Customer}
+	o, customers := wrong, []customer{reply.Customer}
 	switch {
 	case err != nil:
 	case status == 200 || status == 201:
 		o = done
 		if reply.Customer.ID == "" {
-			people = reply.Customers
+			customers = reply.Customers
 		}
 	case status == 404:
 		o = missing
@@ -242,21 +242,21 @@ func (c *caller) rest(ctx context.Context, method, path string, input any) (verd
 	case (status == 503 || status == 429) && header.Get("Retry-After") != "":
 		o = unknown
 	}
-	c.note(began, method != "GET", status, o, "%s %s: %d %v %s", method, path, status, header["Retry-After"], shorten(string(body)))
-	return o, people
+	c.observe(began, method != "GET", status, o, "%s %s: %d %v %s", method, path, status, header["Retry-After"], shorten(string(body)))
+	return o, customers
 }
 
-// statusOf says what REST answers for a code of GraphQL's.
+// statusOf maps codes of GraphQL to the statuses of REST.
 var statusOf = map[string]int{"": 200, "NOT_FOUND": 404, "EMAIL_TAKEN": 409, "UNAVAILABLE": 503, "RATE_LIMITED": 429}
 
-func (c *caller) graphql(ctx context.Context, write bool, field, query string, variables map[string]any) (verdict, []person) {
+func (c *caller) graphql(ctx context.Context, write bool, field, query string, variables map[string]any) (verdict, []customer) {
 	began := time.Now()
-	httpStatus, header, body, err := c.exchange(ctx, "POST", "/graphql", map[string]any{"query": query, "variables": variables})
+	httpStatus, header, body, err := c.send(ctx, "POST", "/graphql", map[string]any{"query": query, "variables": variables})
 	if err != nil {
-		c.note(began, write, 0, unknown, "%v", err)
+		c.observe(began, write, 0, unknown, "%v", err)
 		return unknown, nil
 	}
-	code, people, err := readGraphQL(field, body)
+	code, customers, err := readGraphQL(field, body)
 	status, known := statusOf[code]
 	o := wrong
 	switch {
@@ -267,16 +267,16 @@ func (c *caller) graphql(ctx context.Context, write bool, field, query string, v
 		o = missing
 	case status == 409:
 		o = taken
-	case httpStatus == 200 || header.Get("Retry-After") != "": // where data came along there is no place for it
+	case httpStatus == 200 || header.Get("Retry-After") != "": // a reply with data has no Retry-After
 		o = unknown
 	}
-	c.note(began, write, status, o, "%s: %d %v %s", field, httpStatus, header["Retry-After"], shorten(string(body)))
-	return o, people
+	c.observe(began, write, status, o, "%s: %d %v %s", field, httpStatus, header["Retry-After"], shorten(string(body)))
+	return o, customers
 }
 
-// readGraphQL reads a reply to an operation of one field: the code of its first error, or of one that no fault excuses, or the
-// customers in it.
-func readGraphQL(field string, body []byte) (code string, people []person, err error) {
+// readGraphQL reads a reply to an operation of one field. It returns the code of an error that no
+// fault excuses, or else the code of the first error, or else the customers in the reply.
+func readGraphQL(field string, body []byte) (code string, customers []customer, err error) {
 	type coded struct{ Code string }
 	var reply struct {
 		Data   map[string]json.RawMessage
@@ -298,9 +298,9 @@ func readGraphQL(field string, body []byte) (code string, people []person, err e
 		return "NOT_FOUND", nil, nil
 	}
 	var found struct {
-		person
-		Customer   *person
-		Nodes      []person
+		customer
+		Customer   *customer
+		Nodes      []customer
 		UserErrors []coded
 	}
 	if err := json.Unmarshal(value, &found); err != nil {
@@ -310,9 +310,9 @@ func readGraphQL(field string, body []byte) (code string, people []person, err e
 	case len(found.UserErrors) > 0:
 		return found.UserErrors[0].Code, nil, nil
 	case found.Customer != nil:
-		return "", []person{*found.Customer}, nil
+		return "", []customer{*found.Customer}, nil
 	case found.ID != "":
-		return "", []person{found.person}, nil
+		return "", []customer{found.customer}, nil
 	}
 	return "", found.Nodes, nil
 }

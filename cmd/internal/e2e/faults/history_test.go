@@ -19,48 +19,48 @@ import (
 	"lumen/store/storetest"
 )
 
-// neighbourhood is a few customers at a few addresses, and the history of what clients did with them. No other customer
-// has these addresses.
-type neighbourhood struct {
+// customerGroup is a few customers with a few email addresses, and the history of the clients'
+// operations on them. No other customer has these addresses.
+type customerGroup struct {
 	name  string
 	began time.Time
 
 	mu         sync.Mutex
 	history    []porcupine.Operation
-	ids        map[int]string // of the customers that a client knows
-	last       int            // the number of the last write
-	population int            // at most
+	ids        map[int]string // ids of the customers that a client has seen
+	last       int            // number of the last write
+	population int            // upper limit of the customers that exist
 	unknowns   int            // writes of unknown outcome
-	complaints []string
+	violations []string
 }
 
-// The bounds of a neighbourhood keep its history short enough to be checked: the time doubles with each write of unknown
-// outcome.
+// These limits keep the history of a group short enough for the check, whose time doubles with each
+// write of unknown outcome.
 const (
-	neighbours     = 4 // clients
-	addresses      = 2
-	historySize    = 80
-	historyUnknown = 6
-	mostPeople     = worldSize - neighbours
+	groupClients      = 4 // clients
+	addresses         = 2
+	historySize       = 80
+	historyUnknown    = 6
+	maxGroupCustomers = maxCustomers - groupClients
 )
 
-func (n *neighbourhood) email(address int) string {
+func (n *customerGroup) email(address int) string {
 	text := fmt.Sprintf("%s.%d@example.com", n.name, address)
-	if rand.IntN(2) == 0 { // the same address
+	if rand.IntN(2) == 0 { // in upper case it is the same address
 		return strings.ToUpper(text)
 	}
 	return text
 }
 
-// over reports whether the history is long enough.
-func (n *neighbourhood) over() bool {
+// isLongEnough reports whether the history has reached one of its limits.
+func (n *customerGroup) isLongEnough() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return len(n.history) >= historySize || n.unknowns >= historyUnknown
 }
 
-// next chooses what a client does.
-func (n *neighbourhood) next() (in request, id string) {
+// chooseRequest chooses a client's next request at random.
+func (n *customerGroup) chooseRequest() (in request, id string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.last++
@@ -69,7 +69,7 @@ func (n *neighbourhood) next() (in request, id string) {
 	switch {
 	case dice < 12:
 		return request{action: toList, address: in.address}, ""
-	case (dice < 40 || len(n.ids) == 0) && n.population < mostPeople:
+	case (dice < 40 || len(n.ids) == 0) && n.population < maxGroupCustomers:
 		n.population++
 		in.who = n.last
 		return in, ""
@@ -93,9 +93,9 @@ func (n *neighbourhood) next() (in request, id string) {
 	return in, n.ids[who]
 }
 
-// perform does it, through whichever door.
-func (n *neighbourhood) perform(ctx context.Context, c *caller, in request, id string) (out response, people []person) {
-	var one person
+// perform sends the request through one of the APIs.
+func (n *customerGroup) perform(ctx context.Context, c *caller, in request, id string) (out response, customers []customer) {
+	var one customer
 	value := strconv.Itoa(in.value)
 	input := map[string]any{"name": value, "userId": value}
 	if in.address != 0 {
@@ -115,43 +115,44 @@ func (n *neighbourhood) perform(ctx context.Context, c *caller, in request, id s
 	case toGet:
 		out.verdict, one = c.get(ctx, id)
 	case toList:
-		out.verdict, people = c.holders(ctx, n.email(in.address))
+		out.verdict, customers = c.holders(ctx, n.email(in.address))
 	}
 	if out.verdict != done || in.action == toDelete {
 		return out, nil
 	}
 	if in.action != toList {
-		people = []person{one}
-		out.being = n.being(one)
-		return out, people
+		customers = []customer{one}
+		out.customerState = n.customerState(one)
+		return out, customers
 	}
-	for _, p := range people {
-		out.people = append(out.people, n.being(p))
+	for _, p := range customers {
+		out.customers = append(out.customers, n.customerState(p))
 	}
-	inOrder(out.people)
-	return out, people
+	inOrder(out.customers)
+	return out, customers
 }
 
-// being is what the model says of a customer.
-func (n *neighbourhood) being(p person) being {
-	b := being{who: whoIs(p)}
+// customerState returns the model's state of a customer.
+func (n *customerGroup) customerState(p customer) customerState {
+	b := customerState{who: whoIs(p)}
 	_, _ = fmt.Sscanf(p.Name, "%d", &b.value)
 	_, _ = fmt.Sscanf(strings.ToLower(p.Email), n.name+".%d@", &b.address)
 	if p.Name != p.UserID {
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		n.complaints = append(n.complaints, fmt.Sprintf("half a write: %+v", p))
+		n.violations = append(n.violations, fmt.Sprintf("only a part of a write was stored: %+v", p))
 	}
 	return b
 }
 
-func whoIs(p person) (who int) {
+func whoIs(p customer) (who int) {
 	_, _ = fmt.Sscanf(p.TaxID, "%d", &who)
 	return who
 }
 
-// note adds an operation to the history. Nothing follows from a read of unknown outcome.
-func (n *neighbourhood) note(call int64, in request, out response, people []person) {
+// addToHistory adds an operation to the history, except for a read of unknown outcome, which says
+// nothing.
+func (n *customerGroup) addToHistory(call int64, in request, out response, customers []customer) {
 	returned := time.Since(n.began).Nanoseconds()
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -167,29 +168,29 @@ func (n *neighbourhood) note(call int64, in request, out response, people []pers
 		n.population--
 	}
 	if in.action == toDelete && out.verdict == done && rand.IntN(4) > 0 {
-		delete(n.ids, in.who) // the others are asked for again
+		delete(n.ids, in.who) // clients go on using a quarter of the deleted customers
 	}
-	for _, p := range people {
+	for _, p := range customers {
 		n.ids[whoIs(p)] = p.ID
 	}
 	n.history = append(n.history, at(call, returned, in, out))
 }
 
-// live has clients work there until its history is long enough.
-func (n *neighbourhood) live(ctx context.Context, url string, m storetest.Merchant, log *tally) {
+// runClients runs clients on the group until its history is long enough.
+func (n *customerGroup) runClients(ctx context.Context, url string, m storetest.Merchant, log *exchangeLog) {
 	var clients sync.WaitGroup
-	for range neighbours {
+	for range groupClients {
 		clients.Go(func() {
 			c := newCaller(url, m.WriteKey, log)
 			c.turns = rand.IntN(2)
 			defer c.close()
-			for !n.over() {
-				in, id := n.next()
+			for !n.isLongEnough() {
+				in, id := n.chooseRequest()
 				call := time.Since(n.began).Nanoseconds()
-				out, people := n.perform(ctx, c, in, id)
-				n.note(call, in, out, people)
+				out, customers := n.perform(ctx, c, in, id)
+				n.addToHistory(call, in, out, customers)
 				if out.verdict == unknown {
-					time.Sleep(20 * time.Millisecond) // as a client does that was told to come back
+					time.Sleep(20 * time.Millisecond) // as a client does after Retry-After
 				}
 			}
 		})
@@ -197,9 +198,9 @@ func (n *neighbourhood) live(ctx context.Context, url string, m storetest.Mercha
 	clients.Wait()
 }
 
-// vandal cuts connections at random until it is stopped: at once, after some bytes, or after nothing came through for a
-// while.
-func vandal(t testing.TB, wires ...*wire) (stop func() int) {
+// cutAtRandom cuts connections at random until it is stopped: at once, after some bytes, or after a
+// period in which no bytes pass. stop returns the number of cuts.
+func cutAtRandom(t testing.TB, wires ...*wire) (stop func() int) {
 	stopped := make(chan struct{})
 	var busy sync.WaitGroup
 	cuts := 0
@@ -227,9 +228,10 @@ func vandal(t testing.TB, wires ...*wire) (stop func() int) {
 	return func() int { close(stopped); busy.Wait(); return cuts }
 }
 
-// Whatever is cut, what clients see is as if each operation happened at once, somewhere between its call and its return
-// or, where they were not told, later or never. Three merchants have the same neighbourhoods, so that it would also show
-// if one met another's customers.
+// TestFaultsHistoriesAreLinearizable cuts connections at random while clients read and write. The
+// history of their operations must be linearizable: each operation takes effect at one moment
+// between its call and its return, or, if its outcome is unknown, later or never. Three merchants
+// have the same groups, so that the test also detects if one merchant reads another's customers.
 func TestFaultsHistoriesAreLinearizable(t *testing.T) {
 	t.Parallel()
 	db := storetest.NewBreakable(t, storetest.BreakableOptions{})
@@ -237,14 +239,14 @@ func TestFaultsHistoriesAreLinearizable(t *testing.T) {
 	s := startService(t, db.AppURLAt(toPostgres.Listen))
 	toService := newWire(t, strings.TrimPrefix(s.url, "http://"))
 	s.p.Canaries.Covers(t, toService.Listen)
-	log := &tally{}
+	log := &exchangeLog{}
 	wanted := rounds(500, 100_000)
 
 	var mu sync.Mutex
 	var sample []porcupine.Operation
 	operations, unknowns, histories, slowest := 0, 0, 0, time.Duration(0)
-	happened := map[action]int{} // by what they are, those that were done
-	check := func(n *neighbourhood) {
+	happened := map[action]int{} // number of successful operations of each kind
+	check := func(n *customerGroup) {
 		began := time.Now()
 		result := linearizable(n.history)
 		mu.Lock()
@@ -259,8 +261,8 @@ func TestFaultsHistoriesAreLinearizable(t *testing.T) {
 				happened[action]++
 			}
 		}
-		if result != porcupine.Ok || len(n.complaints) > 0 {
-			t.Errorf("%s is %v: %v\n%s", n.name, result, n.complaints, describe(n.history))
+		if result != porcupine.Ok || len(n.violations) > 0 {
+			t.Errorf("%s is %v: %v\n%s", n.name, result, n.violations, describe(n.history))
 			wanted = 0
 		}
 		if slices.ContainsFunc(n.history, isGot) {
@@ -273,46 +275,46 @@ func TestFaultsHistoriesAreLinearizable(t *testing.T) {
 		return operations < wanted
 	}
 
-	stop := vandal(t, toPostgres, toService)
+	stop := cutAtRandom(t, toPostgres, toService)
 	var merchants sync.WaitGroup
 	for i := range 3 {
 		m := db.Merchant(t, "Street "+strconv.Itoa(i))
 		merchants.Go(func() {
 			for turn := 0; more(); turn++ {
-				n := &neighbourhood{name: fmt.Sprintf("n%d", turn), began: time.Now(), ids: map[int]string{}}
-				n.live(t.Context(), "http://"+toService.Listen, m, log)
+				n := &customerGroup{name: fmt.Sprintf("n%d", turn), began: time.Now(), ids: map[int]string{}}
+				n.runClients(t.Context(), "http://"+toService.Listen, m, log)
 				check(n)
 			}
 		})
 	}
 	merchants.Wait()
 	cuts := stop()
-	t.Logf("%d operations and lists besides, in %d histories; of creations, updates, deletions, gets and lists %v were done; %d writes of unknown outcome, %d cuts; slowest check %v; %s",
+	t.Logf("%d operations without lists in %d histories; successful creates, updates, deletes, gets and lists: %v; %d writes of unknown outcome, %d cuts; slowest check %v; %s",
 		operations, histories, happened, unknowns, cuts, slowest.Round(time.Millisecond), summary(log.between(time.Time{}, time.Time{})))
-	require.Empty(t, log.complaints())
+	require.Empty(t, log.violations())
 	require.True(t, s.runs(), "the service ended")
-	require.Positive(t, unknowns, "nothing was cut")
+	require.Positive(t, unknowns, "the cuts must make some outcomes unknown")
 	require.Greater(t, cuts, histories/10)
 	for action := toCreate; action <= toList; action++ {
 		require.Greater(t, happened[action], wanted/20)
 	}
 
-	// The same with a lie in it: somebody read what nobody wrote.
+	// Control: with a read of a value that no client wrote, the history is illegal.
 	lie := slices.Clone(sample)
 	i := slices.IndexFunc(lie, isGot)
 	require.GreaterOrEqual(t, i, 0)
 	out := lie[i].Output.(response)
-	out.being.value += 1_000_000
+	out.customerState.value += 1_000_000
 	lie[i].Output = out
 	require.Equal(t, porcupine.Illegal, linearizable(lie))
 }
 
-// isGot reports whether somebody was read.
+// isGot reports whether the operation read a customer.
 func isGot(o porcupine.Operation) bool {
 	return o.Input.(request).action == toGet && o.Output.(response).verdict == done
 }
 
-// describe prints a history, a line an operation.
+// describe returns a history as text, one operation a line.
 func describe(history []porcupine.Operation) string {
 	var b strings.Builder
 	slices.SortFunc(history, func(a, b porcupine.Operation) int { return int(a.Call - b.Call) })

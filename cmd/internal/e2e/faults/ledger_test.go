@@ -17,49 +17,51 @@ import (
 	"lumen/store/storetest"
 )
 
-// record is what a writer knows of one customer. Once the outcome of a write is unknown it writes no more to that
-// customer, so that at most one write's outcome is.
+// record is what a writer knows about one customer. After a write of unknown outcome the writer
+// does not write to that customer again, so that at most one outcome is unknown.
 type record struct {
 	email   string
 	created verdict
-	retried bool    // the create, with the same address
-	version int     // the last one acknowledged
-	tried   int     // a later one whose outcome is unknown
-	deleted verdict // missing when nobody asked for it
+	retried bool    // whether the create was repeated with the same address
+	version int     // the last acknowledged version
+	tried   int     // a later version whose outcome is unknown, or 0
+	deleted verdict // missing if no delete was sent
 }
 
-// ledger is what writers were told, to be compared with what is there afterwards.
+// ledger records the replies to writers, to be compared with the rows afterwards.
 type ledger struct {
 	mu         sync.Mutex
 	records    map[string]*record
-	complaints []string
+	violations []string
 	writes     int // acknowledged
 }
 
-func (l *ledger) complain(format string, args ...any) {
+func (l *ledger) report(format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.complaints) == 5 { // which stand for all of them
+	if len(l.violations) == 5 { // five are enough
 		return
 	}
-	l.complaints = append(l.complaints, fmt.Sprintf(format, args...))
+	l.violations = append(l.violations, fmt.Sprintf(format, args...))
 }
 
-// versioned are the fields of a customer at a version, several of them, so that half a write shows.
+// versioned returns the fields of a customer at a version. A write sets several fields, so that a
+// partial write is visible.
 func versioned(version int) map[string]any {
 	v := strconv.Itoa(version)
 	return map[string]any{"name": "Name " + v, "userId": "user-" + v, "billingCity": "City " + v, "taxId": "tax-" + v}
 }
 
-// writers are clients that create, update and delete until they are stopped, and keep the ledger.
+// writers are clients that create, update and delete customers until they are stopped, and keep the
+// ledger.
 type writers struct {
 	ledger
 	stopped chan struct{}
 	busy    sync.WaitGroup
 }
 
-// startWriters has n writers begin.
-func startWriters(t testing.TB, n int, url string, m storetest.Merchant, log *tally) *writers {
+// startWriters starts n writers.
+func startWriters(t testing.TB, n int, url string, m storetest.Merchant, log *exchangeLog) *writers {
 	w := &writers{ledger: ledger{records: map[string]*record{}}, stopped: make(chan struct{})}
 	ctx := context.WithoutCancel(t.Context())
 	for i := range n {
@@ -87,19 +89,19 @@ func (w *writers) isStopped() bool {
 	}
 }
 
-// stop returns when what is under way has been answered.
+// stop stops the writers and returns when their last requests have been answered.
 func (w *writers) stop() {
 	close(w.stopped)
 	w.busy.Wait()
 }
 
-// life is that of one customer.
+// life creates a customer, updates it, and deletes every third one.
 func (w *writers) life(ctx context.Context, c *caller, r *record, turn int) {
 	input := versioned(0)
 	input["email"] = r.email
 	var id string
 	for {
-		var created person
+		var created customer
 		r.created, created = c.create(ctx, input)
 		id = created.ID
 		if r.created == done {
@@ -109,10 +111,10 @@ func (w *writers) life(ctx context.Context, c *caller, r *record, turn int) {
 			break
 		}
 		r.retried = true
-		time.Sleep(20 * time.Millisecond) // as a client does that was told to come back
+		time.Sleep(20 * time.Millisecond) // as a client does after Retry-After
 	}
 	if r.created == missing || r.created == taken && !r.retried {
-		w.complain("%s: nobody has that address, and the create is %v", r.email, r.created)
+		w.report("%s: the address is free, but the create is %v", r.email, r.created)
 	}
 	if r.created != done || r.retried {
 		return
@@ -127,7 +129,7 @@ func (w *writers) life(ctx context.Context, c *caller, r *record, turn int) {
 			r.tried = version
 			return
 		default:
-			w.complain("%s: an update is %v", r.email, o)
+			w.report("%s: an update is %v", r.email, o)
 			return
 		}
 	}
@@ -135,12 +137,12 @@ func (w *writers) life(ctx context.Context, c *caller, r *record, turn int) {
 		if r.deleted = c.remove(ctx, id); r.deleted == done {
 			w.acknowledged()
 		} else if r.deleted != unknown {
-			w.complain("%s: the deletion is %v", r.email, r.deleted)
+			w.report("%s: the deletion is %v", r.email, r.deleted)
 		}
 	}
 }
 
-// awaitMore returns when so many more writes have been acknowledged.
+// awaitMore waits until n more writes have been acknowledged.
 func (w *writers) awaitMore(t testing.TB, n int) {
 	t.Helper()
 	count := func() int {
@@ -158,20 +160,21 @@ func (w *writers) acknowledged() {
 	w.writes++
 }
 
-// stored is a row.
+// stored is a row of the database.
 type stored struct {
 	deleted bool
-	version int // -1 when its fields are not all of one version
+	version int // -1 if its fields are of different versions
 }
 
-// compare holds the rows to the ledger: what was acknowledged is there, the rest is there whole or not at all, nothing
-// twice. It returns how many customers there are of which the outcome of a write is unknown.
+// compare requires that the rows match the ledger: each acknowledged write is stored, each other
+// write is stored completely or not at all, and no customer exists twice. It returns the number of
+// customers with a write of unknown outcome.
 func (w *writers) compare(t testing.TB, db *storetest.Breakable, m storetest.Merchant) (uncertain int) {
 	t.Helper()
 	rows := readRows(t, db, m)
 	for email := range rows {
 		if w.records[email] == nil {
-			w.complain("%s: nobody created it", email)
+			w.report("%s: no writer created it", email)
 		}
 	}
 	for _, email := range slices.Sorted(maps.Keys(w.records)) {
@@ -180,22 +183,22 @@ func (w *writers) compare(t testing.TB, db *storetest.Breakable, m storetest.Mer
 			uncertain++
 		}
 		if fault := r.fault(rows[email]); fault != "" {
-			w.complain("%s: %s; known %+v; stored %+v", email, fault, *r, rows[email])
+			w.report("%s: %s; ledger %+v; stored %+v", email, fault, *r, rows[email])
 		}
 	}
-	require.Empty(t, w.complaints)
-	t.Logf("%d customers, %d acknowledged writes, %d customers of unknown outcome: nothing lost, halved or doubled", len(w.records), w.writes, uncertain)
+	require.Empty(t, w.violations)
+	t.Logf("%d customers, %d acknowledged writes, %d customers of unknown outcome: no lost, partial or duplicate write", len(w.records), w.writes, uncertain)
 	require.Positive(t, w.writes)
 	return uncertain
 }
 
-// fault is what is wrong with the rows of an address, "" when nothing is.
+// fault returns how the rows of an address differ from the record, or "".
 func (r *record) fault(rows []stored) string {
 	switch {
 	case len(rows) > 1:
-		return "it is there more than once"
+		return "it exists more than once"
 	case len(rows) == 0 && (r.created == done || r.created == taken):
-		return "it was acknowledged and is lost"
+		return "its create was acknowledged and is lost"
 	case len(rows) == 0:
 		return ""
 	}
@@ -204,7 +207,7 @@ func (r *record) fault(rows []stored) string {
 	case row.version != r.version && (r.tried == 0 || row.version != r.tried):
 		return "its fields are not those of the last write"
 	case row.deleted && r.deleted != done && r.deleted != unknown:
-		return "it is deleted"
+		return "it is deleted without a request"
 	case !row.deleted && r.deleted == done:
 		return "its deletion is lost"
 	}
@@ -236,23 +239,24 @@ func readRows(t testing.TB, db *storetest.Breakable, m storetest.Merchant) map[s
 	return found
 }
 
-// The comparison itself finds what it is there to find.
-func TestFaultsLedgerFindsWhatIsLost(t *testing.T) {
+// TestFaultsLedgerDetectsLostWrites checks the comparison itself: it must detect each kind of lost,
+// partial and duplicate write, and accept each legal outcome.
+func TestFaultsLedgerDetectsLostWrites(t *testing.T) {
 	t.Parallel()
 	acked := record{email: "a", created: done, version: 2, deleted: missing}
 	for name, test := range map[string]struct {
 		r    record
 		rows []stored
 	}{
-		"a lost create":                   {acked, nil},
-		"a lost update":                   {acked, []stored{{version: 1}}},
-		"half an update":                  {acked, []stored{{version: -1}}},
-		"a doubled create":                {record{created: done, retried: true, deleted: missing}, []stored{{}, {}}},
-		"a deletion that nobody asked":    {acked, []stored{{version: 2, deleted: true}}},
-		"a lost deletion":                 {record{created: done, deleted: done}, []stored{{}}},
-		"an update that was not sent":     {record{created: done, version: 1, tried: 2, deleted: missing}, []stored{{version: 3}}},
-		"a create that was met and lost":  {record{created: taken, retried: true, deleted: missing}, nil},
-		"an update undone by one unknown": {record{created: done, version: 1, tried: 2, deleted: missing}, []stored{{version: 0}}},
+		"a lost create":                              {acked, nil},
+		"a lost update":                              {acked, []stored{{version: 1}}},
+		"a partial update":                           {acked, []stored{{version: -1}}},
+		"a duplicate create":                         {record{created: done, retried: true, deleted: missing}, []stored{{}, {}}},
+		"a deletion without a request":               {acked, []stored{{version: 2, deleted: true}}},
+		"a lost deletion":                            {record{created: done, deleted: done}, []stored{{}}},
+		"an update that was not sent":                {record{created: done, version: 1, tried: 2, deleted: missing}, []stored{{version: 3}}},
+		"a conflicting create that is lost":          {record{created: taken, retried: true, deleted: missing}, nil},
+		"an update undone by one of unknown outcome": {record{created: done, version: 1, tried: 2, deleted: missing}, []stored{{version: 0}}},
 	} {
 		require.NotEmpty(t, test.r.fault(test.rows), name)
 	}
@@ -260,38 +264,40 @@ func TestFaultsLedgerFindsWhatIsLost(t *testing.T) {
 		r    record
 		rows []stored
 	}{
-		"what was acknowledged": {acked, []stored{{version: 2}}}, "an unknown create that was not": {record{created: unknown, deleted: missing}, nil},
-		"one that was": {record{created: unknown, deleted: missing}, []stored{{}}}, "an unknown update that was": {record{created: done, version: 1, tried: 2, deleted: missing}, []stored{{version: 2}}},
-		"one that was not": {record{created: done, version: 1, tried: 2, deleted: missing}, []stored{{version: 1}}},
+		"acknowledged writes": {acked, []stored{{version: 2}}}, "an unknown create that did not happen": {record{created: unknown, deleted: missing}, nil},
+		"an unknown create that happened": {record{created: unknown, deleted: missing}, []stored{{}}}, "an unknown update that happened": {record{created: done, version: 1, tried: 2, deleted: missing}, []stored{{version: 2}}},
+		"an unknown update that did not happen": {record{created: done, version: 1, tried: 2, deleted: missing}, []stored{{version: 1}}},
 	} {
 		require.Empty(t, test.r.fault(test.rows), name)
 	}
 }
 
-func TestFaultsNothingIsLostWhenTheServiceIsKilled(t *testing.T) {
+// TestFaultsNoWriteIsLostWhenTheServiceIsKilled kills the service with SIGKILL under load.
+func TestFaultsNoWriteIsLostWhenTheServiceIsKilled(t *testing.T) {
 	t.Parallel()
-	requireNothingIsLost(t, rounds(2, 50), func(_ *storetest.Breakable, s *service) {
+	requireNoWriteIsLost(t, rounds(2, 50), func(_ *storetest.Breakable, s *service) {
 		s.kill(t)
 		s.start(t)
 	})
 }
 
-func TestFaultsNothingIsLostWhenPostgresIsKilled(t *testing.T) {
+// TestFaultsNoWriteIsLostWhenPostgresIsKilled kills Postgres with SIGKILL under load.
+func TestFaultsNoWriteIsLostWhenPostgresIsKilled(t *testing.T) {
 	t.Parallel()
-	requireNothingIsLost(t, rounds(1, 20), func(db *storetest.Breakable, _ *service) {
+	requireNoWriteIsLost(t, rounds(1, 20), func(db *storetest.Breakable, _ *service) {
 		db.Kill()
 		db.Start()
 	})
 }
 
-// requireNothingIsLost kills under load, some times. Whatever is killed, and whenever: what was acknowledged
-// is there (I4), and a write is whole or not at all.
-func requireNothingIsLost(t *testing.T, times int, kill func(*storetest.Breakable, *service)) {
+// requireNoWriteIsLost calls kill several times under load. Each acknowledged write must be stored
+// afterwards (I4), and each other write must be stored completely or not at all.
+func requireNoWriteIsLost(t *testing.T, times int, kill func(*storetest.Breakable, *service)) {
 	t.Helper()
 	db := storetest.NewBreakable(t, storetest.BreakableOptions{})
 	m := db.Merchant(t, "Killed")
 	s := startService(t, db.AppURL())
-	log := &tally{}
+	log := &exchangeLog{}
 	w := startWriters(t, 8, s.url, m, log)
 	for range times {
 		w.awaitMore(t, 40)
@@ -300,7 +306,7 @@ func requireNothingIsLost(t *testing.T, times int, kill func(*storetest.Breakabl
 	w.awaitMore(t, 40)
 	w.stop()
 	t.Log(summary(log.between(time.Time{}, time.Time{})))
-	require.Empty(t, log.complaints())
+	require.Empty(t, log.violations())
 	require.True(t, s.runs(), "the service ended")
-	require.Positive(t, w.compare(t, db, m), "writes under way when it was killed")
+	require.Positive(t, w.compare(t, db, m), "some writes must have been under way at a kill")
 }

@@ -1,6 +1,7 @@
 //go:build faults
 
-// Package faults kills, cuts, slows, fills and stops what the program depends on, and the program itself.
+// Package faults tests the program under faults: killed processes, broken and slow connections,
+// full disks, locks and stops.
 package faults
 
 import (

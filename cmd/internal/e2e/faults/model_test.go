@@ -13,20 +13,25 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The model of a few customers who share a few addresses, whom nobody else writes to. It is checked as a whole, which
-// says more than each customer and each address by itself: a move leaves one address and takes another at once.
+// This file is a model of a few customers that share a few addresses and that no other client
+// writes to. The checker checks the model as a whole, which is stricter than a check of each
+// customer and each address: an update that changes the address frees one address and takes another
+// at the same moment.
 
-// being is a live customer: who, where, and with what values. A customer is known by the operation that created it, as
-// the id of one whose creation has an unknown outcome is not.
-type being struct{ who, address, value int }
+// customerState is a customer that is not deleted: who it is, its address and its value. The model
+// identifies a customer by the number of the operation that created it, since the id is not known
+// if the outcome of the create is unknown.
+type customerState struct{ who, address, value int }
 
-// world is the live customers, by who they are. It is comparable; a being that is nobody's is zero.
-type world [worldSize]being
+// modelState holds the customers that are not deleted, in order. It is an array so that it is
+// comparable; unused elements are zero.
+type modelState [maxCustomers]customerState
 
-// worldSize bounds the customers who live at the same time, with creations of unknown outcome among them.
-const worldSize = 16
+// maxCustomers limits the customers that exist at the same time, including those whose create has
+// an unknown outcome.
+const maxCustomers = 16
 
-func (w *world) find(who int) *being {
+func (w *modelState) find(who int) *customerState {
 	for i := range w {
 		if w[i].who == who {
 			return &w[i]
@@ -35,54 +40,55 @@ func (w *world) find(who int) *being {
 	return nil
 }
 
-// held reports whether somebody else lives at the address.
-func (w *world) held(address, by int) bool {
-	return slices.ContainsFunc(w[:], func(b being) bool { return b.who != 0 && b.address == address && b.who != by })
+// isTaken reports whether another customer has the address.
+func (w *modelState) isTaken(address, by int) bool {
+	return slices.ContainsFunc(w[:], func(b customerState) bool { return b.who != 0 && b.address == address && b.who != by })
 }
 
-// sort makes equal worlds equal.
-func (w *world) sort() { inOrder(w[:]) }
+// sort orders the customers, so that equal states compare equal.
+func (w *modelState) sort() { inOrder(w[:]) }
 
 type action int
 
 const (
 	toCreate action = iota
-	toUpdate        // the values, and the address when it is not 0
+	toUpdate        // the value, and the address unless it is 0
 	toDelete
 	toGet
-	toList // who lives at the address
+	toList // the customers with the address
 )
 
-// request is what a client asks.
+// request is a client's request.
 type request struct {
 	action
 	who, address, value int
 	flag                bool
 }
 
-// response is what it is told.
+// response is the reply to a request.
 type response struct {
 	verdict
-	being  being   // of a get and an update
-	people []being // of a list, in order
+	customerState customerState   // for create, get and update
+	customers     []customerState // for list, in order
 }
 
-// step says whether a world could have answered so, and what it then is.
+// step reports whether the response is legal in a state, and returns the next state.
 func step(state, input, output any) (bool, any) {
-	w, in, out := state.(world), input.(request), output.(response)
+	w, in, out := state.(modelState), input.(request), output.(response)
 	legal := w.apply(in, out)
 	return legal, w
 }
 
-// apply works on w. What has an unknown outcome can always be done, changing the world or not, and so at the end of time,
-// which is as if it never were.
-func (w *world) apply(in request, out response) bool {
+// apply changes w and reports whether the response is legal. An operation of unknown outcome is
+// always legal. The checker may also place it at the end of time, which is the same as if it never
+// happened.
+func (w *modelState) apply(in request, out response) bool {
 	own := w.find(in.who)
 	refused := verdict(done)
 	switch {
 	case in.action != toCreate && in.action != toList && own == nil:
 		refused = missing
-	case in.address != 0 && in.action != toList && !in.flag && w.held(in.address, in.who) && (own == nil || own.address != in.address):
+	case in.address != 0 && in.action != toList && !in.flag && w.isTaken(in.address, in.who) && (own == nil || own.address != in.address):
 		refused = taken
 	}
 	if out.verdict != unknown && out.verdict != refused {
@@ -95,44 +101,44 @@ func (w *world) apply(in request, out response) bool {
 	case toCreate:
 		own = w.find(0)
 		if own == nil {
-			panic("worldSize is too small")
+			panic("maxCustomers is too small")
 		}
-		*own = being{in.who, in.address, in.value}
+		*own = customerState{in.who, in.address, in.value}
 	case toUpdate:
 		own.value = in.value
 		if in.address != 0 {
 			own.address = in.address
 		}
 	case toDelete:
-		*own = being{}
+		*own = customerState{}
 	case toList:
-		return out.verdict == unknown || slices.Equal(w.at(in.address), out.people)
+		return out.verdict == unknown || slices.Equal(w.at(in.address), out.customers)
 	}
-	legal := out.verdict == unknown || in.action == toDelete || *own == out.being
+	legal := out.verdict == unknown || in.action == toDelete || *own == out.customerState
 	w.sort()
 	return legal
 }
 
-// at lists who lives at an address, in order.
-func (w *world) at(address int) (people []being) {
+// at returns the customers with an address, in order.
+func (w *modelState) at(address int) (customers []customerState) {
 	for _, b := range w {
 		if b.who != 0 && b.address == address {
-			people = append(people, b)
+			customers = append(customers, b)
 		}
 	}
-	inOrder(people)
-	return people
+	inOrder(customers)
+	return customers
 }
 
-func inOrder(people []being) {
-	slices.SortFunc(people, func(a, b being) int { return cmp.Compare(b.who, a.who) })
+func inOrder(customers []customerState) {
+	slices.SortFunc(customers, func(a, b customerState) int { return cmp.Compare(b.who, a.who) })
 }
 
 var model = porcupine.Model{
-	Init: func() any { return world{} },
+	Init: func() any { return modelState{} },
 	Step: step,
 	Hash: func(state any) (hash uint64) {
-		for _, b := range state.(world) {
+		for _, b := range state.(modelState) {
 			for _, n := range []int{b.who, b.address, b.value} {
 				hash = (hash ^ uint64(n)) * 1099511628211
 			}
@@ -142,25 +148,29 @@ var model = porcupine.Model{
 	DescribeOperation: func(input, output any) string { return fmt.Sprintf("%+v -> %+v", input, output) },
 }
 
-// linearizable checks a history of one world. It takes no longer than a minute, which is Unknown.
+// linearizable checks a history of one group of customers. After a minute it returns Unknown.
 func linearizable(history []porcupine.Operation) porcupine.CheckResult {
 	return porcupine.CheckOperationsTimeout(model, history, time.Minute)
 }
 
-// at is an operation that is called and returns then; never for a return is the end of time.
+// at returns an operation with the times of its call and its return. The return of an operation of
+// unknown outcome is never.
 func at(call, end int64, in request, out response) porcupine.Operation {
 	return porcupine.Operation{Call: call, Return: end, Input: in, Output: out}
 }
 
 const never = int64(1) << 62
 
-// What the checker is to find it finds, and what is as it should be it lets be.
-func TestFaultsModelTellsRightFromWrong(t *testing.T) {
+// TestFaultsModelDetectsViolations checks the model itself: it must accept legal histories and
+// reject illegal ones.
+func TestFaultsModelDetectsViolations(t *testing.T) {
 	t.Parallel()
 	create := func(who, address int, flag bool) request {
 		return request{action: toCreate, who: who, address: address, flag: flag}
 	}
-	ok := func(who, address, value int) response { return response{being: being{who, address, value}} }
+	ok := func(who, address, value int) response {
+		return response{customerState: customerState{who, address, value}}
+	}
 	refused := func(v verdict) response { return response{verdict: v} }
 	get := func(who int) request { return request{action: toGet, who: who} }
 	list := func(address int) request { return request{action: toList, address: address} }
@@ -171,33 +181,33 @@ func TestFaultsModelTellsRightFromWrong(t *testing.T) {
 	one := at(0, 1, create(1, 1, false), ok(1, 1, 0))
 
 	for name, history := range map[string][]porcupine.Operation{
-		"the second of an address is refused":          {one, at(2, 3, create(2, 1, false), refused(taken))},
-		"the flag lets it in":                          {one, at(2, 3, create(2, 1, true), ok(2, 1, 0)), at(4, 5, list(1), response{people: []being{{2, 1, 0}, {1, 1, 0}}})},
+		"the second create with an address is refused": {one, at(2, 3, create(2, 1, false), refused(taken))},
+		"the flag allows it":                           {one, at(2, 3, create(2, 1, true), ok(2, 1, 0)), at(4, 5, list(1), response{customers: []customerState{{2, 1, 0}, {1, 1, 0}}})},
 		"a deletion frees the address":                 {one, at(2, 3, remove(1), response{}), at(4, 5, create(2, 1, false), ok(2, 1, 0))},
-		"so does a move":                               {one, at(2, 3, move(1, 2, 5), ok(1, 2, 5)), at(4, 5, create(2, 1, false), ok(2, 1, 0))},
-		"of two at once one is let in":                 {at(0, 9, create(1, 1, false), ok(1, 1, 0)), at(0, 9, create(2, 1, false), refused(taken))},
+		"an update frees the address":                  {one, at(2, 3, move(1, 2, 5), ok(1, 2, 5)), at(4, 5, create(2, 1, false), ok(2, 1, 0))},
+		"one of two concurrent creates succeeds":       {at(0, 9, create(1, 1, false), ok(1, 1, 0)), at(0, 9, create(2, 1, false), refused(taken))},
 		"an unknown create may take the address later": {at(0, never, create(1, 1, false), refused(unknown)), at(1, 2, create(2, 2, false), ok(2, 2, 0)), at(3, 4, create(3, 1, false), refused(taken))},
-		"or never":           {at(0, never, create(1, 1, false), refused(unknown)), at(3, 4, create(3, 1, false), ok(3, 1, 0))},
-		"its own address":    {one, at(2, 3, create(2, 1, true), ok(2, 1, 0)), at(4, 5, move(1, 1, 7), ok(1, 1, 7))},
-		"a deleted customer": {one, at(2, 3, remove(1), response{}), at(4, 5, get(1), refused(missing)), at(6, 7, move(1, 2, 1), refused(missing))},
+		"an unknown create may never happen":           {at(0, never, create(1, 1, false), refused(unknown)), at(3, 4, create(3, 1, false), ok(3, 1, 0))},
+		"an update to its own shared address":          {one, at(2, 3, create(2, 1, true), ok(2, 1, 0)), at(4, 5, move(1, 1, 7), ok(1, 1, 7))},
+		"a deleted customer":                           {one, at(2, 3, remove(1), response{}), at(4, 5, get(1), refused(missing)), at(6, 7, move(1, 2, 1), refused(missing))},
 	} {
 		require.Equal(t, porcupine.Ok, linearizable(history), name)
 	}
 	for name, history := range map[string][]porcupine.Operation{
-		"two of one address":                    {one, at(2, 3, create(2, 1, false), ok(2, 1, 0))},
-		"two at once of one address":            {at(0, 9, create(1, 1, false), ok(1, 1, 0)), at(0, 9, create(2, 1, false), ok(2, 1, 0))},
-		"a move to where somebody is":           {one, at(2, 3, create(2, 2, false), ok(2, 2, 0)), at(4, 5, move(2, 1, 1), ok(2, 1, 1))},
-		"a refusal of a free address":           {at(0, 1, create(1, 1, false), refused(taken))},
-		"one that was moved away from":          {one, at(2, 3, move(1, 2, 5), ok(1, 2, 5)), at(4, 5, create(2, 1, false), refused(taken))},
-		"a stale read":                          {one, at(2, 3, move(1, 0, 5), ok(1, 1, 5)), at(4, 5, get(1), ok(1, 1, 0))},
-		"a lost update":                         {one, at(2, 3, move(1, 0, 5), ok(1, 1, 5)), at(4, 5, move(1, 0, 6), ok(1, 1, 6)), at(6, 7, get(1), ok(1, 1, 5))},
-		"half a move":                           {one, at(2, 3, move(1, 2, 5), ok(1, 2, 5)), at(4, 5, get(1), ok(1, 1, 5))},
-		"a deleted customer who comes back":     {one, at(2, 3, remove(1), response{}), at(4, 5, get(1), ok(1, 1, 0))},
-		"two deletions of one customer":         {one, at(2, 9, remove(1), response{}), at(2, 9, remove(1), response{})},
-		"a list of what somebody was":           {one, at(2, 3, move(1, 0, 5), ok(1, 1, 5)), at(4, 5, list(1), response{people: []being{{1, 1, 0}}})},
-		"a list without somebody":               {one, at(2, 3, create(2, 1, true), ok(2, 1, 0)), at(4, 5, list(1), response{people: []being{{1, 1, 0}}})},
-		"an unknown create that comes and goes": {at(0, never, create(1, 1, false), refused(unknown)), at(1, 2, list(1), response{people: []being{{1, 1, 0}}}), at(3, 4, list(1), response{})},
-		"an unknown create that acts twice":     {at(0, never, create(1, 1, false), refused(unknown)), at(1, 2, list(1), response{people: []being{{1, 1, 0}}}), at(3, 4, remove(1), response{}), at(5, 6, list(1), response{people: []being{{1, 1, 0}}})},
+		"two creates with one address":                  {one, at(2, 3, create(2, 1, false), ok(2, 1, 0))},
+		"two concurrent creates with one address":       {at(0, 9, create(1, 1, false), ok(1, 1, 0)), at(0, 9, create(2, 1, false), ok(2, 1, 0))},
+		"an update to a taken address":                  {one, at(2, 3, create(2, 2, false), ok(2, 2, 0)), at(4, 5, move(2, 1, 1), ok(2, 1, 1))},
+		"a refusal of a free address":                   {at(0, 1, create(1, 1, false), refused(taken))},
+		"a refusal of an address that an update freed":  {one, at(2, 3, move(1, 2, 5), ok(1, 2, 5)), at(4, 5, create(2, 1, false), refused(taken))},
+		"a stale read":                                  {one, at(2, 3, move(1, 0, 5), ok(1, 1, 5)), at(4, 5, get(1), ok(1, 1, 0))},
+		"a lost update":                                 {one, at(2, 3, move(1, 0, 5), ok(1, 1, 5)), at(4, 5, move(1, 0, 6), ok(1, 1, 6)), at(6, 7, get(1), ok(1, 1, 5))},
+		"an update without its address":                 {one, at(2, 3, move(1, 2, 5), ok(1, 2, 5)), at(4, 5, get(1), ok(1, 1, 5))},
+		"a deleted customer that reappears":             {one, at(2, 3, remove(1), response{}), at(4, 5, get(1), ok(1, 1, 0))},
+		"two deletions of one customer":                 {one, at(2, 9, remove(1), response{}), at(2, 9, remove(1), response{})},
+		"a list with an old value":                      {one, at(2, 3, move(1, 0, 5), ok(1, 1, 5)), at(4, 5, list(1), response{customers: []customerState{{1, 1, 0}}})},
+		"a list without one of the customers":           {one, at(2, 3, create(2, 1, true), ok(2, 1, 0)), at(4, 5, list(1), response{customers: []customerState{{1, 1, 0}}})},
+		"an unknown create that appears and disappears": {at(0, never, create(1, 1, false), refused(unknown)), at(1, 2, list(1), response{customers: []customerState{{1, 1, 0}}}), at(3, 4, list(1), response{})},
+		"an unknown create that happens twice":          {at(0, never, create(1, 1, false), refused(unknown)), at(1, 2, list(1), response{customers: []customerState{{1, 1, 0}}}), at(3, 4, remove(1), response{}), at(5, 6, list(1), response{customers: []customerState{{1, 1, 0}}})},
 	} {
 		require.Equal(t, porcupine.Illegal, linearizable(history), name)
 	}

@@ -9,11 +9,12 @@ import (
 	"lumen/store/storetest"
 )
 
-// Postgres is restarted under load, in order and not: while it is away the answer is 503, never 500, and within two
-// seconds of its return everything is as before.
+// TestFaultsPostgresRestarts restarts Postgres under load, both with a clean shutdown and without.
+// While it is away requests may get 503 but never 500, and within 2 s of its return all requests
+// must succeed again.
 func TestFaultsPostgresRestarts(t *testing.T) {
 	t.Parallel()
-	sc := newScene(t, storetest.BreakableOptions{})
+	sc := newScenario(t, storetest.BreakableOptions{})
 	sc.begin(t)
 	slowest := time.Duration(0)
 	for round := range rounds(2, 20) {
@@ -27,21 +28,21 @@ func TestFaultsPostgresRestarts(t *testing.T) {
 		recovered := sc.awaitRecovery(t, 2*time.Second)
 		slowest = max(slowest, time.Since(back))
 		asBefore := time.Now()
-		time.Sleep(time.Second) // what the clients go on to see
+		time.Sleep(time.Second) // let the clients send requests after the recovery
 		sc.writers.awaitMore(t, 20)
-		requireOnly(t, "once it has recovered", sc.log.between(asBefore, time.Time{}), fine, append([]int{409}, fine...))
+		requireStatuses(t, "after the recovery", sc.log.between(asBefore, time.Time{}), succeeds, append([]int{409}, succeeds...))
 		late := 0
 		for _, x := range sc.log.between(back, asBefore) {
 			if x.status == 503 {
 				late++
 			}
 		}
-		t.Logf("%s, away for %v: not ready after %v; %s; %d failed that began after its return",
+		t.Logf("%s, away for %v: not ready after %v; %s; %d requests failed that began after its return",
 			mode, back.Sub(went).Round(time.Millisecond), red.Round(time.Millisecond), recovered, late)
 	}
 	all := sc.log.between(time.Time{}, time.Time{})
 	t.Logf("%s; slowest recovery %v", summary(all), slowest.Round(time.Millisecond))
-	requireOnly(t, "around a restart", all, either, either)
+	requireStatuses(t, "around a restart", all, mayFail, mayFail)
 	requireWithin(t, 3*time.Second, all)
 	sc.end(t)
 }

@@ -20,7 +20,7 @@ import (
 	"lumen/store/storetest"
 )
 
-// rounds is how often something is done, in the short and in the long form.
+// rounds returns the number of rounds for the short or the long form of the tests.
 func rounds(short, inLong int) int {
 	if storetest.Long() {
 		return inLong
@@ -28,13 +28,13 @@ func rounds(short, inLong int) int {
 	return short
 }
 
-// eventually waits for what has to come, and returns how long it took.
+// eventually waits until came returns true, for at most within, and returns how long that took.
 func eventually(t testing.TB, within time.Duration, what string, came func() bool) time.Duration {
 	t.Helper()
 	began := time.Now()
 	for !came() {
 		if time.Since(began) > within {
-			require.Failf(t, "it did not come", "%s within %v", what, within)
+			require.Failf(t, "timeout", "no %s within %v", what, within)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
@@ -43,15 +43,16 @@ func eventually(t testing.TB, within time.Duration, what string, came func() boo
 	return took
 }
 
-// service is `lumen serve` as a process of its own, which a test ends and starts again at the same address.
+// service is `lumen serve` as a process that a test can end and restart at the same address.
 type service struct {
 	url, private string
 	env          []string
 	p            *harness.Process
-	metrics      string // at the end
+	metrics      string // read at the end of the test
 }
 
-// startService starts the program on a database. The variables come on top of those that every test of faults needs.
+// startService starts the program on a database. env adds to the variables that every test of
+// faults needs.
 func startService(t *testing.T, databaseURL string, env ...string) *service {
 	t.Helper()
 	address, private := storetest.SteadyAddress(t), storetest.SteadyAddress(t)
@@ -64,12 +65,12 @@ func startService(t *testing.T, databaseURL string, env ...string) *service {
 	return s
 }
 
-// start returns when it listens.
+// start starts the process and returns when it listens.
 func (s *service) start(t *testing.T) {
 	t.Helper()
 	s.p = harness.Launch(t, func(cmd *exec.Cmd) {
 		cmd.Env = harness.Environment(s.env...)
-		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // when the tests are killed
+		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // ends the service if the tests are killed
 	}, "serve", "--json")
 	s.p.Ready(t)
 	p := s.p
@@ -87,24 +88,25 @@ func (s *service) signal(t *testing.T, signal syscall.Signal) {
 	require.NoError(t, s.p.Cmd.Process.Signal(signal))
 }
 
-// kill ends the process where it is.
+// kill ends the process with SIGKILL.
 func (s *service) kill(t *testing.T) {
 	t.Helper()
 	s.signal(t, syscall.SIGKILL)
 	_ = s.p.Wait(t)
 }
 
-// runs reports whether the process that was started last has not ended.
+// runs reports whether the last started process still runs.
 func (s *service) runs() bool {
 	return !s.p.HasEnded()
 }
 
-// probes asks for health on connections of its own, as an orchestrator does: it gives up after five seconds.
-var probes = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+// probeClient requests health checks as an orchestrator does: each on a new connection, with a
+// timeout of 5 s.
+var probeClient = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 
-// probe returns the status and the body, 0 when there was no answer.
+// probe returns the status and the body of a health check. The status is 0 if there was no reply.
 func probe(url string) (status int, body string) {
-	response, err := probes.Get(url)
+	response, err := probeClient.Get(url)
 	if err != nil {
 		return 0, err.Error()
 	}
@@ -116,13 +118,13 @@ func probe(url string) (status int, body string) {
 // awaitReadiness waits until /readyz has this status.
 func (s *service) awaitReadiness(t testing.TB, status int, within time.Duration) time.Duration {
 	t.Helper()
-	return eventually(t, within, fmt.Sprintf("%d of /readyz", status), func() bool {
+	return eventually(t, within, fmt.Sprintf("status %d of /readyz", status), func() bool {
 		got, _ := probe(s.url + "/readyz")
 		return got == status
 	})
 }
 
-// descriptors is how many files and sockets the process holds.
+// descriptors returns the number of open files and sockets of the process.
 func (s *service) descriptors(t testing.TB) int {
 	t.Helper()
 	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.p.Cmd.Process.Pid))
@@ -130,12 +132,13 @@ func (s *service) descriptors(t testing.TB) int {
 	return len(open)
 }
 
-// poolSize is the most connections that a service has: for customers, for look-ups of credentials, for readiness.
+// poolSize is the maximum number of a service's connections: for customers, credentials and
+// readiness.
 const poolSize = store.DefaultMaxConnections + 4 + 1
 
-// requireTidy holds the service to what it had when nothing was going on: no descriptor more but for those of pooled
-// connections, no session of Postgres's more than the pools hold.
-func requireTidy(t *testing.T, s *service, db *storetest.Breakable, idle int) {
+// requireNoLeaks requires that the service returns to the descriptors that it had while idle, plus
+// those of pooled connections, and to no more Postgres sessions than its pools may hold.
+func requireNoLeaks(t *testing.T, s *service, db *storetest.Breakable, idle int) {
 	t.Helper()
 	var descriptors, sessions int
 	tidy := func() bool {
@@ -143,12 +146,12 @@ func requireTidy(t *testing.T, s *service, db *storetest.Breakable, idle int) {
 		return descriptors <= idle+poolSize && sessions <= poolSize
 	}
 	for deadline := time.Now().Add(10 * time.Second); !tidy(); time.Sleep(50 * time.Millisecond) {
-		require.False(t, time.Now().After(deadline), "%d descriptors, of %d while idle; %d sessions", descriptors, idle, sessions)
+		require.False(t, time.Now().After(deadline), "%d descriptors, %d while idle; %d sessions", descriptors, idle, sessions)
 	}
 	t.Logf("afterwards: %d descriptors (%d while idle), %d sessions", descriptors, idle, sessions)
 }
 
-// shorten is for messages.
+// shorten limits a text to 200 bytes, for messages.
 func shorten(text string) string {
 	if len(text) > 200 {
 		text = text[:200] + "..."

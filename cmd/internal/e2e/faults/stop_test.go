@@ -23,24 +23,25 @@ import (
 	"lumen/store/storetest"
 )
 
-// The delay of a graceful stop, and how long after it the process may take.
+// stopDelay is the shutdown delay of the service. drainTime is how long the process may take after
+// it.
 const (
 	stopDelay = time.Second
 	drainTime = 20 * time.Second
 )
 
-// ending is what clients that ask all the time see of a service that is told to stop.
-type ending struct {
+// stopObserver records what clients that send requests all the time see of a stopping service.
+type stopObserver struct {
 	mu       sync.Mutex
-	told     time.Time // to stop; zero before
+	signaled time.Time // when the stop signal was sent; zero before
 	answered int
-	closing  int // answers that told the client to close its connection
+	closing  int // replies with Connection: close
 	faults   []string
 }
 
-// load asks until nothing listens any more: then no connection is made, or one is made that the service never took. What it
-// sends with a body, nobody sends a second time.
-func (e *ending) load(ctx context.Context, url string, m storetest.Merchant, body string) {
+// run sends requests until the service no longer listens: then a connection is refused, or reset
+// before the service accepted it. The transport does not retry requests with a body.
+func (e *stopObserver) run(ctx context.Context, url string, m storetest.Merchant, body string) {
 	transport := harness.Watching{Next: &http.Transport{MaxIdleConnsPerHost: 1}}
 	defer transport.CloseIdleConnections()
 	for {
@@ -67,7 +68,7 @@ func (e *ending) load(ctx context.Context, url string, m storetest.Merchant, bod
 		e.mu.Lock()
 		switch {
 		case err != nil:
-			e.faults = append(e.faults, fmt.Sprintf("%v, on a connection that is used again: %v, %v after it began", err, reused, time.Since(began)))
+			e.faults = append(e.faults, fmt.Sprintf("%v, on a reused connection: %v, %v after the request began", err, reused, time.Since(began)))
 		case response.StatusCode != 200:
 			e.faults = append(e.faults, response.Status)
 		case response.Close:
@@ -82,14 +83,16 @@ func (e *ending) load(ctx context.Context, url string, m storetest.Merchant, bod
 	}
 }
 
-// isOver reports whether the service need not listen any more.
-func (e *ending) isOver() bool {
+// isOver reports whether the shutdown delay is over, so that the service need not listen any more.
+func (e *stopObserver) isOver() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return !e.told.IsZero() && time.Since(e.told) >= stopDelay
+	return !e.signaled.IsZero() && time.Since(e.signaled) >= stopDelay
 }
 
-// A service that is told to stop says so first, and goes on; no request that it took fails, and it ends in order.
+// TestFaultsStopUnderLoad sends SIGTERM under load. The service must report that it is not ready,
+// go on serving for the shutdown delay, finish every request that it accepted, and exit with code
+// 0.
 func TestFaultsStopUnderLoad(t *testing.T) {
 	t.Parallel()
 	db := storetest.NewBreakable(t, storetest.BreakableOptions{})
@@ -101,13 +104,13 @@ func TestFaultsStopUnderLoad(t *testing.T) {
 			s.start(t)
 		}
 		var clients sync.WaitGroup
-		e := &ending{}
+		e := &stopObserver{}
 		for i := range 8 {
 			body := ""
 			if i%2 == 0 {
 				body = `{"name": "Under load"}`
 			}
-			clients.Go(func() { e.load(context.WithoutCancel(t.Context()), s.url+"/api/customers/"+ids[i], m, body) })
+			clients.Go(func() { e.run(context.WithoutCancel(t.Context()), s.url+"/api/customers/"+ids[i], m, body) })
 		}
 		eventually(t, 20*time.Second, "answers", func() bool {
 			e.mu.Lock()
@@ -115,63 +118,64 @@ func TestFaultsStopUnderLoad(t *testing.T) {
 			return e.answered > 100
 		})
 		s.awaitReadiness(t, 200, 5*time.Second)
-		told := time.Now()
+		signaled := time.Now()
 		e.mu.Lock()
-		e.told = told
+		e.signaled = signaled
 		e.mu.Unlock()
 		s.signal(t, syscall.SIGTERM)
 		red := s.awaitReadiness(t, 503, time.Second)
 		_, body := probe(s.url + "/readyz")
 		require.JSONEq(t, `{"status":"not ready","reason":"stopping"}`, body)
-		s.awaitReadiness(t, 0, stopDelay+5*time.Second) // nobody listens
-		listened := time.Since(told)
+		s.awaitReadiness(t, 0, stopDelay+5*time.Second) // the service no longer listens
+		listened := time.Since(signaled)
 		require.GreaterOrEqual(t, listened, stopDelay)
-		require.NoError(t, s.p.Wait(t), "exit code 0: %s", s.p.Stderr)
-		ended := time.Since(told)
+		require.NoError(t, s.p.Wait(t), "the exit code must be 0: %s", s.p.Stderr)
+		ended := time.Since(signaled)
 		require.Less(t, ended, stopDelay+drainTime)
 		clients.Wait()
 		require.Empty(t, e.faults)
 		require.Positive(t, e.closing)
-		t.Logf("not ready after %v, stopped listening after %v, ended after %v; %d answers, %d of which closed their connection, none failed",
+		t.Logf("not ready after %v, stopped listening after %v, ended after %v; %d replies, %d of them closed their connection, none failed",
 			red.Round(time.Millisecond), listened.Round(time.Millisecond), ended.Round(time.Millisecond), e.answered, e.closing)
 	}
 }
 
-// What is under way is finished: a long list that is being read slowly, and a write that waits.
-func TestFaultsStopFinishesWhatIsUnderWay(t *testing.T) {
+// TestFaultsStopFinishesRequests sends SIGTERM while a long list is being read slowly and a write
+// waits for a lock. The service must finish both before it ends.
+func TestFaultsStopFinishesRequests(t *testing.T) {
 	t.Parallel()
 	db := storetest.NewBreakable(t, storetest.BreakableOptions{})
 	m := db.Merchant(t, "Stopped")
 	const many = 20_000
 	ids := db.Fill(t, m, many)
 	s := startService(t, db.AppURL(), "LUMEN_SHUTDOWN_DELAY=200ms")
-	log := &tally{}
+	log := &exchangeLog{}
 	c := newCaller(s.url, m.WriteKey, log)
 	defer c.close()
 
-	unlock := locking(t, db, "SELECT FROM customers WHERE id = $1 FOR UPDATE", ids[0])
+	unlock := holdLock(t, db, "SELECT FROM customers WHERE id = $1 FOR UPDATE", ids[0])
 	list := make(chan int, 1)
 	first := make(chan struct{})
-	go func() { list <- readSlowly(t, s.url, m, first) }()
+	go func() { list <- readListSlowly(t, s.url, m, first) }()
 	<-first
 	wrote := make(chan verdict, 1)
 	go func() {
 		o, _ := c.update(context.WithoutCancel(t.Context()), ids[0], map[string]any{"name": "Late"})
 		wrote <- o
 	}()
-	eventually(t, 5*time.Second, "the write waits", func() bool { return waiting(t, db) > 0 })
+	eventually(t, 5*time.Second, "a write that waits for the lock", func() bool { return lockWaiters(t, db) > 0 })
 
 	s.signal(t, syscall.SIGTERM)
 	s.awaitReadiness(t, 0, 5*time.Second)
-	require.True(t, s.runs(), "with requests under way")
+	require.True(t, s.runs(), "the service must not end before its requests")
 	unlock()
-	require.Equal(t, done, <-wrote, log.complaints())
+	require.Equal(t, done, <-wrote, log.violations())
 	require.Equal(t, many, <-list)
 	require.NoError(t, s.p.Wait(t))
 }
 
-// waiting counts the sessions that wait for a lock.
-func waiting(t testing.TB, db *storetest.Breakable) (n int) {
+// lockWaiters returns the number of sessions that wait for a lock.
+func lockWaiters(t testing.TB, db *storetest.Breakable) (n int) {
 	t.Helper()
 	conn := db.Connect(t)
 	defer func() { _ = conn.Close(context.Background()) }()
@@ -179,8 +183,9 @@ func waiting(t testing.TB, db *storetest.Breakable) (n int) {
 	return n
 }
 
-// readSlowly reads the whole list over some seconds and counts it; -1 when it is not whole.
-func readSlowly(t *testing.T, url string, m storetest.Merchant, first chan<- struct{}) int {
+// readListSlowly reads the list over some seconds and returns the number of customers, or -1 if the
+// list is incomplete. It closes first after the first part.
+func readListSlowly(t *testing.T, url string, m storetest.Merchant, first chan<- struct{}) int {
 	request, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodGet, url+"/api/customers", nil)
 	if err != nil {
 		return -1
@@ -204,7 +209,7 @@ func readSlowly(t *testing.T, url string, m storetest.Merchant, first chan<- str
 		if err != nil {
 			break
 		}
-		time.Sleep(50 * time.Millisecond) // it is to be slow
+		time.Sleep(50 * time.Millisecond) // read slowly
 	}
 	var whole struct{ Customers []json.RawMessage }
 	if json.Unmarshal([]byte(text.String()), &whole) != nil {
@@ -213,8 +218,9 @@ func readSlowly(t *testing.T, url string, m storetest.Merchant, first chan<- str
 	return len(whole.Customers)
 }
 
-// Who does not want to wait says so once more.
-func TestFaultsASecondSignalEndsAtOnce(t *testing.T) {
+// TestFaultsSecondSignalEndsAtOnce sends a second signal during the shutdown delay. The service
+// must end within 1 s.
+func TestFaultsSecondSignalEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	db := storetest.NewBreakable(t, storetest.BreakableOptions{})
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {

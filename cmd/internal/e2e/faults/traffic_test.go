@@ -16,25 +16,26 @@ import (
 	"lumen/store/storetest"
 )
 
-// scene is a service on a Postgres of its own, with a stretch of network between them, and what goes on there.
-type scene struct {
+// scenario is a service with its own Postgres, a controlled network between them, and clients of
+// the service.
+type scenario struct {
 	db   *storetest.Breakable
 	wire *wire
 	s    *service
 	m    storetest.Merchant
-	ids  []string // of customers that nobody changes
-	log  *tally
-	idle int // descriptors, while nothing goes on
+	ids  []string // customers that no client changes
+	log  *exchangeLog
+	idle int // open descriptors before the clients start
 
-	writers *writers
-	readers sync.WaitGroup
-	vitals  *vitals
+	writers  *writers
+	readers  sync.WaitGroup
+	probeLog *probeLog
 }
 
-// newScene sets everything up.
-func newScene(t *testing.T, options storetest.BreakableOptions, env ...string) *scene {
+// newScenario starts Postgres, the network and the service.
+func newScenario(t *testing.T, options storetest.BreakableOptions, env ...string) *scenario {
 	t.Helper()
-	sc := &scene{db: storetest.NewBreakable(t, options), log: &tally{}}
+	sc := &scenario{db: storetest.NewBreakable(t, options), log: &exchangeLog{}}
 	sc.m = sc.db.Merchant(t, "Calm")
 	sc.ids = sc.db.Fill(t, sc.m, 50)
 	sc.wire = newWire(t, sc.db.Address())
@@ -47,10 +48,11 @@ func newScene(t *testing.T, options storetest.BreakableOptions, env ...string) *
 	return sc
 }
 
-func (sc *scene) caller() *caller { return newCaller(sc.s.url, sc.m.WriteKey, sc.log) }
+func (sc *scenario) caller() *caller { return newCaller(sc.s.url, sc.m.WriteKey, sc.log) }
 
-// begin has clients write and read, and an orchestrator look after the service, until end.
-func (sc *scene) begin(t *testing.T) {
+// begin starts clients that write and read, and the health checks of an orchestrator. They run
+// until end.
+func (sc *scenario) begin(t *testing.T) {
 	sc.writers = startWriters(t, 3, sc.s.url, sc.m, sc.log)
 	ctx := context.WithoutCancel(t.Context())
 	for i := range 3 {
@@ -61,30 +63,32 @@ func (sc *scene) begin(t *testing.T) {
 			for turn := i; !sc.writers.isStopped(); turn++ {
 				id := sc.ids[turn%len(sc.ids)]
 				if o, p := c.get(ctx, id); o != unknown && (o != done || p.ID != id) {
-					sc.writers.complain("a read of %s is %v: %+v", id, o, p)
+					sc.writers.report("a read of %s is %v: %+v", id, o, p)
 				}
-				time.Sleep(5 * time.Millisecond) // or reading would be all that is done
+				time.Sleep(5 * time.Millisecond) // leave time for the writers
 			}
 		})
 	}
-	sc.vitals = monitor(sc.s)
+	sc.probeLog = startProbing(sc.s)
 }
 
-// end stops what goes on and holds the scene to what has to be so whatever happened.
-func (sc *scene) end(t *testing.T) {
+// end stops the clients and requires what must hold after every fault: no violation, no lost write,
+// no failed health check and no leaked connection.
+func (sc *scenario) end(t *testing.T) {
 	t.Helper()
 	sc.writers.stop()
 	sc.readers.Wait()
-	sc.vitals.stop()
-	require.Empty(t, sc.log.complaints())
+	sc.probeLog.stop()
+	require.Empty(t, sc.log.violations())
 	require.True(t, sc.s.runs(), "the service ended")
-	require.Empty(t, sc.vitals.sick, "/healthz")
+	require.Empty(t, sc.probeLog.healthFailures, "/healthz")
 	sc.writers.compare(t, sc.db, sc.m)
-	requireTidy(t, sc.s, sc.db, sc.idle)
+	requireNoLeaks(t, sc.s, sc.db, sc.idle)
 }
 
-// awaitRecovery returns when reads and writes succeed and /readyz is green, and how long each took.
-func (sc *scene) awaitRecovery(t *testing.T, within time.Duration) string {
+// awaitRecovery waits until a read and a write succeed and /readyz returns 200, and returns how
+// long each took.
+func (sc *scenario) awaitRecovery(t *testing.T, within time.Duration) string {
 	t.Helper()
 	c := sc.caller()
 	defer c.close()
@@ -103,8 +107,9 @@ func (sc *scene) awaitRecovery(t *testing.T, within time.Duration) string {
 	return fmt.Sprintf("recovered: a read after %v, a write after %v, ready after %v", read.Round(time.Millisecond), wrote.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
 }
 
-// requireOnly holds exchanges to statuses. A create that is tried again may meet its first try.
-func requireOnly(t *testing.T, when string, samples []exchanged, reads, writes []int) {
+// requireStatuses requires that exchanges have allowed statuses. If writes may fail with 503, they
+// may also get 409, since a repeated create may conflict with its first attempt.
+func requireStatuses(t *testing.T, when string, samples []exchange, reads, writes []int) {
 	t.Helper()
 	for _, x := range samples {
 		allowed := reads
@@ -115,46 +120,46 @@ func requireOnly(t *testing.T, when string, samples []exchanged, reads, writes [
 			}
 		}
 		if !slices.Contains(allowed, x.status) {
-			t.Errorf("%s only %v are allowed: %s", when, allowed, x.complaint)
+			t.Errorf("%s: the allowed statuses are %v: %s", when, allowed, x.message)
 			return
 		}
 	}
 }
 
-// requireWithin holds exchanges to the time that an answer may take.
-func requireWithin(t *testing.T, bound time.Duration, samples []exchanged) {
+// requireWithin requires that each exchange took less than maxLatency.
+func requireWithin(t *testing.T, maxLatency time.Duration, samples []exchange) {
 	t.Helper()
 	for _, x := range samples {
-		require.Less(t, x.end.Sub(x.began), bound, x.complaint)
+		require.Less(t, x.end.Sub(x.began), maxLatency, x.message)
 	}
 }
 
-// vitals are what /healthz and /readyz said, asked all the time.
-type vitals struct {
+// probeLog records the replies of /healthz and /readyz, which it polls every 50 ms.
+type probeLog struct {
 	stopped chan struct{}
 	busy    sync.WaitGroup
 
-	mu   sync.Mutex
-	sick []string // what /healthz said besides 200 within two seconds
-	said []readiness
+	mu             sync.Mutex
+	healthFailures []string // replies of /healthz other than 200 within 2 s
+	replies           []readiness
 }
 
-// readiness is an answer of /readyz.
+// readiness is a reply of /readyz.
 type readiness struct {
 	at     time.Time
 	status int
 	body   string
 }
 
-func monitor(s *service) *vitals {
-	v := &vitals{stopped: make(chan struct{})}
-	poll := func(path string, note func(began time.Time, status int, body string)) {
+func startProbing(s *service) *probeLog {
+	v := &probeLog{stopped: make(chan struct{})}
+	poll := func(path string, observe func(began time.Time, status int, body string)) {
 		v.busy.Go(func() {
 			for {
 				began := time.Now()
 				status, body := probe(s.url + path)
 				v.mu.Lock()
-				note(began, status, body)
+				observe(began, status, body)
 				v.mu.Unlock()
 				select {
 				case <-v.stopped:
@@ -166,28 +171,28 @@ func monitor(s *service) *vitals {
 	}
 	poll("/healthz", func(began time.Time, status int, body string) {
 		if took := time.Since(began); status != 200 || took > 2*time.Second {
-			v.sick = append(v.sick, fmt.Sprintf("%d after %v: %s", status, took, strings.TrimSpace(body)))
+			v.healthFailures = append(v.healthFailures, fmt.Sprintf("%d after %v: %s", status, took, strings.TrimSpace(body)))
 		}
 	})
 	poll("/readyz", func(began time.Time, status int, body string) {
-		v.said = append(v.said, readiness{time.Now(), status, body})
+		v.replies = append(v.replies, readiness{time.Now(), status, body})
 	})
 	return v
 }
 
-func (v *vitals) stop() {
+func (v *probeLog) stop() {
 	close(v.stopped)
 	v.busy.Wait()
 }
 
-// between returns what /readyz said in this time.
-func (v *vitals) between(from, to time.Time) (said []readiness) {
+// between returns the replies of /readyz in this period.
+func (v *probeLog) between(from, to time.Time) (replies []readiness) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for _, r := range v.said {
+	for _, r := range v.replies {
 		if r.at.After(from) && r.at.Before(to) {
-			said = append(said, r)
+			replies = append(replies, r)
 		}
 	}
-	return said
+	return replies
 }

@@ -14,15 +14,15 @@ import (
 	"lumen/store/storetest"
 )
 
-// wire is a stretch of network that a test has in its hands.
+// wire is a network connection to an address, through a proxy that a test controls.
 type wire struct {
 	*toxiproxy.Proxy
 }
 
-// newWire leads to an address until the test ends.
+// newWire starts a proxy to an address, which runs until the test ends.
 func newWire(t *testing.T, to string) *wire {
 	t.Helper()
-	zerolog.SetGlobalLevel(zerolog.Disabled) // part of it logs to a logger of nobody's
+	zerolog.SetGlobalLevel(zerolog.Disabled) // toxiproxy partly logs to the global logger
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
 	proxy := toxiproxy.NewProxy(server, t.Name(), storetest.SteadyAddress(t), to)
 	require.NoError(t, proxy.Start())
@@ -30,8 +30,8 @@ func newWire(t *testing.T, to string) *wire {
 	return &wire{proxy}
 }
 
-// add afflicts one direction, "upstream" or "downstream", or "both", of each connection with this probability. It returns
-// how to take that away again.
+// add injects a fault into one direction ("upstream" or "downstream") or "both" of each connection,
+// with this probability. heal removes it.
 func (w *wire) add(t testing.TB, kind, direction string, probability float64, attributes string) (heal func()) {
 	t.Helper()
 	directions := []string{direction}
@@ -52,7 +52,7 @@ func (w *wire) add(t testing.TB, kind, direction string, probability float64, at
 	}
 }
 
-// cut ends all connections. New ones are let through at once.
+// cut ends all connections. New connections work at once.
 func (w *wire) cut(t testing.TB) {
 	t.Helper()
 	w.Stop()
