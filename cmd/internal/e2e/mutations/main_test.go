@@ -1,5 +1,5 @@
-// Package mutations takes the guards of tenant isolation out of the source, one at a time, and runs the
-// tests that have to fail without it.
+// Package mutations removes the guards of tenant isolation from the source, one at a time, and runs
+// the tests that have to fail without the guard.
 package mutations
 
 import (

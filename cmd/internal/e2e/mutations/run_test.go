@@ -21,8 +21,8 @@ import (
 	"lumen/store/storetest"
 )
 
-// mutant is the source with some files exchanged. The tree itself is not touched: the go command reads the
-// changed files in the places of the others.
+// mutant is the source with some changed files. The working tree is not changed: the go command
+// reads the changed files instead of the originals through an overlay.
 type mutant struct {
 	overlay  string
 	database string
@@ -33,7 +33,7 @@ func newMutant(t *testing.T, database string, replaced map[string]string) mutant
 	folder := t.TempDir()
 	replace := map[string]string{}
 	for i, file := range slices.Sorted(maps.Keys(replaced)) {
-		at, err := filepath.Abs(filepath.Join(top, file))
+		at, err := filepath.Abs(filepath.Join(moduleRoot, file))
 		require.NoError(t, err)
 		replace[at] = filepath.Join(folder, fmt.Sprintf("%d%s", i, filepath.Ext(file)))
 		require.NoError(t, os.WriteFile(replace[at], []byte(replaced[file]), 0o600))
@@ -50,12 +50,12 @@ var (
 	passedTest = regexp.MustCompile(`(?m)^\s*--- PASS: (\S+)`)
 )
 
-// run returns the tests that failed, of those that ran.
+// run runs the tests on the mutant and returns the names of those that failed.
 func (m mutant) run(t *testing.T, these tests) (failed []string) {
 	t.Helper()
 	cmd := exec.Command("go", "test", "-overlay", m.overlay, "-vet=off", "-ldflags=-s -w",
 		"-count=1", "-failfast", "-timeout", "300s", "-v", "-run", these.run, these.pkg)
-	cmd.Dir = top
+	cmd.Dir = moduleRoot
 	cmd.Env = append(os.Environ(), "LUMEN_TEST_DATABASE_URL="+m.database)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -64,17 +64,18 @@ func (m mutant) run(t *testing.T, these tests) (failed []string) {
 		failed = append(failed, found[1])
 	}
 	ran := len(failed) > 0 || passedTest.MatchString(out.String())
-	require.True(t, ran && (err == nil) == (len(failed) == 0), "the tests did not run to their end: %v\n%s", err, out.String())
+	require.True(t, ran && (err == nil) == (len(failed) == 0), "the tests did not run to the end: %v\n%s", err, out.String())
 	return failed
 }
 
-// Each guard is taken out of the source. A mutation that no test notices is a guard that nobody would miss.
+// TestMutations applies each mutation and requires that its tests fail. If no test fails, the guard
+// could be removed without being noticed.
 func TestMutations(t *testing.T) {
 	db := storetest.New(t)
 	s := readSource(t)
 	only := regexp.MustCompile(os.Getenv("LUMEN_TEST_MUTATIONS"))
 	t.Run("without a mutation, and without row-level security, nothing fails", func(t *testing.T) {
-		m := newMutant(t, db.SuperuserURL(), s.mutated(t, unwalled(), unchecked))
+		m := newMutant(t, db.SuperuserURL(), s.mutated(t, unwalled(), withoutRoleCheck))
 		needed := map[tests]bool{}
 		for _, mutation := range mutations {
 			if mutation.unwalled && only.MatchString(mutation.name) {
@@ -94,19 +95,19 @@ func TestMutations(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			held, broken := []mutation{m}, []mutation{m}
 			if len(m.sql) > 0 {
-				held, broken = append(held, unchecked), append(broken, unchecked)
+				held, broken = append(held, withoutRoleCheck), append(broken, withoutRoleCheck)
 			}
 			if m.unwalled {
-				broken = append(broken, unwalled(), unchecked)
+				broken = append(broken, unwalled(), withoutRoleCheck)
 			}
 			if m.holds.pkg != "" {
 				require.Empty(t, newMutant(t, db.SuperuserURL(), s.mutated(t, held...)).run(t, m.holds),
-					"with row-level security, or the predicates, in place nothing foreign comes out")
+					"with the other guard in place no reply may contain another merchant's data")
 			}
 			failed := newMutant(t, db.SuperuserURL(), s.mutated(t, broken...)).run(t, m.fails)
-			require.NotEmpty(t, failed, "no test notices")
+			require.NotEmpty(t, failed, "no test fails without the guard")
 			if strings.Contains(m.fails.run, "/") {
-				require.Contains(t, strings.Join(failed, " "), "/", "what came out is not what failed")
+				require.Contains(t, strings.Join(failed, " "), "/", "only the subtest may fail that checks the replies")
 			}
 			whole := slices.DeleteFunc(failed, func(name string) bool { return strings.Contains(name, "/") })
 			t.Logf("noticed by %s: %s", m.fails.pkg, strings.Join(whole, ", "))

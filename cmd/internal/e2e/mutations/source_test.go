@@ -19,21 +19,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// top is the folder of the module, seen from this one.
-const top = "../../../.."
+// moduleRoot is the folder of the module, relative to this one.
+const moduleRoot = "../../../.."
 
-// aside are the folders whose Go code is not searched for guards.
-var aside = map[string]string{
+// unsearched are the folders whose Go code is not searched for guards, with the reasons.
+var unsearched = map[string]string{
 	"cmd/lumen-bench": "measures a database that it fills itself",
-	"graph/generated": "generated: it calls the resolvers",
+	"graph/generated": "generated code, which only calls the resolvers",
 	"store/storetest": "prepares databases for tests, as the superuser",
 }
 
 // source is the program: its declarations in Go and its migrations.
 type source struct {
 	declarations []declaration
-	files        map[string]string // the texts of Go files and of migrations, by their paths below top
-	folders      []string          // those with Go code, aside ones too
+	files        map[string]string // texts of Go files and migrations, by their paths relative to moduleRoot
+	folders      []string          // folders with Go code, including unsearched ones
 }
 
 // declaration is a function, a method, a constant, a variable or a type of a package.
@@ -49,21 +49,21 @@ type span struct{ from, to int }
 
 func (s span) holds(at int) bool { return s.from <= at && at < s.to }
 
-// readSource reads all code of the program that is no test. It fails when it does not find every package.
+// readSource reads the program's code without its tests. It fails unless it finds every package.
 func readSource(t *testing.T) source {
 	t.Helper()
 	s := source{files: map[string]string{}}
-	require.NoError(t, filepath.WalkDir(top, func(file string, entry fs.DirEntry, err error) error {
+	require.NoError(t, filepath.WalkDir(moduleRoot, func(file string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		below, err := filepath.Rel(top, file)
+		below, err := filepath.Rel(moduleRoot, file)
 		require.NoError(t, err)
 		below = filepath.ToSlash(below)
 		if entry.IsDir() {
 			_, err := os.Stat(filepath.Join(file, "go.mod"))
 			if below != "." && (err == nil || strings.HasPrefix(entry.Name(), ".")) {
-				return fs.SkipDir // another module, or no code
+				return fs.SkipDir // another module, or a folder without code
 			}
 			return nil
 		}
@@ -83,17 +83,17 @@ func readSource(t *testing.T) source {
 	s.folders = slices.Compact(s.folders)
 
 	list := exec.Command("go", "list", "-f", "{{if .GoFiles}}{{.ImportPath}}{{end}}", "./...")
-	list.Dir = top
+	list.Dir = moduleRoot
 	out, err := list.Output()
 	require.NoError(t, err)
 	var packages []string
 	for _, name := range strings.Fields(string(out)) {
 		packages = append(packages, strings.TrimPrefix(name, "lumen/"))
 	}
-	require.Subset(t, s.folders, packages, "the walk does not find every package")
+	require.Subset(t, s.folders, packages, "readSource must find every package")
 	require.Subset(t, packages, []string{"graph", "rest", "store", "cmd/lumen"})
-	for folder := range aside {
-		require.Contains(t, packages, folder, "there is no such package to set aside")
+	for folder := range unsearched {
+		require.Contains(t, packages, folder, "an unsearched package must exist")
 	}
 	return s
 }
@@ -133,7 +133,8 @@ func (s *source) declare(t *testing.T, file string) {
 	}
 }
 
-// functionName returns the name of a function, or the type and the name of a method, as in "Rows.Get".
+// functionName returns the name of a function, or the type and the name of a method, as in
+// "Rows.Get".
 func functionName(f *ast.FuncDecl) string {
 	if f.Recv == nil {
 		return f.Name.Name
@@ -142,13 +143,14 @@ func functionName(f *ast.FuncDecl) string {
 	return receiver + "." + f.Name.Name
 }
 
-// merchantGuard matches what SQL says of whose rows it means.
+// merchantGuard matches the parts of SQL that restrict rows to a merchant or a customer.
 var merchantGuard = regexp.MustCompile(
 	`(\w*\.)?merchant_id = \S+|= \w+\.merchant_id|\S+ AS merchant_id\b|` +
 		`::text = '' OR|lumen\.(merchant|customer)_id'[^)]*\)`)
 
-// guardsIn counts the guards in code by their texts: SQL that names the merchant, and the uses of the
-// functions that build such SQL. usesScope reports whether it reads the caller's merchant from the context.
+// guardsIn counts the guards in code by their texts: SQL that names the merchant, and uses of the
+// functions that build such SQL. usesScope reports whether the code reads the caller's merchant
+// from the context.
 func guardsIn(code ast.Node) (guards map[string]int, usesScope bool) {
 	guards = map[string]int{}
 	ast.Inspect(code, func(n ast.Node) bool {
@@ -172,7 +174,7 @@ func guardsIn(code ast.Node) (guards map[string]int, usesScope bool) {
 	return guards, usesScope
 }
 
-// find returns the declaration of this name in a folder, and fails unless there is exactly one.
+// find returns the declaration with this name in a folder. It fails unless there is exactly one.
 func (s source) find(t *testing.T, folder, name string) declaration {
 	t.Helper()
 	var found []declaration
@@ -181,12 +183,12 @@ func (s source) find(t *testing.T, folder, name string) declaration {
 			found = append(found, d)
 		}
 	}
-	require.Len(t, found, 1, "%s declares no %s, or several", folder, name)
+	require.Len(t, found, 1, "%s must declare %s once", folder, name)
 	return found[0]
 }
 
-// statement returns the migration with the statement that begins with these words, and where in it the
-// statement is. It fails unless there is exactly one.
+// statement returns the migration that contains the statement beginning with these words, and the
+// position of the statement. It fails unless there is exactly one.
 func (s source) statement(t *testing.T, head string) (file string, at span) {
 	t.Helper()
 	begin := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(head) + `(\W|$)`)
@@ -207,18 +209,19 @@ func (s source) statement(t *testing.T, head string) (file string, at span) {
 			}
 		}
 	}
-	require.Equal(t, 1, found, "the migrations have no statement, or several, that begin with %q", head)
+	require.Equal(t, 1, found, "exactly one statement of the migrations must begin with %q", head)
 	return file, at
 }
 
-// change is a part of a file that a mutation exchanges for other text.
+// change is a part of a file that a mutation replaces with another text.
 type change struct {
 	file string
 	span
 	text string
 }
 
-// changes returns what the mutation changes, and fails when it does not find a place that it names.
+// changes returns the mutation's changes. It fails if it does not find a place that the mutation
+// names.
 func (s source) changes(t *testing.T, m mutation) []change {
 	t.Helper()
 	var all []change
@@ -238,7 +241,7 @@ func (s source) changes(t *testing.T, m mutation) []change {
 	for _, e := range m.sql {
 		file, at := s.statement(t, e.statement)
 		text, old := s.files[file][at.from:at.to], cmp.Or(e.old, s.files[file][at.from:at.to])
-		require.Equal(t, 1, strings.Count(text, old), "%s: %q has to stand once in %s", m.name, old, e.statement)
+		require.Equal(t, 1, strings.Count(text, old), "%s: %q must occur once in %s", m.name, old, e.statement)
 		from := at.from + strings.Index(text, old)
 		all = append(all, change{file, span{from, from + len(old)}, e.new})
 	}
@@ -246,14 +249,14 @@ func (s source) changes(t *testing.T, m mutation) []change {
 	return all
 }
 
-// mutated returns the files that mutations change, with the changes.
+// mutated returns the changed files, with the changes of all given mutations.
 func (s source) mutated(t *testing.T, mutations ...mutation) map[string]string {
 	t.Helper()
 	var all []change
 	for _, m := range mutations {
 		all = append(all, s.changes(t, m)...)
 	}
-	slices.SortStableFunc(all, func(a, b change) int { return b.from - a.from }) // from the end, so that no offset moves
+	slices.SortStableFunc(all, func(a, b change) int { return b.from - a.from }) // last first, so that the other offsets stay valid
 	files := map[string]string{}
 	for i, c := range all {
 		overlaps := func(later change) bool { return later.file == c.file && later.from < c.to }
