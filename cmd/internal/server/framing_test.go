@@ -13,7 +13,7 @@ import (
 )
 
 // A handler that does not close the connection itself, as http.ServeMux does for some of these, is called for the first
-// request alone. TestFramings in cmd/internal/e2e has all forms, on all routes.
+// request alone. TestAmbiguousFramings in cmd/internal/e2e has all forms, on all routes.
 func TestAmbiguousFramingEndsTheConnection(t *testing.T) {
 	t.Parallel()
 	const field = "\r\nHost: x\r\nConnection: keep-alive\r\n"
