@@ -153,7 +153,7 @@ var framings = []framing{
 	{"a coding behind a space", line11, "Transfer-Encoding : chunked\r\nContent-Length: 5", noChunks, refused400},
 	{"a coding behind a tab", line11, "Transfer-Encoding\t: chunked\r\nContent-Length: 5", noChunks, refused400},
 	{"a coding with a vertical tab", line11, "Transfer-Encoding: \vchunked\r\nContent-Length: 5", noChunks, refused400},
-	{"chunks over a length that is none", line11, coded + "\r\nContent-Length: 5, 5", noChunks, refused400},
+	{"chunks over an invalid length", line11, coded + "\r\nContent-Length: 5, 5", noChunks, refused400},
 	{"a coding with a parameter", line11, "Transfer-Encoding: chunked;q=1\r\nContent-Length: 5", noChunks, refused501},
 	{"a coding with a comma", line11, "Transfer-Encoding: chunked,\r\nContent-Length: 5", noChunks, refused501},
 	{"a coding in quotes", line11, "Transfer-Encoding: \"chunked\"\r\nContent-Length: 5", noChunks, refused501},

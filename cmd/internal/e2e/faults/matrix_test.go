@@ -65,7 +65,7 @@ var faultCases = map[string]fault{
 		delay: 2 * time.Second,
 		reads: mayFail, writes: mayFail, maxLatency: 8 * time.Second, ready: 503, recovery: 3 * time.Second,
 	},
-	"10 KB/s to Postgres": {
+	"10 KB per second to Postgres": {
 		inject: toxic("bandwidth", "both", `{"rate": 10}`), short: 4 * time.Second, long: 20 * time.Second,
 		reads: succeeds, writes: succeeds, maxLatency: 3 * time.Second, ready: 200, recovery: time.Second,
 	},
