@@ -145,7 +145,7 @@ func TestOtherMerchantsRowsDoNotChangeCounts(t *testing.T) {
 			all = append(all, brief(d.Send(t, b.ReadKey, "GET", path, "")))
 		}
 		for i := range all {
-			all[i].body = syncedUntil.ReplaceAllString(all[i].body, "") // it changes with the time
+			all[i].body = syncedUntil.ReplaceAllString(all[i].body, "") // the value changes with the time
 		}
 		return all
 	}

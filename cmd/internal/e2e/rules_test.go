@@ -433,7 +433,7 @@ func throughGraphQL(t testing.TB, d *harness.Server, m storetest.Merchant, r rul
 	require.NoError(t, json.Unmarshal([]byte(got.Body), &body), got.Body)
 	if len(body.Errors) > 0 {
 		first := body.Errors[0]
-		if first.Extensions.Code == "GRAPHQL_VALIDATION_FAILED" { // in the library's words, and as many as it likes
+		if first.Extensions.Code == "GRAPHQL_VALIDATION_FAILED" { // the library decides on the messages and their number
 			require.Nil(t, body.Data)
 			return outcome{code: first.Extensions.Code}
 		}

@@ -120,7 +120,7 @@ func (c *Canaries) Covers(t testing.TB, host string) {
 	})
 }
 
-// AlsoIn adds a source.
+// AlsoIn adds a source that must not contain a canary.
 func (c *Canaries) AlsoIn(name string, read func() string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

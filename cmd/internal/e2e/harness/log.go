@@ -36,5 +36,5 @@ func Logged(url string, log *LockedBuffer) string {
 	return text.String()
 }
 
-// Logged returns the server's log, as Logged does.
+// Logged returns the server's log with the lines of all answered requests.
 func (d *Server) Logged() string { return Logged(d.URL, d.Log) }
