@@ -141,7 +141,7 @@ type probeLog struct {
 
 	mu             sync.Mutex
 	healthFailures []string // replies of /healthz other than 200 within 2 s
-	replies           []readiness
+	replies        []readiness
 }
 
 // readiness is a reply of /readyz.
