@@ -114,7 +114,7 @@ func TestCanariesInErrorRepliesAreFound(t *testing.T) {
 		"a GraphQL error's path":            {"/graphql", 200, `{"data":null,"errors":[{"message":"no","path":["jane@example.com"]}]}`, false},
 		"a customer beside a GraphQL error": {"/graphql", 200, `{"data":{"customer":{"email":"jane@example.com"}},"errors":[{"message":"no"}]}`, false},
 		"a customer":                        {"/api/customers", 200, `{"customer":{"email":"jane@example.com"}}`, false},
-		"what no JSON is":                   {"/api/customers", 500, `jane@example.com`, true},
+		"a body that is not JSON":           {"/api/customers", 500, `jane@example.com`, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCanaries()
