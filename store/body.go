@@ -7,9 +7,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// CheckMediaType returns nil when the headers of a request, by canonical names, declare its body as
-// JSON that is not encoded, in UTF-8 or US-ASCII if they name a charset. Else it returns an
-// UnsupportedType that names the header at fault.
+// CheckMediaType checks the Content-Type and Content-Encoding of a request, whose header is keyed
+// by canonical names. The body must be JSON without a content encoding; a charset, if given, must
+// be UTF-8 or US-ASCII. The error is an UnsupportedType that names the header at fault.
 func CheckMediaType(header map[string][]string) error {
 	if !isJSON(header["Content-Type"]) {
 		return NewError(UnsupportedType)
@@ -38,12 +38,10 @@ func isJSON(contentTypes []string) bool {
 	return !present || charsets[strings.Map(letterOrDigit, charset)]
 }
 
-// charsets are the names of UTF-8 and of US-ASCII, which is a part of it, without case and
-// punctuation.
+// charsets are the names of UTF-8, and of its subset US-ASCII, in lower case without punctuation.
 var charsets = map[string]bool{"utf8": true, "usascii": true, "ascii": true, "ansix341968": true}
 
-// letterOrDigit is for strings.Map. It lowers ASCII letters, keeps digits and drops ASCII
-// punctuation.
+// letterOrDigit is a mapping for strings.Map. It lowers ASCII letters and drops ASCII punctuation.
 func letterOrDigit(c rune) rune {
 	switch {
 	case 'A' <= c && c <= 'Z':
@@ -54,8 +52,8 @@ func letterOrDigit(c rune) rune {
 	return -1
 }
 
-// BadBody returns the BadRequest for a body that could not be read. form says what a body that is
-// JSON, but of another shape, must be.
+// BadBody returns the BadRequest for a body that could not be read. form is its message when the
+// body is valid JSON of the wrong shape.
 func BadBody(body []byte, form string) *Error {
 	err := NewError(BadRequest)
 	if jsontext.Value(body).IsValid() {
@@ -64,5 +62,5 @@ func BadBody(body []byte, form string) *Error {
 	return err
 }
 
-// OneObject is the form of a body, for BadBody.
+// OneObject is the form, for BadBody, of a body that must be a JSON object.
 const OneObject = "The request body must be one JSON object"

@@ -11,25 +11,26 @@ import (
 	"lumen/store/wall"
 )
 
-// Column is one column of a noun's table: how a row is read into a T, how both APIs write the value as
-// JSON, and what callers may say of it.
+// Column is one column of a noun's table. It knows how to read the value of a row into a T, how
+// both APIs write the value as JSON, and what callers may set it to.
 type Column[T any] struct {
-	// Field is the documented name in both APIs. It is "" for a column that no API shows.
+	// Field is the documented name in both APIs, or "" for a column that no API shows.
 	Field string
-	// GraphQLOnly says that replies of the REST API leave the field out.
+	// GraphQLOnly reports whether replies of the REST API leave the field out.
 	GraphQLOnly bool
-	// AppendJSON appends the value of one T.
+	// AppendJSON appends the JSON of the column's value in a T.
 	AppendJSON func([]byte, *T) []byte
 
 	name    string // in Postgres
 	sqlType string
 	scan    func(*wall.Row, *T)
-	// key is the value as the text of a cursor, false for null. It is nil for types that nothing is sorted by.
+	// key returns the value as the text that a cursor holds, and false for null. It is nil for
+	// types that no list is sorted by.
 	key  func(*T) (string, bool)
-	rule *rule // nil for a column that callers may not set
+	rule *rule // nil if callers cannot set the column
 }
 
-// newColumn returns a column whose field has the name of the column in camel case.
+// newColumn returns a column whose field is the column's name in camel case.
 func newColumn[T any](name, sqlType string) Column[T] {
 	words := strings.Split(name, "_")
 	for i, word := range words[1:] {
@@ -38,7 +39,7 @@ func newColumn[T any](name, sqlType string) Column[T] {
 	return Column[T]{name: name, sqlType: sqlType, Field: strings.Join(words, "")}
 }
 
-// text is a column of text that is never null.
+// text returns a text column that is never null.
 func text[T any](name string, of func(*T) *string) Column[T] {
 	c := newColumn[T](name, "text")
 	c.scan = func(row *wall.Row, t *T) { *of(t) = row.Text() }
@@ -47,7 +48,7 @@ func text[T any](name string, of func(*T) *string) Column[T] {
 	return c
 }
 
-// nullableText is a column of text or null.
+// nullableText returns a text column.
 func nullableText[T any](name string, of func(*T) **string) Column[T] {
 	c := newColumn[T](name, "text")
 	c.scan = func(row *wall.Row, t *T) { *of(t) = row.NullableText() }
@@ -61,7 +62,7 @@ func nullableText[T any](name string, of func(*T) **string) Column[T] {
 	return c
 }
 
-// nullableBytes is a column of octets or null, which no API shows.
+// nullableBytes returns a bytea column, which no API shows.
 func nullableBytes[T any](name string, of func(*T) **string) Column[T] {
 	c := newColumn[T](name, "bytea").hidden()
 	c.scan = func(row *wall.Row, t *T) { *of(t) = row.NullableBytes() }
@@ -74,10 +75,10 @@ func nullableBytes[T any](name string, of func(*T) **string) Column[T] {
 	return c
 }
 
-// bytea returns octets in Postgres's text form.
+// bytea returns octets in Postgres's hexadecimal text format.
 func bytea(octets []byte) string { return `\x` + hex.EncodeToString(octets) }
 
-// instant is a column of times that is never null.
+// instant returns a timestamp column that is never null.
 func instant[T any](name string, of func(*T) *time.Time) Column[T] {
 	c := newColumn[T](name, "timestamptz")
 	c.scan = func(row *wall.Row, t *T) { *of(t) = row.Time() }
@@ -86,7 +87,7 @@ func instant[T any](name string, of func(*T) *time.Time) Column[T] {
 	return c
 }
 
-// nullableInstant is a column of times or null.
+// nullableInstant returns a timestamp column.
 func nullableInstant[T any](name string, of func(*T) **time.Time) Column[T] {
 	c := newColumn[T](name, "timestamptz")
 	c.scan = func(row *wall.Row, t *T) { *of(t) = row.NullableTime() }
@@ -94,7 +95,7 @@ func nullableInstant[T any](name string, of func(*T) **time.Time) Column[T] {
 	return c
 }
 
-// boolean is a column of true or false.
+// boolean returns a boolean column that is never null.
 func boolean[T any](name string, of func(*T) *bool) Column[T] {
 	c := newColumn[T](name, "bool")
 	c.scan = func(row *wall.Row, t *T) { *of(t) = row.Bool() }
@@ -102,7 +103,7 @@ func boolean[T any](name string, of func(*T) *bool) Column[T] {
 	return c
 }
 
-// number is a column of integers that is never null.
+// number returns an integer column that is never null.
 func number[T any](name string, of func(*T) *int64) Column[T] {
 	c := newColumn[T](name, "int8")
 	c.scan = func(row *wall.Row, t *T) { *of(t) = row.Int() }
@@ -110,31 +111,32 @@ func number[T any](name string, of func(*T) *int64) Column[T] {
 	return c
 }
 
-// input lets callers set the column.
+// input lets callers set the column, under the rule.
 func (c Column[T]) input(r rule) Column[T] {
 	c.rule = &r
 	return c
 }
 
-// inGraphQLOnly leaves the column out of the replies of the REST API.
+// inGraphQLOnly leaves the column out of REST replies.
 func (c Column[T]) inGraphQLOnly() Column[T] {
 	c.GraphQLOnly = true
 	return c
 }
 
-// hidden shows the column in no API.
+// hidden leaves the column out of the replies of both APIs.
 func (c Column[T]) hidden() Column[T] {
 	c.Field = ""
 	return c
 }
 
-// AppendText appends a text of the store as JSON.
+// AppendText appends text from the database as a JSON string.
 func AppendText(to []byte, text string) []byte {
-	to, _ = jsontext.AppendQuote(to, text) // what Postgres holds is UTF-8
+	to, _ = jsontext.AppendQuote(to, text) // cannot fail: Postgres stores valid UTF-8
 	return to
 }
 
-// AppendTime appends a time as both APIs write it: RFC 3339, UTC, three fractional digits.
+// AppendTime appends a time as a JSON string in the format of both APIs: RFC 3339, UTC, three
+// fractional digits.
 func AppendTime(to []byte, t time.Time) []byte {
 	return t.UTC().AppendFormat(to, `"2006-01-02T15:04:05.000Z"`)
 }

@@ -2,21 +2,22 @@ package store
 
 import "strings"
 
-// countryForm is the form of a country, for the messages of faults.
+// countryForm describes a valid country, in messages.
 const countryForm = "must be an ISO 3166-1 alpha-2 code"
 
-// checkCountry accepts, in any case, an officially assigned ISO 3166-1 alpha-2 code and XK, which
-// is user-assigned and stands for Kosovo in banks, posts and the European Union.
+// checkCountry returns the code in upper case and whether it is valid: an officially assigned ISO
+// 3166-1 alpha-2 code, or XK, a user-assigned code that banks, posts and the European Union use for
+// Kosovo.
 func checkCountry(code string) (string, bool) {
-	if len(code) != 2 { // before the case is changed, which makes ASCII of some other letters
+	if len(code) != 2 { // checked first, because ToUpper maps some other letters to ASCII
 		return "", false
 	}
 	code = strings.ToUpper(code)
 	return code, strings.Contains(" "+countries+" ", " "+code+" ")
 }
 
-// countryHint returns what the message of a refused code adds: the right one, where the European
-// Union uses another for its own purposes.
+// countryHint returns what to add to the message for a refused code: the right code, if the refused
+// one is the European Union's own.
 func countryHint(code string) string {
 	switch strings.ToUpper(code) {
 	case "UK":
@@ -27,7 +28,7 @@ func countryHint(code string) string {
 	return ""
 }
 
-// countries are the officially assigned codes of ISO 3166-1 alpha-2, and XK.
+// countries are the valid codes, separated by spaces.
 const countries = "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ " +
 	"CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR " +
 	"GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP " +

@@ -11,34 +11,36 @@ import (
 	"unicode/utf8"
 )
 
-// A cursor is the place of a row in a list, as text that a caller hands back:
+// A cursor is the position of a row in a list, as text that a client sends back:
 //
 //	base64url( version ‖ sort ‖ direction ‖ digest ‖ length of the id ‖ id ‖ key )
 //
-// A cursor of version 2 has, between the id and the key, when the list began: milliseconds since 1970, as 8 octets.
+// Version 2 adds the time when the list began, between the id and the key: milliseconds since 1970,
+// in 8 octets.
 //
-// It holds the row's full key, so it works when the row is gone. The digest is over the rest and the
-// merchant's id, so a cursor that was damaged, or that another merchant was given, does not match. The
-// prefix of the id tells the noun. A cursor is no secret: a caller who makes one up gets a place in a
-// list of his own.
+// A cursor holds the row's full sort key, so it stays valid when the row is gone. The digest covers
+// the rest of the cursor and the merchant's id, so a damaged cursor and another merchant's cursor
+// are refused. The prefix of the id identifies the noun. A cursor is no secret: a client that makes
+// one up gets a position in its own list.
 const (
 	cursorVersion      = 1
 	cursorBeganVersion = 2
 	digestSize         = 12
 	cursorTime         = "2006-01-02T15:04:05.000000Z07:00"
 
-	// maxCursor is longer than any cursor: the longest name key, of 255 characters that NFC takes apart, has 3,060 octets.
+	// maxCursor is more octets than any cursor has: the longest name key, of 255 characters that
+	// NFC decomposes, has 3,060 octets.
 	maxCursor = 5120
 )
 
 var cursorEncoding = base64.RawURLEncoding.Strict()
 
-// position is a row's place in a list: the value of the sort's expression and the id.
+// position is the position of a row in a list: the value of the sort's expression, and the id.
 type position struct {
-	key string // a time as RFC 3339
+	key string // RFC 3339 if the list is sorted by a time
 	id  string
-	// began is when the list began that the cursor is of, in milliseconds; zero for a list whose cursors do
-	// not carry it.
+	// began is when the list began, to the millisecond. It is zero for a list whose cursors do not
+	// carry it.
 	began time.Time
 }
 
@@ -55,17 +57,17 @@ func encodeCursor(merchant string, sort order, at position) string {
 	return cursorEncoding.EncodeToString(bytes.Join([][]byte{head, cursorDigest(merchant, head, body), body}, nil))
 }
 
-// decodeCursor returns the position that a cursor of this merchant and this order names in a list of the
-// noun; false for any other text.
+// decodeCursor returns the position in a cursor of a list of this noun. It returns false unless the
+// text is a cursor of this merchant, this order and this noun.
 func (n *noun[T]) decodeCursor(merchant string, sort order, cursor string) (position, bool) {
 	at, ok := decodeCursor(merchant, sort, cursor)
 	return at, ok && n.IsID(at.id)
 }
 
-// decodeCursor returns the position that a cursor of this merchant and this order names, in a list of any
-// noun; false for any other text.
+// decodeCursor returns the position in a cursor of a list of any noun. It returns false unless the
+// text is a cursor of this merchant and this order.
 func decodeCursor(merchant string, sort order, cursor string) (position, bool) {
-	if len(cursor) > maxCursor || strings.ContainsAny(cursor, "\r\n") { // which base64 would skip
+	if len(cursor) > maxCursor || strings.ContainsAny(cursor, "\r\n") { // base64 skips line breaks
 		return position{}, false
 	}
 	raw, err := cursorEncoding.DecodeString(cursor)
@@ -73,9 +75,9 @@ func decodeCursor(merchant string, sort order, cursor string) (position, bool) {
 		return position{}, false
 	}
 	head, digest, body := raw[:3], raw[3:3+digestSize], raw[3+digestSize:]
-	isEarlier := sort.earlier.key != nil && head[1] == sort.earlier.code
+	isLegacy := sort.legacy.key != nil && head[1] == sort.legacy.code
 	hasBegan := head[0] == cursorBeganVersion
-	if !hasBegan && head[0] != cursorVersion || head[1] != sort.code && !isEarlier || head[2] != directionCodes[sort.direction] ||
+	if !hasBegan && head[0] != cursorVersion || head[1] != sort.code && !isLegacy || head[2] != directionCodes[sort.direction] ||
 		!bytes.Equal(digest, cursorDigest(merchant, head, body)) {
 		return position{}, false
 	}
@@ -96,14 +98,14 @@ func decodeCursor(merchant string, sort order, cursor string) (position, bool) {
 		body = body[8:]
 	}
 	at.key = string(body)
-	if isEarlier {
-		at.key = sort.earlier.key(at.key, sort.direction)
+	if isLegacy {
+		at.key = sort.legacy.key(at.key, sort.direction)
 	}
 	return at, at.isReadable(sort)
 }
 
-// isReadable reports whether Postgres can read the position: somebody may have made it up with the right
-// digest.
+// isReadable reports whether Postgres can read the position. A client can make up a cursor with a
+// correct digest and any key.
 func (p position) isReadable(sort order) bool {
 	switch sort.sqlType {
 	case "timestamptz":

@@ -12,7 +12,7 @@ import (
 	"lumen/store/wall"
 )
 
-// Customer is a customer of one merchant. Times are UTC with millisecond precision.
+// Customer is a customer of one merchant. Times are in UTC, to the millisecond.
 type Customer struct {
 	bun.BaseModel `bun:"table:public.customers,alias:c"`
 
@@ -24,20 +24,20 @@ type Customer struct {
 	BillingCountry, TaxID                    *string
 	CreatedAt, UpdatedAt                     time.Time
 	DeletedAt                                *time.Time
-	// EmailShared is true when the write that gave the customer its present address carried the dangerous flag.
+	// EmailShared reports whether the write that set the current email carried the DangerousFlag.
 	EmailShared bool
-	// EmailKey and NameSort are what lists are sorted by.
+	// EmailKey and NameSort are the stored keys that lists are sorted by.
 	EmailKey string
 	NameSort *string // octets
 }
 
-// DangerousFlag admits an address that another live customer has.
+// DangerousFlag is the input that allows an email which another live customer of the merchant has.
 const DangerousFlag = "dangerouslyAllowSameEmailForDifferentCustomers"
 
-// The sort fields of customers besides those of every noun.
+// The sort fields that customers have in addition to those of every noun.
 const (
 	SortEmail SortField = "EMAIL" // by the email key
-	SortName  SortField = "NAME"  // by the name's collation key; customers without one last in either direction
+	SortName  SortField = "NAME"  // by the name's collation key; without a name last, in either direction
 )
 
 // customers declares the customer. Its fields are in the documented order.
@@ -70,7 +70,7 @@ var customers = declare(&noun[Customer]{
 	derived: []derived{
 		{column: "email_key", from: "email", sqlType: "text", key: emailKey},
 		{column: "name_sort", from: "name", sqlType: "bytea", key: func(name string) any { return folding.SortKey(name) }},
-		// What servers of the release before sort names by.
+		// The servers of the last release sort by this column.
 		{column: "name_key", from: "name", sqlType: "text", key: func(name string) any { return folding.Case(name) }},
 	},
 	search: []string{"email", "name", "user_id"},
@@ -78,19 +78,19 @@ var customers = declare(&noun[Customer]{
 		{field: SortCreatedAt, code: 'c', column: "created_at"},
 		{field: SortUpdatedAt, code: 'u', column: "updated_at"},
 		{field: SortEmail, code: 'e', column: "email_key"},
-		{field: SortName, code: 'k', column: "name_sort", nullable: true, earlier: earlier{'n', fromNameKey}},
+		{field: SortName, code: 'k', column: "name_sort", nullable: true, legacy: legacyOrder{'n', fromNameKey}},
 	},
 	filters: []filter{
 		{"email", "email_key", equal}, {"userId", "user_id", equal}, {"billingCountry", "billing_country", equal},
 		{"search", searchKey, contains}, {"createdAt", "created_at", within}, {"updatedAt", "updated_at", within},
 	},
-	bound: []Operation{ToUpdate},
+	boundOperations: []Operation{ToUpdate},
 })
 
 // IsCustomerID reports whether id has the form of a customer's id.
 func IsCustomerID(id string) bool { return customers.IsID(id) }
 
-// emailKey returns the key of an address, nil for one that was accepted once and is refused today.
+// emailKey returns the email's comparison key, or nil for a stored email that is no longer valid.
 func emailKey(email string) any {
 	if key, ok := address.Key(email); ok {
 		return key
@@ -98,28 +98,30 @@ func emailKey(email string) any {
 	return nil
 }
 
-// fromNameKey returns the sort key of a cursor that holds a folded name, or a stand-in for a missing one. How
-// the name was written is not known: the key lies ahead of all that fold so, and some may come again.
+// fromNameKey returns the sort key for a legacy cursor, which holds a folded name or the key of a
+// row without a name. The cursor does not tell how the name was spelled, so the key lies before
+// every name that folds to it, and the next page may repeat some rows.
 func fromNameKey(key string, direction SortDirection) string {
 	switch {
 	case key == "":
 		return ""
-	case key == highest["text"].key:
-		return highest["bytea"].key
+	case key == maxKey["text"].key:
+		return maxKey["bytea"].key
 	case direction == Ascending:
 		return bytea(folding.PrimaryKey(key))
 	}
 	return bytea(append(folding.PrimaryKey(key), 0, 0xFF))
 }
 
-// checkEmail accepts an address, which is stored as it was sent.
+// checkEmail validates an email and returns it unchanged, as it is stored.
 func checkEmail(email string) (string, bool) { return email, address.IsValid(email) }
 
-// Customers are Rows with the rules of the email address.
+// Customers are the Rows of customers, with the rules of the email.
 type Customers struct{ *Rows[Customer] }
 
-// Create adds a customer. EmailRequired, InvalidInput and EmailTaken (I2) tell what is wrong with the
-// input, Forbidden that the credential may not create. It returns after the commit (I4).
+// Create adds a customer and returns it after the commit (I4). It returns EmailRequired,
+// InvalidInput or EmailTaken (I2) if the input is invalid, and Forbidden if the credential may not
+// create.
 func (c *Customers) Create(ctx context.Context, in Input) (*Customer, error) {
 	if err := c.Authorize(ctx, ToCreate); err != nil {
 		return nil, err
@@ -138,9 +140,10 @@ func (c *Customers) Create(ctx context.Context, in Input) (*Customer, error) {
 	return created, nil
 }
 
-// Update changes the fields that the input holds and keeps the rest. UpdatedAt moves exactly when a
-// stored value changes. It fails as Get does for the id, and as Create does for the input. A bound caller
-// may not touch the email: an address that is refused would tell of other customers.
+// Update changes the fields that are in the input and keeps the rest. UpdatedAt changes only if a
+// stored value changes. Update returns the errors of Get for the id and those of Create for the
+// input. It returns Forbidden if a bound caller sets the email, because a refused email would tell
+// the caller about other customers.
 func (c *Customers) Update(ctx context.Context, id string, in Input) (*Customer, error) {
 	if err := c.authorizeID(ctx, ToUpdate, id); err != nil {
 		return nil, err
@@ -158,7 +161,8 @@ func (c *Customers) Update(ctx context.Context, id string, in Input) (*Customer,
 		return nil, Failed("update customer", err)
 	}
 	if updated == nil {
-		// No row: the customer is not there, or its new address is taken. Existence is asked first.
+		// No row changed: either the customer does not exist, which is reported first, or the email
+		// is taken.
 		if _, err := c.Get(ctx, id); err != nil {
 			return nil, err
 		}
@@ -169,7 +173,7 @@ func (c *Customers) Update(ctx context.Context, id string, in Input) (*Customer,
 	return updated, nil
 }
 
-// normalizeCustomer is normalize, but a missing address wins over every other fault.
+// normalizeCustomer is normalize, except that a missing email hides all other faults.
 func normalizeCustomer(in Input, creating bool) (values, error) {
 	email, present := in["email"]
 	text, isText := email.(string)
@@ -181,7 +185,7 @@ func normalizeCustomer(in Input, creating bool) (values, error) {
 	return customers.normalize(in, creating)
 }
 
-// authorizeEmail returns Forbidden when the caller is bound to one customer and the input touches the email.
+// authorizeEmail returns Forbidden if a bound caller's input sets the email.
 func authorizeEmail(ctx context.Context, in Input) error {
 	if _, customer := scopeFrom(ctx); customer != "" && touchesEmail(in) {
 		return NewError(Forbidden)
@@ -189,18 +193,17 @@ func authorizeEmail(ctx context.Context, in Input) error {
 	return nil
 }
 
-// touchesEmail reports whether the input says anything of the email, even what can't be read, or sets the
-// flag.
+// touchesEmail reports whether the input sets the email, even to an invalid value, or the flag.
 func touchesEmail(in Input) bool {
 	_, present := in["email"]
 	flag := in[DangerousFlag]
 	return present || flag != nil && flag != false
 }
 
-// uniqueEmail is the index that holds I2 when two writers meet.
+// uniqueEmail is the unique index that holds I2 when two writers race.
 const uniqueEmail = "customers_email_unique"
 
-// emailTakenOnUpdate is the reference's longer text for the same code.
+// emailTakenOnUpdate is the reference's message for EmailTaken on update.
 const emailTakenOnUpdate = "Another customer with this email already exists. Use " + DangerousFlag + " to allow."
 
 func emailTaken() *Error {
@@ -209,9 +212,10 @@ func emailTaken() *Error {
 	return err
 }
 
-// lockAddress makes the writers of one address of one merchant wait for each other, so that what each sees
-// when it checks the live rows is what stands when it commits (I2). The unique index does not know of
-// flagged rows.
+// lockAddress returns a context in which the write first takes the advisory lock of its email, so
+// that writers of the same email of the same merchant run one after the other. Each then checks the
+// rows that the one before it committed (I2). The unique index alone is not enough, because rows
+// that were written with the flag are not in it.
 func lockAddress(ctx context.Context, v values) context.Context {
 	email := v.text("email")
 	if email == nil {
@@ -221,24 +225,25 @@ func lockAddress(ctx context.Context, v values) context.Context {
 	return wall.WithLock(ctx, merchant+" "+address.MustKey(*email))
 }
 
-// unlessTaken refuses an insert when a live row holds the address and the flag is not set.
+// unlessTaken makes an insert conditional: no live row has the email, or the flag is set.
 func unlessTaken(w *writer) {
 	flag := w.flag(DangerousFlag)
 	w.set("email_shared", flag)
 	w.unless(flag, w.others("holder").Where("holder.email_key = "+w.ref("email_key")))
 }
 
-// unlessTakenByAnother refuses an update when the address changes to one that another live row holds and
-// the flag is not set.
+// unlessTakenByAnother makes an update conditional: the email does not change, no other live row
+// has it, or the flag is set.
 func unlessTakenByAnother(w *writer) {
 	key, email := w.ref("email_key"), w.ref("email")
 	if key == "" {
 		return
 	}
-	// A key may be that of an earlier release. The address that goes with it is sent back without a conflict.
+	// The stored key may be that of an earlier release. An unchanged email is never a conflict.
 	w.set("email_key", "CASE WHEN c.email = "+email+" THEN c.email_key ELSE "+key+" END")
 	flag, moves := w.flag(DangerousFlag), "(c.email_key <> "+key+" AND c.email <> "+email+")"
 	w.set("email_shared", "CASE WHEN "+moves+" THEN "+flag+" ELSE c.email_shared END")
-	// Not the row itself: when this waited for a writer that moved the row away, the check still sees the row as it was.
+	// The row itself does not count. If this statement waited for a writer that changed the row's
+	// email, the check still sees the row's earlier version.
 	w.unless("NOT ("+moves+") OR "+flag, w.others("holder").Where("holder.email_key = "+key).Where("holder.id <> c.id"))
 }

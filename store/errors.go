@@ -15,10 +15,11 @@ import (
 	"lumen/store/postgres"
 )
 
-// Code names an outcome on which a caller may act. The codes are part of the contract of both APIs.
+// Code identifies the outcome of an operation for the caller. The codes are part of both APIs'
+// contracts.
 type Code string
 
-// The registry of codes. REST maps each to a status; GraphQL shows them as extensions.code or UserErrorCode.
+// The codes. REST maps each to a status; GraphQL shows it as extensions.code or as a UserErrorCode.
 const (
 	EmailRequired    Code = "EMAIL_REQUIRED"
 	InvalidInput     Code = "INVALID_INPUT"
@@ -37,11 +38,11 @@ const (
 	Unavailable      Code = "UNAVAILABLE"
 )
 
-// ClientLeft is an outcome in logs and metrics alone: no client sees it.
+// ClientLeft is an outcome in logs and metrics only. No client sees it.
 const ClientLeft Code = "CLIENT_CLOSED_REQUEST"
 
-// outcome is a row of the registry: the HTTP status of a code in both APIs, and the message that callers
-// see, in which {noun} and {Noun} stand for the noun. The reference's texts are literal.
+// outcome holds the HTTP status of a code, in both APIs, and its message for callers. {noun} and
+// {Noun} in a message stand for the noun's name. The messages are those of the API reference.
 type outcome struct {
 	status int
 	text   string
@@ -65,27 +66,29 @@ var registry = map[Code]outcome{
 	Unavailable:      {503, "Service temporarily unavailable"},
 }
 
-// Codes returns all codes of the registry.
+// Codes returns all codes, sorted.
 func Codes() []Code { return slices.Sorted(maps.Keys(registry)) }
 
-// Error is an outcome for the caller. Its Message never holds anything that came from Postgres or from Go; the cause,
-// if any, is for the log alone.
+// Error is an outcome for the caller. Its Message never holds text from Postgres or Go. The cause,
+// if there is one, goes to the log only.
 type Error struct {
 	Code    Code
 	Message string
-	// Noun is the name of the noun that the outcome is about, "" for none.
+	// Noun is the name of the noun that the outcome is about, or "" if there is none.
 	Noun string
-	// Field is the documented name of the one field that the outcome is about, "" for none.
+	// Field is the documented name of the field that the outcome is about, or "" if there is not
+	// just one.
 	Field string
-	// Faults lists every bad field of an InvalidInput, in the documented order of the fields.
+	// Faults are all faults of an InvalidInput, in the documented order of the fields.
 	Faults []Fault
-	// RetryAfter is how long to wait before asking again, when the code is RateLimited or Unavailable. 0 is a second.
+	// RetryAfter is the time to wait before a retry, for RateLimited and Unavailable. Zero means 1
+	// s.
 	RetryAfter time.Duration
 
 	cause error
 }
 
-// Reason says why a field was refused.
+// Reason is the reason why a field was refused.
 type Reason string
 
 // The reasons.
@@ -96,31 +99,31 @@ const (
 	WrongType          Reason = "WRONG_TYPE"
 )
 
-// Fault is one fault of one field, under the field's documented name.
+// Fault is one fault of one field, under the documented name of the field.
 type Fault struct {
 	Field   string
 	Reason  Reason
 	Message string
 }
 
-// NewFault returns a Fault whose message names the form that is expected, such as "must be 1 to
-// 250". It never repeats the value.
+// NewFault returns a Fault whose message is the field and the expected form, such as "first must be
+// 1 to 250". A message never repeats the value.
 func NewFault(field string, reason Reason, form string) Fault {
 	return Fault{Field: field, Reason: reason, Message: field + " " + form}
 }
 
-// Rename returns the fault under another name of its field.
+// Rename returns the fault with another field name.
 func (f Fault) Rename(field string) Fault {
 	return NewFault(field, f.Reason, strings.TrimPrefix(f.Message, f.Field+" "))
 }
 
-// TimeForm is the form of a time, for the messages of faults.
+// TimeForm describes a valid time, in messages.
 const TimeForm = "must be an RFC 3339 time, YYYY-MM-DDThh:mm:ssZ"
 
-// PageSizeForm is the form of a number of rows, for the messages of faults.
+// PageSizeForm describes a valid page size, in messages.
 var PageSizeForm = fmt.Sprintf("must be 1 to %d", MaxPageSize)
 
-// NewError returns an Error that is about no noun, with the registry's text for code.
+// NewError returns an Error with the code and its message, about no noun.
 func NewError(code Code) *Error { return newError(code, "") }
 
 func newError(code Code, noun string) *Error {
@@ -131,8 +134,8 @@ func newError(code Code, noun string) *Error {
 	return &Error{Code: code, Message: text, Noun: noun}
 }
 
-// Invalid returns an InvalidInput with these faults, or nil when there are none. Equal ones are
-// said once, with their count.
+// Invalid returns an InvalidInput with the faults, or nil if there are none. Equal faults are
+// listed once, with their count.
 func Invalid(faults ...Fault) error {
 	if len(faults) == 0 {
 		return nil
@@ -152,7 +155,7 @@ func Invalid(faults ...Fault) error {
 	return err
 }
 
-// Error describes the outcome with its cause, for logs.
+// Error returns the outcome and its cause, for logs.
 func (e *Error) Error() string {
 	text := string(e.Code) + ": " + e.Message
 	if e.cause != nil {
@@ -161,11 +164,12 @@ func (e *Error) Error() string {
 	return text
 }
 
-// Status returns the HTTP status of a reply that is this outcome as a whole.
+// Status returns the HTTP status of a reply that consists of this outcome.
 func (e *Error) Status() int { return registry[e.Code].status }
 
-// Headers returns the HTTP headers of a reply that is this outcome as a whole, by name: what a client
-// that is not authenticated must send, and how many seconds a client should wait.
+// Headers returns the HTTP headers of a reply that consists of this outcome, by name:
+// WWW-Authenticate for Unauthenticated, and Retry-After, in seconds, for RateLimited and
+// Unavailable.
 func (e *Error) Headers() map[string]string {
 	switch e.Code {
 	case Unauthenticated:
@@ -176,13 +180,15 @@ func (e *Error) Headers() map[string]string {
 	return nil
 }
 
-// IsLogged reports whether the cause of the outcome goes to the log. It does not when the client left before
-// its statement was sent, nor when an overload was the reason: that has no cause and would fill the log.
+// IsLogged reports whether the cause goes to the log. It does not if the client left before its
+// statement was sent, and not if the server was overloaded: an overload has no cause, and would
+// flood the log.
 func (e *Error) IsLogged() bool {
 	return (e.Code == Internal || e.Code == Unavailable) && e.cause != nil && !e.clientLeft()
 }
 
-// Outcome is the code for logs and metrics: ClientLeft where no statement was sent because the client left.
+// Outcome returns the code for logs and metrics: ClientLeft if the client left before a statement
+// was sent.
 func (e *Error) Outcome() Code {
 	if e.clientLeft() {
 		return ClientLeft
@@ -190,14 +196,14 @@ func (e *Error) Outcome() Code {
 	return e.Code
 }
 
-// clientLeft reports whether the client left first. A statement that was sent runs to its end, and fails of
-// other causes.
+// clientLeft reports whether the client left before its statement was sent. A statement that was
+// sent is never cancelled because of the client, so its errors have other causes.
 func (e *Error) clientLeft() bool { return errors.Is(e.cause, context.Canceled) }
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.cause }
 
-// AsError returns what a caller may see of err: the *Error in its chain, or Internal for anything else.
+// AsError returns the *Error in err's chain. It returns Internal for any other error.
 func AsError(err error) *Error {
 	var known *Error
 	if errors.As(err, &known) {
@@ -206,9 +212,9 @@ func AsError(err error) *Error {
 	return &Error{Code: Internal, Message: registry[Internal].text, cause: err}
 }
 
-// Failed returns the error that an operation ends with. An outcome passes unchanged. An outage of the
-// database and an overload become Unavailable, a merchant's own limit RateLimited. Anything else is
-// Internal with the reference's text, "Failed to " and the operation.
+// Failed returns the *Error that an operation ends with. An *Error in err's chain is returned
+// unchanged. A database outage and an overload become Unavailable, and a merchant's own limit
+// RateLimited. Any other error becomes Internal with the message "Failed to " and the operation.
 func Failed(operation string, err error) error {
 	var known *Error
 	switch {
@@ -225,15 +231,15 @@ func Failed(operation string, err error) error {
 	}
 }
 
-// Recovered is deferred by goroutines that the store starts. A panic there would end the program;
-// Recovered turns it into the error that err points to.
+// Recovered turns a panic into an error, in *err. Every goroutine that the store starts defers it,
+// because a panic there would end the program.
 func Recovered(err *error) {
 	if cause := recover(); cause != nil {
 		*err = AsError(fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
 	}
 }
 
-// Outage returns Unavailable with this cause, or the cause itself when it is one.
+// Outage returns Unavailable with the cause, or the cause itself if it is an Unavailable.
 func Outage(cause error) *Error {
 	var known *Error
 	if errors.As(cause, &known) && known.Code == Unavailable {

@@ -23,12 +23,12 @@ func GadgetFault(field string, reason Reason) Fault { return gadgets("").fault(f
 
 // OldNameCursor returns the cursor that a server of an earlier release gave for a row in a list by name.
 func OldNameCursor(merchant string, sort Sort, id string, name *string) string {
-	key := map[SortDirection]string{Ascending: highest["text"].key}[sort.Direction]
+	key := map[SortDirection]string{Ascending: maxKey["text"].key}[sort.Direction]
 	if name != nil {
 		key = cases.Fold().String(norm.NFC.String(*name))
 	}
 	o, _ := customers.order(sort)
-	o.code = o.earlier.code
+	o.code = o.legacy.code
 	return encodeCursor(merchant, o, position{key: key, id: id})
 }
 
@@ -77,7 +77,7 @@ func gadgets(owner string) *noun[Gadget] {
 				input(rule{kind: ReferenceKind, required: true, immutable: true, reference: IsCustomerID}),
 			text("label", func(g *Gadget) *string { return &g.Label }).input(rule{required: true, max: 20}),
 			number("size", func(g *Gadget) *int64 { return &g.Size }).
-				input(rule{kind: NumberKind, required: true, least: -5, most: 1 << 40}),
+				input(rule{kind: NumberKind, required: true, minValue: -5, maxValue: 1 << 40}),
 			nullableText("state", func(g *Gadget) **string { return &g.State }).input(rule{kind: EnumKind, values: GadgetStates}),
 			nullableText("parent_id", func(g *Gadget) **string { return &g.ParentID }).
 				input(rule{kind: ReferenceKind, reference: func(id string) bool { return isID(id, "gad") }}),
@@ -102,7 +102,7 @@ func gadgets(owner string) *noun[Gadget] {
 			{"customerId", "customer_id", equal}, {"label", "label_key", equal}, {"search", searchKey, contains},
 			{"dueAt", "due_at", within},
 		},
-		bound: []Operation{ToList, ToCreate, ToUpdate, ToDelete},
+		boundOperations: []Operation{ToList, ToCreate, ToUpdate, ToDelete},
 	}
 }
 

@@ -11,24 +11,24 @@ import (
 	"lumen/store/folding"
 )
 
-// Filter narrows a list, by the documented names of the noun's filters. Its conditions combine with AND.
-// Values are a string, a TimeRange, or for includeDeleted a bool. Rows that are deleted are left out
-// unless includeDeleted is true.
+// Filter holds the conditions of a list by the documented names of the noun's filters. A row must
+// meet all of them. A value is a string or a TimeRange; that of includeDeleted is a bool. Deleted
+// rows are left out unless includeDeleted is true.
 type Filter map[string]any
 
-// TimeRange is From <= t < Before; nil is open.
+// TimeRange matches times t with From <= t < Before. A nil end is open.
 type TimeRange struct{ From, Before *time.Time }
 
-// includeDeleted is a filter of every noun.
+// includeDeleted is a filter that every noun has.
 const includeDeleted = "includeDeleted"
 
-// filter declares what lists can be filtered by.
+// filter declares one filter of a noun's lists.
 type filter struct {
 	name, column string
-	how          func(*resolving, filter, any) []Fault
+	resolve      func(*filterResolver, filter, any) []Fault
 }
 
-// The lengths of a search, in code points.
+// The bounds on the length of a search, in code points.
 const (
 	minSearch = 2
 	maxSearch = 100
@@ -36,7 +36,7 @@ const (
 
 var searchForm = fmt.Sprintf("must be text of %d to %d characters", minSearch, maxSearch)
 
-// resolved is a Filter in the form that is compared with what is stored.
+// resolved is a Filter whose values have the form of the stored values.
 type resolved struct {
 	conditions     []condition
 	includeDeleted bool
@@ -47,23 +47,23 @@ type condition struct {
 	value      any
 }
 
-// resolving collects the conditions of a filter. apply normalizes a text by the rule of the field with
-// this name, fault says what that rule expects, derive derives a text as the column is derived.
-type resolving struct {
+// filterResolver collects the conditions of a Filter. apply normalizes a text by the rule of a
+// field, fault describes what that rule expects, and derive computes the value of a derived column.
+type filterResolver struct {
 	resolved
 	apply  func(field, text string) (any, []Fault)
 	fault  func(field string, reason Reason) Fault
 	derive func(column, text string) any
 }
 
-// resolve returns the filter, or its faults in the declared order.
+// resolve returns the filter, or its faults in the order in which the filters are declared.
 func (n *noun[T]) resolve(f Filter) (resolved, []Fault) {
-	r := resolving{apply: n.applyRule, fault: n.fault, derive: n.derive}
+	r := filterResolver{apply: n.applyRule, fault: n.fault, derive: n.derive}
 	r.includeDeleted, _ = f[includeDeleted].(bool)
 	var faults []Fault
 	for _, declared := range n.filters {
 		if value := f[declared.name]; value != nil {
-			faults = append(faults, declared.how(&r, declared, value)...)
+			faults = append(faults, declared.resolve(&r, declared, value)...)
 		}
 	}
 	return r.resolved, faults
@@ -73,12 +73,12 @@ func (n *noun[T]) applyRule(field, text string) (any, []Fault) {
 	return n.ruleOf(field).apply(field, text)
 }
 
-// fault returns a fault of one of the noun's inputs.
+// fault returns a fault of one of the noun's input fields.
 func (n *noun[T]) fault(field string, reason Reason) Fault {
 	return n.ruleOf(field).fault(field, reason)
 }
 
-// ruleOf returns the rule of the input with this name, which exists. Only flags have no column.
+// ruleOf returns the rule of an input field, which must exist. Only a flag has no column.
 func (n *noun[T]) ruleOf(field string) *rule {
 	c := n.columnOf(field)
 	if c == nil {
@@ -87,7 +87,8 @@ func (n *noun[T]) ruleOf(field string) *rule {
 	return c.rule
 }
 
-// derive returns the value of a column that is derived from the text, the text itself when it is not.
+// derive returns the value of a derived column for the text. For any other column it returns the
+// text.
 func (n *noun[T]) derive(column, text string) any {
 	for _, d := range n.derived {
 		if d.column == column {
@@ -97,9 +98,10 @@ func (n *noun[T]) derive(column, text string) any {
 	return text
 }
 
-// equal compares the column with a text of the field of the same name. Equality and order of text and
-// times are leakproof, so an index can answer them under row-level security.
-func equal(r *resolving, f filter, value any) []Fault {
+// equal matches rows whose column equals the text, by the rule of the field that has the filter's
+// name. Equality and order of text and of times are leakproof, so they can use an index under
+// row-level security.
+func equal(r *filterResolver, f filter, value any) []Fault {
 	text, _ := value.(string)
 	stored, faults := r.apply(f.name, text)
 	if stored == nil {
@@ -111,8 +113,9 @@ func equal(r *resolving, f filter, value any) []Fault {
 	return faults
 }
 
-// contains looks for a part of the column, a folded text. No index answers it: what it does is not leakproof.
-func contains(r *resolving, f filter, value any) []Fault {
+// contains matches rows whose column, a folded text, contains the text. It cannot use an index,
+// because its operator is not leakproof.
+func contains(r *filterResolver, f filter, value any) []Fault {
 	text, _ := value.(string)
 	text = strings.TrimSpace(text)
 	switch n := utf8.RuneCountInString(text); {
@@ -127,37 +130,38 @@ func contains(r *resolving, f filter, value any) []Fault {
 	return nil
 }
 
-// within compares the column with a TimeRange.
-func within(r *resolving, f filter, value any) (faults []Fault) {
+// within matches rows whose column lies in the TimeRange.
+func within(r *filterResolver, f filter, value any) (faults []Fault) {
 	span, _ := value.(TimeRange)
-	for _, bound := range []struct {
+	for _, limit := range []struct {
 		text string
 		at   *time.Time
 	}{{" >= ?", span.From}, {" < ?", span.Before}} {
-		if bound.at == nil {
+		if limit.at == nil {
 			continue
 		}
-		if !isDate(*bound.at) {
+		if !isDate(*limit.at) {
 			faults = append(faults, NewFault(f.name, InvalidFormat, "must be in the years 1 to 9999"))
 			continue
 		}
-		r.conditions = append(r.conditions, condition{"c." + f.column + bound.text, ceiling(*bound.at)})
+		r.conditions = append(r.conditions, condition{"c." + f.column + limit.text, ceiling(*limit.at)})
 	}
 	return faults
 }
 
-// isDate reports whether Postgres reads what Bun writes of a time as a date.
+// isDate reports whether Postgres can read the time as Bun writes it: a year from 1 to 9999.
 func isDate(t time.Time) bool {
 	year := t.UTC().Year()
 	return 1 <= year && year <= 9999
 }
 
-// ceiling rounds up to what Postgres can hold: none of its times lies between t and that. Bun would round down.
+// ceiling rounds a time up to the microsecond, which is Postgres's precision: no stored time lies
+// between t and the result. Bun would round down.
 func ceiling(t time.Time) time.Time {
 	return t.Add(time.Microsecond - time.Nanosecond).Truncate(time.Microsecond)
 }
 
-// where adds the conditions to a query.
+// where adds the conditions to the query.
 func (r resolved) where(q query) {
 	if !r.includeDeleted {
 		q.Where("c.deleted_at IS NULL")
@@ -167,10 +171,10 @@ func (r resolved) where(q query) {
 	}
 }
 
-// timeForm is RFC 3339's; Go's parser lets more pass.
+// timeForm matches RFC 3339 times. Go's parser accepts more.
 var timeForm = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
 
-// ParseTime reads RFC 3339 text, with any offset, as both APIs take it.
+// ParseTime parses an RFC 3339 time with any offset, the format that both APIs accept.
 func ParseTime(text string) (time.Time, bool) {
 	text = strings.ToUpper(text)
 	if !timeForm.MatchString(text) {

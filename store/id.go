@@ -6,19 +6,20 @@ import (
 	"go.jetify.com/typeid"
 )
 
-// MerchantPrefix is the prefix of merchants' ids. What follows a prefix is a TypeID's suffix: 26 lower-case characters of a version 7 UUID, whose last
-// 74 bits are random.
+// MerchantPrefix is the prefix of merchants' ids. A prefix is followed by "_" and a TypeID suffix:
+// a version 7 UUID in 26 lower-case characters, whose last 74 bits are random.
 const MerchantPrefix = "merchant"
 
-// maxIDSuffix is how long an id may be after its prefix. The accepted forms are wider than what is made today, so that ids
-// brought from elsewhere stay well-formed.
+// maxIDSuffix is the maximum length of an id after its prefix. Lumen accepts more ids than it
+// makes, so that ids from other systems are well-formed.
 const maxIDSuffix = 64
 
 // IsMerchantID reports whether id has the form of a merchant's id.
 func IsMerchantID(id string) bool { return isID(id, MerchantPrefix) }
 
-// isID reports whether id is the prefix, an underscore, and letters, digits and underscores. Each request asks: a regular
-// expression would be one of its dearer parts.
+// isID reports whether id is the prefix, an underscore, and 1 to 64 letters, digits and
+// underscores. It runs in every request, where a regular expression would be a notable part of the
+// time.
 func isID(id, prefix string) bool {
 	suffix, ok := strings.CutPrefix(id, prefix+"_")
 	if !ok || len(suffix) == 0 || len(suffix) > maxIDSuffix {
@@ -34,7 +35,7 @@ func isID(id, prefix string) bool {
 	return true
 }
 
-// NewID returns a fresh id with this prefix. It fails only when the system has no randomness.
+// NewID returns a new id with this prefix. It fails only if the system has no source of randomness.
 func NewID(prefix string) (string, error) {
 	id, err := typeid.WithPrefix(prefix)
 	if err != nil {

@@ -12,24 +12,24 @@ import (
 	"lumen/store/folding"
 )
 
-// Input is what a caller says of a noun's fields, by their documented names. A field that is absent is
-// kept on update. Nil, and a text of which nothing shows, clear it. Otherwise its value is a string, a bool, an int64 or a
-// time.Time, as the field has it, or Mistyped.
+// Input holds the values that a caller gives for a noun's fields, by the documented names. A value
+// is a string, a bool, an int64 or a time.Time, as the field requires, or Mistyped. Nil and text
+// without visible characters clear the field. An update keeps the fields that are absent.
 type Input map[string]any
 
-// Mistyped stands in an Input for a value that an API could not read as the type of its field. The fault
-// is reported together with those that the store finds.
+// Mistyped is the value of a field whose JSON an API could not read as the field's type. The store
+// reports it together with all other faults.
 type Mistyped struct{}
 
-// InputField is one of the fields that callers may say.
+// InputField describes a field that callers may set.
 type InputField struct {
 	Name string
 	Kind Kind
-	// Required fields must be given on create, Immutable ones can be given on create alone.
+	// Required fields must be given on create. Immutable fields cannot be changed by an update.
 	Required, Immutable bool
 }
 
-// Kind is the type of a field's values.
+// Kind is the type of a field's value.
 type Kind int
 
 // The kinds.
@@ -38,42 +38,43 @@ const (
 	NumberKind         // an int64
 	EnumKind           // one of several texts
 	TimeKind           // a time.Time
-	ReferenceKind      // the id of another noun
+	ReferenceKind      // the id of a row of another noun
 	FlagKind           // a bool
 )
 
-// rule says what callers may say of a field. Lengths are in code points.
+// rule describes the valid values of a field. Lengths are in code points unless they are in octets.
 type rule struct {
 	kind Kind
-	// required fields must be given on create and cannot be cleared.
+	// required fields must be given on create, and cannot be cleared.
 	required bool
-	// immutable fields can be given on create alone. Updates ignore them, as they ignore fields that are
-	// read-only.
+	// immutable fields can be given on create only. Updates ignore them, as they ignore read-only
+	// fields.
 	immutable bool
 
-	max      int // of text; 0 means no limit
-	maxBytes int // of text, in octets; 0 means no limit
-	// forbids reports whether a text has a character that it may not have, besides controls. Nil forbids
-	// no other.
+	max      int // length of text; 0 means no limit
+	maxBytes int // length of text, in octets; 0 means no limit
+	// forbids reports whether a text holds a forbidden character. Control characters are forbidden
+	// anyway. Nil forbids no others.
 	forbids func(string) bool
-	// normalize returns text as it is stored, and whether it is valid at all. Nil keeps it.
+	// normalize returns the text as it is stored, and whether the text is valid. Nil stores it
+	// unchanged.
 	normalize func(string) (string, bool)
-	// form is what messages say of the form of text that normalize or reference refuses, as in
-	// "must be 1 to 250". hint returns what they say besides of one text, "" for nothing; nil for
-	// no hints.
+	// form describes the text that normalize or reference accepts, for messages, as in "must be 1
+	// to 250". hint returns what to add to the message for one refused text, or "". Nil means no
+	// hints.
 	form string
 	hint func(string) string
 
-	least, most int64             // of numbers
-	values      []string          // of enums
-	reference   func(string) bool // whether a text is an id of the other noun
+	minValue, maxValue int64             // of numbers
+	values             []string          // of enums
+	reference          func(string) bool // reports whether a text is an id of the other noun
 }
 
-// values are an Input in the form in which it is stored, by field: a string, a bool, an int64, a
-// time.Time, or nil.
+// values is an Input whose values are in their stored form: a string, a bool, an int64, a time.Time
+// or nil.
 type values map[string]any
 
-// text returns the text of a field, nil for null and for absent.
+// text returns the text of a field, or nil if the field is null or absent.
 func (v values) text(field string) *string {
 	if value, ok := v[field].(string); ok {
 		return &value
@@ -81,8 +82,8 @@ func (v values) text(field string) *string {
 	return nil
 }
 
-// normalize returns the input as it is stored, or all of its faults: white space around texts trimmed,
-// texts of which nothing shows null.
+// normalize returns the input in its stored form, or all of its faults. It trims white space around
+// texts, and turns texts without visible characters into null.
 func (n *noun[T]) normalize(in Input, creating bool) (values, error) {
 	out := make(values, len(in)+len(n.flags))
 	known := 0
@@ -108,7 +109,7 @@ func (n *noun[T]) normalize(in Input, creating bool) (values, error) {
 			known++
 		}
 		switch value.(type) {
-		case nil: // null is as good as absent
+		case nil: // null means absent
 		case bool:
 			out[name] = value
 		default:
@@ -121,7 +122,7 @@ func (n *noun[T]) normalize(in Input, creating bool) (values, error) {
 	return out, Invalid(faults...)
 }
 
-// apply returns a value of a field as it is stored, and its faults.
+// apply returns the value of a field in its stored form, and its faults.
 func (r rule) apply(field string, value any) (any, []Fault) {
 	isText := r.kind == TextKind || r.kind == EnumKind || r.kind == ReferenceKind
 	if text, ok := value.(string); ok && isText {
@@ -143,7 +144,7 @@ func (r rule) apply(field string, value any) (any, []Fault) {
 		}
 	case int64:
 		if r.kind == NumberKind {
-			if value < r.least || value > r.most {
+			if value < r.minValue || value > r.maxValue {
 				return refuse(InvalidFormat)
 			}
 			return value, nil
@@ -159,7 +160,7 @@ func (r rule) apply(field string, value any) (any, []Fault) {
 	return refuse(WrongType)
 }
 
-// applyText is apply for trimmed text that is not empty.
+// applyText is apply for a text that is trimmed and not empty.
 func (r rule) applyText(field, text string) (any, []Fault) {
 	if !utf8.ValidString(text) {
 		return text, []Fault{r.fault(field, InvalidFormat)}
@@ -193,7 +194,7 @@ func (r rule) applyText(field, text string) (any, []Fault) {
 	return stored, nil
 }
 
-// fault returns a fault of the field with this name, whose message says what the rule expects.
+// fault returns a fault of the field, whose message describes what the rule expects.
 func (r rule) fault(field string, reason Reason) Fault {
 	isText := r.kind == TextKind || r.kind == EnumKind || r.kind == ReferenceKind
 	form := r.expected()
@@ -214,13 +215,13 @@ func (r rule) fault(field string, reason Reason) Fault {
 	return NewFault(field, reason, form)
 }
 
-// expected is the form of the rule's values.
+// expected describes the valid values, for messages.
 func (r rule) expected() string {
 	switch {
 	case r.form != "":
 		return r.form
 	case r.kind == NumberKind:
-		return fmt.Sprintf("must be %d to %d", r.least, r.most)
+		return fmt.Sprintf("must be %d to %d", r.minValue, r.maxValue)
 	case r.kind == EnumKind:
 		return "must be one of " + strings.Join(r.values, ", ")
 	case r.kind == TimeKind:

@@ -6,14 +6,15 @@ import (
 	"lumen/store/folding"
 )
 
-// StoredKey is a column that is computed from texts of its row. It is computed whenever one of them is
-// written, and for rows that are there when a release computes it in another way.
+// StoredKey is a column that Go code computes from texts of its row. Writes compute it whenever
+// they write one of the texts. A migration computes it for existing rows when a release changes the
+// computation.
 type StoredKey struct {
 	Column, SQLType string
-	// From are the columns of the texts.
+	// From are the columns that hold the texts.
 	From []string
-	// Of returns the key of the texts, nil being null, as a string, a []byte or nil. It returns false when one
-	// of them is refused today: then the column keeps what it has.
+	// Of returns the key, as a string, a []byte or nil for null. A nil text is null. Of returns
+	// false if a text is no longer valid; the column then keeps its value.
 	Of func(texts []*string) (any, bool)
 }
 
@@ -32,7 +33,7 @@ func (n *noun[T]) StoredKeys() []StoredKey {
 	return keys
 }
 
-// searchLines is the search key of a row.
+// searchLines returns the search key of a row.
 func searchLines(texts []*string) (any, bool) {
 	lines := make([]string, len(texts))
 	for i, text := range texts {
@@ -41,7 +42,7 @@ func searchLines(texts []*string) (any, bool) {
 	return strings.Join(lines, "\n"), true
 }
 
-// searchLine is the line of a text in the search key.
+// searchLine returns a text's line in the search key.
 func searchLine(text *string) string {
 	if text == nil {
 		return ""

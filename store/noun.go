@@ -11,80 +11,81 @@ import (
 	"lumen/store/gate"
 )
 
-// noun declares a kind of thing that merchants have: what it is called, how its rows are read and
-// written, what callers may say of it, and how its lists are sorted and filtered. Rows does the rest.
+// noun declares a kind of thing that merchants have: its names, how its rows are read and written,
+// what callers may set, and how its lists are sorted and filtered. Rows does the rest.
 //
-// Its table is in the schema public. It has the columns merchant_id, id, created_at, updated_at and
-// deleted_at, and its primary key begins with merchant_id and id.
+// The noun's table is in the schema public. It has the columns merchant_id, id, created_at,
+// updated_at and deleted_at, and its primary key begins with merchant_id and id.
 type noun[T any] struct {
-	name, plural string // as in "plan" and "plans", in texts and JSON
+	name, plural string // "plan" and "plans", in messages and JSON
 	prefix       string // of ids
 	table        string
-	// owner is the column that must hold the id that a caller is bound to. It is "" for a noun that is of
-	// no such owner, whose table has no bound policy.
+	// owner is the column that must equal the id that a bound caller is bound to. It is "" for a
+	// noun without an owner, whose table has no policy for bound callers.
 	owner string
-	// columns are what every statement returns, by name, so that a column of a later migration disturbs
-	// nothing. Both APIs write the fields in this order.
+	// columns are the columns that every statement returns. Statements list them by name, so that a
+	// later migration can add a column. Both APIs write the fields in this order.
 	columns []Column[T]
-	// flags are the boolean inputs that no column holds.
+	// flags are the boolean inputs that are not stored in a column.
 	flags []string
-	// derived are the columns that are computed from others and stored, such as comparison keys.
+	// derived are the columns that are computed from other columns, such as comparison keys.
 	derived []derived
-	// search are the columns whose texts, folded for searches, are the lines of the column search_key.
+	// search are the columns that a search reads. Their folded texts are the lines of search_key.
 	search  []string
 	sorts   []sorting
 	filters []filter
-	// bound are the operations that bound callers may ask for, besides reading by id.
-	bound []Operation
+	// boundOperations are the operations, besides reading by id, that bound callers may ask for.
+	boundOperations []Operation
 }
 
-// derived is a column that is computed from the text of another whenever that is written. Postgres does
-// not compute it: what lower() does there depends on a locale, and under row-level security only
-// leakproof operators may use an index.
+// derived is a column that Go code computes from the text of another column when that is written.
+// Postgres does not compute it, because its lower() depends on the locale, and because under
+// row-level security only leakproof operators may use an index.
 type derived struct {
 	column, from string
 	sqlType      string
-	key          func(string) any // nil for a text that has none any more
+	key          func(string) any // returns nil for a stored text that is no longer valid
 }
 
-// Noun is what the APIs, metrics, traces, the role check and the safety tests read of a noun.
+// Noun describes a noun to the APIs, metrics, traces, the role check and the safety tests.
 type Noun interface {
-	// Name and Plural are the noun's names, as in "plan" and "plans".
+	// Name and Plural return the noun's names, as in "plan" and "plans".
 	Name() string
 	Plural() string
-	// Table is the name of its table, in the schema public.
+	// Table returns the name of the noun's table, which is in the schema public.
 	Table() string
-	// OwnerColumn is the column that must hold the id that a caller is bound to, "" for none.
+	// OwnerColumn returns the column that must equal the id that a bound caller is bound to, or ""
+	// for a noun without an owner.
 	OwnerColumn() string
 	// IsID reports whether id has the form of an id of this noun.
 	IsID(id string) bool
-	// Fields are what replies show, in the documented order.
+	// Fields returns the fields that replies show, in the documented order.
 	Fields() []Field
-	// Inputs are what callers may say, in the documented order.
+	// Inputs returns the fields that callers may set, in the documented order.
 	Inputs() []InputField
-	// Filters are the documented names of what lists can be filtered by.
+	// Filters returns the documented names of the filters.
 	Filters() []string
-	// StoredKeys are the columns that are computed from texts.
+	// StoredKeys returns the columns that Go code computes from texts.
 	StoredKeys() []StoredKey
 	// BoundMay reports whether a bound caller may ask for the operation.
 	BoundMay(operation Operation) bool
-	// NewError returns an Error of this noun, with its text for the code.
+	// NewError returns an Error about this noun, with its message for the code.
 	NewError(code Code) *Error
 
 	rows(*bun.DB, *gate.Gate) any // a *Rows[T]
 }
 
-// Field is one of the fields that replies show.
+// Field is a field that replies show.
 type Field struct {
 	Name string
-	// GraphQLOnly says that replies of the REST API leave it out.
+	// GraphQLOnly reports whether REST replies leave the field out.
 	GraphQLOnly bool
 }
 
-// nouns are all nouns, in the order of their files.
+// nouns are all declared nouns, in the order of their files.
 var nouns []Noun
 
-// declare adds a noun to all of them.
+// declare adds n to nouns.
 func declare[T any](n *noun[T]) *noun[T] {
 	nouns = append(nouns, n)
 	return n
@@ -93,8 +94,8 @@ func declare[T any](n *noun[T]) *noun[T] {
 // Nouns returns all nouns.
 func Nouns() []Noun { return slices.Clone(nouns) }
 
-// RowsOf returns the store's rows that are read into T. They know the rules of fields, and not those that a
-// noun has besides, as Customers does.
+// RowsOf returns the store's Rows of the noun whose rows are read into T. They apply the rules of
+// the fields. A noun's own rules, such as those of Customers, are not applied.
 func RowsOf[T any](s *Store) *Rows[T] { return s.rows[declared[T]().name].(*Rows[T]) }
 
 // NounOf returns the noun whose rows are read into T.
@@ -155,11 +156,13 @@ func (n *noun[T]) Filters() []string {
 	return append(names, includeDeleted)
 }
 
-func (n *noun[T]) BoundMay(operation Operation) bool { return slices.Contains(n.bound, operation) }
+func (n *noun[T]) BoundMay(operation Operation) bool {
+	return slices.Contains(n.boundOperations, operation)
+}
 
 func (n *noun[T]) NewError(code Code) *Error { return newError(code, n.name) }
 
-// checkID returns an InvalidID error unless id is well-formed.
+// checkID returns InvalidID unless id is well-formed.
 func (n *noun[T]) checkID(id string) error {
 	if !n.IsID(id) {
 		return n.NewError(InvalidID)
@@ -167,7 +170,7 @@ func (n *noun[T]) checkID(id string) error {
 	return nil
 }
 
-// column returns the column with this name in Postgres, which exists.
+// column returns the column with this Postgres name, which must exist.
 func (n *noun[T]) column(name string) *Column[T] {
 	return &n.columns[slices.IndexFunc(n.columns, func(c Column[T]) bool { return c.name == name })]
 }
@@ -177,7 +180,7 @@ func (n *noun[T]) idOf(row *T) string {
 	return id
 }
 
-// columnOf returns the column of a field, nil when there is none.
+// columnOf returns the column of a field, or nil if there is none.
 func (n *noun[T]) columnOf(field string) *Column[T] {
 	i := slices.IndexFunc(n.columns, func(c Column[T]) bool { return c.Field == field })
 	if i < 0 {
@@ -186,7 +189,7 @@ func (n *noun[T]) columnOf(field string) *Column[T] {
 	return &n.columns[i]
 }
 
-// holds reports whether a field of the row is this text.
+// holds reports whether the field of the row equals the text.
 func (n *noun[T]) holds(row *T, field, text string) bool {
 	c := n.columnOf(field)
 	if c == nil || c.sqlType != "text" {
@@ -196,7 +199,7 @@ func (n *noun[T]) holds(row *T, field, text string) bool {
 	return ok && stored == text
 }
 
-// columnNames are the columns' names in Postgres.
+// columnNames returns the Postgres names of all columns.
 func (n *noun[T]) columnNames() []string {
 	names := make([]string, len(n.columns))
 	for i, c := range n.columns {
@@ -205,8 +208,8 @@ func (n *noun[T]) columnNames() []string {
 	return names
 }
 
-// returning is the list of columns for a RETURNING clause.
+// returning returns the columns as a RETURNING clause lists them.
 func (n *noun[T]) returning() string { return strings.Join(n.columnNames(), ", ") }
 
-// trace is the attribute of spans that names what a statement is on.
+// trace returns the span attribute that names the table of a statement.
 func (n *noun[T]) trace() attribute.KeyValue { return semconv.DBCollectionName(n.table) }

@@ -17,24 +17,26 @@ const (
 	MaxPageSize     = 250
 )
 
-// PageQuery asks for a part of a list. First counts from the start of the range that After and Before bound, Last from
-// its end; nil means not given, and neither means First of DefaultPageSize. Cursors are of the same merchant and sort.
+// PageQuery asks for a page of a list. After and Before are cursors that bound a range of the list.
+// First takes rows from the start of the range, Last from its end. Nil means not given; without
+// both, First is DefaultPageSize. The cursors must be of the same merchant and sort.
 type PageQuery struct {
 	Filter        Filter
 	Sort          Sort
 	First, Last   *int
 	After, Before *string
-	// Began is when the list began, by the database's clock, for cursors to carry; zero for cursors that carry
-	// nothing. What After carries goes before it.
+	// Began is when the list began, by the database's clock. The page's cursors carry it. If After
+	// carries a time, that is used instead. If both are zero, the cursors carry none.
 	Began time.Time
 }
 
-// Page is a part of a list, in list order.
+// Page is a page of a list, in list order.
 type Page[T any] struct {
 	Items []T
-	// HasNext and HasPrevious tell, exactly, whether the list goes on after the last and before the first of them.
+	// HasNext and HasPrevious report whether the list has rows after the last item and before the
+	// first. They are exact.
 	HasNext, HasPrevious bool
-	// Began is when the list began, where its cursors carry that.
+	// Began is when the list began, or zero if the page's cursors do not carry it.
 	Began time.Time
 
 	noun     *noun[T]
@@ -42,15 +44,15 @@ type Page[T any] struct {
 	sort     order
 }
 
-// Cursor returns the cursor of the page's i-th row.
+// Cursor returns the cursor of item i.
 func (p *Page[T]) Cursor(i int) string {
 	at := p.noun.position(p.sort, &p.Items[i])
 	at.began = p.Began
 	return encodeCursor(p.merchant, p.sort, at)
 }
 
-// List returns a page of the merchant's rows (I1). A query out of bounds is InvalidInput. It is Forbidden
-// to a bound caller unless the noun opens its lists to bound callers, like Count and All.
+// List returns a page of the merchant's rows (I1). An invalid query is InvalidInput. List, Count
+// and All are Forbidden to a bound caller unless the noun allows ToList to bound callers.
 func (r *Rows[T]) List(ctx context.Context, query PageQuery) (*Page[T], error) {
 	p, err := r.resolve(ctx, query)
 	if err != nil {
@@ -64,15 +66,16 @@ func (r *Rows[T]) List(ctx context.Context, query PageQuery) (*Page[T], error) {
 	more := len(rows) > p.limit
 	page.Items = rows[:min(len(rows), p.limit)]
 
-	// more is what lies on within the range; the row at the far bound, or one beyond it, goes on as well.
+	// more is about rows within the range. The row at the end of the range, or one beyond it,
+	// counts too.
 	beyond := false
-	if far := p.farBound(); !more && far != nil {
-		if beyond, err = r.exists(ctx, p, *far, p.backwards); err != nil {
+	if end := p.endPosition(); !more && end != nil {
+		if beyond, err = r.exists(ctx, p, *end, p.backwards); err != nil {
 			return nil, Failed("fetch "+r.noun.plural, err)
 		}
 	}
-	if len(rows) == 0 && p.nearBound() != nil {
-		if behind, err = r.exists(ctx, p, *p.nearBound(), !p.backwards); err != nil {
+	if start := p.startPosition(); len(rows) == 0 && start != nil {
+		if behind, err = r.exists(ctx, p, *start, !p.backwards); err != nil {
 			return nil, Failed("fetch "+r.noun.plural, err)
 		}
 	}
@@ -84,7 +87,7 @@ func (r *Rows[T]) List(ctx context.Context, query PageQuery) (*Page[T], error) {
 	return page, nil
 }
 
-// Count returns how many rows the filter leaves.
+// Count returns the number of rows that match the filter.
 func (r *Rows[T]) Count(ctx context.Context, f Filter) (int, error) {
 	if err := r.Authorize(ctx, ToList); err != nil {
 		return 0, err
@@ -93,8 +96,8 @@ func (r *Rows[T]) Count(ctx context.Context, f Filter) (int, error) {
 	if len(faults) > 0 {
 		return 0, Invalid(faults...)
 	}
-	// Never prepared: a plan for any merchant would read the whole table for a small one, and its time would
-	// tell how many rows the others have (I1).
+	// This query is never prepared. A plan for any merchant would read the whole table for a small
+	// merchant, and its time would reveal how many rows the other merchants have (I1).
 	q := r.selecting(ctx, false)
 	q.ColumnExpr("count(*)")
 	filter.where(q)
@@ -105,13 +108,14 @@ func (r *Rows[T]) Count(ctx context.Context, f Filter) (int, error) {
 	return n, nil
 }
 
-// batchSize is how many rows All reads at a time; it holds two batches in memory.
+// batchSize is the number of rows in a batch of All, which holds two batches in memory.
 const batchSize = 500
 
-// All yields every row that the filter leaves, newest first, in batches. While one batch is used the next
-// is read. No connection waits for the caller. Rows that exist unchanged throughout appear exactly once.
-// The first error ends it. When ctx ends, it waits for the batch that is being read. Before each batch it asks again whether the credential is good: one that has
-// ended is Unauthenticated.
+// All yields every row that matches the filter, newest first, in batches. It reads the next batch
+// while the caller uses the current one, and holds no connection between batches. A row that exists
+// unchanged from start to end appears exactly once. The first error ends the sequence. When ctx
+// ends, All waits for the batch that is being read. Before it yields a batch it rechecks the
+// credential (see WithRecheck), and returns Unauthenticated if that has ended.
 func (r *Rows[T]) All(ctx context.Context, f Filter) iter.Seq2[[]T, error] {
 	return func(yield func([]T, error) bool) {
 		p, err := r.resolve(ctx, PageQuery{Filter: f})
@@ -157,34 +161,35 @@ type batch[T any] struct {
 	err  error
 }
 
-// pageRange is a PageQuery whose parts were checked.
+// pageRange is a valid PageQuery, with its cursors decoded.
 type pageRange struct {
 	merchant      string
 	filter        resolved
 	sort          order
 	after, before *position
 	limit         int
-	backwards     bool // Last: read from the end
+	backwards     bool // reads from the end, for Last
 	began         time.Time
 }
 
-// nearBound is where reading starts, farBound where it must end.
-func (r pageRange) nearBound() *position {
+// startPosition returns the position at which reading starts, or nil for the end of the list.
+func (r pageRange) startPosition() *position {
 	if r.backwards {
 		return r.before
 	}
 	return r.after
 }
 
-func (r pageRange) farBound() *position {
+// endPosition returns the position at which reading must end, or nil for the other end of the list.
+func (r pageRange) endPosition() *position {
 	if r.backwards {
 		return r.after
 	}
 	return r.before
 }
 
-// Check returns the InvalidInput, or the Forbidden, with which List, and All for the filter, would refuse
-// the query. It asks no database.
+// Check returns the error, InvalidInput or Forbidden, with which List would refuse the query,
+// without asking the database. All refuses the filter with the same error.
 func (r *Rows[T]) Check(ctx context.Context, q PageQuery) error {
 	_, err := r.resolve(ctx, q)
 	return err
@@ -238,12 +243,12 @@ func (r *Rows[T]) resolve(ctx context.Context, q PageQuery) (pageRange, error) {
 	return p, Invalid(append(faults, found...)...)
 }
 
-// preparedSizes are the sizes of pages whose statements are prepared: the size is a part of the text, and
-// clients use few others.
+// preparedSizes are the page sizes whose statements are prepared. The size is part of a statement's
+// text, and clients use few other sizes.
 var preparedSizes = []int{10, 20, 25, DefaultPageSize, 100, 200, MaxPageSize, batchSize}
 
-// readPage returns up to limit+1 rows in reading order and, when probing, whether the list has any behind
-// the near bound.
+// readPage returns up to limit+1 rows in reading order. If probing, it also returns whether the
+// list has rows at or before the start position.
 func (r *Rows[T]) readPage(ctx context.Context, p pageRange, probing bool) (rows []T, behind bool, err error) {
 	q := r.selecting(ctx, p.isPrepared() && slices.Contains(preparedSizes, p.limit))
 	q.Column(r.noun.columnNames()...)
@@ -254,12 +259,13 @@ func (r *Rows[T]) readPage(ctx context.Context, p pageRange, probing bool) (rows
 	if p.before != nil {
 		p.sort.before(q, *p.before, false)
 	}
-	near := p.nearBound()
-	probing = probing && near != nil
+	start := p.startPosition()
+	probing = probing && start != nil
 	if probing {
 		probe := r.part(ctx, q)
-		p.beyond(probe, *near, !p.backwards)
-		// Not EXISTS: Postgres drops its ORDER BY, and with it the reason to read the sort's index.
+		p.beyond(probe, *start, !p.backwards)
+		// Not EXISTS: Postgres drops the ORDER BY in it, and then does not read the index of the
+		// sort.
 		q.ColumnExpr("(?) IS NOT NULL AS behind", probe.SelectQuery)
 	}
 	p.sort.apply(q.SelectQuery, p.backwards).Limit(int64(p.limit) + 1)
@@ -276,24 +282,26 @@ func (r *Rows[T]) readPage(ctx context.Context, p pageRange, probing bool) (rows
 	return rows, behind, nil
 }
 
-// isPrepared reports whether statements of the range are prepared: those that filter by nothing but deletion.
+// isPrepared reports whether the range's statements are prepared: the filter only tests for
+// deletion.
 func (p pageRange) isPrepared() bool { return len(p.filter.conditions) == 0 }
 
-// beyond makes q ask for the row at a bound or past it: before it in list order, or after it.
-func (p pageRange) beyond(q query, bound position, before bool) {
+// beyond makes q select the row at a position, or the next one in list order. With before it is the
+// previous one.
+func (p pageRange) beyond(q query, at position, before bool) {
 	q.ColumnExpr("1")
 	p.filter.where(q)
 	if before {
-		p.sort.before(q, bound, true)
+		p.sort.before(q, at, true)
 	} else {
-		p.sort.after(q, bound, true)
+		p.sort.after(q, at, true)
 	}
 	p.sort.apply(q.SelectQuery, before).Limit(1)
 }
 
-func (r *Rows[T]) exists(ctx context.Context, p pageRange, bound position, before bool) (found bool, err error) {
+func (r *Rows[T]) exists(ctx context.Context, p pageRange, at position, before bool) (found bool, err error) {
 	q := r.selecting(ctx, p.isPrepared())
-	p.beyond(q, bound, before)
+	p.beyond(q, at, before)
 	err = r.scope.read(ctx, q, func(*wall.Row) { found = true })
 	return found && err == nil, err
 }

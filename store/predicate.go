@@ -2,25 +2,28 @@ package store
 
 import "context"
 
-// Every statement on a noun's table names the table through these functions alone (I1): each mention
-// has the merchant's predicate, and the bound predicate when the noun has an owner column.
+// These functions write the restrictions of every statement on a noun's table (I1). Each mention of
+// the table gets the merchant's predicate and, if the noun has an owner column, the predicate for
+// bound callers.
 
-// merchantPredicate restricts a mention of a table to the rows of the caller's merchant.
+// merchantPredicate restricts a mention of a table to the caller's merchant.
 func merchantPredicate(alias, merchant string) string {
 	return alias + ".merchant_id = " + merchant
 }
 
-// boundPredicate restricts a bound token to the rows of its owner. owner is "" for a caller who is not bound.
+// boundPredicate restricts a bound caller to the rows of the owner. owner is a parameter, which is
+// empty if the caller is not bound.
 func boundPredicate(column, owner string) string {
 	return "(" + owner + "::text = '' OR " + column + " = " + owner + "::text)"
 }
 
-// ownerless is what a noun without an owner column has for the bound predicate. It is always true, and
-// there because Postgres knows no type of a parameter that a statement does not mention.
+// ownerless takes the place of the bound predicate for a noun without an owner column. It is always
+// true. The statement needs it because Postgres cannot infer the type of a parameter that is not
+// used.
 const ownerless = "$2::text IS NOT NULL"
 
-// scoped returns the predicates of a mention of the noun's table in a prepared statement, in which $1 is
-// the merchant and $2 the owner that the caller is bound to.
+// scoped returns the predicates of a mention of the noun's table in a prepared statement. $1 is the
+// merchant, and $2 the owner that the caller is bound to.
 func (n *noun[T]) scoped(alias string) string {
 	bound := ownerless
 	if n.owner != "" {
@@ -29,13 +32,13 @@ func (n *noun[T]) scoped(alias string) string {
 	return merchantPredicate(alias, "$1") + " AND " + bound
 }
 
-// scopedArgs returns the arguments of a prepared statement, of which args are $3 and on.
+// scopedArgs returns the arguments of a prepared statement. args are its arguments from $3 on.
 func scopedArgs(ctx context.Context, args []any) []any {
 	merchant, owner := scopeFrom(ctx)
 	return append([]any{merchant, owner}, args...)
 }
 
-// restrict adds the predicates of a query's mention of the noun's table, whose alias is c.
+// restrict adds the predicates to a query, in which the noun's table has the alias c.
 func (n *noun[T]) restrict(ctx context.Context, q query) {
 	merchant, owner := scopeFrom(ctx)
 	q.Where(merchantPredicate("c", "?"), q.value(merchant))
@@ -44,10 +47,10 @@ func (n *noun[T]) restrict(ctx context.Context, q query) {
 	}
 }
 
-// insertedMerchant is the merchant of a row that a prepared statement inserts.
+// insertedMerchant selects the merchant of a row that a prepared statement inserts.
 const insertedMerchant = "$1 AS merchant_id"
 
-// boundInsert returns the predicate that keeps a bound token from inserting a row of another owner.
+// boundInsert returns the predicate that refuses a bound caller's insert for another owner.
 func (w *writer) boundInsert(owner string) string {
 	switch owner {
 	case "":

@@ -12,15 +12,15 @@ import (
 	"lumen/store/wall"
 )
 
-// Rows are the rows of one noun. Each method works for the merchant whose credential the context carries
-// (I1) and is Unauthenticated without one. A bound credential sees what belongs to its owner. Every error
-// is an *Error.
+// Rows reads and writes the rows of one noun. Each method works for the merchant whose credential
+// the context carries (I1), and returns Unauthenticated without one. A bound caller sees only its
+// owner's rows. All errors are of the type *Error.
 type Rows[T any] struct {
 	noun  *noun[T]
 	scope scope
 
-	// These are built once, by Bun. In all of them $1 is the merchant, $2 the owner that the caller is bound
-	// to, or "", and $3 the id, or the ids.
+	// Bun builds these statements once. $1 is the merchant, $2 the owner that the caller is bound
+	// to or "", and $3 the id or the ids.
 	getText, getManyText, deleteText string
 	writes                           sync.Map // write by writeKey
 }
@@ -38,8 +38,8 @@ func newRows[T any](n *noun[T], db *bun.DB, g *gate.Gate) *Rows[T] {
 	return r
 }
 
-// Authorize returns Unauthenticated without a credential, and Forbidden when the credential may not ask
-// for the operation. Each operation asks; an API may ask earlier, to answer before it reads a body.
+// Authorize returns Unauthenticated without a credential, and Forbidden if the credential does not
+// allow the operation. Every operation calls it. An API may call it before it reads a body.
 func (r *Rows[T]) Authorize(ctx context.Context, operation Operation) error {
 	credential, ok := CredentialFrom(ctx)
 	switch {
@@ -51,8 +51,9 @@ func (r *Rows[T]) Authorize(ctx context.Context, operation Operation) error {
 	return nil
 }
 
-// Get returns the live row with this id that belongs to the merchant in ctx (I1). Anything else, absent,
-// deleted or another merchant's, is NotFound, indistinguishably. A malformed id is InvalidID.
+// Get returns the live row with this id that belongs to the merchant in ctx (I1). If the row is
+// absent, deleted or another merchant's, Get returns the same NotFound. A malformed id is
+// InvalidID.
 func (r *Rows[T]) Get(ctx context.Context, id string) (*T, error) {
 	if err := r.noun.checkID(id); err != nil {
 		return nil, err
@@ -67,11 +68,11 @@ func (r *Rows[T]) Get(ctx context.Context, id string) (*T, error) {
 	return row, nil
 }
 
-// GetMany returns, by id, the rows that Get would return. It is one statement, however many ids. Ids that
-// are malformed find nothing.
+// GetMany returns, by id, the rows that Get would return, with one statement for all ids. Malformed
+// ids match no row.
 func (r *Rows[T]) GetMany(ctx context.Context, ids []string) (map[string]*T, error) {
 	text, arg, object := r.getManyText, any(ids), r.noun.plural
-	if len(ids) == 1 { // one of an array of one: Postgres would plan it each time
+	if len(ids) == 1 { // because Postgres plans an array of one id each time
 		text, arg, object = r.getText, ids[0], r.noun.name
 	}
 	rows, err := r.run(ctx, reads, text, arg)
@@ -85,8 +86,8 @@ func (r *Rows[T]) GetMany(ctx context.Context, ids []string) (map[string]*T, err
 	return found, nil
 }
 
-// Create adds a row. InvalidInput tells what is wrong with the input, Forbidden that the credential may
-// not create. It returns after the commit (I4).
+// Create adds a row and returns it after the commit (I4). It returns InvalidInput if the input is
+// invalid, and Forbidden if the credential may not create.
 func (r *Rows[T]) Create(ctx context.Context, in Input) (*T, error) {
 	if err := r.Authorize(ctx, ToCreate); err != nil {
 		return nil, err
@@ -97,7 +98,7 @@ func (r *Rows[T]) Create(ctx context.Context, in Input) (*T, error) {
 	}
 	created, err := r.insert(ctx, v, nil)
 	if err == nil && created == nil {
-		err = r.noun.NewError(Forbidden) // the caller is bound to another owner
+		err = r.noun.NewError(Forbidden) // the caller is bound to another owner than the row's
 	}
 	if err != nil {
 		return nil, Failed("create "+r.noun.name, err)
@@ -105,8 +106,9 @@ func (r *Rows[T]) Create(ctx context.Context, in Input) (*T, error) {
 	return created, nil
 }
 
-// Update changes the fields that the input holds and keeps the rest. UpdatedAt moves exactly when a
-// stored value changes. It fails as Get does for the id, and as Create does for the input.
+// Update changes the fields that are in the input and keeps the rest. UpdatedAt changes only if a
+// stored value changes. Update returns the errors of Get for the id and those of Create for the
+// input.
 func (r *Rows[T]) Update(ctx context.Context, id string, in Input) (*T, error) {
 	if err := r.authorizeID(ctx, ToUpdate, id); err != nil {
 		return nil, err
@@ -119,9 +121,9 @@ func (r *Rows[T]) Update(ctx context.Context, id string, in Input) (*T, error) {
 	return r.found("update", updated, err)
 }
 
-// normalizeUpdate is normalize for an update of the row with this id. A text that an earlier release
-// accepted and this one refuses may be sent back as it is stored. Such a field is then left alone, so what
-// another writer makes of it meanwhile stays.
+// normalizeUpdate normalizes the input of an update of the row with this id. A caller may send back
+// a stored text that an earlier release accepted and this one refuses. The update then leaves the
+// field alone, and so keeps what another writer stores in it meanwhile.
 func (r *Rows[T]) normalizeUpdate(
 	ctx context.Context, id string, in Input, normalize func(Input, bool) (values, error),
 ) (values, error) {
@@ -148,8 +150,8 @@ func (r *Rows[T]) normalizeUpdate(
 	return normalize(changed, false)
 }
 
-// Delete marks the row as deleted, for good (I3), and returns it as it then is. It fails as Get does;
-// deleting twice is NotFound.
+// Delete marks the row as deleted (I3) and returns it. It returns the errors of Get, so a second
+// Delete returns NotFound.
 func (r *Rows[T]) Delete(ctx context.Context, id string) (*T, error) {
 	if err := r.authorizeID(ctx, ToDelete, id); err != nil {
 		return nil, err
@@ -158,7 +160,7 @@ func (r *Rows[T]) Delete(ctx context.Context, id string) (*T, error) {
 	return r.found("delete", deleted, err)
 }
 
-// authorizeID is Authorize for an operation on the row with this id.
+// authorizeID authorizes an operation on the row with this id.
 func (r *Rows[T]) authorizeID(ctx context.Context, operation Operation, id string) error {
 	if err := r.Authorize(ctx, operation); err != nil {
 		return err
@@ -166,7 +168,7 @@ func (r *Rows[T]) authorizeID(ctx context.Context, operation Operation, id strin
 	return r.noun.checkID(id)
 }
 
-// found returns the row that a write yields, NotFound when it yields none.
+// found returns the row that a write returned, or NotFound if it returned none.
 func (r *Rows[T]) found(verb string, row *T, err error) (*T, error) {
 	switch {
 	case err != nil:
@@ -177,7 +179,8 @@ func (r *Rows[T]) found(verb string, row *T, err error) (*T, error) {
 	return row, nil
 }
 
-// run executes a statement that was built once and returns the rows it yields. args are $3 and on.
+// run executes a statement that was built once and returns its rows. args are its arguments from $3
+// on.
 func (r *Rows[T]) run(ctx context.Context, effect effect, text string, args ...any) ([]T, error) {
 	var rows []T
 	err := r.scope.run(ctx, effect, text, args, func(row *wall.Row) { rows = r.noun.appendRow(rows, row) })
@@ -187,7 +190,7 @@ func (r *Rows[T]) run(ctx context.Context, effect effect, text string, args ...a
 	return rows, nil
 }
 
-// one is run for a statement that yields at most one row; nil when it yields none.
+// one is run for a statement that returns at most one row. It returns nil if there is none.
 func (r *Rows[T]) one(ctx context.Context, effect effect, text string, args ...any) (*T, error) {
 	rows, err := r.run(ctx, effect, text, args...)
 	if err != nil || len(rows) == 0 {
@@ -196,7 +199,7 @@ func (r *Rows[T]) one(ctx context.Context, effect effect, text string, args ...a
 	return &rows[0], nil
 }
 
-// appendRow appends the T that a row begins with.
+// appendRow appends the T that the next columns of row hold.
 func (n *noun[T]) appendRow(to []T, row *wall.Row) []T {
 	var none T
 	to = append(to, none)

@@ -15,13 +15,13 @@ import (
 	"lumen/store/postgres"
 )
 
-// RunStatement runs work, which sends a statement: within the statement's deadline, admitted by the
-// gate for the tenant, and in a span of its own. on is the attribute that names what the statement is
-// on. The caller maps the errors of the gate.
+// RunStatement calls work, which sends a statement. It waits for the gate to admit the tenant's
+// statement, bounds the whole by the statement's deadline, and records a span. on is the span
+// attribute that names what the statement works on. The caller translates the gate's errors.
 //
-// A client that leaves ends the wait for admission. It does not end a statement that was admitted:
-// that would cost its connection, and clients that leave by the thousand would take the pool from
-// everybody. Most statements are over sooner than a new connection is made.
+// If the client leaves, the wait for admission ends, but a statement that was admitted runs to its
+// end. To cancel a statement costs its connection, so clients that leave by the thousand would take
+// the pool away from everybody else. Most statements finish sooner than a new connection is made.
 func RunStatement(
 	ctx context.Context, g *gate.Gate, tenant, statement string, on attribute.KeyValue, work func(context.Context) error,
 ) (err error) {
@@ -43,8 +43,9 @@ func RunStatement(
 	return work(ctx)
 }
 
-// startStatement starts a span for a statement below that of ctx, where that is recorded; else it costs next to nothing. on is
-// the attribute that names what the statement is on. The span never holds the statement: there may be values in it.
+// startStatement starts a span for a statement, as a child of the span in ctx. If that span is not
+// recorded, it costs almost nothing. The span never holds the statement, whose text may hold
+// values.
 func startStatement(ctx context.Context, statement string, on attribute.KeyValue) (context.Context, trace.Span) {
 	parent := trace.SpanFromContext(ctx)
 	if !parent.IsRecording() {
@@ -58,7 +59,8 @@ func startStatement(ctx context.Context, statement string, on attribute.KeyValue
 
 var noSpan = trace.SpanFromContext(context.Background())
 
-// endStatement ends the span of a statement. Of what went wrong it holds codes, the registry's and Postgres's, and no text.
+// endStatement ends the span. For an error the span holds the store's code and Postgres's SQLSTATE,
+// and no text.
 func endStatement(span trace.Span, err error) {
 	if err != nil && span.IsRecording() {
 		var known *Error

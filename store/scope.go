@@ -15,17 +15,17 @@ import (
 	"lumen/store/wall"
 )
 
-// scope is the only way from an operation to the rows of merchants (I1). Every statement it runs names
-// the merchant of the context in a predicate of its own, and goes through the wall, which sets what
-// row-level security reads and refuses without a merchant. Either alone would keep merchants apart. The
-// same holds for the one owner that an access token is bound to.
+// scope runs every statement on merchants' rows (I1). The statement names the caller's merchant in
+// a predicate of its own. Package wall sends it together with the settings that row-level security
+// reads, and refuses it without a merchant. Either guard alone isolates the merchants. The owner
+// that an access token is bound to is guarded in the same two ways.
 type scope struct {
 	db   *bun.DB
 	gate *gate.Gate
-	on   attribute.KeyValue // what statements are on, for traces
+	on   attribute.KeyValue // what statements work on, for traces
 }
 
-// effect says what a statement does.
+// effect is the kind of a statement.
 type effect bool
 
 const (
@@ -33,7 +33,8 @@ const (
 	writes effect = true
 )
 
-// execute runs a statement of the merchant's and hands over its rows, which count when it returns nil.
+// execute runs a statement for the caller's merchant and passes its rows to each. The rows count
+// only if it returns nil.
 func (s scope) execute(ctx context.Context, effect effect, statement string, args []any, each func(*wall.Row)) error {
 	merchant, err := requireMerchant(ctx)
 	if err != nil {
@@ -43,20 +44,21 @@ func (s scope) execute(ctx context.Context, effect effect, statement string, arg
 		err := wall.Query(ctx, s.db.DB, statement, args, each)
 		var lost *wall.LostError
 		if errors.As(err, &lost) && !lost.Rows && (effect == reads || !lost.Sent) {
-			// Once more, on a connection that is alive. Never what may have been committed.
+			// Run it once more, on another connection. A statement that may have been committed is
+			// never repeated.
 			err = wall.Query(ctx, s.db.DB, statement, args, each)
 		}
 		return err
 	})
 }
 
-// now returns the database's time, in milliseconds.
+// now returns the database's time, to the millisecond.
 func (s scope) now(ctx context.Context) (at time.Time, err error) {
 	err = s.execute(ctx, reads, "SELECT "+sqlNow, nil, func(row *wall.Row) { at = row.Time() })
 	return at, err
 }
 
-// requireMerchant returns the caller's merchant, and Unauthenticated without one.
+// requireMerchant returns the caller's merchant, or Unauthenticated if there is none.
 func requireMerchant(ctx context.Context) (string, error) {
 	merchant, _ := scopeFrom(ctx)
 	if merchant == "" {
@@ -65,23 +67,24 @@ func requireMerchant(ctx context.Context) (string, error) {
 	return merchant, nil
 }
 
-// run executes a statement that was built once. Its $1 is the merchant and its $2 the owner that the
-// caller is bound to; args are $3 and on.
+// run executes a statement that was built once. $1 is the merchant, and $2 the owner that the
+// caller is bound to. args are its arguments from $3 on.
 func (s scope) run(ctx context.Context, effect effect, statement string, args []any, each func(*wall.Row)) error {
 	return s.execute(ctx, effect, statement, scopedArgs(ctx, args), each)
 }
 
-// query is a query over the merchant's rows that has too many forms to be built once.
+// query is a query on the merchant's rows that has too many forms to be built once.
 //
-// A query without a filter has few forms: its values are parameters, and its text is prepared. With a
-// filter the best plan depends on the values, such as a rare country or a span of a day or of ten years,
-// so they are in the text and Postgres plans for them.
+// Without a filter it has few forms: its values are parameters, and its text is prepared. With a
+// filter the best plan depends on the values, such as a rare country or a long span of time. The
+// values are then in the text, and Postgres plans for them.
 type query struct {
 	*bun.SelectQuery
-	args *[]any // nil when values are in the text
+	args *[]any // nil if the values are in the text
 }
 
-// selecting starts a query over the rows of the caller's merchant, to be prepared or not.
+// selecting starts a query on the rows of the caller's merchant. prepared makes its values
+// parameters.
 func (r *Rows[T]) selecting(ctx context.Context, prepared bool) query {
 	q := query{}
 	if prepared {
@@ -90,19 +93,19 @@ func (r *Rows[T]) selecting(ctx context.Context, prepared bool) query {
 	return r.part(ctx, q)
 }
 
-// part starts a query that becomes a part of another one.
-func (r *Rows[T]) part(ctx context.Context, of query) query {
-	of.SelectQuery = r.scope.db.NewSelect().Model((*T)(nil))
-	r.noun.restrict(ctx, of)
-	return of
+// part starts a query that becomes a part of q, and shares its parameters.
+func (r *Rows[T]) part(ctx context.Context, q query) query {
+	q.SelectQuery = r.scope.db.NewSelect().Model((*T)(nil))
+	r.noun.restrict(ctx, q)
+	return q
 }
 
-// value returns what Bun is to put in the place of v: v, or its parameter.
+// value returns the argument for Bun that stands for v: v itself, or its parameter.
 func (q query) value(v string) any {
 	if q.args == nil {
 		return v
 	}
-	n := slices.Index(*q.args, any(v)) // a part names the merchant again
+	n := slices.Index(*q.args, any(v)) // a part uses the merchant's parameter again
 	if n < 0 {
 		n = len(*q.args)
 		*q.args = append(*q.args, v)
@@ -110,7 +113,7 @@ func (q query) value(v string) any {
 	return parameter(n + 1)
 }
 
-// parameter is the n-th of a prepared statement, in Bun's hands.
+// parameter is the number of a parameter, which Bun writes as $n.
 type parameter int
 
 // AppendQuery implements schema.QueryAppender.
@@ -118,7 +121,7 @@ func (p parameter) AppendQuery(_ schema.QueryGen, to []byte) ([]byte, error) {
 	return strconv.AppendInt(append(to, '$'), int64(p), 10), nil
 }
 
-// read runs a query.
+// read runs the query.
 func (s scope) read(ctx context.Context, q query, each func(*wall.Row)) error {
 	var args []any
 	if q.args != nil {

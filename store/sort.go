@@ -6,7 +6,7 @@ import (
 	"github.com/uptrace/bun"
 )
 
-// SortField is what a list is sorted by. Rows that agree in it are sorted by id.
+// SortField is the field that a list is sorted by. Rows with equal values are sorted by id.
 type SortField string
 
 // The sort fields that every noun has.
@@ -15,7 +15,7 @@ const (
 	SortUpdatedAt SortField = "UPDATED_AT"
 )
 
-// SortDirection is the direction of a list.
+// SortDirection is the direction in which a list is sorted.
 type SortDirection string
 
 // The directions.
@@ -24,38 +24,39 @@ const (
 	Descending SortDirection = "DESC"
 )
 
-// Sort is the order of a list. Its zero value is newest first.
+// Sort is the order of a list. The zero value sorts by CREATED_AT, newest first.
 type Sort struct {
 	Field     SortField
 	Direction SortDirection
 }
 
-// sorting declares what lists can be sorted by.
+// sorting declares one order of a noun's lists.
 type sorting struct {
 	field  SortField
-	code   byte   // in cursors; once given it is never given to another field of the noun
-	column string // whose rows without a value come last in either direction
-	// nullable says that the column, of text or bytea, may be null.
+	code   byte   // in cursors; never used again for another field of the noun
+	column string // rows without a value come last in either direction
+	// nullable reports whether the column, of type text or bytea, may be null.
 	nullable bool
-	// earlier is what the field was sorted by in earlier releases; its zero value is nothing else.
-	earlier earlier
+	// legacy is the order of this field in earlier releases. The zero value means that it never
+	// changed.
+	legacy legacyOrder
 }
 
-// earlier is an order of cursors that clients still hold: the code that they have, and what their key is
-// in the order of today.
-type earlier struct {
+// legacyOrder is an order of an earlier release, whose cursors clients may still hold. code is the
+// code in those cursors. key converts a key in them to a key of the current order.
+type legacyOrder struct {
 	code byte
 	key  func(string, SortDirection) string
 }
 
-// order is a Sort of a noun, ready for statements.
+// order is a Sort of a noun, with what statements need.
 type order struct {
 	sorting
 	direction SortDirection
 	sqlType   string
 }
 
-// order returns the order that a caller asks for, false when lists of the noun are not sorted so.
+// order returns the order that a caller asks for, or false if the noun's lists have no such order.
 func (n *noun[T]) order(s Sort) (order, bool) {
 	if s.Field == "" {
 		s.Field = SortCreatedAt
@@ -70,16 +71,17 @@ func (n *noun[T]) order(s Sort) (order, bool) {
 	return order{n.sorts[i], s.Direction, n.column(n.sorts[i].column).sqlType}, true
 }
 
-// highest stands in for a missing value in an ascending list, by the column's type: the highest code point
-// there is, and an octet with which no key begins. In a descending list "" does.
-var highest = map[string]struct{ key, expression string }{
+// maxKey is the key, by column type, of a row without a value in an ascending list: the greatest
+// code point, or an octet that no key begins with. In a descending list the key is "".
+var maxKey = map[string]struct{ key, expression string }{
 	"text":  {"\U0010FFFF", `U&'\+10FFFF'`},
 	"bytea": {`\xff`, `'\xff'`},
 }
 
-// expression is what an index of the same expression answers. The two stand-ins for a missing value put it
-// last: after every value when ascending, before every value when descending. Not COALESCE, which Postgres
-// does not count as leakproof: under row-level security it would read the index from its start to the
+// expression returns the SQL expression that the list is sorted by, which an index has as well. In
+// it, a row without a value has a key that puts it last: after every value in an ascending index,
+// before every value in an index that is read backwards. It is not COALESCE, which Postgres does not
+// count as leakproof: under row-level security Postgres would read the index from its start to the
 // cursor.
 func (o order) expression() string {
 	column := "c." + o.column
@@ -87,22 +89,22 @@ func (o order) expression() string {
 	case !o.nullable:
 		return column
 	case o.direction == Ascending:
-		return "CASE WHEN " + column + " IS NULL THEN " + highest[o.sqlType].expression + " ELSE " + column + " END"
+		return "CASE WHEN " + column + " IS NULL THEN " + maxKey[o.sqlType].expression + " ELSE " + column + " END"
 	default:
 		return "CASE WHEN " + column + " IS NULL THEN '' ELSE " + column + " END"
 	}
 }
 
-// position returns the place of a row in a list of this order.
+// position returns the position of a row in a list of this order.
 func (n *noun[T]) position(o order, row *T) position {
 	key, ok := n.column(o.column).key(row)
 	if !ok && o.direction == Ascending {
-		key = highest[o.sqlType].key
+		key = maxKey[o.sqlType].key
 	}
 	return position{key: key, id: n.idOf(row)}
 }
 
-// apply sorts the query. backwards reads the same list from its end.
+// apply sorts the query. backwards reads the list from its end.
 func (o order) apply(q *bun.SelectQuery, backwards bool) *bun.SelectQuery {
 	direction := "ASC"
 	if (o.direction == Descending) != backwards {
@@ -111,12 +113,14 @@ func (o order) apply(q *bun.SelectQuery, backwards bool) *bun.SelectQuery {
 	return q.OrderExpr(o.expression() + " " + direction + ", c.id " + direction)
 }
 
-// after keeps the rows after the position in list order, and with inclusive the row at it as well.
+// after restricts q to rows after the position in list order. inclusive adds the row at the
+// position.
 func (o order) after(q query, at position, inclusive bool) {
 	o.compare(q, at, o.direction == Ascending, inclusive)
 }
 
-// before keeps the rows before the position in list order, and with inclusive the row at it as well.
+// before restricts q to rows before the position in list order. inclusive adds the row at the
+// position.
 func (o order) before(q query, at position, inclusive bool) {
 	o.compare(q, at, o.direction == Descending, inclusive)
 }

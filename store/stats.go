@@ -6,11 +6,12 @@ import (
 	"lumen/store/gate"
 )
 
-// PoolStats are counts of a pool of connections and of the gate in front of it, where all waiting is done.
+// PoolStats are the counts of a connection pool and of the gate in front of it, where statements
+// wait.
 type PoolStats struct {
 	sql.DBStats
 	Gate gate.Stats
 }
 
-// Stats returns the counts of the walled pool as they are now.
+// Stats returns the current counts of the store's pool.
 func (s *Store) Stats() PoolStats { return PoolStats{s.walled.Stats(), s.gate.Stats()} }

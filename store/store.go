@@ -1,12 +1,15 @@
-// Package store is Lumen's domain and its Postgres: what merchants have, such as customers.
+// Package store holds the rules of merchants' data, such as customers, and reads and writes it in
+// Postgres.
 //
-// The rules, the validation and the errors live here, once; the APIs only translate. The invariants:
+// Rules, validation and errors are here, once; the GraphQL API and the REST API only translate.
+// Code and tests refer to these invariants by number:
 //
-//	I1  no row of one merchant is readable, writable, countable or inferable by another
-//	I2  among a merchant's live customers no two hold the same email key, unless the later one was admitted by the flag
-//	I3  deletion marks a row, once and for good
-//	I4  what was acknowledged is durable
-//	I5  there is one clock, the database's
+//	I1  tenant isolation: a merchant cannot read, write, count or infer another merchant's rows
+//	I2  unique email: no two live customers of a merchant have the same email key, unless the later
+//	    one was written with the flag that allows it
+//	I3  soft deletion: a deletion marks the row, once, and nothing clears the mark
+//	I4  durability: a write is acknowledged after its commit is durable
+//	I5  one clock: all times are the database's
 package store
 
 import (
@@ -22,12 +25,13 @@ import (
 	"lumen/store/wall"
 )
 
-// Options configure a Store. The zero value is what `lumen serve` uses.
+// Options configure a Store. `lumen serve` runs with the zero value unless it is configured.
 type Options struct {
-	// MaxConnections bounds the pool of walled connections; 0 means DefaultMaxConnections.
+	// MaxConnections is the size of the pool that statements on merchants' data use. Zero means
+	// DefaultMaxConnections.
 	MaxConnections int
-	// MerchantConcurrency is how many statements of one merchant may run at once; 0 means
-	// DefaultMerchantConcurrency. It is never more than three quarters of the pool.
+	// MerchantConcurrency is the number of statements that one merchant may run at once. Zero means
+	// DefaultMerchantConcurrency. The limit is never more than three quarters of the pool.
 	MerchantConcurrency int
 }
 
@@ -41,15 +45,15 @@ func (o Options) orDefault() Options {
 	return o
 }
 
-// DefaultMaxConnections is the size of the pool of walled connections.
+// DefaultMaxConnections is the default size of the connection pool.
 const DefaultMaxConnections = 16
 
-// DefaultMerchantConcurrency is how many statements of one merchant may run at once, in a pool that is
-// large enough.
+// DefaultMerchantConcurrency is the default number of statements that one merchant may run at once,
+// in a pool that is large enough.
 const DefaultMerchantConcurrency = 64
 
-// Store is what the service reaches its merchants' nouns through: it logs in as the plain role, and all
-// of its connections are behind the wall.
+// Store gives access to the merchants' data, with one Rows for each noun. It connects as the role
+// without privileges, and each of its statements goes through package wall.
 type Store struct {
 	Customers *Customers
 
@@ -58,8 +62,8 @@ type Store struct {
 	gate   *gate.Gate
 }
 
-// Open returns a Store on the database. It connects when first used; package schema checks what must
-// hold before it serves.
+// Open returns a Store on the database. The first statement opens the first connection. Package
+// schema checks the database before the service starts.
 func Open(database *postgres.Database, options Options) *Store {
 	options = options.orDefault()
 	connector := wall.NewConnector(database.Config, scopeFrom)
@@ -72,7 +76,7 @@ func Open(database *postgres.Database, options Options) *Store {
 	return New(bun.NewDB(pool, pgdialect.New()), options)
 }
 
-// New returns a Store on a database of connections that are behind the wall.
+// New returns a Store on a pool whose connections come from package wall.
 func New(walled *bun.DB, options Options) *Store {
 	options = options.orDefault()
 	g := gate.New(options.MaxConnections, options.MerchantConcurrency)
@@ -84,9 +88,9 @@ func New(walled *bun.DB, options Options) *Store {
 	return s
 }
 
-// Admit returns Unavailable while so many statements wait for the database that any statement of the
-// merchant in ctx would be refused at once. It spares the caller from reading a request first. That it
-// returns nil promises nothing.
+// Admit returns Unavailable while the queue for the database is so long that any statement of the
+// merchant in ctx would be refused at once, so that a server can refuse a request before it reads
+// the body. A nil result does not promise that a statement will be admitted.
 func (s *Store) Admit(ctx context.Context) error {
 	merchant, _ := scopeFrom(ctx)
 	if err := s.gate.Admit(merchant); err != nil {
@@ -95,10 +99,10 @@ func (s *Store) Admit(ctx context.Context) error {
 	return nil
 }
 
-// Now returns the database's time, in milliseconds. Its errors are for Failed.
+// Now returns the database's time, to the millisecond. Pass its errors to Failed.
 func (s *Store) Now(ctx context.Context) (time.Time, error) {
 	return scope{db: s.walled, gate: s.gate}.now(ctx)
 }
 
-// Close ends all connections.
+// Close closes all connections.
 func (s *Store) Close() error { return s.walled.Close() }

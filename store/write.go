@@ -9,10 +9,10 @@ import (
 	"github.com/uptrace/bun"
 )
 
-// sqlNow is the one clock (I5).
+// sqlNow is the current time, to the millisecond. No other clock is used (I5).
 const sqlNow = "date_trunc('milliseconds', clock_timestamp())"
 
-// searchKey is the column that a search reads. Its lines are the texts of the noun's search columns, folded.
+// searchKey is the column that a search reads. Each line is the folded text of a search column.
 const searchKey = "search_key"
 
 // write is a statement that inserts or updates one row. $1 is the merchant, $2 the owner that the
@@ -39,22 +39,22 @@ func (w write) args(id string, v values) []any {
 	return args
 }
 
-// writer is a write in the making. A noun's own rules add to it what the core does not know.
+// writer builds a write. A noun's own rules extend it.
 type writer struct {
 	db     *bun.DB
 	table  string
-	scoped func(alias string) string // the predicates of a mention of the table
+	scoped func(alias string) string // returns the predicates of a mention of the table
 	params []param
-	// columns are those that get the parameter of their name, extra those that get an expression.
+	// columns are set from the parameter of the same name, extra from an expression.
 	columns []string
 	extra   []assignment
 	where   []string
-	search  string // the search key, as an expression; "" when it stays as it is
+	search  string // the expression of the search key, or "" if it does not change
 }
 
 type assignment struct{ column, expression string }
 
-// newWriter starts a write of the fields that are present, and of what is derived from them.
+// newWriter starts a write of the fields that are present and of the columns derived from them.
 func (r *Rows[T]) newWriter(present values) *writer {
 	n := r.noun
 	w := &writer{db: r.scope.db, table: "public." + n.table, scoped: n.scoped}
@@ -87,7 +87,7 @@ func (r *Rows[T]) newWriter(present values) *writer {
 	return w
 }
 
-// mapText returns what f makes of a text, nil for null.
+// mapText returns f of the text, or nil for null.
 func mapText(text *string, f func(string) any) any {
 	if text == nil {
 		return nil
@@ -95,19 +95,19 @@ func mapText(text *string, f func(string) any) any {
 	return f(*text)
 }
 
-// column writes a column from a parameter of its name.
+// column sets a column from a parameter of the same name.
 func (w *writer) column(name, sqlType string, value func(values) any) {
 	w.param(name, sqlType, value)
 	w.columns = append(w.columns, name)
 }
 
-// param adds a parameter and returns it as it stands in the statement's text.
+// param adds a parameter and returns the SQL that refers to it.
 func (w *writer) param(name, sqlType string, value func(values) any) string {
 	w.params = append(w.params, param{name, sqlType, value})
 	return w.ref(name)
 }
 
-// ref returns a parameter as it stands in the statement's text, "" when the write has none of that name.
+// ref returns the SQL that refers to a parameter, or "" if the write has none of that name.
 func (w *writer) ref(name string) string {
 	i := slices.IndexFunc(w.params, func(p param) bool { return p.name == name })
 	if i < 0 {
@@ -116,37 +116,38 @@ func (w *writer) ref(name string) string {
 	return "$" + strconv.Itoa(i+4) + "::" + w.params[i].sqlType
 }
 
-// flag adds one of the noun's flags as a parameter.
+// flag adds one of the noun's flags as a parameter and returns the SQL that refers to it.
 func (w *writer) flag(name string) string {
 	return w.param(name, "bool", func(v values) any { return v[name] == true })
 }
 
-// set writes a column from an expression, in which c is the row as it was. The last one counts.
+// set sets a column from an expression, in which c is the row before the update. A later call for
+// the same column replaces an earlier one.
 func (w *writer) set(column, expression string) {
 	w.extra = slices.DeleteFunc(w.extra, func(a assignment) bool { return a.column == column })
 	w.extra = append(w.extra, assignment{column, expression})
 }
 
-// others returns a query for live rows of the table under another alias: those of the caller's merchant,
-// and none but those of his owner when the caller is bound.
+// others returns a query for live rows of the table under another alias. It is restricted, as the
+// write is, to the caller's merchant and to the owner that the caller is bound to.
 func (w *writer) others(alias string) *bun.SelectQuery {
 	return w.db.NewSelect().TableExpr(w.table + " AS " + alias).ColumnExpr("1").
 		Where(w.scoped(alias)).Where(alias + ".deleted_at IS NULL")
 }
 
-// unless lets the write change nothing when the query finds a row, but for rows that the exception admits.
+// unless makes the write change nothing if the query finds a row and the exception is false.
 func (w *writer) unless(exception string, found *bun.SelectQuery) {
 	w.where = append(w.where, exception+" OR NOT EXISTS ("+found.String()+")")
 }
 
-// writeKey tells the writes of one noun apart: by what they do, and by the set of columns.
+// writeKey identifies a write of a noun: insert or update, and the set of columns.
 type writeKey struct {
 	insert  bool
 	columns uint64
 }
 
-// build returns the write for this set of fields. It is built when the set is first met and then kept: of
-// all sets that there are, callers use few.
+// build returns the write for the set of fields that are present. It builds a write on first use
+// and keeps it: callers use few of all possible sets.
 func (r *Rows[T]) build(insert bool, present values, extend func(*writer)) write {
 	key := writeKey{insert: insert}
 	for i, c := range r.noun.columns {
@@ -171,8 +172,8 @@ func (r *Rows[T]) build(insert bool, present values, extend func(*writer)) write
 	return built.(write)
 }
 
-// insertText inserts one row, unless a predicate of the noun's own rules forbids it. owner is the noun's
-// owner column.
+// insertText inserts one row, unless a predicate of the noun's own rules is false. owner is the
+// noun's owner column.
 func (w *writer) insertText(owner string) *bun.InsertQuery {
 	row := w.db.NewSelect().ColumnExpr(insertedMerchant).ColumnExpr("$3 AS id").
 		ColumnExpr("clock.now AS created_at").ColumnExpr("clock.now AS updated_at").
@@ -196,9 +197,9 @@ func (w *writer) insertText(owner string) *bun.InsertQuery {
 	return w.db.NewInsert().Table(w.table).TableExpr("(?) AS fresh", row).Column(into...)
 }
 
-// updateText changes the columns of the row and moves updated_at when a value changes. One statement for
-// all sets of fields would write every column and compare every value, which takes Postgres longer than
-// the update does.
+// updateText sets the columns of the row, and updated_at if a value changes. Each set of fields has
+// its own statement: one for all sets would write every column and compare every value, which takes
+// Postgres longer than the update itself.
 func (r *Rows[T]) updateText(w *writer) *bun.UpdateQuery {
 	q := r.updating()
 	changes := []string{"false"}
@@ -219,20 +220,20 @@ func (r *Rows[T]) updateText(w *writer) *bun.UpdateQuery {
 		" THEN GREATEST(c.updated_at, " + sqlNow + ") ELSE c.updated_at END")
 }
 
-// updating starts an update of the live row with the id in $3.
+// updating starts an update of the live row whose id is $3.
 func (r *Rows[T]) updating() *bun.UpdateQuery {
 	return r.scope.db.NewUpdate().Model((*T)(nil)).Where(r.noun.scoped("c")).
 		Where("c.deleted_at IS NULL").Where("c.id = $3")
 }
 
-// insert inserts a row with a new id. It returns nil when a predicate of extend forbids it. extend must
-// always add the same to a write of the same fields.
+// insert inserts a row with a new id. It returns nil if a predicate that extend adds is false.
+// extend must depend on the set of fields only, because the write is kept.
 func (r *Rows[T]) insert(ctx context.Context, v values, extend func(*writer)) (*T, error) {
 	id, err := NewID(r.noun.prefix)
 	if err != nil {
 		return nil, err
 	}
-	// All fields are written, absent ones as null: so there is one statement.
+	// All fields are written, absent ones as null, so that there is one statement.
 	for _, c := range r.noun.columns {
 		if _, present := v[c.Field]; c.rule != nil && !present {
 			v[c.Field] = nil
@@ -242,14 +243,14 @@ func (r *Rows[T]) insert(ctx context.Context, v values, extend func(*writer)) (*
 	return r.one(ctx, writes, w.text, w.args(id, v)...)
 }
 
-// update changes the live row with this id. It returns nil when there is none, or when a predicate of
-// extend forbids it. extend must always add the same to a write of the same fields.
+// update changes the live row with this id. It returns nil if there is none, or if a predicate that
+// extend adds is false. extend must depend on the set of fields only, because the write is kept.
 func (r *Rows[T]) update(ctx context.Context, id string, v values, extend func(*writer)) (*T, error) {
 	w := r.build(false, v, extend)
 	return r.one(ctx, writes, w.text, w.args(id, v)...)
 }
 
-// softDelete marks the live row with this id as deleted, for good (I3). It returns nil when there is none.
+// softDelete marks the live row with this id as deleted (I3). It returns nil if there is none.
 func (r *Rows[T]) softDelete(ctx context.Context, id string) (*T, error) {
 	return r.one(ctx, writes, r.deleteText, id)
 }
