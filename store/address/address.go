@@ -1,5 +1,5 @@
-// Package address decides which texts are email addresses and which of them are the same address.
-// It knows nothing of customers.
+// Package address validates email addresses and computes the key by which they are compared. It
+// knows nothing of customers.
 package address
 
 import (
@@ -12,28 +12,30 @@ import (
 	"lumen/store/folding"
 )
 
-// MaxOctets is the length of the longest address: the longest path of RFC 5321 without its brackets.
+// MaxOctets is the maximum length of an address, in octets: that of a path in RFC 5321 without its
+// brackets.
 const MaxOctets = 254
 
-// atext are the ASCII characters of an atom besides letters and digits (RFC 5322, 3.2.3).
+// atext are the ASCII characters that an atom may hold besides letters and digits (RFC 5322,
+// 3.2.3).
 const atext = "!#$%&'*+-/=?^_`{|}~"
 
-// IsValid reports whether email is a local part and a domain of at least two labels. The local part,
-// in which UTF-8 is allowed (RFC 6531), is quoted, or of atom characters with dots wherever people have
-// them. Length is the caller's to check.
+// IsValid reports whether email is an address: a local part, "@", and a domain of at least two
+// labels. The local part may hold UTF-8 (RFC 6531). It is a quoted string, or atom characters with
+// dots in any place, since people have such addresses. IsValid does not check the length.
 func IsValid(email string) bool {
 	_, ok := Key(email)
 	return ok
 }
 
-// HasInvisible reports whether an address has a character of which nothing shows. Two joiners, which
-// some scripts need, are left to Key where they stand in a domain.
+// HasInvisible reports whether an address holds an invisible character. It ignores the two joiners
+// in a domain, where some scripts need them: Key decides whether they are valid.
 func HasInvisible(email string) bool {
 	at := strings.LastIndexByte(email, '@')
 	return folding.HasInvisible(email[:at+1]) || strings.ContainsFunc(email[at+1:], isForbidden)
 }
 
-// isForbidden reports whether a character of which nothing shows may not stand in any label.
+// isForbidden reports whether r is an invisible character that no label of a domain may hold.
 func isForbidden(r rune) bool {
 	return folding.IsInvisible(r) && r != zeroWidthNonJoiner && r != zeroWidthJoiner
 }
@@ -43,8 +45,9 @@ const (
 	zeroWidthJoiner    = '\u200D'
 )
 
-// isDotted reports whether a local part is atom characters, at least one, and dots. Composed, a Greek
-// question mark is a semicolon, and an angle bracket may be in a letter: so it looks at what is decomposed.
+// isDotted reports whether a local part consists of dots and at least one atom character. It checks
+// the decomposed text, because a Greek question mark composes to a semicolon and because an angle
+// bracket may be part of a composed character.
 func isDotted(local string) bool {
 	local = norm.NFD.String(local)
 	return strings.Trim(local, ".") != "" && !strings.ContainsFunc(local, func(r rune) bool {
@@ -52,8 +55,8 @@ func isDotted(local string) bool {
 	})
 }
 
-// unquote returns the text of a quoted local part: printable characters and spaces, of which something
-// shows.
+// unquote returns the text of a quoted local part. It returns false unless the text consists of
+// printable characters and spaces and is not blank.
 func unquote(local string) (string, bool) {
 	inner, opens := strings.CutPrefix(local, `"`)
 	inner, closes := strings.CutSuffix(inner, `"`)
@@ -78,7 +81,7 @@ func unquote(local string) (string, bool) {
 
 var escapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
-// quote is the inverse of unquote, with no more escapes than it takes.
+// quote is the inverse of unquote. It escapes only what must be escaped.
 func quote(text string) string { return `"` + escapes.Replace(text) + `"` }
 
 func isLetterOrDigit(r rune) bool {

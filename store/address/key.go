@@ -10,16 +10,16 @@ import (
 	"lumen/store/folding"
 )
 
-// maxKeyOctets keeps the longest key well inside what a btree entry holds (2,704 bytes with the ids
-// beside it). Folding lengthens text at most threefold.
+// maxKeyOctets is the maximum length of a key, so that it fits into an index entry together with
+// the ids (a btree entry holds 2,704 octets). Folding makes a text at most three times as long.
 const maxKeyOctets = 1024
 
-// Key returns the text that equal addresses share, false for what is no address. It is idempotent: the
-// key of a key is that key.
+// Key returns the comparison key of an address: two addresses are the same if their keys are equal.
+// It returns false if email is not an address. The key of a key is the key itself.
 //
-// Local parts are equal that differ in letter case or composition alone, or that say the same with
-// quotes and without. Domains are equal that IDNA 2008 registers as one: so straße and strasse are two, and
-// a final sigma is a letter of its own.
+// Two local parts have the same key if they differ only in letter case, in Unicode composition or
+// in unnecessary quotes. Two domains have the same key if IDNA 2008 registers them as one, so
+// "straße" and "strasse" differ, and a final sigma is a letter of its own.
 func Key(email string) (string, bool) {
 	at := strings.LastIndexByte(email, '@')
 	if at < 0 || HasInvisible(email) {
@@ -39,7 +39,7 @@ func Key(email string) (string, bool) {
 	return key, len(labels) >= 2 && !isDigits(labels[len(labels)-1]) && len(key) <= maxKeyOctets
 }
 
-// MustKey is Key for an address that IsValid has accepted.
+// MustKey is Key for an address that is known to be valid. It panics if it is not.
 func MustKey(email string) string {
 	key, ok := Key(email)
 	if !ok {
@@ -48,7 +48,7 @@ func MustKey(email string) string {
 	return key
 }
 
-// localKey returns the key of a local part, which has the form of a local part itself.
+// localKey returns the key of a local part. The key is a valid local part, too.
 func localKey(local string) (string, bool) {
 	if text, ok := unquote(local); ok {
 		if local = folding.Case(text); !isDotted(local) {
@@ -58,13 +58,14 @@ func localKey(local string) (string, bool) {
 	return folding.Case(local), isDotted(local)
 }
 
-// registered refuses what a registry does not take, and what other implementations would map to
-// something else or drop. Symbols pass, which stand in domains that are older than IDNA 2008.
+// registered converts a label to ASCII. It refuses what registries do not register, and what other
+// implementations map to something else or drop. It allows symbols, because domains that are older
+// than IDNA 2008 have them.
 var registered = idna.New(idna.ValidateForRegistration(), idna.CheckHyphens(false), idna.CheckJoiners(true),
 	idna.BidiRule(), idna.StrictDomainName(true))
 
-// labelKey returns the key of one label of a domain: in ASCII, with an A-label for what is beyond. An
-// A-label that comes in is checked like the label that it encodes.
+// labelKey returns the key of one label of a domain: the label in ASCII, as an A-label if it holds
+// other characters. A label that is given as an A-label must be valid when it is decoded.
 func labelKey(label string) (string, bool) {
 	label = norm.NFC.String(label)
 	if strings.ContainsRune(label, dottedCapitalI) {
@@ -79,5 +80,5 @@ func labelKey(label string) (string, bool) {
 		!strings.ContainsFunc(shown, isForbidden)
 }
 
-// dottedCapitalI has no lower case that all locales agree on.
+// dottedCapitalI has no lower-case letter that is the same in all locales.
 const dottedCapitalI = '\u0130'

@@ -7,34 +7,34 @@ import (
 )
 
 const (
-	// statementTimeout bounds one statement on this side, the wait for a connection included. It is
-	// longer than the server's own limit, which gives the better reason. It is for a server that does
-	// not answer at all.
+	// statementTimeout bounds a statement on the client's side, including the wait for a
+	// connection. It is longer than the server's own timeout, whose error is better, and is there
+	// for a server that does not answer.
 	statementTimeout = 6 * time.Second
 
-	// requestTimeout bounds all statements of a request together, the look-up of its credential
-	// included: a request that meets a slow database several times is answered in time as well. The
-	// parts of a list after the first do not count.
+	// requestTimeout bounds all statements of a request, including the look-up of its credential,
+	// so that a request with several slow statements is also answered in time. The batches of a
+	// list after the first do not count.
 	requestTimeout = 7 * time.Second
 )
 
 type arrivalKey struct{}
 
-// arrival is when a request came, and how long the server waited for the rest of it.
+// arrival is when a request arrived, and how long the server waited for the rest of it.
 type arrival struct {
 	at     time.Time
 	waited atomic.Int64 // nanoseconds
 }
 
-// WithArrival returns the context of a request that arrives now, and a function to call with the time
-// spent waiting for the rest of it. The request's statements end in time for an answer within 8 s, that
-// wait aside, however many they are.
+// WithArrival returns the context of a request that arrives now. The request's statements end in
+// time for an answer within 8 s, however many they are. The time that the server spends waiting for
+// the rest of the request does not count: report it to the function waited.
 func WithArrival(ctx context.Context) (arrived context.Context, waited func(time.Duration)) {
 	a := &arrival{at: time.Now()}
 	return context.WithValue(ctx, arrivalKey{}, a), func(d time.Duration) { a.waited.Add(int64(d)) }
 }
 
-// WithDeadline returns the context of a statement that begins now.
+// WithDeadline returns the context, with its deadline, of a statement that begins now.
 func WithDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	until := time.Now().Add(statementTimeout)
 	if a, ok := ctx.Value(arrivalKey{}).(*arrival); ok && !isContinued(ctx) {
@@ -47,8 +47,8 @@ func WithDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 
 type continuedKey struct{}
 
-// Continue marks the statements that run under ctx as parts of work that is half done, such as a list of
-// which a client has received the beginning.
+// Continue marks the statements under ctx as continued work, such as the rest of a list of which
+// the client has received the beginning.
 func Continue(ctx context.Context) context.Context {
 	return context.WithValue(ctx, continuedKey{}, true)
 }

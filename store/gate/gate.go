@@ -1,5 +1,5 @@
-// Package gate decides which statement may use a connection of a pool next. It knows tenants by name
-// and nothing else of Lumen's.
+// Package gate decides which statement may use a pool's next free connection. Statements belong to
+// tenants, which the package knows by name only.
 package gate
 
 import (
@@ -18,59 +18,60 @@ const (
 	// tenant has more statements here than its concurrency limit.
 	maxStall = time.Second
 
-	// maxQueue bounds how many statements wait at a gate. Beyond it waiting would be in vain, and an
-	// immediate refusal leaves the time to statements that are served. A tenant may have as many
-	// waiting as there is room left: half of it when it is alone, a third when there are two tenants.
-	// So a new tenant finds room, however many statements others send.
+	// maxQueue bounds the number of statements that wait at a gate. A statement beyond it would
+	// wait in vain, so it is refused at once. A tenant may have as many waiting statements as
+	// there is room left: half of the room if it is alone, a third if there are two tenants. So
+	// a new tenant finds room, however many statements the others send.
 	maxQueue = 1024
 
-	// maxExpectedWait bounds how long a new statement may be expected to wait, by the service rate of
-	// the pool: a queue that is always full serves nobody. The bound does not count while fewer
-	// statements wait for the pool than it has places, as with two tenants.
+	// maxExpectedWait bounds the wait that is expected for a new statement, by the pool's service
+	// rate. A queue that is always full serves nobody. The bound does not apply while fewer
+	// statements wait for the pool than it has connections, as with two tenants.
 	maxExpectedWait = time.Second / 2
 
-	// reservedFraction is the part of the pool that continued work of one tenant may use: 1/8.
+	// reservedFraction is the share of the pool that the continued work of one tenant may use: 1/8.
 	reservedFraction = 8
 
-	// maxTenantShare is the part of the pool that one tenant may use: 3/4.
+	// maxTenantShare is the share of the pool that one tenant may use: 3/4.
 	maxTenantShare = 0.75
 
-	// initialSamples is the weight of an initial service time of zero: a pool of which nothing is known
-	// counts as quick.
+	// initialSamples is the weight of the initial service time of zero, so that a new pool counts
+	// as fast.
 	initialSamples = 32
 )
 
-// The reasons for which a statement is refused. A statement whose context ended gets the context's error.
+// The errors of refused statements. If the context of a statement ended, its error is the
+// context's.
 var (
-	// ErrOverloaded says that too many statements wait, or that none is answered.
+	// ErrOverloaded means that too many statements wait, or that the database answers none.
 	ErrOverloaded = errors.New("gate: too many statements wait for a connection")
-	// ErrTenantLimit says that the tenant's own statements use all connections that it may use.
-	ErrTenantLimit = errors.New("gate: the tenant has as many statements as it may have")
+	// ErrTenantLimit means that the tenant's own statements use all connections that it may use.
+	ErrTenantLimit = errors.New("gate: the tenant has reached its limit of statements")
 )
 
-// Gate stands in front of a pool of connections and decides which statement comes next, so that none
-// waits in the pool itself. Each tenant may use a part of the pool: a tenant whose statements are many
-// or slow leaves connections to the others.
+// Gate admits statements to a pool of connections, so that none waits in the pool itself. Each
+// tenant may use a part of the pool only, so a tenant with many or slow statements leaves
+// connections to the others.
 type Gate struct {
 	pool           queue
 	rate           serviceRate // of the pool
-	limit          int         // connections of each tenant
-	continuedLimit int         // connections of each tenant's continued work
-	concurrency    int         // statements of a tenant that may wait for maxWait whatever happens
+	limit          int         // connections of one tenant
+	continuedLimit int         // connections of one tenant's continued work
+	concurrency    int         // statements of one tenant that may wait for maxWait in any case
 
 	mu      sync.Mutex
-	tenants map[string]*Tenant // those with a statement here
+	tenants map[string]*Tenant // tenants that have statements here
 
 	waiting   atomic.Int32 // statements of all tenants that can be refused
 	continued atomic.Int32 // waiting statements of continued work
 
 	waits  atomic.Uint64
-	waited atomic.Int64 // nanoseconds in all
+	waited atomic.Int64 // total wait, in nanoseconds
 
 	overloads, tenantLimits atomic.Uint64 // refusals
 }
 
-// Tenant is one of those whose statements compete for connections, such as a merchant.
+// Tenant is one of the parties whose statements compete for connections, such as a merchant.
 type Tenant struct {
 	queue
 	name    string
@@ -78,11 +79,12 @@ type Tenant struct {
 	waiting atomic.Int32
 }
 
-// New returns the gate of a pool with this number of connections. Concurrency is how many statements of
-// one tenant may run at once. It is capped at three quarters of the connections.
+// New returns the gate of a pool with this number of connections. concurrency is the number of
+// statements that one tenant may run at once. It is capped at three quarters of the connections.
 func New(connections, concurrency int) *Gate {
 	continuedLimit := max(1, connections/reservedFraction)
-	// With its continued work a tenant leaves a connection to others, if there are at least three.
+	// A tenant and its continued work together leave at least one connection to others, if there
+	// are three.
 	limit := max(1, min(concurrency, int(float64(connections)*maxTenantShare), connections-continuedLimit-1))
 	g := &Gate{
 		limit: limit, continuedLimit: continuedLimit, concurrency: concurrency, tenants: make(map[string]*Tenant),
@@ -92,13 +94,14 @@ func New(connections, concurrency int) *Gate {
 	return g
 }
 
-// Enter waits until a statement of the tenant with this name may use a connection. The caller must call
-// Leave with the Tenant that Enter returns. Its errors are ErrOverloaded, ErrTenantLimit, and that of ctx.
+// Enter waits until a statement of the named tenant may use a connection. The caller must pass the
+// Tenant that Enter returns to Leave. The errors are ErrOverloaded, ErrTenantLimit and the error of
+// ctx.
 //
-// Statements are served first come, first served, and wait at most 3 s. A tenant's statements beyond its
-// concurrency wait at most 1 s while none of its statements finishes. Continued work (see Continue) is
-// not refused because others wait, and waits as long as ctx lasts. It has a small limit of its own, since
-// it is in no hurry and would keep the database busy for everybody.
+// Statements are served first come, first served, and wait at most 3 s. A tenant's statements
+// beyond its concurrency wait at most 1 s while none of its statements finishes. Continued work
+// (see Continue) is not refused because others wait, and waits as long as ctx lasts. It has a small
+// limit of its own, because it is not urgent and would keep the database busy for everybody.
 func (g *Gate) Enter(ctx context.Context, name string) (*Tenant, error) {
 	served := g.pool.served.Load()
 	limit := g.limit
@@ -109,15 +112,16 @@ func (g *Gate) Enter(ctx context.Context, name string) (*Tenant, error) {
 	outcome, byLimit := g.takePlaces(ctx, t, here)
 	if outcome != outcomeTaken {
 		g.depart(t)
-		// When the database answers nobody, the tenant's limit is not the reason.
+		// If the database answered nobody meanwhile, the tenant's limit is not the reason.
 		answers := g.pool.served.Load() != served
 		return nil, g.refuse(ctx, outcome, byLimit && outcome == outcomeLate && answers)
 	}
 	return t, nil
 }
 
-// takePlaces takes a place of the tenant's limit and one of the pool, or none. byLimit reports whether
-// the tenant's limit was the reason for a failure. here counts the tenant's statements, this one included.
+// takePlaces takes a place in the tenant's limit and one in the pool, or neither. byLimit reports
+// whether it failed because of the tenant's limit. here is the number of the tenant's statements,
+// including this one.
 func (g *Gate) takePlaces(ctx context.Context, t *Tenant, here int) (o outcome, byLimit bool) {
 	hasOwn := t.tryTake()
 	if hasOwn && g.pool.tryTake() {
@@ -152,7 +156,8 @@ func (g *Gate) takePlaces(ctx context.Context, t *Tenant, here int) (o outcome, 
 	return outcomeTaken, false
 }
 
-// Admit returns ErrOverloaded when Enter would refuse the tenant at once. It takes nothing.
+// Admit returns ErrOverloaded if Enter would refuse the tenant's statement at once. It takes no
+// place.
 func (g *Gate) Admit(name string) error {
 	g.mu.Lock()
 	t := g.tenants[name]
@@ -167,21 +172,22 @@ func (g *Gate) Admit(name string) error {
 	return ErrOverloaded
 }
 
-// isFull reports whether the tenant's waiting statements, and this number more, have no room to wait.
+// isFull reports whether there is no room for the tenant's waiting statements and more others to
+// wait.
 func (g *Gate) isFull(t *Tenant, more int32) bool {
 	return t.waiting.Load()+g.waiting.Load()+2*more > maxQueue || g.isSlow(t)
 }
 
-// isSlow reports whether one more statement of a tenant would wait too long: until the queue of the pool
-// has passed, and once more for each limit's worth of the tenant's statements that wait to join it. So a
-// new tenant may wait where those who flood are refused.
+// isSlow reports whether one more statement of the tenant would wait too long: for the queue of the
+// pool to pass, and for it to pass once more for each limit's worth of the tenant's own waiting
+// statements. So a new tenant may wait while a tenant that floods the gate is refused.
 func (g *Gate) isSlow(t *Tenant) bool {
 	queued, own, limit := time.Duration(g.pool.length.Load()), time.Duration(t.length.Load()), time.Duration(g.limit)
 	return int(queued) >= cap(g.pool.places) && queued*g.rate.mean()*(limit+own)/limit > maxExpectedWait
 }
 
-// Leave ends what Enter began. answered reports whether the database answered the statement: only
-// answers count as progress for those who wait.
+// Leave ends a statement that Enter admitted. answered reports whether the database answered it:
+// only answered statements count as progress for those that wait.
 func (g *Gate) Leave(t *Tenant, answered bool) {
 	if answered {
 		g.pool.served.Add(1)
@@ -193,19 +199,19 @@ func (g *Gate) Leave(t *Tenant, answered bool) {
 	g.depart(t)
 }
 
-// Stats are counts of a gate.
+// Stats are the counts of a gate.
 type Stats struct {
-	// Waiting is how many statements wait for a connection or for their tenant's limit.
+	// Waiting is the number of statements that wait, for a connection or for their tenant's limit.
 	Waiting int
-	// Waits is how many statements have waited, and Waited for how long in all.
+	// Waits is the number of statements that have waited, and Waited their total wait.
 	Waits  uint64
 	Waited time.Duration
-	// Overloads counts refusals because too many statements waited, TenantLimits those because the
-	// tenant had reached its limit.
+	// Overloads counts the statements that were refused because too many waited, TenantLimits those
+	// that were refused because their tenant had reached its limit.
 	Overloads, TenantLimits uint64
 }
 
-// Stats returns the counts as they are now.
+// Stats returns the current counts.
 func (g *Gate) Stats() Stats {
 	return Stats{
 		Waiting: int(g.waiting.Load() + g.continued.Load()), Waits: g.waits.Load(),
@@ -213,7 +219,8 @@ func (g *Gate) Stats() Stats {
 	}
 }
 
-// arrive returns the tenant, which has this limit, and the number of its statements here with this one.
+// arrive adds a statement to the tenant and returns the tenant and the number of its statements. A
+// new tenant gets the limit.
 func (g *Gate) arrive(name string, limit int) (*Tenant, int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -235,7 +242,7 @@ func (g *Gate) depart(t *Tenant) {
 	}
 }
 
-// refuse returns the error of a statement that was not admitted.
+// refuse returns the error for a statement that was not admitted, and counts it.
 func (g *Gate) refuse(ctx context.Context, outcome outcome, byLimit bool) error {
 	switch {
 	case outcome == outcomeLeft:

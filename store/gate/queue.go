@@ -8,20 +8,20 @@ import (
 	"time"
 )
 
-// queue has a number of places. Those who wait for one are served first come, first served.
+// queue is a number of places. Statements that wait for one are served first come, first served.
 type queue struct {
-	places chan struct{} // holds one element for each place that is taken
-	length atomic.Int32  // how many wait
-	served atomic.Uint64 // how many had a place and were answered
+	places chan struct{} // holds one element for each taken place
+	length atomic.Int32  // number of waiting statements
+	served atomic.Uint64 // number of statements that had a place and were answered
 }
 
 type outcome int
 
 const (
 	outcomeTaken outcome = iota
-	outcomeFull          // too many wait already
+	outcomeFull          // too many statements already wait
 	outcomeLate          // no place became free in time
-	outcomeLeft          // the caller's context ended
+	outcomeLeft          // the statement's context ended
 )
 
 // tryTake takes a place if one is free.
@@ -34,14 +34,15 @@ func (q *queue) tryTake() bool {
 	}
 }
 
-// wait says how long a statement waits, in one queue and then in the other: unbounded, as long as its
-// context lasts; steady, for maxWait; otherwise for maxStall, and on to maxWait while the queue moves.
+// wait is how long a statement waits, for its tenant's place and then for the pool's. An unbounded
+// wait lasts as long as the context. A steady wait ends after maxWait. Any other wait ends when the
+// queue has not moved for maxStall, and in any case after maxWait.
 type wait struct {
 	since             time.Time
 	unbounded, steady bool
 }
 
-// take takes a place as soon as one is free. served is the queue's count when the wait began.
+// take waits for a place and takes it. served is the queue's served count when the wait began.
 func (q *queue) take(ctx context.Context, w wait, served uint64) outcome {
 	if q.tryTake() {
 		return outcomeTaken
@@ -62,14 +63,14 @@ func (q *queue) take(ctx context.Context, w wait, served uint64) outcome {
 	}
 }
 
-// startTimer starts a timer that calls giveUp once, when the statement has waited long enough. The
-// statement keeps its place in the queue meanwhile.
+// startTimer starts a timer that calls giveUp when the statement has waited long enough. Until then
+// the statement keeps its place in the queue.
 func (q *queue) startTimer(w wait, seen uint64, giveUp func()) *time.Timer {
 	left, first := time.Until(w.since.Add(maxWait)), time.Until(w.since.Add(maxStall))
 	switch {
 	case w.steady:
 		first = left
-	case first <= 0: // the queue before this one moved
+	case first <= 0: // the wait in the first queue, which moved, took longer than maxStall
 		first, seen = min(maxStall, left), q.served.Load()
 	}
 	var timer *time.Timer
@@ -86,22 +87,22 @@ func (q *queue) startTimer(w wait, seen uint64, giveUp func()) *time.Timer {
 	return timer
 }
 
-// serviceRate is a moving average of the time between two places that become free while statements wait.
+// serviceRate measures the mean time between two places that become free while statements wait.
 type serviceRate struct {
 	mu      sync.Mutex
-	last    time.Time    // when a place became free that somebody waited for; zero when nobody did
-	spent   float64      // seconds between such places, decayed
-	samples float64      // how many they were, decayed; above zero
+	last    time.Time    // when the last awaited place became free; zero if no statement waited for it
+	spent   float64      // total time between such places, in seconds, decayed
+	samples float64      // number of such places, decayed; always above zero
 	average atomic.Int64 // spent / samples, in nanoseconds
 }
 
-// paceDecay is the time constant of the moving average of service times. A machine that stood still for
-// a moment does not count as slow.
+// paceDecay is the time constant of the moving average of service times. It is short, so that a
+// machine that stood still for a moment does not count as slow.
 const paceDecay = time.Second
 
 func (r *serviceRate) mean() time.Duration { return time.Duration(r.average.Load()) }
 
-// observe records that a place becomes free, and whether somebody waits for it.
+// observe records that a place became free, and whether a statement waits for it.
 func (r *serviceRate) observe(awaited bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -13,12 +13,12 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// triesEvery is the pause between two tries to reach a server that is not there yet.
-const triesEvery = time.Second / 4
+// retryInterval is the pause between two attempts to reach a server that is not available yet.
+const retryInterval = time.Second / 4
 
-// Await returns when the server of config answers. While it is not there yet, Await tries again for
-// as long as timeout, and calls waiting once, with the reason. It returns the last error; other
-// reasons, such as a wrong password, end it at once.
+// Await waits until the server of config answers. While the server is not available yet, Await
+// tries again until timeout has passed, and calls waiting once, with the reason. Then it returns
+// the last error. Any other error, such as a wrong password, is returned at once.
 func Await(ctx context.Context, config *pgx.ConnConfig, timeout time.Duration, waiting func(reason error)) error {
 	began := time.Now()
 	for said := false; ; said = true {
@@ -32,15 +32,15 @@ func Await(ctx context.Context, config *pgx.ConnConfig, timeout time.Duration, w
 		select {
 		case <-ctx.Done():
 			return err
-		case <-time.After(min(triesEvery, timeout-time.Since(began))):
+		case <-time.After(min(retryInterval, timeout-time.Since(began))):
 		}
 	}
 }
 
-// reach returns nil when a server answers. Before a pooler has reached one itself, it lets in and
-// answers nothing.
+// reach connects and pings, and returns nil if the server answers. Connecting is not enough: a
+// pooler accepts connections before it has reached a server.
 func reach(ctx context.Context, config *pgx.ConnConfig) error {
-	conn, err := pgx.ConnectConfig(ctx, config) // within ConnectTimeout for each host
+	conn, err := pgx.ConnectConfig(ctx, config) // takes at most ConnectTimeout for each host
 	if err != nil {
 		return newConnectError(config, err)
 	}
@@ -53,22 +53,22 @@ func reach(ctx context.Context, config *pgx.ConnConfig) error {
 	return nil
 }
 
-// absent are the errors of the system where nobody listens, the way there is missing, or a proxy
-// has nobody behind it.
+// absent are the system's errors if no process listens, if the network has no route, or if a proxy
+// has no server behind it.
 var absent = []syscall.Errno{
 	syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.ECONNABORTED, syscall.EPIPE,
 	syscall.EHOSTUNREACH, syscall.EHOSTDOWN, syscall.ENETUNREACH, syscall.ENOENT,
 }
 
-// isNotThereYet reports whether an error that kept a connection from being made may go away without
-// anybody's doing, as when a server and what uses it are started together.
+// isNotThereYet reports whether a failed connection may succeed later without a change by the
+// operator, as when the server and the program that uses it start together.
 func isNotThereYet(err error) bool {
 	var refused *pgconn.PgError
 	var lookUp *net.DNSError
 	var number syscall.Errno
 	switch {
 	case errors.As(err, &refused):
-		// Stopping, crashed, starting, or with no connection to spare.
+		// The server is stopping, has crashed, is starting, or has no free connection.
 		return slices.Contains([]string{"57P01", "57P02", "57P03", "53300"}, refused.Code)
 	case errors.Is(err, context.Canceled):
 		return false

@@ -16,9 +16,10 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// ConnectError says that no connection could be made. Its text holds the host, the port, the database and
-// why, in words of its own and by Postgres's code, and nothing else of the connection string or of what the
-// server wrote. The cause, which may hold more, is for errors.As alone.
+// ConnectError reports that no connection could be made. Its text holds the host, the port, the
+// database and the reason, in Lumen's own words with Postgres's code. It holds nothing else of the
+// connection string, and no text of the server. The cause may hold more, and is there for
+// errors.As.
 type ConnectError struct {
 	Hosts    []string // with their ports
 	Database string
@@ -50,13 +51,13 @@ func (e *ConnectError) Error() string {
 // Unwrap returns the cause.
 func (e *ConnectError) Unwrap() error { return e.cause }
 
-// IsPooler reports that a pooler refused a setting, which Postgres itself would have taken.
+// IsPooler reports whether a pooler refused a setting that Postgres accepts.
 func (e *ConnectError) IsPooler() bool {
 	var refused *pgconn.PgError
 	return errors.As(e.cause, &refused) && strings.Contains(refused.Message, "unsupported startup parameter")
 }
 
-// reasons are why a server refuses a connection, by Postgres's code.
+// reasons are the reasons why a server refuses a connection, by Postgres's code.
 var reasons = map[string]string{
 	"28000": "the server refuses the login, by its pg_hba.conf or for lack of TLS",
 	"28P01": "the server refuses the password",
@@ -89,7 +90,7 @@ func (e *ConnectError) reason() string {
 		return "the server's certificate can't be verified"
 	case errors.As(e.cause, &number):
 		return number.Error()
-	case strings.Contains(e.cause.Error(), "refused TLS"): // pgx has no value for it
+	case strings.Contains(e.cause.Error(), "refused TLS"): // pgx has no error value for this
 		return "the server has no TLS, and the connection string demands it"
 	}
 	return "the connection failed"

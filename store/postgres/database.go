@@ -8,17 +8,16 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// Database is where a connection string of the service leads. All pools that the service has there
-// share its Losses.
+// Database is the database of `lumen serve`. All of the service's pools share its Losses.
 type Database struct {
 	Config *pgx.ConnConfig
-	// Pooled says how to work behind a pooler in transaction mode. It is nil without one.
+	// Pooled describes how to work behind a pooler in transaction mode. It is nil without one.
 	Pooled *Pooled
 	Losses *Losses
 }
 
-// ParseDatabase reads the connection string of `lumen serve`, as ParseService does. transactionPooler
-// says that the string is that of a pooler in transaction mode, such as PgBouncer.
+// ParseDatabase parses the connection string of `lumen serve`, with the errors of ParseService.
+// transactionPooler reports whether it leads to a pooler in transaction mode, such as PgBouncer.
 func ParseDatabase(text string, transactionPooler bool) (*Database, error) {
 	config, err := ParseService(text)
 	if err != nil {
@@ -33,9 +32,9 @@ func ParseDatabase(text string, transactionPooler bool) (*Database, error) {
 	return d, nil
 }
 
-// Open returns a pool with at most this number of plain connections.
+// Open returns a pool of at most this number of plain connections.
 func (d *Database) Open(connections int) *Pool {
-	// The ping that is asked for fails on a connection that was not admitted, as that is closed.
+	// A connection that Losses does not admit is closed, so the ping that is then requested fails.
 	shouldPing := func(ctx context.Context, p stdlib.ShouldPingParams) bool {
 		return !d.Losses.Admit(ctx, p.Conn.PgConn(), time.Now().Add(-p.IdleDuration))
 	}

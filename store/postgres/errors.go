@@ -11,9 +11,9 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// IsOutage reports whether err means that the database could not answer now and may answer later: it
-// refused the connection for any reason, is shutting down, is out of resources, takes no writes, or a
-// lock or a statement ran out of time.
+// IsOutage reports whether err means that the database cannot answer now and may answer later. It
+// refused the connection for any reason, is shutting down, is out of resources or accepts no
+// writes, or a lock or a statement timed out.
 func IsOutage(err error) bool {
 	var connectErr *pgconn.ConnectError
 	var pgErr *pgconn.PgError
@@ -43,14 +43,14 @@ func IsOutage(err error) bool {
 		errors.Is(err, sql.ErrConnDone) || pgconn.SafeToRetry(err)
 }
 
-// Violates reports whether err is a violation of the named constraint or unique index. It goes by codes
-// and never by the text of a message.
+// Violates reports whether err is a violation of the named constraint or unique index. It decides
+// by codes, never by the text of a message.
 func Violates(err error, constraint string) bool {
 	var pgErr *pgconn.PgError
 	return errors.As(err, &pgErr) && strings.HasPrefix(pgErr.Code, "23") && pgErr.ConstraintName == constraint
 }
 
-// SQLState returns the SQLSTATE of a Postgres error, "" for any other.
+// SQLState returns the SQLSTATE of a Postgres error, or "" for any other error.
 func SQLState(err error) string {
 	var pgErr *pgconn.PgError
 	if errors.As(err, &pgErr) {

@@ -12,35 +12,35 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// errVanished ends the read of a connection whose server no longer works for it.
-var errVanished = errors.New("the peer vanished: the server waits for a statement, and its answer did not come")
+// errVanished is the read error of a connection whose server no longer works on its statement.
+var errVanished = errors.New("the server no longer works on the statement, and no answer arrived")
 
-// askAgain is how long after an inquiry the server is asked again about a statement that it still
-// works on.
+// askAgain is the time after which the server is asked again about a statement that it still works
+// on.
 const askAgain = time.Second
 
-// slowest is the rate in bytes a second at which a network is taken to pass on what was sent. A
-// long statement may be on its way for a while.
+// slowest is the slowest network that is assumed, in bytes per second. A long statement takes time
+// to arrive.
 const slowest = 8 << 10
 
-// flow is the network connection below a connection to Postgres. It knows for how long what was
-// sent has had no answer. When that is long, it has the server asked whether it works on one; see
-// inquiry.
+// flow is the network connection below a Postgres connection. It measures how long the statement
+// that was sent has had no answer. After a while it has the server asked whether it works on the
+// statement; see inquiry.
 type flow struct {
 	net.Conn
 	losses *Losses
 	timer  *time.Timer
-	armed  atomic.Bool // the timer runs. It outlasts a short wait, so that most writes need not set it
+	armed  atomic.Bool // the timer runs; it keeps running after an answer, so that most writes need not start it
 
-	opened  time.Time     // when the login was over
-	pid     atomic.Uint32 // the backend's; 0 before the login is over, and after a read failed
-	asked   atomic.Int64  // when the last write began, in nanoseconds after opened; 0 once there is an answer
-	sent    atomic.Int64  // bytes that were written since the last answer
+	opened  time.Time     // when the login finished
+	pid     atomic.Uint32 // of the backend; 0 before the login has finished, and after a read failed
+	asked   atomic.Int64  // when the last write began, in nanoseconds after opened; 0 after an answer
+	sent    atomic.Int64  // bytes written since the last answer
 	reading atomic.Bool
 	dead    atomic.Bool
 }
 
-// watch makes the connections of config flows.
+// watch makes every connection of config a flow.
 func (l *Losses) watch(config *pgx.ConnConfig) {
 	dial := config.DialFunc
 	l.inquiry.config, l.inquiry.dial = config, dial
@@ -63,7 +63,7 @@ func (l *Losses) watch(config *pgx.ConnConfig) {
 	}
 }
 
-// flowOf returns the flow below a connection, nil when there is none.
+// flowOf returns the flow below a connection, or nil if there is none.
 func flowOf(pg *pgconn.PgConn) *flow {
 	conn := pg.Conn()
 	if encrypted, ok := conn.(*tls.Conn); ok {
@@ -85,8 +85,8 @@ func (f *flow) Write(b []byte) (int, error) {
 	return f.Conn.Write(b)
 }
 
-// Read implements net.Conn. A read without a write before it is not waited for: pgx may leave one
-// behind that reads ahead, which gets the next answer.
+// Read implements net.Conn. A read that follows no write is not measured: pgx may leave a
+// read-ahead running, which receives the next answer.
 func (f *flow) Read(b []byte) (int, error) {
 	if f.pid.Load() == 0 {
 		return f.Conn.Read(b)
@@ -99,12 +99,12 @@ func (f *flow) Read(b []byte) (int, error) {
 	if err == nil {
 		return n, nil
 	}
-	f.pid.Store(0) // pgx gives it up
+	f.pid.Store(0) // pgx closes the connection after a failed read
 	switch {
 	case f.dead.Load():
 		err = &net.OpError{Op: "read", Net: f.RemoteAddr().Network(), Err: errVanished}
 	case isTimeout(err) && asked != 0 && f.waited(asked) > serverLimit:
-		// The server would have ended a statement before.
+		// The server itself would have ended a statement before.
 		f.losses.observeSilence()
 	}
 	return n, err
@@ -117,38 +117,39 @@ func (f *flow) Close() error {
 	return f.Conn.Close()
 }
 
-// waited returns how long ago what was asked then was asked.
+// waited returns the time since the write at asked.
 func (f *flow) waited(asked int64) time.Duration { return time.Since(f.opened) - time.Duration(asked) }
 
-// arm sets the timer unless it runs.
+// arm starts the timer unless it runs.
 func (f *flow) arm(after time.Duration) {
 	if f.armed.CompareAndSwap(false, true) {
 		f.timer.Reset(after)
 	}
 }
 
-// overdue has the server asked about what has had no answer for long. The timer may be from before.
+// overdue has the server asked about a statement that has waited too long for its answer. The timer
+// may have been started for an earlier statement.
 func (f *flow) overdue() {
-	f.armed.Store(false) // before the load: what is written from now on sets the timer
+	f.armed.Store(false) // before the load, so that a later write starts the timer again
 	asked := f.asked.Load()
 	if asked == 0 {
 		return
 	}
-	patience := maxSilence + time.Duration(f.sent.Load())*time.Second/slowest
-	if waited := f.waited(asked); waited < patience {
-		f.arm(patience - waited)
+	limit := maxSilence + time.Duration(f.sent.Load())*time.Second/slowest
+	if waited := f.waited(asked); waited < limit {
+		f.arm(limit - waited)
 		return
 	}
 	f.arm(askAgain)
 	f.losses.inquiry.add(f, asked)
 }
 
-// end ends the read that waits for the answer to what was asked then, if it still does.
+// end fails the read that waits for the answer to the write at asked, if it still waits.
 func (f *flow) end(asked int64) {
 	if !f.reading.Load() || f.asked.Load() != asked {
 		return
 	}
-	f.losses.observeSilence() // first, so that no retry takes a connection that is older
+	f.losses.observeSilence() // first, so that no retry uses a connection that is older
 	f.dead.Store(true)
 	_ = f.Conn.Close()
 }

@@ -13,25 +13,24 @@ import (
 )
 
 // inquiry asks the server, on a connection of its own, whether it works on statements whose answers
-// are overdue. A statement may be slow, for example because it waits for a lock. But when its
-// backend waits for a statement, or is gone, then what was sent or the answer was swallowed on the
-// way.
+// are overdue. A statement may be slow, for example because it waits for a lock. But if the
+// statement's backend is idle or gone, the network lost the statement or its answer.
 type inquiry struct {
 	config *pgx.ConnConfig
-	dial   pgconn.DialFunc // config's own, which makes no flow
+	dial   pgconn.DialFunc // config's original dialer, which makes no flow
 
 	mu      sync.Mutex
 	overdue []overdueAnswer
 	running bool
 }
 
-// overdueAnswer is that of a flow to what was asked then.
+// overdueAnswer is the missing answer to the write at asked.
 type overdueAnswer struct {
 	*flow
 	asked int64
 }
 
-// add asks about one more answer. All that are overdue are asked about together.
+// add asks about one more answer. All overdue answers are asked about with one query.
 func (i *inquiry) add(f *flow, asked int64) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -42,7 +41,7 @@ func (i *inquiry) add(f *flow, asked int64) {
 	}
 }
 
-// take returns the answers to ask about, and none when the inquiry is over.
+// take returns the answers to ask about. If there are none, the inquiry ends.
 func (i *inquiry) take() []overdueAnswer {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -55,7 +54,7 @@ func (i *inquiry) run() {
 	for answers := i.take(); len(answers) > 0; answers = i.take() {
 		working, err := i.ask(answers)
 		if err != nil {
-			continue // each is asked about again while it waits
+			continue // a flow that still waits asks again
 		}
 		for _, answer := range answers {
 			if !working[answer.pid.Load()] {
@@ -66,17 +65,17 @@ func (i *inquiry) run() {
 }
 
 const (
-	// inquiryTime bounds an inquiry.
+	// inquiryTime bounds one inquiry.
 	inquiryTime = 2 * time.Second
-	// secondLook is how long after the first look at the backends the second one is.
+	// secondLook is the pause between the two queries of an inquiry.
 	secondLook = 300 * time.Millisecond
 )
 
-// workingQuery yields those of the backends $1 that work. $2 is how long ago in seconds their
-// connections were opened: after a failover a younger backend may have the number of one before. $3
-// is the backend that the asking connection believes to have: a proxy may hide the numbers, and
-// then nothing is known. Clocks may be set meanwhile, hence the leeway. A backend that has just
-// begun to wait may have sent its answer.
+// workingQuery returns those of the backends $1 that work. $2 are the ages of their connections in
+// seconds: after a failover, a younger backend may have the same number. Clocks may be adjusted
+// meanwhile, so the ages have some leeway. $3 is the backend number that the inquiring connection
+// was told. A proxy may hide the real numbers; then all backends count as working. So does a
+// backend that became idle less than 250 ms ago, because it may just have sent its answer.
 const workingQuery = `
 SELECT s.pid::text FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::float8[])) AS s (pid, age)
 WHERE pg_catalog.pg_backend_pid() <> $3::bigint OR EXISTS (
@@ -86,7 +85,7 @@ WHERE pg_catalog.pg_backend_pid() <> $3::bigint OR EXISTS (
         AND (a.wait_event IS DISTINCT FROM 'ClientRead'
             OR COALESCE(a.state_change, 'infinity') > pg_catalog.clock_timestamp() - interval '250 ms'))`
 
-// ask returns the backends that work, by number.
+// ask returns the numbers of the backends that work.
 func (i *inquiry) ask(answers []overdueAnswer) (map[uint32]bool, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), inquiryTime)
 	defer cancel()
@@ -94,7 +93,7 @@ func (i *inquiry) ask(answers []overdueAnswer) (map[uint32]bool, error) {
 	config.DialFunc, config.AfterConnect = i.dial, nil
 	config.RuntimeParams = maps.Clone(config.RuntimeParams)
 	config.RuntimeParams["application_name"] = "lumen_inquiry"
-	config.ConnectTimeout = inquiryTime / time.Duration(1+len(config.Fallbacks)) // of each host
+	config.ConnectTimeout = inquiryTime / time.Duration(1+len(config.Fallbacks)) // for each host
 	pg, err := pgconn.ConnectConfig(ctx, &config.Config)
 	if err != nil {
 		return nil, err
@@ -108,7 +107,7 @@ func (i *inquiry) ask(answers []overdueAnswer) (map[uint32]bool, error) {
 	array := func(items []string) []byte { return []byte("{" + strings.Join(items, ",") + "}") }
 	args := [][]byte{array(pids), array(ages), []byte(strconv.FormatUint(uint64(pg.PID()), 10))}
 	working := make(map[uint32]bool)
-	for look := range 2 { // on a busy machine a backend may be late to take what was sent
+	for look := range 2 { // on a busy machine a backend may be slow to receive a statement
 		time.Sleep(time.Duration(look) * secondLook)
 		result := pg.ExecParams(ctx, workingQuery, args, nil, nil, nil).Read()
 		if result.Err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// isLost reports whether an error means that its connection is dead. A deadline that ended is not a
-// lost connection.
+// isLost reports whether an error means that the connection is dead. An expired deadline does not
+// mean that.
 func isLost(err error) bool {
 	var pgErr *pgconn.PgError
 	if errors.As(err, &pgErr) {
@@ -31,27 +31,26 @@ func isLost(err error) bool {
 }
 
 const (
-	// idleBeforePing is how long a pooled connection may be idle before it is tried with a round
-	// trip of its own.
+	// idleBeforePing is the idle time after which a pooled connection is pinged before it is used.
 	idleBeforePing = time.Second
 
-	// maxSilence is how long the answer to that round trip may take. A statement that has no answer for
-	// that long makes Lumen ask the server whether it works on it.
+	// maxSilence is the longest time to wait for the answer to that ping. When a statement has had
+	// no answer for that long, Lumen asks the server whether it works on it.
 	maxSilence = time.Second / 2
 )
 
-// Losses remembers when a connection was last found dead. Connections that were last used before
-// that are as likely to be dead, so they are tried with a round trip before they are used again.
-// All pools of connections to one server share one Losses.
+// Losses records when a connection was last found dead. Connections that were last used before then
+// are probably dead, too, so each is pinged before it is used again. All pools of connections to
+// one server share one Losses.
 type Losses struct {
-	last   atomic.Pointer[time.Time] // any loss
-	silent atomic.Pointer[time.Time] // the loss of a connection whose peer said nothing
+	last   atomic.Pointer[time.Time] // the last loss of any kind
+	silent atomic.Pointer[time.Time] // the last loss of a connection whose server stopped answering
 
 	inquiry inquiry
 }
 
-// Observe takes the error that a statement ended with, or nil. It reports whether the statement's
-// connection was found dead.
+// Observe records the error that a statement ended with, or nil. It reports whether the statement's
+// connection is dead.
 func (l *Losses) Observe(err error) bool {
 	lost := err != nil && isLost(err)
 	if lost {
@@ -61,16 +60,16 @@ func (l *Losses) Observe(err error) bool {
 	return lost
 }
 
-// observeSilence notes that a peer vanished without a word, as it does when a server fails over or
-// a NAT forgets its flows.
+// observeSilence records that a server stopped answering without closing the connection, as when it
+// fails over or when a NAT drops its connections.
 func (l *Losses) observeSilence() {
 	now := time.Now()
 	l.silent.Store(&now)
 }
 
 // Admit reports whether a pooled connection that was last used at this time may be used again. It
-// tries a doubtful one with a round trip. When a peer has vanished without a word, connections that
-// are older are closed untried: each trial would cost maxSilence, and a new connection costs a few
+// pings a doubtful connection. After a server has stopped answering, it closes older connections
+// without a ping: a ping would take maxSilence for each, and a new connection takes a few
 // milliseconds.
 func (l *Losses) Admit(ctx context.Context, pg *pgconn.PgConn, used time.Time) bool {
 	if f := flowOf(pg); f != nil && used.Before(f.opened) { // not used since it was opened
@@ -84,10 +83,10 @@ func (l *Losses) Admit(ctx context.Context, pg *pgconn.PgConn, used time.Time) b
 		return true
 	}
 	began := time.Now()
-	trial, cancel := context.WithTimeout(ctx, maxSilence)
+	pingCtx, cancel := context.WithTimeout(ctx, maxSilence)
 	defer cancel()
-	err := pg.Ping(trial)
-	if err != nil && trial.Err() != nil && ctx.Err() == nil {
+	err := pg.Ping(pingCtx)
+	if err != nil && pingCtx.Err() != nil && ctx.Err() == nil {
 		l.silent.Store(&began)
 	}
 	l.Observe(err)

@@ -12,18 +12,19 @@ import (
 	"github.com/uptrace/bun/dialect/pgdialect"
 )
 
-// ConnectionLife is the longest time that a connection is used. Then the memory that it holds on the server is
-// freed, and the next connection goes where the URL leads now.
+// ConnectionLife is the maximum age of a connection. Replacing old connections frees the memory
+// that their backends hold, and leads new ones to the server to which the URL leads by then.
 const ConnectionLife = 30 * time.Minute
 
-// Pool is a pool of plain connections: they name no merchant, so row-level security shows them no rows.
+// Pool is a pool of plain connections. They set no merchant, so row-level security shows them no
+// rows.
 type Pool struct {
 	*bun.DB
-	begin string // what each use begins with; "" where settings last as long as the connection
+	begin string // starts each use; "" if settings last as long as the connection
 }
 
-// Open returns a pool with at most this number of connections. Behind a pooler, pooled is the result of BehindPooler
-// for config. Otherwise it is nil.
+// Open returns a pool of at most this number of connections. pooled is the result of BehindPooler
+// for config, or nil without a pooler.
 func Open(config *pgx.ConnConfig, pooled *Pooled, connections int, options ...stdlib.OptionOpenDB) *Pool {
 	db := sql.OpenDB(Connector(stdlib.GetConnector(*config, options...), config))
 	Bound(db, connections)
@@ -34,19 +35,20 @@ func Open(config *pgx.ConnConfig, pooled *Pooled, connections int, options ...st
 	return p
 }
 
-// Bound limits the number of a pool's connections and their life.
+// Bound limits a pool to this number of connections, each of which lives at most ConnectionLife.
 func Bound(db *sql.DB, connections int) {
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
 	db.SetConnMaxLifetime(ConnectionLife)
 }
 
-// Use hands work a connection on which all settings hold.
+// Use calls work with a connection on which all settings are made.
 func (p *Pool) Use(ctx context.Context, work func(bun.IDB) error) error {
 	return p.use(ctx, func(db bun.IDB, _ querier) error { return work(db) })
 }
 
-// Query runs a statement whose parameters are $1 and on, and scans its rows into the slice that into points to.
+// Query runs a statement with the parameters $1 and on, and scans its rows into the slice to which
+// into points.
 func (p *Pool) Query(ctx context.Context, into any, statement string, args ...any) error {
 	return p.use(ctx, func(_ bun.IDB, q querier) error {
 		rows, err := q.QueryContext(ctx, statement, args...)
@@ -57,7 +59,7 @@ func (p *Pool) Query(ctx context.Context, into any, statement string, args ...an
 	})
 }
 
-// Exec runs a statement whose parameters are $1 and on.
+// Exec runs a statement with the parameters $1 and on.
 func (p *Pool) Exec(ctx context.Context, statement string, args ...any) error {
 	return p.use(ctx, func(_ bun.IDB, q querier) error {
 		_, err := q.ExecContext(ctx, statement, args...)
@@ -65,17 +67,17 @@ func (p *Pool) Exec(ctx context.Context, statement string, args ...any) error {
 	})
 }
 
-// querier is database/sql's side of a pool or of a connection, past Bun, which would write arguments into
-// the text.
+// querier is the database/sql interface of a pool or a connection. Bun's own would write arguments
+// into the statement's text.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
 
-// rollbackTime bounds the end of a transaction whose own context may have ended.
+// rollbackTime bounds the rollback of a transaction whose context may have ended.
 const rollbackTime = time.Second
 
-// use runs work, behind a pooler within a transaction that makes the settings.
+// use calls work. Behind a pooler it does so in a transaction that begins with the settings.
 func (p *Pool) use(ctx context.Context, work func(bun.IDB, querier) error) (err error) {
 	if p.begin == "" {
 		return work(p.DB, p.DB.DB)
@@ -88,11 +90,11 @@ func (p *Pool) use(ctx context.Context, work func(bun.IDB, querier) error) (err 
 		if err != nil {
 			ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
 			defer cancel()
-			_, _ = conn.Conn.ExecContext(ending, "ROLLBACK") // a connection on which it fails is not used again
+			_, _ = conn.Conn.ExecContext(ending, "ROLLBACK") // on failure the connection is not used again
 		}
 		_ = conn.Close()
 	}()
-	// Without arguments pgx sends all statements of the text at once.
+	// Without arguments, pgx sends all statements of a text at once.
 	if _, err := conn.Conn.ExecContext(ctx, p.begin); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}

@@ -1,5 +1,6 @@
-// Package postgres is how Lumen connects to Postgres: connection strings, the settings of its sessions,
-// and pools of plain connections. It knows nothing of merchants.
+// Package postgres connects to Postgres: it parses connection strings, makes the settings of
+// sessions, opens pools of plain connections, detects dead connections, and classifies errors. It
+// knows nothing of merchants.
 package postgres
 
 import (
@@ -14,14 +15,15 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// connectTimeout bounds the time to connect where the connection string names no time.
+// connectTimeout is the time limit to connect, unless the connection string sets one.
 const connectTimeout = 5 * time.Second
 
-// ParseService reads the connection string of `lumen serve`. Its errors name what is wrong and never
-// repeat the text, which may hold a password.
+// ParseService parses the connection string of `lumen serve`. Its errors say what is wrong and
+// never repeat the string, which may hold a password.
 func ParseService(text string) (*pgx.ConnConfig, error) { return parse(text, serviceSettings) }
 
-// ParseOwner reads the connection string of the operator's commands, as ParseService does.
+// ParseOwner parses the connection string of the operator's commands. Its errors are like those of
+// ParseService.
 func ParseOwner(text string) (*pgx.ConnConfig, error) { return parse(text, ownerSettings) }
 
 func parse(text string, more []setting) (*pgx.ConnConfig, error) {
@@ -52,14 +54,15 @@ func parse(text string, more []setting) (*pgx.ConnConfig, error) {
 	return config, nil
 }
 
-// looksLike ends an error with an example.
+// looksLike ends an error message with an example.
 const looksLike = "; it looks like postgres://user:password@host:5432/database"
 
-// keyword is the name of a parameter, in key=value text and in the query of a URL.
+// keyword matches the name of a parameter, in key=value text and in the query of a URL.
 var keyword = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
 
-// check refuses text in which pgx would take a part of the URL for the name of a parameter or for a part of
-// the database's name: both are sent to the server, which repeats them.
+// check refuses text in which pgx would mistake a part of a malformed URL for the name of a
+// parameter or for a part of the database's name: pgx sends both to the server, whose error
+// messages repeat them.
 func check(text string) error {
 	authority, rest := splitAuthority(text)
 	path, _, _ := strings.Cut(rest, "?")
@@ -77,11 +80,11 @@ func check(text string) error {
 	return errors.New("neither a URL nor key=value text" + looksLike)
 }
 
-// reservedFault is what is wrong with a URL that does not end its password where it should.
+// reservedFault is the error message for a URL whose user or password holds a reserved character.
 const reservedFault = "not a URL: in a user or a password @ has to be written %40 and / has to be written %2F"
 
-// splitAuthority returns a URL's user, password, host and port, and what follows them. Postgres's own parser ends them at
-// the first slash.
+// splitAuthority returns a URL's user, password, host and port, and the rest of the URL. The
+// authority ends at the first slash, as in Postgres's own parser.
 func splitAuthority(text string) (authority, rest string) {
 	_, text, _ = strings.Cut(text, "://")
 	authority, rest, _ = strings.Cut(text, "/")
@@ -92,7 +95,7 @@ func isURL(text string) bool {
 	return strings.HasPrefix(text, "postgres://") || strings.HasPrefix(text, "postgresql://")
 }
 
-// faultOf names what is wrong with text that pgx refuses.
+// faultOf returns the error message for text that pgx refuses.
 func faultOf(text string) string {
 	authority, _ := splitAuthority(text)
 	switch {
@@ -110,8 +113,8 @@ func faultOf(text string) string {
 
 var badEscape = regexp.MustCompile(`%($|.$|[^0-9A-Fa-f]|.[^0-9A-Fa-f])`)
 
-// checkParsed refuses what pgx accepts and means something else by: a host with the tail of a password, and
-// a parameter whose name is the rest of a URL.
+// checkParsed refuses text that pgx accepts with another meaning: a host that begins with the rest
+// of a password, and a parameter whose name is the rest of a URL.
 func checkParsed(config *pgx.ConnConfig, fromURL bool) error {
 	hosts := []string{config.Host}
 	for _, fallback := range config.Fallbacks {

@@ -1,11 +1,11 @@
 package wall
 
-// LostError says that a connection was found dead under a statement: the server ended, ended it, or can't be reached by
-// it any more.
+// LostError reports that the connection died while a statement used it: the server stopped, closed
+// the connection, or became unreachable.
 type LostError struct {
-	// Sent is whether the statement was sent, and so may have been committed.
+	// Sent reports whether the statement was sent, so that it may have been committed.
 	Sent bool
-	// Rows is whether some of its rows were handed over.
+	// Rows reports whether the caller has received some of its rows.
 	Rows bool
 
 	cause error
@@ -13,5 +13,5 @@ type LostError struct {
 
 func (e *LostError) Error() string { return "the connection was lost: " + e.cause.Error() }
 
-// Unwrap returns what the connection said at last.
+// Unwrap returns the last error of the connection.
 func (e *LostError) Unwrap() error { return e.cause }

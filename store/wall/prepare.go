@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// bind encodes the arguments, and prepares the statement when it has any.
+// bind encodes the arguments and, if there are any, prepares the statement.
 func (c *conn) bind(ctx context.Context, query string, args []any) (*pgconn.StatementDescription, [][]byte, []int16, error) {
 	if len(args) == 0 {
 		return nil, nil, nil, nil
@@ -23,7 +23,8 @@ func (c *conn) bind(ctx context.Context, query string, args []any) (*pgconn.Stat
 	return description, c.builder.ParamValues, c.builder.ParamFormats, nil
 }
 
-// prepare returns the description of sql on this connection. Behind a pooler it returns nil: there all runs unnamed.
+// prepare returns the description of sql on this connection, or nil behind a pooler, where no
+// statement is prepared.
 func (c *conn) prepare(ctx context.Context, sql string) (*pgconn.StatementDescription, error) {
 	if c.unnamed {
 		return nil, nil
@@ -34,7 +35,7 @@ func (c *conn) prepare(ctx context.Context, sql string) (*pgconn.StatementDescri
 	if c.prepared.Len() == maxPrepared {
 		_, oldest, _ := c.prepared.RemoveOldest()
 		if err := c.pg.Deallocate(ctx, oldest.Name); err != nil {
-			c.broken = true // which statements it has is not known
+			c.broken = true // the server may or may not have the statement
 			return nil, err
 		}
 	}
@@ -45,7 +46,7 @@ func (c *conn) prepare(ctx context.Context, sql string) (*pgconn.StatementDescri
 	return description, err
 }
 
-// describe prepares sql by a name of its own.
+// describe prepares sql under a new name.
 func (c *conn) describe(ctx context.Context, sql string) (*pgconn.StatementDescription, error) {
 	c.names++
 	description, err := c.pg.Prepare(ctx, "lumen_"+strconv.Itoa(c.names), sql, nil)

@@ -13,29 +13,31 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// Querier is what Query needs of a pool's connections, which are the wall's.
+// Querier is the method that Query needs of a connection. Connections of a Connector have it.
 type Querier interface {
 	Query(ctx context.Context, statement string, args []any, each func(*Row)) error
 }
 
 var _ Querier = (*conn)(nil)
 
-// Query runs a statement on a connection of the pool and hands each of its rows to each. What was handed over counts only
-// when Query returns nil, which is after the commit.
+// Query runs a statement on a connection of the pool and calls each with every row. The rows count
+// only if Query returns nil, which it does after the commit.
 //
-// It is what the driver's QueryContext is, without what that costs: database/sql watches the context of every result with
-// a goroutine, and puts every value into an interface. Who takes the pool as any other *sql.DB meets the same wall.
+// Query does what the driver's QueryContext does, at a lower cost: database/sql starts a goroutine
+// that watches the context of each result, and converts every value to an interface. A caller that
+// uses the pool as an ordinary *sql.DB gets the same tenant isolation.
 func Query(ctx context.Context, pool *sql.DB, statement string, args []any, each func(*Row)) error {
 	held, err := pool.Conn(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = held.Close() }() // gives it back
+	defer func() { _ = held.Close() }() // returns the connection to the pool
 	return held.Raw(func(c any) error { return c.(Querier).Query(ctx, statement, args, each) })
 }
 
-// Query implements Querier. A panic in each leaves the pipeline as it is, and the connection is closed: by database/sql, or by
-// IsValid when it does not learn of it.
+// Query implements Querier. After a panic in each the pipeline is left half read, and the
+// connection is closed: by database/sql, or through IsValid if database/sql does not learn of the
+// panic.
 func (c *conn) Query(ctx context.Context, statement string, args []any, each func(*Row)) error {
 	pipeline, result, err := c.send(ctx, statement, args)
 	if err != nil {
@@ -57,21 +59,22 @@ func (c *conn) Query(ctx context.Context, statement string, args []any, each fun
 	return err
 }
 
-// Row is a row in the making: each method reads the next column. The first fault, such as a column of another type or
-// null where there must be a value, is what Query returns; what is read after it is zero.
+// Row is one row of a result. Each method reads the next column. Query returns the first fault,
+// such as a column of another type or a null where the method allows none. After a fault, the
+// methods return zero values.
 type Row struct {
 	fields []pgconn.FieldDescription
 	values [][]byte
-	column int  // the next one
-	fed    bool // there was a row
+	column int  // the next column to read
+	fed    bool // a row was received
 
-	// A customer is mostly text: the texts of a row are parts of one, and those that may be null lie side by side.
+	// Most columns are text. The texts of a row share one string, and the nullable ones one slice.
 	text     string
 	nullable []string
 	err      error
 }
 
-// NewRow returns a row of these columns, for tests of what reads rows. Values are in Postgres's binary format.
+// NewRow returns a Row for tests. The values are in Postgres's binary format.
 func NewRow(fields []pgconn.FieldDescription, values [][]byte) *Row {
 	row := &Row{fields: fields}
 	row.begin(values)
@@ -92,7 +95,8 @@ func (r *Row) begin(values [][]byte) {
 	r.text = all.String()
 }
 
-// next returns the next column, and the same as a text. Nil is null.
+// next returns the next column, as bytes and as text. The bytes are nil for null. oids are the
+// types that the caller can read.
 func (r *Row) next(oids ...uint32) ([]byte, string) {
 	if r.err != nil {
 		return nil, ""
@@ -110,7 +114,7 @@ func (r *Row) next(oids ...uint32) ([]byte, string) {
 			return value, text
 		}
 	}
-	r.fail(fmt.Errorf("type OID %d is not what is read", r.fields[r.column].DataTypeOID))
+	r.fail(fmt.Errorf("unexpected type OID %d", r.fields[r.column].DataTypeOID))
 	return nil, ""
 }
 
@@ -118,8 +122,8 @@ func (r *Row) fail(why error) {
 	r.err = fmt.Errorf("wall: column %s: %w", r.fields[r.column].Name, why)
 }
 
-// must notes a null where there must be a value.
-func (r *Row) must(value []byte) bool {
+// requireValue reports whether value is not null, and records the fault if it is.
+func (r *Row) requireValue(value []byte) bool {
 	if value == nil && r.err == nil {
 		r.column--
 		r.fail(errors.New("null"))
@@ -127,17 +131,17 @@ func (r *Row) must(value []byte) bool {
 	return value != nil
 }
 
-// Text reads a text.
+// Text reads a text column that is not null.
 func (r *Row) Text() string {
 	value, text := r.next(pgtype.TextOID, pgtype.VarcharOID)
-	r.must(value)
+	r.requireValue(value)
 	return text
 }
 
-// NullableText reads a text or null, which is nil.
+// NullableText reads a text column, and returns nil for null.
 func (r *Row) NullableText() *string { return r.nullableOf(pgtype.TextOID, pgtype.VarcharOID) }
 
-// NullableBytes reads the octets of a bytea, or null, which is nil.
+// NullableBytes reads the octets of a bytea column, and returns nil for null.
 func (r *Row) NullableBytes() *string { return r.nullableOf(pgtype.ByteaOID) }
 
 func (r *Row) nullableOf(oids ...uint32) *string {
@@ -152,17 +156,17 @@ func (r *Row) nullableOf(oids ...uint32) *string {
 	return &r.nullable[len(r.nullable)-1]
 }
 
-// Bool reads a boolean.
+// Bool reads a boolean column that is not null.
 func (r *Row) Bool() bool {
 	value, _ := r.next(pgtype.BoolOID)
-	return r.must(value) && value[0] != 0
+	return r.requireValue(value) && value[0] != 0
 }
 
-// Int reads an int4 or an int8.
+// Int reads an int4 or int8 column that is not null.
 func (r *Row) Int() int64 {
 	value, _ := r.next(pgtype.Int4OID, pgtype.Int8OID)
 	switch {
-	case !r.must(value):
+	case !r.requireValue(value):
 		return 0
 	case len(value) == 4:
 		return int64(int32(stdbinary.BigEndian.Uint32(value)))
@@ -170,7 +174,7 @@ func (r *Row) Int() int64 {
 	return int64(stdbinary.BigEndian.Uint64(value))
 }
 
-// Time reads a timestamptz, in UTC.
+// Time reads a timestamptz column that is not null, in UTC.
 func (r *Row) Time() time.Time {
 	at, ok := r.time()
 	if !ok && r.err == nil {
@@ -180,17 +184,17 @@ func (r *Row) Time() time.Time {
 	return at
 }
 
-// NullableTime reads a timestamptz or null, which is nil.
+// NullableTime reads a timestamptz column, in UTC, and returns nil for null.
 func (r *Row) NullableTime() *time.Time {
 	at, ok := r.time()
 	if !ok {
 		return nil
 	}
-	some := at // at itself would be made for null as well
+	some := at // a copy, so that at is not allocated for null
 	return &some
 }
 
-// time returns the next time, false when there is none.
+// time returns the next time, or false if the column is null or cannot be read.
 func (r *Row) time() (time.Time, bool) {
 	value, _ := r.next(pgtype.TimestamptzOID)
 	if value == nil {

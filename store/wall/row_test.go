@@ -100,7 +100,7 @@ func TestRow(t *testing.T) {
 				row := rowOf(values...)
 				row.Int()
 				first := row.err
-				require.EqualError(t, first, "wall: column 0: type OID 25 is not what is read")
+				require.EqualError(t, first, "wall: column 0: unexpected type OID 25")
 				row.column = column
 				require.Equal(t, zero, read(row))
 				require.Equal(t, first, row.err)

@@ -13,10 +13,10 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// binary asks for every column in Postgres's binary format.
+// binary requests every column in Postgres's binary format.
 var binary = []int16{pgtype.BinaryFormatCode}
 
-// rows is the result of one statement. The pipeline behind it ends with the last row.
+// rows is the result of one statement. When the last row is read, it ends the pipeline.
 type rows struct {
 	conn     *conn
 	pipeline *pgconn.Pipeline
@@ -37,8 +37,8 @@ func (r *rows) Columns() []string {
 	return r.columns
 }
 
-// Next implements driver.Rows. It returns io.EOF only when Postgres has confirmed the commit, so that whoever reads
-// to the end learns of a commit that failed.
+// Next implements driver.Rows. It returns io.EOF only after Postgres has confirmed the commit, so a
+// caller that reads all rows learns of a commit that failed.
 func (r *rows) Next(dest []driver.Value) error {
 	if r.done {
 		return io.EOF
@@ -70,10 +70,11 @@ func (r *rows) Close() error {
 	return r.conn.end(r.pipeline, err)
 }
 
-// secondsTo2000 is where Postgres's binary times start, in Unix seconds.
+// secondsTo2000 is the epoch of Postgres's binary times, in Unix seconds.
 var secondsTo2000 = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
 
-// decode turns a binary value into the Go type that database/sql knows. raw is only valid until the next row.
+// decode converts a binary value to a Go type of database/sql. raw is valid only until the next
+// row.
 func decode(oid uint32, raw []byte) (driver.Value, error) {
 	if raw == nil {
 		return nil, nil
@@ -99,6 +100,6 @@ func timeOf(raw []byte) (time.Time, error) {
 	if since2000 == math.MaxInt64 || since2000 == math.MinInt64 {
 		return time.Time{}, errors.New("an infinite time")
 	}
-	// Not in microseconds since 1970: Postgres's last years have more than an int64 holds.
+	// Not microseconds since 1970: Postgres's latest times overflow an int64.
 	return time.Unix(since2000/1e6+secondsTo2000, since2000%1e6*1e3).UTC(), nil
 }

@@ -13,10 +13,11 @@ import (
 	"lumen/store/postgres"
 )
 
-// NewPooledConnector is NewConnector for a database behind a pooler in transaction mode, which may give each
-// transaction another of the server's connections. Nothing is prepared, as the next statement may not find
-// it. Each pipeline is an explicit transaction: begin starts it, since the isolation level has to stand before
-// the first query, and the settings that could not be made for a connection are made in it and end with it.
+// NewPooledConnector is NewConnector for a pooler in transaction mode, which may run each
+// transaction on another server connection. So no statement is prepared: the next one might not
+// find it. Each pipeline is an explicit transaction. begin starts it and sets the isolation level,
+// which has to be set before the first query. The first query then makes the settings that a pooler
+// cannot keep for a connection; they end with the transaction.
 func NewPooledConnector(config *pgx.ConnConfig, scope Scope, begin string, settings map[string]string) *Connector {
 	prelude := setScope
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
@@ -27,7 +28,7 @@ func NewPooledConnector(config *pgx.ConnConfig, scope Scope, begin string, setti
 
 func literal(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
 
-// queue adds a step of the prelude to the pipeline.
+// queue adds a statement of the prelude to the pipeline.
 func (c *conn) queue(pipeline *pgconn.Pipeline, s statement) {
 	if c.unnamed {
 		pipeline.SendQueryParams(s.sql, s.args, nil, nil, nil)
@@ -36,10 +37,10 @@ func (c *conn) queue(pipeline *pgconn.Pipeline, s statement) {
 	pipeline.SendQueryStatement(c.prelude[s.sql], s.args, nil, nil)
 }
 
-// rollbackTime bounds the end of a transaction that failed.
+// rollbackTime bounds the rollback of a failed transaction.
 const rollbackTime = time.Second
 
-// commit reads what came of the COMMIT that a pipeline behind a pooler ends with.
+// commit reads the result of the COMMIT at the end of a pipeline behind a pooler.
 func (c *conn) commit(pipeline *pgconn.Pipeline) error {
 	result, err := next(pipeline)
 	if err != nil {
@@ -49,9 +50,9 @@ func (c *conn) commit(pipeline *pgconn.Pipeline) error {
 	return err
 }
 
-// rollBack ends a transaction in which a statement failed, so that the connection can be used again.
+// rollBack ends a failed transaction, so that the connection can be used again.
 func (c *conn) rollBack() {
 	ctx, cancel := context.WithTimeout(context.Background(), rollbackTime)
 	defer cancel()
-	_, _ = c.pg.Exec(ctx, "ROLLBACK").ReadAll() // a connection on which it fails is not idle, and so broken
+	_, _ = c.pg.Exec(ctx, "ROLLBACK").ReadAll() // on failure the connection stays in the transaction and counts as broken
 }

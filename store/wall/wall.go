@@ -1,27 +1,32 @@
-// Package wall is a database/sql driver that cannot forget the merchant (I1).
+// Package wall is a database/sql driver for Postgres that sends no statement without its merchant.
+// It is one of the two guards of tenant isolation (I1); the other is the merchant's predicate in
+// each statement.
 //
-// It wraps pgx. Every statement travels in one pipeline with the settings that row-level security reads, under a
-// single Sync:
+// The driver wraps pgx. It sends every statement in one pipeline together with the settings that
+// row-level security reads, under a single Sync:
 //
 //	set_config('lumen.merchant_id', <merchant>, is_local => true), set_config('lumen.customer_id', <customer>, ...)
-//	[pg_advisory_xact_lock(...)]      when the context asks for it, see WithLock; with the settings, where it can
+//	[pg_advisory_xact_lock(...)]      if the context asks for it, see WithLock; in the same query where possible
 //	<the statement>
 //	Sync
 //
-// Postgres runs what stands before one Sync as one implicit transaction, so the settings end with the statement they
-// were sent for: a connection that goes back to the pool carries no merchant, whatever happened on it. The merchant, and
-// the one customer that the caller is bound to, if any, are taken from the statement's context; without a merchant the
-// statement is refused and nothing is sent.
+// Postgres runs everything before a Sync as one implicit transaction, so the settings end with the
+// statement: whatever happens on a connection, it returns to the pool without a merchant. The
+// driver takes the merchant, and the customer that the caller may be bound to, from the statement's
+// context. Without a merchant it refuses the statement and sends nothing.
 //
-// Success is Postgres's own word: rows end, and Exec returns, only after ReadyForQuery, that is after the commit.
+// Rows end, and Exec returns, only after Postgres sends ReadyForQuery, so success means that the
+// commit is confirmed.
 //
-// A statement with arguments is prepared once per connection, and forgotten when others are used more; one without (text
-// that was built for this call alone) runs unnamed. So neither fills the server with prepared statements. There are no
-// explicit transactions.
+// A statement with arguments is prepared once per connection. Each connection keeps the prepared
+// statements that were used last. A statement without arguments has a text that was built for one
+// call, and is not prepared. So the server never accumulates prepared statements. Explicit
+// transactions are refused.
 //
-// Behind a pooler in transaction mode two statements of one connection may meet two connections of the server. There
-// everything runs unnamed, between a BEGIN that states the isolation level and a COMMIT, and the first query makes the
-// settings that would otherwise be the connection's; see NewPooledConnector.
+// Behind a pooler in transaction mode, two statements of one connection may run on two server
+// connections. The driver then prepares nothing, puts each pipeline between a BEGIN that sets the
+// isolation level and a COMMIT, and makes the connection's settings in the first query; see
+// NewPooledConnector.
 package wall
 
 import (
@@ -39,45 +44,49 @@ import (
 	"lumen/store/postgres"
 )
 
-// ErrNoMerchant is returned for every statement whose context names no merchant. Nothing was sent to Postgres.
+// ErrNoMerchant is the error for a statement whose context holds no merchant. Nothing was sent to
+// Postgres.
 var ErrNoMerchant = errors.New("wall: no merchant in the context")
 
-// errNoTransactions and errNoPrepare keep the two ways round the pipeline closed.
+// These errors refuse the two ways to run a statement outside the pipeline.
 var (
 	errNoTransactions = errors.New("wall: each statement is a transaction of its own")
 	errNoPrepare      = errors.New("wall: statements with arguments are prepared by the driver")
 )
 
 const (
-	// Behind a pooler these run before the search path is Lumen's, so they name the schema of each function.
+	// These name the schema of each function, because behind a pooler they run before search_path
+	// is set.
 	setScope = `SELECT pg_catalog.set_config('lumen.merchant_id', $1, true), pg_catalog.set_config('lumen.customer_id', $2, true)`
 	takeLock = `SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1::text, 0::bigint))`
-	// Both at once, which spares a write a statement.
+	// setScopeAndLock does both in one query, which spares a write one statement.
 	setScopeAndLock = setScope + `, pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($3::text, 0::bigint))`
 
-	// maxPrepared bounds the statements kept per connection, those of the prelude aside. The store has four that are fixed,
-	// one for each set of fields that somebody updates, and one for each list without a filter. The one used least recently
-	// makes room.
+	// maxPrepared is the number of prepared statements that a connection keeps besides those of the
+	// prelude. Beyond it, the least recently used one is deallocated. The store has four fixed
+	// statements, one for each set of fields that clients update, and one for each list without a
+	// filter.
 	maxPrepared = 64
 )
 
-// Connector opens connections that refuse to work without a merchant. It implements driver.Connector.
+// Connector opens connections that refuse statements without a merchant. It implements
+// driver.Connector.
 type Connector struct {
-	// Losses are shared with the other pools of connections to the same server.
+	// Losses is shared by all pools of connections to the same server.
 	Losses *postgres.Losses
 
 	config   *pgx.ConnConfig
 	scope    Scope
-	begin    string // what starts the transaction of each pipeline behind a pooler; "" without one
+	begin    string // starts the transaction of each pipeline behind a pooler; "" without a pooler
 	setScope string // the first query of each pipeline
-	unnamed  bool   // nothing is prepared
+	unnamed  bool   // no statement is prepared
 }
 
-// Scope reads from a statement's context the merchant's id, "" when there is none, and the id of the one customer that
-// the caller is bound to, "" when it is bound to none.
+// Scope returns the merchant's id from a statement's context, or "" if there is none, and the id of
+// the customer that the caller is bound to, or "" if the caller is not bound.
 type Scope func(context.Context) (merchant, customer string)
 
-// NewConnector returns a Connector to the database of config, whose statements work in the scope.
+// NewConnector returns a Connector for the database of config. Its statements run in the scope.
 func NewConnector(config *pgx.ConnConfig, scope Scope) *Connector {
 	return &Connector{config: config, scope: scope, setScope: setScope, Losses: new(postgres.Losses)}
 }
@@ -102,7 +111,7 @@ func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if c.unnamed {
 		return opened, nil
 	}
-	opened.prepared, _ = simplelru.NewLRU[string, *pgconn.StatementDescription](maxPrepared, nil) // fails for a size of 0 alone
+	opened.prepared, _ = simplelru.NewLRU[string, *pgconn.StatementDescription](maxPrepared, nil) // fails only for size 0
 	for _, sql := range []string{setScope, setScopeAndLock} {
 		if opened.prelude[sql], err = opened.describe(ctx, sql); err != nil {
 			_ = pg.Close(ctx)
@@ -115,7 +124,7 @@ func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 // Driver implements driver.Connector.
 func (c *Connector) Driver() driver.Driver { return unnamedDriver{} }
 
-// unnamedDriver exists because driver.Connector asks for one; the wall is never opened by name.
+// unnamedDriver satisfies driver.Connector. The driver has no name and cannot be opened by one.
 type unnamedDriver struct{}
 
 func (unnamedDriver) Open(string) (driver.Conn, error) {
@@ -124,13 +133,14 @@ func (unnamedDriver) Open(string) (driver.Conn, error) {
 
 type lockKey struct{}
 
-// WithLock makes the statement run under ctx wait for, and hold until it commits, the advisory lock named key. The
-// lock is taken ahead of it: one taken inside the statement would come after its snapshot.
+// WithLock returns a context whose statement first waits for the advisory lock named key, and holds
+// it until it commits. The lock is taken by a query of its own before the statement, because a lock
+// taken inside the statement would come after the statement's snapshot.
 func WithLock(ctx context.Context, key string) context.Context {
 	return context.WithValue(ctx, lockKey{}, key)
 }
 
-// conn is one connection; database/sql never uses it from two goroutines at once.
+// conn is one connection. database/sql never uses it from two goroutines at once.
 type conn struct {
 	pg       *pgconn.PgConn
 	scope    Scope
@@ -139,7 +149,7 @@ type conn struct {
 	unnamed  bool
 	losses   *postgres.Losses
 	types    *pgtype.Map
-	prelude  map[string]*pgconn.StatementDescription // what is ahead of every statement, by its text
+	prelude  map[string]*pgconn.StatementDescription // the prepared queries that come first, by their text
 	prepared *simplelru.LRU[string, *pgconn.StatementDescription]
 	names    int // of prepared statements, so far
 	builder  pgx.ExtendedQueryBuilder
@@ -158,8 +168,8 @@ var (
 	_ driver.ConnPrepareContext = (*conn)(nil)
 )
 
-// QueryContext implements driver.QueryerContext. The rows must be read to their end, which is where a failed commit
-// would show.
+// QueryContext implements driver.QueryerContext. A caller must read the rows to their end, because
+// a failed commit is reported there.
 func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	pipeline, result, err := c.send(ctx, query, valuesOf(args))
 	if err != nil {
@@ -181,8 +191,8 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 	return driver.RowsAffected(tag.RowsAffected()), nil
 }
 
-// send puts the wall and the statement on the wire and returns the statement's result, not yet read. On an error the
-// pipeline is over and the connection either clean or marked broken.
+// send sends the settings and the statement, and returns the statement's result, unread. After an
+// error the pipeline has ended, and the connection is either clean or marked broken.
 func (c *conn) send(ctx context.Context, query string, args []any) (*pgconn.Pipeline, *pgconn.ResultReader, error) {
 	scope, err := c.scopeArgs(ctx)
 	if err != nil {
@@ -190,7 +200,7 @@ func (c *conn) send(ctx context.Context, query string, args []any) (*pgconn.Pipe
 	}
 	prelude := []statement{{c.setScope, scope}}
 	switch key, ok := ctx.Value(lockKey{}).(string); {
-	case ok && c.unnamed: // the limits that the first statement sets hold from the second on
+	case ok && c.unnamed: // a query of its own, so that the timeouts which the first query sets apply to the wait
 		prelude = append(prelude, statement{takeLock, [][]byte{[]byte(key)}})
 	case ok:
 		prelude[0] = statement{setScopeAndLock, append(prelude[0].args, []byte(key))}
@@ -235,7 +245,7 @@ func (c *conn) send(ctx context.Context, query string, args []any) (*pgconn.Pipe
 	return pipeline, result, nil
 }
 
-// scopeArgs returns the arguments of setScope, and ErrNoMerchant without a merchant.
+// scopeArgs returns the arguments of setScope, or ErrNoMerchant if the context holds no merchant.
 func (c *conn) scopeArgs(ctx context.Context) ([][]byte, error) {
 	merchant, customer := c.scope(ctx)
 	if merchant == "" {
@@ -244,7 +254,7 @@ func (c *conn) scopeArgs(ctx context.Context) ([][]byte, error) {
 	return [][]byte{[]byte(merchant), []byte(customer)}, nil
 }
 
-// statement is one step of the prelude: fixed text and its arguments.
+// statement is a query of the prelude: a fixed text and its arguments.
 type statement struct {
 	sql  string
 	args [][]byte
@@ -263,8 +273,8 @@ func next(pipeline *pgconn.Pipeline) (*pgconn.ResultReader, error) {
 	return result, nil
 }
 
-// end reads the pipeline to its ReadyForQuery and returns the first error: err, else the commit's. A connection that
-// is not idle afterwards is never used again.
+// end reads the pipeline up to ReadyForQuery and returns err or, if that is nil, the commit's
+// error. A connection that is not idle then is never used again.
 func (c *conn) end(pipeline *pgconn.Pipeline, err error) error {
 	if err == nil && c.begin != "" {
 		err = c.commit(pipeline)
@@ -285,7 +295,7 @@ func (c *conn) end(pipeline *pgconn.Pipeline, err error) error {
 	return c.ended(err, true)
 }
 
-// ended returns how a statement ended: a LostError when its connection did.
+// ended returns the error that a statement ends with: a LostError if its connection died.
 func (c *conn) ended(err error, sent bool) error {
 	if !c.losses.Observe(err) {
 		return err
@@ -293,9 +303,10 @@ func (c *conn) ended(err error, sent bool) error {
 	return &LostError{Sent: sent, cause: err}
 }
 
-// staleConnection reports that the server no longer agrees with what this connection is. Of what it has prepared a
-// migration changed a result's type, or somebody deallocated it; or it takes no writes, which may have been true of all
-// connections when it was opened, or of a server that another has since replaced. A new connection starts clean.
+// staleConnection reports whether the server rejected the session's state: a prepared statement
+// whose result type a migration changed, one that is no longer there, or a session that accepts no
+// writes, as on a server that was a standby when the connection was opened. A new connection starts
+// clean.
 func staleConnection(err error) bool {
 	var pgErr *pgconn.PgError
 	return errors.As(err, &pgErr) && (pgErr.Code == "26000" || pgErr.Code == "0A000" || pgErr.Code == "25006")
@@ -309,27 +320,28 @@ func valuesOf(args []driver.NamedValue) []any {
 	return values
 }
 
-// BeginTx implements driver.ConnBeginTx: it always refuses.
+// BeginTx implements driver.ConnBeginTx. It always fails.
 func (c *conn) BeginTx(context.Context, driver.TxOptions) (driver.Tx, error) {
 	return nil, errNoTransactions
 }
 
-// Begin implements driver.Conn: it always refuses.
+// Begin implements driver.Conn. It always fails.
 func (c *conn) Begin() (driver.Tx, error) { return nil, errNoTransactions }
 
-// PrepareContext implements driver.ConnPrepareContext: it always refuses.
+// PrepareContext implements driver.ConnPrepareContext. It always fails.
 func (c *conn) PrepareContext(context.Context, string) (driver.Stmt, error) { return nil, errNoPrepare }
 
-// Prepare implements driver.Conn: it always refuses.
+// Prepare implements driver.Conn. It always fails.
 func (c *conn) Prepare(string) (driver.Stmt, error) { return nil, errNoPrepare }
 
-// CheckNamedValue implements driver.NamedValueChecker: pgx encodes every type that the store uses.
+// CheckNamedValue implements driver.NamedValueChecker. pgx encodes every type that the store uses.
 func (c *conn) CheckNamedValue(*driver.NamedValue) error { return nil }
 
-// Ping implements driver.Pinger. It touches no table and so needs no merchant.
+// Ping implements driver.Pinger. It needs no merchant, because it reads no table.
 func (c *conn) Ping(ctx context.Context) error { return c.pg.Ping(ctx) }
 
-// ResetSession implements driver.SessionResetter: it is called before a pooled connection is used again.
+// ResetSession implements driver.SessionResetter. database/sql calls it before it reuses a
+// connection.
 func (c *conn) ResetSession(ctx context.Context) error {
 	if !c.IsValid() || !c.losses.Admit(ctx, c.pg, c.usedAt) {
 		return driver.ErrBadConn
@@ -337,8 +349,9 @@ func (c *conn) ResetSession(ctx context.Context) error {
 	return nil
 }
 
-// IsValid implements driver.Validator. A connection is busy between two statements when somebody left a result open, or held a
-// panic back from database/sql: it may be inside the statement still, and would refuse every other.
+// IsValid implements driver.Validator. A connection is busy between two statements if a caller left
+// a result open, or recovered from a panic before database/sql saw it. It may then still be inside
+// the statement, and would refuse every other.
 func (c *conn) IsValid() bool { return !c.broken && !c.pg.IsClosed() && !c.pg.IsBusy() }
 
 // Close implements driver.Conn.
