@@ -13,12 +13,13 @@ import (
 	"lumen/store/postgres"
 )
 
-// registerKeys adds the step that gives customers a key to sort names by. It also computes again the keys
-// that are stored for email addresses, names and searches. The step is named after this file. It takes its time, and the service goes on meanwhile: no lock on the table outlasts a batch. A
-// migrator that is killed leaves what it did, and the next one goes on.
+// registerKeys adds migration 0006, which is named after this file. It adds the column name_sort,
+// the key by which names are sorted, and computes the stored keys of emails, names and searches
+// again. It may take minutes while the service runs: it never locks the table for longer than one
+// batch of rows. If the migrator is killed, its work remains, and the next migrator continues.
 //
-// Where there are customers, servers of the release before still sort by the old indexes, so dropping them
-// is left to Rekey.
+// If there are customers, servers of the last release still sort by the old indexes. Then it leaves
+// them for Rekey to drop.
 func (m *Migrator) registerKeys(steps *migrate.Migrations) error {
 	return steps.Register(func(ctx context.Context, db *bun.DB) error {
 		err := m.briefly(ctx, `ALTER TABLE customers ADD COLUMN IF NOT EXISTS name_sort bytea;
@@ -41,11 +42,11 @@ func (m *Migrator) registerKeys(steps *migrate.Migrations) error {
 	})
 }
 
-// index is an index of customers: its name, and what follows the merchant.
+// index is an index on customers: its name, and its columns after merchant_id.
 type index struct{ name, columns string }
 
-// A customer without a name comes last in either direction: past every name when ascending, before every
-// name when read backwards.
+// A customer without a name comes last in either direction: after every name in an ascending list,
+// before every name in a descending list, which is read from the end.
 var (
 	nameSortIndexes = []index{
 		{"customers_name_sort_ascending", `(CASE WHEN name_sort IS NULL THEN '\xff' ELSE name_sort END), id`},
@@ -57,11 +58,12 @@ var (
 	}
 )
 
-// replaceIndexes makes indexes that are not there and drops others, while the table is read and written.
+// replaceIndexes creates indexes, unless they exist, and drops others, without blocking reads and
+// writes.
 //
-// Making one waits for the statements that began before it. A migrator of an earlier release is such a
-// statement while it waits for the lock of migrators. So this runs on the session that holds the lock: then
-// Postgres sees that the two wait for each other, and ends one of them.
+// The creation of an index waits for all statements that began before it. A migrator of an earlier
+// release that waits for the migration lock is such a statement. So replaceIndexes uses the session
+// that holds the lock: Postgres then sees that the two wait for each other, and ends one of them.
 func (m *Migrator) replaceIndexes(ctx context.Context, fresh, old []index) error {
 	var err error
 	for _, i := range fresh {
@@ -78,7 +80,7 @@ func (m *Migrator) replaceIndexes(ctx context.Context, fresh, old []index) error
 	return nil
 }
 
-// untilNoDeadlock runs work again when Postgres ends it because it waits for who waits for it.
+// untilNoDeadlock repeats work while Postgres ends it because of a deadlock.
 func untilNoDeadlock(work func() error) error {
 	for {
 		if err := work(); postgres.SQLState(err) != "40P01" { // deadlock_detected
@@ -87,8 +89,8 @@ func untilNoDeadlock(work func() error) error {
 	}
 }
 
-// makeIndex makes an index unless it is there. One that a migrator half made, before it was killed, is
-// not valid.
+// makeIndex creates an index unless it exists. It first drops an invalid index, which a migrator
+// that was killed may have left.
 func (m *Migrator) makeIndex(ctx context.Context, i index) error {
 	valid := false
 	err := m.lock.NewRaw("SELECT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass(?) AND indisvalid)", i.name).Scan(ctx, &valid)
@@ -101,22 +103,25 @@ func (m *Migrator) makeIndex(ctx context.Context, i index) error {
 	return m.onLock(ctx, "CREATE INDEX CONCURRENTLY "+i.name+" ON customers (merchant_id, "+i.columns+")")
 }
 
-// onLock runs a statement on the session that holds the lock of migrators.
+// onLock runs a statement in the session that holds the migration lock.
 func (m *Migrator) onLock(ctx context.Context, statement string) error {
 	_, err := m.lock.Conn.ExecContext(ctx, statement)
 	return err
 }
 
-// The locks of migrations. The service's statements give up after 2 s.
+// The time limits of a migration's table locks. The service's statements wait at most 2 s for a
+// lock.
 const (
-	// lockTimeout is how long a step waits for a lock on a table, while statements that come later wait behind it.
-	// It is more than deadlock_timeout, 1 s, after which Postgres cancels an autovacuum that is in the way.
+	// lockTimeout is how long a statement waits for a lock on a table while later statements queue
+	// behind it. It is longer than deadlock_timeout, 1 s, after which Postgres cancels an
+	// autovacuum that holds the lock.
 	lockTimeout  = "1300ms"
 	lockTries    = 100
 	betweenTries = 200 * time.Millisecond
 )
 
-// briefly runs statements that lock a table in a transaction of their own, when the lock can be had.
+// briefly runs statements that lock a table, in a transaction of their own. It tries again until it
+// gets the lock.
 func (m *Migrator) briefly(ctx context.Context, statements string) error {
 	return retryLock(ctx, func() error {
 		return m.pool.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
@@ -126,7 +131,7 @@ func (m *Migrator) briefly(ctx context.Context, statements string) error {
 	})
 }
 
-// retryLock runs work until it gets its lock.
+// retryLock repeats work until it gets its lock, at most lockTries times.
 func retryLock(ctx context.Context, work func() error) error {
 	for tries := 1; ; tries++ {
 		err := work()
@@ -134,7 +139,7 @@ func retryLock(ctx context.Context, work func() error) error {
 			return err
 		}
 		if tries == lockTries {
-			return fmt.Errorf("another session holds the table for long (see pg_stat_activity); end it, and run this again: %w", err)
+			return fmt.Errorf("another session holds a lock on the table (see pg_stat_activity); end that session and run this command again: %w", err)
 		}
 		select {
 		case <-ctx.Done():

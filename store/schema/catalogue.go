@@ -15,36 +15,40 @@ import (
 	"lumen/store/schema/migrations"
 )
 
-// object describes a relation or a function of Lumen's, as far as tenant isolation depends on it.
+// object describes a table, another relation, or a function of Lumen, as far as tenant isolation
+// depends on it.
 type object struct {
 	Kind string `json:"kind"` // pg_class.relkind, or pg_proc.prokind
 
-	// Of relations: whether row-level security is "off", "enabled" or "forced"; the policies by name, each as
-	// the statement that makes it, with white space collapsed; the triggers, rules and children, each as the
-	// statement that takes it away.
+	// The following are for relations. Security is "off", "enabled" or "forced", for row-level
+	// security. Policies are the statements that create the policies, by name, with white space
+	// collapsed. Attached are the statements that remove the triggers, rules, children and parents.
 	Security string            `json:"security,omitempty"`
 	Policies map[string]string `json:"policies,omitempty"`
 	Attached []string          `json:"attached,omitempty"`
 
-	// Definition is that of a function, as pg_get_functiondef writes it.
+	// Definition is for functions: the output of pg_get_functiondef.
 	Definition string `json:"definition,omitempty"`
 
-	// Grants are the privileges of lumen_app and lumen_janitor, as in "UPDATE (email) TO lumen_app".
+	// Grants are the privileges of lumen_app and lumen_janitor, such as "UPDATE (email) TO
+	// lumen_app".
 	Grants []string `json:"grants,omitempty"`
 }
 
-// expectedObjects are Lumen's objects after the newest migration, by name. Each may have several forms: a
-// distributed database has other policies than a single server.
+// expectedObjects are Lumen's objects after the newest migration, by name. An object may have
+// several valid forms: the policies of a distributed database differ from those of a single server.
 var expectedObjects = func() map[string][]object {
 	var expected map[string][]object
 	if err := json.Unmarshal(migrations.Expected, &expected); err != nil {
-		panic(err) // the file is embedded
+		panic(err) // the file is embedded, so it is valid
 	}
 	return expected
 }()
 
-// checkSchema calls check with whether the schema is newer than this program. The catalogue shows a migration as soon as
-// it is committed, so where check finds a fault, a newer program may have migrated since: then it checks once more.
+// checkSchema calls check and tells it whether the schema is newer than this program. If check
+// finds a fault in a schema that is not newer, a newer program may have migrated meanwhile, since
+// the catalogue shows a migration as soon as it is committed. checkSchema then looks again, and
+// calls check again if it has.
 func checkSchema(ctx context.Context, pool *postgres.Pool, check func(newer bool) error) error {
 	_, newer, err := migrationStatus(ctx, pool)
 	if err != nil {
@@ -60,9 +64,10 @@ func checkSchema(ctx context.Context, pool *postgres.Pool, check func(newer bool
 	return check(newer)
 }
 
-// checkCatalogue returns an *UnsafeRoleError unless row-level security, functions and privileges are as the
-// migrations made them, and no role but the owner, lumen_app and lumen_janitor has a privilege. A schema that is
-// newer than this program has to keep the rules that hold for every version. Any login may read the catalogue.
+// checkCatalogue returns an *UnsafeRoleError unless row-level security, functions and privileges
+// are as the migrations made them, and only the owner, lumen_app and lumen_janitor have privileges.
+// If the schema is newer than this program, only the rules that hold for every version are checked.
+// Any login may read the catalogue.
 func checkCatalogue(ctx context.Context, db bun.IConn, newer bool) error {
 	if err := checkFindings(ctx, db, thirdRolesQuery); err != nil {
 		return err
@@ -88,45 +93,46 @@ func checkCatalogue(ctx context.Context, db bun.IConn, newer bool) error {
 		if len(found[name].Grants) > 0 {
 			return &UnsafeRoleError{
 				Fault: "lumen_app or lumen_janitor has privileges on " + name + ", which no migration made",
-				Mend:  found[name].regrant(nil),
+				Fix:   found[name].regrant(nil),
 			}
 		}
 	}
 	return nil
 }
 
-// missing is the fault of an expected object that is not there. A function can be made again.
+// missing returns the error for an expected object that does not exist. Only a function can be
+// created again.
 func missing(name string) *UnsafeRoleError {
-	e := &UnsafeRoleError{Fault: name + " is missing, though its migration is noted as applied", Mend: lostMend}
+	e := &UnsafeRoleError{Fault: name + " is missing, although its migration was applied", Fix: lostFix}
 	if want := expectedObjects[name][0]; want.Definition != "" {
 		made := describedObject{spelled: "FUNCTION public." + name}
-		e.Mend = strings.TrimSpace(want.Definition) + "; REVOKE ALL ON " + made.spelled + " FROM PUBLIC; " + made.regrant(want.Grants)
+		e.Fix = strings.TrimSpace(want.Definition) + "; REVOKE ALL ON " + made.spelled + " FROM PUBLIC; " + made.regrant(want.Grants)
 	}
 	return e
 }
 
-// lostMend is said of an object that no statement makes again, as its rows are lost.
-const lostMend = "a restored backup, or a new database that lumen migrate up has prepared"
+// lostFix is the remedy for a lost table: no statement restores its rows.
+const lostFix = "a restored backup, or a new database that lumen migrate up has prepared"
 
 func checkFindings(ctx context.Context, db bun.IConn, query string) error {
 	found, err := queryCatalogue(ctx, db, query, expectedNames)
 	if err != nil || len(found) == 0 {
 		return err
 	}
-	var faults, mends []string
+	var faults, fixes []string
 	for _, finding := range found {
-		faults, mends = append(faults, finding[0]), append(mends, finding[1])
+		faults, fixes = append(faults, finding[0]), append(fixes, finding[1])
 	}
-	return &UnsafeRoleError{Fault: strings.Join(faults, "; "), Mend: strings.Join(mends, " ")}
+	return &UnsafeRoleError{Fault: strings.Join(faults, "; "), Fix: strings.Join(fixes, " ")}
 }
 
-// describedObject is an object as it is, with how statements name it.
+// describedObject is an object as it is in the database, and its name in statements.
 type describedObject struct {
 	object
 	spelled string
 }
 
-// describe returns Lumen's objects by name, those with these names among them.
+// describe returns Lumen's objects by name. known are the names of the expected objects.
 func describe(ctx context.Context, db bun.IConn, known knownNames) (map[string]describedObject, error) {
 	rows, err := queryCatalogue(ctx, db, descriptionQuery, known)
 	if err != nil {
@@ -143,10 +149,10 @@ func describe(ctx context.Context, db bun.IConn, known knownNames) (map[string]d
 	return found, nil
 }
 
-// knownNames are the names of relations and of functions, as arrays in SQL.
+// knownNames are names of relations and of functions, as SQL arrays.
 type knownNames struct{ relations, functions string }
 
-// expectedNames are those of the expected objects. No name holds a quote.
+// expectedNames are the names of the expected objects. No name holds a quote.
 var expectedNames = func() knownNames {
 	var relations, functions []string
 	for name, forms := range expectedObjects {
@@ -160,7 +166,7 @@ var expectedNames = func() knownNames {
 	return knownNames{array(relations), array(functions)}
 }()
 
-// queryCatalogue returns the rows of a catalogue query, whose columns are texts.
+// queryCatalogue returns the rows of a catalogue query, all of whose columns are text.
 func queryCatalogue(ctx context.Context, db bun.IConn, query string, known knownNames) (found [][]string, err error) {
 	rows, err := db.QueryContext(ctx, strings.NewReplacer("$1", known.relations, "$2", known.functions).Replace(query))
 	if err != nil {
@@ -184,7 +190,8 @@ func queryCatalogue(ctx context.Context, db bun.IConn, query string, known known
 	return found, rows.Err()
 }
 
-// differs returns nil where the object has one of the forms, else what is wrong with it by the first of them.
+// differs returns nil if the object has one of the valid forms. Otherwise it returns the first
+// difference from the first form.
 func (o describedObject) differs(name string, forms []object) error {
 	var first *UnsafeRoleError
 	for _, want := range forms {
@@ -199,11 +206,12 @@ func (o describedObject) differs(name string, forms []object) error {
 	return first
 }
 
-// compare returns nil where the object is as wanted, else its first fault and the SQL that mends it.
+// compare returns nil if the object equals want. Otherwise it returns the first difference and the
+// SQL that corrects it.
 func (o describedObject) compare(name string, want object) *UnsafeRoleError {
 	switch {
 	case o.Kind != want.Kind:
-		return unsafeRole(lostMend, "%s is no longer of its kind", name)
+		return unsafeRole(lostFix, "%s is not the kind of object that its migration made", name)
 	case o.Security != want.Security && want.Security == "forced":
 		return unsafeRole("ALTER "+o.spelled+" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;",
 			"row-level security is not enabled and forced on table %s", name)
@@ -225,11 +233,11 @@ func (o describedObject) comparePolicies(name string, want map[string]string) *U
 		have, ok := o.Policies[policy]
 		switch {
 		case !ok:
-			return &UnsafeRoleError{Fault: "policy " + policy + " on table " + name + " is missing", Mend: want[policy] + ";"}
+			return &UnsafeRoleError{Fault: "policy " + policy + " on table " + name + " is missing", Fix: want[policy] + ";"}
 		case have != want[policy]:
 			return &UnsafeRoleError{
 				Fault: "policy " + policy + " on table " + name + " is not as its migration made it",
-				Mend:  "DROP POLICY " + policy + " ON public." + name + "; " + want[policy] + ";",
+				Fix:   "DROP POLICY " + policy + " ON public." + name + "; " + want[policy] + ";",
 			}
 		}
 	}
@@ -237,14 +245,15 @@ func (o describedObject) comparePolicies(name string, want map[string]string) *U
 		if _, ok := want[policy]; !ok {
 			return &UnsafeRoleError{
 				Fault: "table " + name + " has a policy " + quoteIdent(policy) + " that no migration made",
-				Mend:  "DROP POLICY " + quoteIdent(policy) + " ON public." + name + ";",
+				Fix:   "DROP POLICY " + quoteIdent(policy) + " ON public." + name + ";",
 			}
 		}
 	}
 	return nil
 }
 
-// regrant returns the statements that leave an object with these privileges of lumen_app and lumen_janitor alone.
+// regrant returns the statements after which lumen_app and lumen_janitor have exactly these
+// privileges on the object.
 func (o describedObject) regrant(grants []string) string {
 	roles := make(map[string]bool)
 	for _, grant := range slices.Concat(o.Grants, grants) {
@@ -262,8 +271,9 @@ func (o describedObject) regrant(grants []string) string {
 	return strings.TrimSpace(b.String())
 }
 
-// revokeThirdRoles revokes the privileges on Lumen's own objects from all roles but the owner, lumen_app and
-// lumen_janitor: a database may have default privileges for roles of the platform that hosts it.
+// revokeThirdRoles revokes all privileges on Lumen's objects from roles other than the owner,
+// lumen_app and lumen_janitor. A hosted database may grant privileges to the platform's roles by
+// default.
 func revokeThirdRoles(ctx context.Context, tx bun.IConn) error {
 	if _, err := tx.ExecContext(ctx, trustedPath); err != nil {
 		return err
@@ -281,6 +291,7 @@ func revokeThirdRoles(ctx context.Context, tx bun.IConn) error {
 	return nil
 }
 
-// trustedPath is for what an owner's transaction asks of the catalogue: other roles may be able to create functions and
-// operators in the schema public, which would run with the owner's privileges.
+// trustedPath sets the search path for an owner's queries on the catalogue. Other roles may be able
+// to create functions and operators in the schema public, which would run with the owner's
+// privileges.
 const trustedPath = "SET LOCAL search_path = pg_catalog, pg_temp"

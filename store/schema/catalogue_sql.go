@@ -1,13 +1,19 @@
 package schema
 
-// The catalogue queries read what row-level security and privileges are made of. $1 and $2 are the names of the
-// relations and of the functions that the expected description knows, as arrays.
+// The catalogue queries read row-level security and privileges from Postgres's catalogue. $1 and $2
+// stand for arrays of the names of the expected relations and functions.
 //
-// Lumen's objects are those, and in the schema public those of Lumen's owner whose name begins with lumen_ and those
-// that are granted to lumen_app; the sequences of all of these; and, in any schema, the views that read one of the
-// tables, the tables with a rule that does, and the functions that name one and run with the privileges of Lumen's
-// owner, of a superuser or of a role with BYPASSRLS. Lumen's owner is the one that most of its relations belong to.
-// A trigger's function can't be called, and an object of an extension is none of Lumen's.
+// Lumen's objects are:
+//
+//   - the expected relations and functions
+//   - in the schema public, the objects of Lumen's owner whose names begin with lumen_, and the objects on
+//     which lumen_app has privileges
+//   - the sequences of all of these
+//   - in any schema, the views that read one of the tables, the tables with a rule that does, and the
+//     functions that name one and run as Lumen's owner, as a superuser or with BYPASSRLS
+//
+// Lumen's owner is the role that owns most of the expected relations. Trigger functions are left
+// out, because they cannot be called, and so are the objects of extensions.
 const lumensObjects = `
 WITH RECURSIVE known (name) AS (SELECT unnest($1::text[])),
 owner AS (
@@ -61,7 +67,7 @@ functions AS (
                    OR EXISTS (SELECT FROM pg_depend AS d JOIN readers AS t ON t.oid = d.refobjid
                         WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_class'::regclass)))
 ),
--- Every privilege that somebody besides the object's owner holds. Grantee 0 is PUBLIC.
+-- All privileges of roles other than the object's owner. Grantee 0 is PUBLIC.
 privileges AS (
     SELECT o.oid, o.name, o.spelled, o.own, o.owner, o.col, x.grantor, x.grantee, x.privilege_type AS privilege, x.is_grantable AS grantable
     FROM (
@@ -72,7 +78,7 @@ privileges AS (
     ) AS o, aclexplode(o.acl) AS x
     WHERE x.grantee <> o.owner
 ),
--- Of them those of other roles than Lumen's. Superusers need none, and of the predefined roles the operator is warned.
+-- The privileges of roles that are not Lumen's. Superusers need none, and predefined roles get a warning.
 third_roles AS (
     SELECT p.*, COALESCE(quote_ident(r.rolname), 'PUBLIC') AS who, quote_ident(g.rolname) AS via
     FROM privileges AS p
@@ -83,50 +89,51 @@ third_roles AS (
 ),
 `
 
-// thirdRolesQuery yields the roles besides the owner, lumen_app and lumen_janitor that have privileges on Lumen's
-// objects, the objects that belong to another owner, and the roles that may act as the owner: a row for each fault,
-// with the SQL that mends it.
+// thirdRolesQuery returns a row for each fault, with the SQL that corrects it: a role other than
+// the owner, lumen_app and lumen_janitor that has privileges on Lumen's objects, an object with
+// another owner, a role that may act as the owner, and a misuse of lumen_janitor.
 //
-// Members of the owner that may only administer the membership are not counted. Before Postgres 16 every member
-// may act as the owner.
+// Members of the owner that may only administer the membership do not count. Before Postgres 16
+// every member may act as the owner.
 const thirdRolesQuery = lumensObjects + `
 members AS (
     SELECT m.member, m.roleid, r.rolname AS role, quote_ident(u.rolname) AS who,
         'REVOKE ' || quote_ident(r.rolname) || ' FROM ' || quote_ident(u.rolname)
-            || CASE WHEN current_setting('server_version_num')::int >= 160000 THEN ' GRANTED BY ' || quote_ident(g.rolname) || ' CASCADE' ELSE '' END || ';' AS mend
+            || CASE WHEN current_setting('server_version_num')::int >= 160000 THEN ' GRANTED BY ' || quote_ident(g.rolname) || ' CASCADE' ELSE '' END || ';' AS fix
     FROM pg_auth_members AS m JOIN pg_roles AS r ON r.oid = m.roleid JOIN pg_roles AS u ON u.oid = m.member
     LEFT JOIN pg_roles AS g ON g.oid = m.grantor
     WHERE NOT u.rolsuper AND u.rolname::text NOT LIKE 'pg\_%'
       AND COALESCE((to_jsonb(m) ->> 'inherit_option')::bool OR (to_jsonb(m) ->> 'set_option')::bool, true)
 )
-SELECT fault, mend FROM (
+SELECT fault, fix FROM (
     SELECT 1 AS rank, 'role ' || who || ' has privileges on ' || string_agg(DISTINCT name, ', ' ORDER BY name) AS fault,
         string_agg(DISTINCT CASE WHEN via IS NULL THEN 'REVOKE ALL ON ' || spelled || ' FROM ' || who || ' CASCADE;'
-            ELSE 'REVOKE GRANT OPTION FOR ALL ON ' || spelled || ' FROM ' || via || ' CASCADE;' END, ' ') AS mend
+            ELSE 'REVOKE GRANT OPTION FOR ALL ON ' || spelled || ' FROM ' || via || ' CASCADE;' END, ' ') AS fix
     FROM third_roles GROUP BY who
     UNION ALL
     SELECT 2, o.name || ' does not belong to ' || quote_ident(owner.name), 'ALTER ' || o.spelled || ' OWNER TO ' || quote_ident(owner.name) || ';'
     FROM owner, (SELECT name, spelled, owner FROM relations WHERE own AND kind <> 'S' UNION ALL SELECT name, spelled, owner FROM functions WHERE own) AS o
     WHERE o.owner <> owner.oid
     UNION ALL
-    SELECT 3, 'role ' || m.who || ' is a member of ' || quote_ident(m.role) || ', which owns Lumen''s tables', m.mend
+    SELECT 3, 'role ' || m.who || ' is a member of ' || quote_ident(m.role) || ', which owns Lumen''s tables', m.fix
     FROM members AS m JOIN owner ON owner.oid = m.roleid
     UNION ALL
     SELECT 4, 'role lumen_janitor may log in', 'ALTER ROLE lumen_janitor NOLOGIN;'
     FROM pg_roles WHERE rolname = 'lumen_janitor' AND rolcanlogin
     UNION ALL
-    SELECT 5, 'role ' || m.who || ' is a member of lumen_janitor', m.mend
+    SELECT 5, 'role ' || m.who || ' is a member of lumen_janitor', m.fix
     FROM members AS m WHERE m.role = 'lumen_janitor' AND m.member <> ALL (SELECT oid FROM owner)
 ) AS found
 ORDER BY rank, fault`
 
-// revocationsQuery yields the privileges that a migration revokes: those of third roles on the expected objects that the
-// migrating role owns. The columns are an object and a role, as statements spell them.
+// revocationsQuery returns the privileges that a migration revokes: those of other roles on the
+// expected objects that the migrating role owns. The columns are an object and a role, as
+// statements spell them.
 const revocationsQuery = lumensObjects + `
 own AS (SELECT DISTINCT spelled, who FROM third_roles WHERE own AND via IS NULL AND pg_has_role(owner, 'USAGE'))
 SELECT spelled, who FROM own ORDER BY spelled, who`
 
-// policyText is the statement that makes a policy p of the table t.
+// policyText is an SQL expression for the statement that creates the policy p of the table t.
 const policyText = `regexp_replace('CREATE POLICY ' || quote_ident(p.polname) || ' ON ' || substr(t.spelled, 7)
     || ' AS ' || CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END
     || ' FOR ' || CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' ELSE 'ALL' END
@@ -135,7 +142,7 @@ const policyText = `regexp_replace('CREATE POLICY ' || quote_ident(p.polname) ||
     || COALESCE(' USING (' || pg_get_expr(p.polqual, p.polrelid) || ')', '')
     || COALESCE(' WITH CHECK (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')', ''), '\s+', ' ', 'g')`
 
-// descriptionQuery yields Lumen's objects with what the expected description says of each, as JSON.
+// descriptionQuery returns Lumen's objects as the expected description has them, as JSON.
 const descriptionQuery = lumensObjects + `
 grants AS (
     SELECT p.oid, jsonb_agg(p.privilege || COALESCE(' (' || quote_ident(p.col) || ')', '') || ' TO ' || r.rolname
@@ -144,7 +151,7 @@ grants AS (
     GROUP BY p.oid
 ),
 attached AS (
-    SELECT t.oid, 'DROP TRIGGER ' || quote_ident(g.tgname) || ' ON ' || substr(t.spelled, 7) AS mend
+    SELECT t.oid, 'DROP TRIGGER ' || quote_ident(g.tgname) || ' ON ' || substr(t.spelled, 7) AS fix
         FROM relations AS t JOIN pg_trigger AS g ON g.tgrelid = t.oid AND NOT g.tgisinternal
     UNION ALL SELECT t.oid, 'DROP RULE ' || quote_ident(w.rulename) || ' ON ' || substr(t.spelled, 7)
         FROM relations AS t JOIN pg_rewrite AS w ON w.ev_class = t.oid AND w.rulename <> '_RETURN'
@@ -158,7 +165,7 @@ SELECT t.name, t.spelled, jsonb_build_object(
     'security', CASE WHEN NOT t.relrowsecurity THEN 'off' WHEN t.relforcerowsecurity THEN 'forced' ELSE 'enabled' END,
     'policies', COALESCE((SELECT jsonb_object_agg(p.polname, ` + policyText + `) FROM pg_policy AS p WHERE p.polrelid = t.oid), '{}'),
     'grants', COALESCE((SELECT list FROM grants AS g WHERE g.oid = t.oid), '[]'),
-    'attached', COALESCE((SELECT jsonb_agg(a.mend ORDER BY a.mend) FROM attached AS a WHERE a.oid = t.oid), '[]'))::text AS described
+    'attached', COALESCE((SELECT jsonb_agg(a.fix ORDER BY a.fix) FROM attached AS a WHERE a.oid = t.oid), '[]'))::text AS described
 FROM relations AS t
 UNION ALL
 SELECT f.name, f.spelled, jsonb_build_object(
@@ -168,8 +175,9 @@ SELECT f.name, f.spelled, jsonb_build_object(
 FROM functions AS f
 ORDER BY 1`
 
-// newerQuery yields the faults of a schema that is newer than this program, whose description it does not know: a
-// row for each, with the SQL that mends it. A tenant table has a merchant_id, and lumen_app has a privilege on it.
+// newerQuery returns the faults of a schema that is newer than this program, whose expected
+// description the program does not have: a row for each, with the SQL that corrects it. A tenant
+// table is a table with a merchant_id on which lumen_app has a privilege.
 const newerQuery = lumensObjects + `
 tenants AS (
     SELECT r.* FROM relations AS r
@@ -179,29 +187,30 @@ tenants AS (
 ),
 policies AS (
     SELECT p.polname, t.name, t.oid IN (SELECT oid FROM tenants) AS tenant, p.polpermissive AS permissive,
-        'DROP POLICY ' || quote_ident(p.polname) || ' ON ' || substr(t.spelled, 7) || ';' AS mend,
+        'DROP POLICY ' || quote_ident(p.polname) || ' ON ' || substr(t.spelled, 7) || ';' AS fix,
         pg_get_expr(p.polqual, p.polrelid) AS qual, pg_get_expr(p.polwithcheck, p.polrelid) AS with_check,
         ARRAY(SELECT COALESCE(r.rolname::text, 'PUBLIC') FROM unnest(p.polroles) AS u (oid) LEFT JOIN pg_roles AS r ON r.oid = u.oid) AS roles
     FROM pg_policy AS p JOIN relations AS t ON t.oid = p.polrelid
 )
-SELECT fault, mend FROM (
+SELECT fault, fix FROM (
     SELECT 'row-level security is not enabled and forced on table ' || t.name AS fault,
-        'ALTER ' || t.spelled || ' ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;' AS mend
+        'ALTER ' || t.spelled || ' ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;' AS fix
     FROM tenants AS t WHERE NOT (t.relrowsecurity AND t.relforcerowsecurity)
     UNION ALL
-    SELECT 'policy ' || polname || ' on table ' || name || ' is for other roles than lumen_app and lumen_janitor', mend
+    SELECT 'policy ' || polname || ' on table ' || name || ' is for other roles than lumen_app and lumen_janitor', fix
     FROM policies WHERE NOT roles <@ ARRAY['lumen_app', 'lumen_janitor']
     UNION ALL
-    SELECT 'policy ' || polname || ' on table ' || name || ' does not ask for the merchant', mend
+    SELECT 'policy ' || polname || ' on table ' || name || ' does not ask for the merchant', fix
     FROM policies
     WHERE tenant AND permissive AND 'lumen_app' = ANY(roles)
       AND NOT (COALESCE(qual, with_check) LIKE '%lumen.merchant\_id%' AND COALESCE(with_check, qual) LIKE '%lumen.merchant\_id%')
 ) AS found
 ORDER BY fault`
 
-// unboundRolesQuery yields the logins that pass Lumen's privileges or row-level security by what they are or may
-// become, and the roles that may create objects in Lumen's schema: a warning for each, and the SQL that mends it,
-// empty where there is none. The superuser that the cluster was made with is left out, as every cluster has it.
+// unboundRolesQuery returns warnings: the logins that can bypass Lumen's privileges or row-level
+// security through an attribute or a membership, and the roles that may create objects in Lumen's
+// schema. Each has the SQL that corrects it, or "" if there is none. The cluster's first superuser
+// is left out, because every cluster has it.
 const unboundRolesQuery = lumensObjects + `
 powers AS (
     SELECT u.rolname, min(CASE WHEN p.rolsuper THEN 1 WHEN p.rolbypassrls THEN 2 WHEN p.rolreplication THEN 3 WHEN p.rolcreaterole THEN 4 ELSE 5 END) AS kind
@@ -211,20 +220,20 @@ powers AS (
            OR p.rolcreaterole AND current_setting('server_version_num')::int < 160000)
     GROUP BY u.rolname
 ),
--- Who may drop what is in the schema: its owner, which by default is the database's.
+-- The owner of the schema, who may drop everything in it. By default that is the owner of the database.
 holders AS (
     SELECT r.rolname, CASE s.rolname WHEN 'pg_database_owner' THEN 'ALTER DATABASE ' || quote_ident(d.datname) ELSE 'ALTER SCHEMA public' END AS alter
     FROM pg_namespace AS n JOIN pg_roles AS s ON s.oid = n.nspowner JOIN pg_database AS d ON d.datname = current_database()
     JOIN pg_roles AS r ON r.oid = CASE s.rolname WHEN 'pg_database_owner' THEN d.datdba ELSE n.nspowner END
     WHERE n.nspname = 'public' AND NOT r.rolsuper AND r.oid <> ALL (SELECT oid FROM owner)
 )
-SELECT fault, mend FROM (
+SELECT fault, fix FROM (
     SELECT 'role ' || quote_ident(rolname) || CASE kind
-        WHEN 1 THEN ' is or may become a superuser, whom nothing in the database binds'
-        WHEN 2 THEN ' has or may take on BYPASSRLS: row-level security does not bind it'
-        WHEN 3 THEN ' has or may take on REPLICATION: it may copy everything'
-        WHEN 4 THEN ' has or may take on CREATEROLE: it may make itself a member of the owner'
-        ELSE ' is a member of a predefined role that reads or writes without privileges' END AS fault, '' AS mend
+        WHEN 1 THEN ' is or may become a superuser, to which no privilege and no policy applies'
+        WHEN 2 THEN ' has or may get BYPASSRLS: row-level security does not apply to it'
+        WHEN 3 THEN ' has or may get REPLICATION: it may copy everything'
+        WHEN 4 THEN ' has or may get CREATEROLE: it may make itself a member of the owner'
+        ELSE ' is a member of a predefined role that reads or writes without privileges' END AS fault, '' AS fix
     FROM powers
     UNION ALL
     SELECT 'role ' || quote_ident(rolname) || ' may drop everything in the schema public', alter || ' OWNER TO ' || quote_ident(owner.name) || ';'
@@ -241,5 +250,5 @@ SELECT fault, mend FROM (
 ) AS found
 ORDER BY fault`
 
-// predefinedRoles are the roles of Postgres whose members read or write without privileges.
+// predefinedRoles are the Postgres roles whose members read or write without privileges.
 const predefinedRoles = `{pg_read_all_data,pg_write_all_data,pg_read_server_files,pg_write_server_files,pg_execute_server_program,pg_maintain}`

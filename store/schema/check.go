@@ -1,5 +1,5 @@
-// Package schema keeps the database as the service needs it: it migrates, and it checks that the
-// migrations, the role and everything that tenant isolation rests on are as they should be.
+// Package schema migrates the database and checks it: the migrations, the service's role, and the
+// policies, functions and privileges that tenant isolation depends on.
 package schema
 
 import (
@@ -12,8 +12,8 @@ import (
 	"lumen/store/postgres"
 )
 
-// Check returns why the database must not be served from, nil when it may. An *UnsafeRoleError says that
-// the role or the catalogue does not keep merchants apart, and how to mend that.
+// Check returns an error if the service must not run on the database. An *UnsafeRoleError says
+// which part of the role or of the catalogue weakens tenant isolation, and how to correct it.
 func Check(ctx context.Context, database *postgres.Database) error {
 	pool := database.Open(1)
 	defer func() { _ = pool.Close() }()
@@ -28,9 +28,9 @@ func Check(ctx context.Context, database *postgres.Database) error {
 	return checkRole(ctx, pool)
 }
 
-// checkPooler returns an error when there is a pooler that the service was not told of, one that ignores
-// the settings at the start of a connection. Limits and durability would be lost, and a prepared
-// statement of one connection be taken for that of another.
+// checkPooler returns an error if the service was configured without a pooler and connects to one
+// that ignores the settings of a connection. Behind it, timeouts and durability would be lost, and
+// a prepared statement could be mistaken for another connection's.
 func checkPooler(ctx context.Context, pool *postgres.Pool) error {
 	var has string
 	if err := pool.NewRaw("SELECT current_setting('statement_timeout')").Scan(ctx, &has); err != nil {
@@ -42,8 +42,9 @@ func checkPooler(ctx context.Context, pool *postgres.Pool) error {
 	return nil
 }
 
-// Warnings returns texts for the operator of a database that is safe otherwise: the logins that pass row-level security
-// or privileges, and the roles that may create objects in Lumen's schema, as by default every role may up to Postgres 14.
+// Warnings returns warnings for the operator of a database that Check accepts: logins that can
+// bypass row-level security or privileges, and roles that may create objects in Lumen's schema. Up
+// to Postgres 14, every role may do so by default.
 func Warnings(ctx context.Context, database *postgres.Database) (warnings []string, err error) {
 	pool := database.Open(1)
 	defer func() { _ = pool.Close() }()
@@ -52,7 +53,7 @@ func Warnings(ctx context.Context, database *postgres.Database) (warnings []stri
 		for _, finding := range found {
 			text := finding[0]
 			if finding[1] != "" {
-				text += "; mend it with: " + finding[1]
+				text += "; fix it with: " + finding[1]
 			}
 			warnings = append(warnings, text)
 		}

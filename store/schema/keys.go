@@ -13,25 +13,26 @@ import (
 	"lumen/store/postgres"
 )
 
-// Rekeyed says what became of the rows whose keys were computed.
+// Rekeyed counts the rows whose keys were computed again.
 type Rekeyed struct {
 	Rows    int `json:"rows"`
 	Changed int `json:"changed"`
-	// Refused is how many rows keep a key because their text would be refused today.
+	// Refused is the number of rows that keep a key because their text is no longer valid.
 	Refused int `json:"refused"`
-	// Taken are the rows that keep their key because another row has the new one. A server of an earlier
-	// release let it in meanwhile.
+	// Taken are the rows that keep their key because another row has the new one. A server of an
+	// earlier release accepted the other row after the migration.
 	Taken []TakenKey `json:"taken,omitempty"`
 }
 
-// TakenKey is a row whose new key another row has.
+// TakenKey identifies a row whose new key another row has.
 type TakenKey struct {
 	MerchantID string `json:"merchantId"`
 	ID         string `json:"id"`
 }
 
-// Rekey computes the stored keys of all rows again, of all merchants, and drops the indexes that only
-// servers of earlier releases use. It is for when the last of them is gone: they wrote rows after Up.
+// Rekey computes the stored keys of all rows of all merchants again, and drops the indexes that
+// only servers of earlier releases use. Run it after the last of those servers has stopped, because
+// they write keys of their own.
 func (m *Migrator) Rekey(ctx context.Context) error {
 	return m.locked(ctx, func() error {
 		if err := checkMigrations(ctx, m.pool); err != nil {
@@ -53,16 +54,16 @@ func (m *Migrator) Rekey(ctx context.Context) error {
 	})
 }
 
-// The size of batches, in rows, follows from the time that they take. Meanwhile the table is locked.
+// A batch locks the table, so its size, in rows, is adapted to the time that the last batch took.
 const (
 	firstBatch   = 200
 	largestBatch = 4_000
 	batchTime    = 200 * time.Millisecond
 )
 
-// rekey computes the stored keys of a noun's rows, batch after batch, each in a transaction of its own. A
-// migrator that is killed leaves each row with its old keys or its new ones. updated_at stays: what callers
-// see of a row does not change.
+// rekey computes the stored keys of a noun's rows in batches, each in its own transaction. If the
+// migrator is killed, each row has either its old keys or its new ones. rekey does not change
+// updated_at, because no value that clients see changes.
 func (m *Migrator) rekey(ctx context.Context, noun store.Noun) error {
 	r := newRekeying(noun)
 	for size, done := firstBatch, len(r.keys) == 0; !done; {
@@ -82,7 +83,7 @@ func (m *Migrator) rekey(ctx context.Context, noun store.Noun) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(took): // what waited for the lock goes on
+		case <-time.After(took): // lets the statements run that waited for the lock
 		}
 	}
 	m.Rekeyed.add(r.Rekeyed)
@@ -96,7 +97,7 @@ func (r *Rekeyed) add(more Rekeyed) {
 	r.Taken = append(r.Taken, more.Taken...)
 }
 
-// rekeying is the work on one table.
+// rekeying is the rekey of one table.
 type rekeying struct {
 	table   string
 	keys    []store.StoredKey
@@ -113,15 +114,15 @@ func newRekeying(noun store.Noun) *rekeying {
 	return r
 }
 
-// rekeyedRow is a row and its new keys, by their places in rekeying.keys.
+// rekeyedRow is a row and its new keys, in the order of rekeying.keys.
 type rekeyedRow struct {
 	merchant, id string
 	keys         []any
 }
 
-// batch does the rows after the last batch. It returns for how long it had the lock, and how many rows it read.
-// Row-level security binds the owner, too, whose update would change nothing: so it is lifted within the
-// transaction.
+// batch updates the size rows after the last batch. It returns how long it held the lock and how
+// many rows it read. Row-level security applies to the owner, too, whose update would change no
+// row, so batch lifts it within the transaction.
 func (r *rekeying) batch(ctx context.Context, db *sql.DB, size int) (took time.Duration, read int, err error) {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
@@ -152,7 +153,7 @@ func (r *rekeying) batch(ctx context.Context, db *sql.DB, size int) (took time.D
 	return time.Since(started), read, nil
 }
 
-// read returns the rows of the batch whose keys differ from what they have.
+// read reads the batch and returns the rows whose stored keys differ from the computed ones.
 func (r *rekeying) read(ctx context.Context, tx *sql.Tx, size int) ([]rekeyedRow, error) {
 	columns := r.sources
 	for _, key := range r.keys {
@@ -188,7 +189,7 @@ func (r *rekeying) read(ctx context.Context, tx *sql.Tx, size int) ([]rekeyedRow
 	return changed, rows.Err()
 }
 
-// compute computes the keys of a row and reports whether one differs from what is stored.
+// compute computes the keys of a row and reports whether one differs from the stored key.
 func (r *rekeying) compute(row *rekeyedRow, texts []*string, stored [][]byte) (differs bool) {
 	refused := false
 	for i, key := range r.keys {
@@ -219,7 +220,7 @@ func (r *rekeying) compute(row *rekeyedRow, texts []*string, stored [][]byte) (d
 	return differs
 }
 
-// write updates the rows.
+// write updates the keys of the rows.
 func (r *rekeying) write(ctx context.Context, tx *sql.Tx, rows []rekeyedRow) error {
 	stuck, err := r.writeFree(ctx, tx, rows)
 	if err != nil {
@@ -228,8 +229,8 @@ func (r *rekeying) write(ctx context.Context, tx *sql.Tx, rows []rekeyedRow) err
 	return r.writeSingly(ctx, tx, stuck)
 }
 
-// writeFree updates the rows whose new keys no other row has, and returns the others. It looks for them in
-// halves: there are few, and each statement takes time while the table is locked.
+// writeFree updates the rows whose new keys no other row has, and returns the others. It finds
+// those by halving: they are few, and each statement takes time while the table is locked.
 func (r *rekeying) writeFree(ctx context.Context, tx *sql.Tx, rows []rekeyedRow) (stuck []rekeyedRow, err error) {
 	if len(rows) == 0 {
 		return nil, nil
@@ -258,8 +259,8 @@ func (r *rekeying) writeFree(ctx context.Context, tx *sql.Tx, rows []rekeyedRow)
 
 func isTaken(err error) bool { return postgres.SQLState(err) == "23505" } // unique_violation
 
-// writeSingly updates what can be updated of rows whose new keys other rows have. Those may be rows that
-// move away themselves, so it goes on until nothing moves any more.
+// writeSingly updates the rows whose new keys other rows have, as far as possible. Those other rows
+// may themselves get new keys, so it repeats until no row can be updated.
 func (r *rekeying) writeSingly(ctx context.Context, tx *sql.Tx, rows []rekeyedRow) error {
 	for moved := true; moved; {
 		taken, err := r.writeFreeKeys(ctx, tx, rows)
@@ -276,7 +277,8 @@ func (r *rekeying) writeSingly(ctx context.Context, tx *sql.Tx, rows []rekeyedRo
 	return nil
 }
 
-// writeFreeKeys updates the rows key by key, and returns those of which a key is another row's.
+// writeFreeKeys updates the rows one key at a time. It returns the rows of which another row has a
+// new key.
 func (r *rekeying) writeFreeKeys(ctx context.Context, tx *sql.Tx, rows []rekeyedRow) (taken []rekeyedRow, err error) {
 	for _, row := range rows {
 		ok := true
@@ -294,11 +296,11 @@ func (r *rekeying) writeFreeKeys(ctx context.Context, tx *sql.Tx, rows []rekeyed
 	return taken, nil
 }
 
-// isFresh finds the row that a key was computed for. An id may be of several merchants.
+// isFresh matches a row with its new keys. Rows of several merchants may have the same id.
 const isFresh = "c.merchant_id = fresh.merchant_id AND c.id = fresh.id"
 
-// update sets the keys from the first place to before the last, and returns the number of rows. When it fails, the transaction is
-// as it was before.
+// update sets the keys from index first to before last, and returns the number of updated rows. If
+// it fails, the transaction is as it was before.
 func (r *rekeying) update(ctx context.Context, tx *sql.Tx, rows []rekeyedRow, first, last int) (n int, err error) {
 	merchants, ids := make([]string, len(rows)), make([]string, len(rows))
 	args, names := []any{merchants, ids}, []string{"merchant_id", "id"}

@@ -16,18 +16,18 @@ import (
 	"lumen/store/schema/migrations"
 )
 
-// Migrator brings the schema of a database up to date, or back, as the owner of the tables.
+// Migrator migrates the schema of a database, as the owner of the tables.
 type Migrator struct {
 	pool   *postgres.Pool
 	config *pgx.ConnConfig
-	lock   *bun.Conn // holds the lock of migrators while one works
-	// Rekeyed is what Up and Rekey did to the keys of the rows that were there.
+	lock   *bun.Conn // holds the migration lock while one works
+	// Rekeyed counts what Up and Rekey did to the keys of existing rows.
 	Rekeyed Rekeyed
-	// Progress is told, while that is done, how many rows were read. Nil is not told.
+	// Progress, if not nil, is called with the number of rows read so far while keys are computed.
 	Progress func(rows int)
 }
 
-// Open returns a Migrator on the database at url. It connects when first used.
+// Open returns a Migrator for the database at url. It connects when it is first used.
 func Open(url string) (*Migrator, error) {
 	config, err := postgres.ParseOwner(url)
 	if err != nil {
@@ -36,15 +36,15 @@ func Open(url string) (*Migrator, error) {
 	return &Migrator{pool: postgres.Open(config, nil, connections), config: config}, nil
 }
 
-// Await is postgres.Await for the database.
+// Await calls postgres.Await for the database.
 func (m *Migrator) Await(ctx context.Context, timeout time.Duration, waiting func(reason error)) error {
 	return postgres.Await(ctx, m.config, timeout, waiting)
 }
 
-// connections is the size of a Migrator's pool: one connection holds the lock, another migrates.
+// connections is the size of a Migrator's pool. One connection holds the lock, another migrates.
 const connections = 4
 
-// Close ends all connections.
+// Close closes all connections.
 func (m *Migrator) Close() error { return m.pool.Close() }
 
 // Migration is one step of the schema.
@@ -57,18 +57,21 @@ func (m Migration) isApplied() bool { return m.AppliedAt != nil }
 
 const (
 	migrationsTable = "lumen_migrations"
-	// locksTable is one that Bun's migrator makes and Lumen never uses: a killed migrator would leave it locked.
+	// locksTable is created by Bun's migrator, and Lumen does not use it: a killed migrator would
+	// leave it locked.
 	locksTable = "lumen_migration_locks"
-	// migrationLock is the session advisory lock that migrators of one database wait for. It ends with its session.
+	// migrationLock is the session advisory lock of the migrators of one database. It ends with the
+	// session.
 	migrationLock = 5_860_316_622_531_074
 )
 
-// Up applies the pending steps and returns them. It is safe when many start it at once: one works, the others
-// wait and find nothing to do. A step that fails is not noted, and a step in SQL is undone. It ends with the check of the catalogue
-// that the service makes, so an *UnsafeRoleError may come with the steps that were applied.
+// Up applies the pending migrations and returns them. Several processes may call it at the same
+// time: one migrates, the others wait and then have nothing to do. A migration that fails is not
+// recorded, and an SQL migration is rolled back. Then Up checks the catalogue as the service does,
+// so it may return an *UnsafeRoleError together with applied migrations.
 func (m *Migrator) Up(ctx context.Context) (applied []Migration, err error) {
 	steps, _, err := migrationStatus(ctx, m.pool)
-	if err != nil || countPending(steps) > 0 { // an owner that can't read the steps is told why
+	if err != nil || countPending(steps) > 0 { // if the steps can't be read, apply finds out why
 		if applied, err = m.apply(ctx); err != nil {
 			return applied, err
 		}
@@ -83,7 +86,7 @@ func (m *Migrator) Up(ctx context.Context) (applied []Migration, err error) {
 	})
 }
 
-// apply applies the pending steps, unless something about the database or its owner is against it.
+// apply applies the pending steps, after checks of the database and its owner.
 func (m *Migrator) apply(ctx context.Context) ([]Migration, error) {
 	if err := checkTarget(ctx, m.pool); err != nil {
 		return nil, err
@@ -94,14 +97,14 @@ func (m *Migrator) apply(ctx context.Context) ([]Migration, error) {
 	return m.migrating(ctx, func(m *migrate.Migrator) (*migrate.MigrationGroup, error) { return m.Migrate(ctx) })
 }
 
-// Loss lists the steps that Down would undo, and counts the merchants and customers that would go with them,
-// deleted customers included.
+// Loss is what Down would delete: the steps that it undoes, and the numbers of merchants and of
+// customers, including deleted customers.
 type Loss struct {
 	Steps                []string
 	Merchants, Customers int64
 }
 
-// The steps with rows to lose.
+// The steps whose undoing deletes rows.
 const (
 	merchantsStep = "0001"
 	customersStep = "0002"
@@ -109,7 +112,7 @@ const (
 	es256Step     = "0005"
 )
 
-// Tables names what would be deleted, in words.
+// Tables describes what would be deleted, for messages.
 func (l Loss) Tables() (lost []string) {
 	plural := func(n int64, noun string) string {
 		if n == 1 {
@@ -134,8 +137,9 @@ func (l Loss) Tables() (lost []string) {
 	return lost
 }
 
-// CountLoss returns the loss that Down would cause now. While it counts customers, it locks their table: row-level
-// security binds the owner, too, so it is lifted in a transaction that is rolled back.
+// CountLoss returns what Down would delete now. It locks the table of customers while it counts:
+// row-level security applies to the owner, too, so CountLoss lifts it in a transaction that it
+// rolls back.
 func (m *Migrator) CountLoss(ctx context.Context) (loss Loss, err error) {
 	err = m.pool.NewRaw("SELECT name FROM "+migrationsTable+" WHERE group_id = (SELECT max(group_id) FROM "+migrationsTable+") ORDER BY name").Scan(ctx, &loss.Steps)
 	if postgres.SQLState(err) == "42P01" { // undefined_table: nothing was ever migrated
@@ -165,7 +169,8 @@ func (m *Migrator) CountLoss(ctx context.Context) (loss Loss, err error) {
 	return loss, nil
 }
 
-// Down undoes the steps that the last Up applied, with all that their tables hold, and returns them.
+// Down undoes the steps that the last Up applied, with everything in their tables, and returns
+// them.
 func (m *Migrator) Down(ctx context.Context) ([]Migration, error) {
 	undone, err := m.migrating(ctx, func(m *migrate.Migrator) (*migrate.MigrationGroup, error) { return m.Rollback(ctx) })
 	for i := range undone {
@@ -195,19 +200,19 @@ func (m *Migrator) migrating(
 	return steps, err
 }
 
-// locked runs work while no other migrator runs its own.
+// locked runs work while it holds the migration lock.
 func (m *Migrator) locked(ctx context.Context, work func() error) (err error) {
 	lock, err := m.pool.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	defer func() {
-		// Closing returns the session to the pool, so the lock is given back first.
+		// Close returns the session to the pool, so the lock is released first.
 		_, unlockErr := lock.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock(?)", migrationLock)
 		err = errors.Join(err, unlockErr, lock.Close())
 	}()
-	// Not pg_advisory_lock: an index that is made concurrently waits for statements that began before it,
-	// and so for the one that waits here.
+	// pg_advisory_lock would be a statement that waits, and CREATE INDEX CONCURRENTLY waits for
+	// every statement that began before it.
 	for held := false; !held; {
 		if err := lock.NewRaw("SELECT pg_try_advisory_lock(?)", migrationLock).Scan(ctx, &held); err != nil {
 			return fmt.Errorf("migrate: wait for other migrators: %w", err)
@@ -220,22 +225,22 @@ func (m *Migrator) locked(ctx context.Context, work func() error) (err error) {
 	return work()
 }
 
-// lockPoll is how long a migrator waits before it asks for the lock again.
+// lockPoll is how long a migrator waits before it tries to get the lock again.
 const lockPoll = 50 * time.Millisecond
 
-// Status returns all steps with when they were applied.
+// Status returns all steps with the times when they were applied.
 func (m *Migrator) Status(ctx context.Context) ([]Migration, error) {
 	steps, _, err := migrationStatus(ctx, m.pool)
 	return steps, err
 }
 
-// checkMigrations returns an error that says how many steps are pending, if any are. When the role may
-// not ask, it returns what checkRole returns: the first step lets lumen_app ask, so a sound role that may
-// not ask has all steps before it.
+// checkMigrations returns an error with the number of pending steps, if there are any. If the role
+// may not read them, it returns the error of checkRole: the first step grants this to lumen_app, so
+// a sound role that may not read them means that no step was applied.
 func checkMigrations(ctx context.Context, pool *postgres.Pool) error {
 	steps, _, err := migrationStatus(ctx, pool)
 	if postgres.SQLState(err) == "42501" || err == nil && !slices.ContainsFunc(steps, Migration.isApplied) {
-		// Nothing was applied, or the role may not see what was.
+		// No step was applied, or the role may not read the steps.
 		if unsafe := checkUnseen(ctx, pool); unsafe != nil {
 			return unsafe
 		}
@@ -259,7 +264,7 @@ func countPending(steps []Migration) (n int) {
 	return n
 }
 
-// checkUnseen returns why a role sees no applied steps, nil where none were applied.
+// checkUnseen returns why a role sees no applied steps, or nil if none were applied.
 func checkUnseen(ctx context.Context, pool *postgres.Pool) error {
 	var found []struct{ Migrated bool }
 	if err := pool.Query(ctx, &found, "SELECT to_regclass('public.merchants') IS NOT NULL AS migrated"); err != nil || !found[0].Migrated {
@@ -271,8 +276,8 @@ func checkUnseen(ctx context.Context, pool *postgres.Pool) error {
 	return pool.Use(ctx, func(db bun.IDB) error { return checkCatalogue(ctx, db, false) })
 }
 
-// migrationStatus returns the steps that this program knows, and whether the database has others: then its
-// schema is newer than this program.
+// migrationStatus returns the steps that this program knows, and whether the database has others,
+// so that its schema is newer than the program.
 func migrationStatus(ctx context.Context, pool *postgres.Pool) (steps []Migration, newer bool, err error) {
 	if steps, err = knownMigrations(); err != nil {
 		return nil, false, err
@@ -300,7 +305,7 @@ func migrationStatus(ctx context.Context, pool *postgres.Pool) (steps []Migratio
 	return steps, newer, nil
 }
 
-// knownMigrations returns the steps that this program knows, none of them applied.
+// knownMigrations returns the steps that this program knows, all as not applied.
 func knownMigrations() ([]Migration, error) {
 	all, err := (*Migrator)(nil).discover()
 	if err != nil {
@@ -321,7 +326,7 @@ func asMigrations(steps migrate.MigrationSlice) []Migration {
 	return list
 }
 
-// discover returns all steps. A Migrator runs those that are in Go.
+// discover returns all steps. Those in Go call m when they run.
 func (m *Migrator) discover() (*migrate.Migrations, error) {
 	steps := migrate.NewMigrations()
 	if err := errors.Join(steps.Discover(migrations.Files), m.registerKeys(steps)); err != nil {
@@ -343,11 +348,11 @@ func (m *Migrator) newMigrator() (*migrate.Migrator, error) {
 		migrate.AfterMigration(recordStep)), nil
 }
 
-// recordStep records a step, one in SQL in the step's own transaction, so that a migrator that is killed
-// leaves it done and noted or neither. Bun writes the same once more after the commit, which is why the
-// migrator upserts.
+// recordStep records a step. An SQL step is recorded in its own transaction, so if the migrator is
+// killed, the step is either applied and recorded or neither. Bun records it again after the
+// commit, so the migrator upserts.
 func recordStep(ctx context.Context, tx bun.IConn, step *migrate.Migration) error {
-	if step.IsApplied() { // then it was just undone
+	if step.IsApplied() { // this is Down, which has just undone the step
 		_, err := tx.ExecContext(ctx, "DELETE FROM "+migrationsTable+" WHERE id = ?", step.ID)
 		return err
 	}

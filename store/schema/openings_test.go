@@ -111,9 +111,9 @@ var openings = []opening{
 // cleanUp drops what an opening leaves behind that opens nothing.
 const cleanUp = "DROP MATERIALIZED VIEW IF EXISTS copy; DROP SCHEMA IF EXISTS other CASCADE; DROP VIEW IF EXISTS everybody; DROP FUNCTION IF EXISTS peek(), lumen_authenticate(text); DROP TABLE IF EXISTS child; DROP TABLE IF EXISTS parent; DROP FUNCTION IF EXISTS spy()"
 
-// TestOpeningsAreRefused opens tenant isolation in each way, against each object. /readyz must refuse it,
-// and the SQL in the error must mend it. The check at the start is asked once for each way: it is part of
-// the other, and both take 40 ms of a processor.
+// TestOpeningsAreRefused opens tenant isolation in each way, against each object. /readyz must refuse
+// it, and the SQL in the error must fix it. The check at the start runs only once for each way,
+// because it is part of the other, and both take 40 ms of processor time.
 func TestOpeningsAreRefused(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
@@ -144,7 +144,7 @@ func TestOpeningsAreRefused(t *testing.T) {
 					require.Equal(t, schema.NoRole, notReady.Reason)
 					require.ErrorAs(t, err, &unsafe)
 					require.Less(t, tries, 5, "it is not mended: %v", unsafe)
-					alter(t, db, unsafe.Mend)
+					alter(t, db, unsafe.Fix)
 				}
 				alter(t, db, cleanUp)
 			})
@@ -210,15 +210,15 @@ func TestWhatOpensNothingIsNotRefused(t *testing.T) {
 	require.NoError(t, err)
 	all := strings.Join(warnings, "\n")
 	require.Contains(t, all, "role "+reader+" is a member of a predefined role that reads or writes without privileges\n")
-	require.Contains(t, all, "role "+superuser+" is or may become a superuser, whom nothing in the database binds\n")
-	require.Contains(t, all, "role pg_monitor has privileges on customers; mend it with: REVOKE ALL ON TABLE public.customers FROM pg_monitor;")
-	require.Contains(t, all, "role "+anon+" may create tables and functions in the schema public; mend it with: REVOKE CREATE ON SCHEMA public FROM "+anon+";")
+	require.Contains(t, all, "role "+superuser+" is or may become a superuser, to which no privilege and no policy applies\n")
+	require.Contains(t, all, "role pg_monitor has privileges on customers; fix it with: REVOKE ALL ON TABLE public.customers FROM pg_monitor;")
+	require.Contains(t, all, "role "+anon+" may create tables and functions in the schema public; fix it with: REVOKE CREATE ON SCHEMA public FROM "+anon+";")
 	require.NotContains(t, all, second)
 	require.NotContains(t, all, "every role")
 	alter(t, db, "GRANT CREATE ON SCHEMA public TO PUBLIC") // as up to Postgres 14
 	warnings, err = schema.Warnings(t.Context(), s)
 	require.NoError(t, err)
-	require.Contains(t, strings.Join(warnings, "\n"), "every role may create tables and functions in the schema public; mend it with: REVOKE CREATE ON SCHEMA public FROM PUBLIC;")
+	require.Contains(t, strings.Join(warnings, "\n"), "every role may create tables and functions in the schema public; fix it with: REVOKE CREATE ON SCHEMA public FROM PUBLIC;")
 }
 
 // passwordOf gives a role a password that is known.
@@ -334,7 +334,7 @@ func TestNewerSchema(t *testing.T) {
 	require.NoError(t, err, "an older program finds nothing to do")
 
 	run("CREATE ROLE anon LOGIN")
-	for opens, mends := range map[string]string{
+	for opens, fixes := range map[string]string{
 		"ALTER TABLE changes NO FORCE ROW LEVEL SECURITY":                                            "",
 		"ALTER TABLE customers DISABLE ROW LEVEL SECURITY":                                           "",
 		"CREATE POLICY more ON changes FOR SELECT TO lumen_app USING (true)":                         "",
@@ -352,11 +352,11 @@ func TestNewerSchema(t *testing.T) {
 		var unsafe *schema.UnsafeRoleError
 		require.ErrorAs(t, schema.CheckRole(t.Context(), s), &unsafe, opens)
 		require.Equal(t, schema.NoRole, notReady(t, s), opens)
-		run(unsafe.Mend)
-		if mends != "" {
-			run(mends)
+		run(unsafe.Fix)
+		if fixes != "" {
+			run(fixes)
 		}
-		require.NoError(t, schema.CheckRole(t.Context(), s), "%s, mended by %s", opens, unsafe.Mend)
+		require.NoError(t, schema.CheckRole(t.Context(), s), "%s, mended by %s", opens, unsafe.Fix)
 	}
 	run("GRANT lumen_janitor TO CURRENT_USER") // the owner may be a member
 	require.NoError(t, schema.Ready(t.Context(), s))

@@ -9,14 +9,14 @@ import (
 	"lumen/store/postgres"
 )
 
-// The reasons for which a store is not ready.
+// The reasons of a NotReadyError.
 const (
-	NoDatabase   = "database"   // it can't be reached, takes no connection, or takes no writes
-	NoMigrations = "migrations" // some are pending
-	NoRole       = "role"       // it has power, or the wall has a hole
+	NoDatabase   = "database"   // it is unreachable, refuses connections, or accepts no writes
+	NoMigrations = "migrations" // migrations are pending
+	NoRole       = "role"       // the role has too many privileges, or tenant isolation is weakened
 )
 
-// NotReadyError says why a store can't be served from now. Reason is one of the three above.
+// NotReadyError reports why the service cannot serve now. Reason is one of the constants above.
 type NotReadyError struct {
 	Reason string
 	cause  error
@@ -24,16 +24,17 @@ type NotReadyError struct {
 
 func (e *NotReadyError) Error() string { return e.Reason + ": " + e.cause.Error() }
 
-// Unwrap returns what was found, for the log.
+// Unwrap returns the cause, for the log.
 func (e *NotReadyError) Unwrap() error { return e.cause }
 
-// Ready returns a *NotReadyError unless the database would serve a new connection now: it takes one, its
-// migrations and the role are as Check wants them, and it takes writes. It is a handful of round trips on
-// a connection of its own: the connections of the pools may outlive what keeps others out.
+// Ready returns a *NotReadyError unless the database would serve a new server now: it accepts a
+// connection, Check accepts its migrations and the role, and it accepts writes. Ready uses a
+// connection of its own, and a few round trips, because the pools' connections may still work when
+// new ones are refused.
 func Ready(ctx context.Context, database *postgres.Database) error {
 	fresh := *database
 	fresh.Config = database.Config.Copy()
-	fresh.Config.DefaultQueryExecMode = pgx.QueryExecModeExec // each statement is asked once: to prepare it is another round trip
+	fresh.Config.DefaultQueryExecMode = pgx.QueryExecModeExec // each statement runs once; preparing it costs a round trip
 	pool := fresh.Open(1)
 	defer func() { _ = pool.Close() }()
 	if err := checkMigrations(ctx, pool); err != nil {
@@ -59,8 +60,9 @@ func notReady(reason string, err error) error {
 	return &NotReadyError{reason, err}
 }
 
-// tryWriting needs no table: it writes a record to the log, which is flushed when it commits, and sorts more than fits into
-// the least memory there is, which takes room on the disk. A disk without room refuses the first new row that comes.
+// tryWriting writes without a table. It writes a record to the write-ahead log, which is flushed
+// when it commits, and sorts more than fits into the smallest work_mem, which takes room on the
+// disk. A full disk would refuse the next new row.
 const tryWriting = `DO $$ BEGIN
 	IF pg_is_in_recovery() OR current_setting('transaction_read_only')::bool OR current_setting('default_transaction_read_only')::bool THEN
 		RAISE read_only_sql_transaction;

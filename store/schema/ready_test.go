@@ -38,7 +38,7 @@ func TestReady(t *testing.T) {
 	pooled := storetest.Service(t, db.AppURL(), true)
 	require.NoError(t, schema.Ready(t.Context(), pooled))
 
-	for name, c := range map[string]struct{ breaks, mends, reason string }{
+	for name, c := range map[string]struct{ breaks, fixes, reason string }{
 		"a pending migration": {
 			"UPDATE lumen_migrations SET name = '0' || name WHERE name LIKE '0003%'", "UPDATE lumen_migrations SET name = substr(name, 2) WHERE name LIKE '00003%'",
 			schema.NoMigrations,
@@ -67,7 +67,7 @@ func TestReady(t *testing.T) {
 		require.NoError(t, err, name)
 		require.Equal(t, c.reason, notReady(t, s), name)
 		require.Equal(t, c.reason, notReady(t, pooled), name)
-		_, err = superuser.Exec(t.Context(), "SET default_transaction_read_only = off; "+c.mends)
+		_, err = superuser.Exec(t.Context(), "SET default_transaction_read_only = off; "+c.fixes)
 		require.NoError(t, err, name)
 		require.Empty(t, notReady(t, s), name)
 		require.Empty(t, notReady(t, pooled), name)

@@ -12,29 +12,32 @@ import (
 	"lumen/store/postgres"
 )
 
-// appRole is the role without login that holds the service's privileges; the service's login is a member of it.
+// appRole is the role that holds the service's privileges. It cannot log in; the service's login is
+// a member.
 const appRole = "lumen_app"
 
-// UnsafeRoleError says why the service must not run: with the role it logged in as, or on a catalogue that does not
-// keep merchants apart. Mend is the SQL that mends it.
-type UnsafeRoleError struct{ Fault, Mend string }
+// UnsafeRoleError reports why the service must not run: the role that it logged in as has too many
+// or too few privileges, or the catalogue weakens tenant isolation. Fix is the SQL, or the advice,
+// that corrects it.
+type UnsafeRoleError struct{ Fault, Fix string }
 
-// Error returns the fault and the mend. A name in the fault can't forge lines.
+// Error returns the fault and the remedy. Control characters in a name are replaced, so that a name
+// cannot forge a log line.
 func (e *UnsafeRoleError) Error() string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return '?'
 		}
 		return r
-	}, e.Fault) + "; mend it with: " + e.Mend
+	}, e.Fault) + "; fix it with: " + e.Fix
 }
 
-// unsafeRole returns the error of a fault, which is a format with its arguments.
-func unsafeRole(mend, fault string, args ...any) *UnsafeRoleError {
-	return &UnsafeRoleError{Fault: fmt.Sprintf(fault, args...), Mend: mend}
+// unsafeRole returns an error whose fault is a format and its arguments.
+func unsafeRole(fix, fault string, args ...any) *UnsafeRoleError {
+	return &UnsafeRoleError{Fault: fmt.Sprintf(fault, args...), Fix: fix}
 }
 
-// roleFacts is what the database says of the role that is logged in, and of the wall.
+// roleFacts is the database's description of one role of the session.
 type roleFacts struct {
 	Role        string
 	Superuser   bool
@@ -49,11 +52,11 @@ type roleFacts struct {
 	Unwalled    *string
 }
 
-// checkRole returns an *UnsafeRoleError unless the login is a member of lumen_app and of nothing with
-// power (no superuser, no BYPASSRLS, owner of nothing), and row-level security with its policies,
-// functions and privileges is as the migrations made it. It asks for session_user and for current_user,
-// so that neither a SET ROLE nor a login that could do one passes. Other errors mean that it could not
-// be asked.
+// checkRole returns an *UnsafeRoleError unless the login is a member of lumen_app and has no other
+// power (it is no superuser, has no BYPASSRLS and owns nothing), and row-level security with its
+// policies, functions and privileges is as the migrations made it. It checks both session_user and
+// current_user, so neither a SET ROLE nor a login that could do one passes. Any other error means
+// that the check failed.
 func checkRole(ctx context.Context, pool *postgres.Pool) error {
 	if err := checkLogin(ctx, pool); err != nil {
 		return err
@@ -63,7 +66,8 @@ func checkRole(ctx context.Context, pool *postgres.Pool) error {
 	})
 }
 
-// checkLogin returns an *UnsafeRoleError unless the role that is logged in is plain, and may do what it needs to.
+// checkLogin returns an *UnsafeRoleError unless the login has the privileges that it needs and no
+// others.
 func checkLogin(ctx context.Context, pool *postgres.Pool) error {
 	var facts []roleFacts
 	if err := pool.Query(ctx, &facts, roleQuery); err != nil {
@@ -79,19 +83,20 @@ func checkLogin(ctx context.Context, pool *postgres.Pool) error {
 
 func (f roleFacts) unsafe() error {
 	role := quoteIdent(f.Role)
-	plainLogin := "CREATE ROLE lumen_serve LOGIN PASSWORD '...' IN ROLE lumen_app; and name it in LUMEN_DATABASE_URL"
+	newLogin := "CREATE ROLE lumen_serve LOGIN PASSWORD '...' IN ROLE lumen_app; and name it in LUMEN_DATABASE_URL"
 	switch {
 	case f.Superuser:
-		return unsafeRole(plainLogin, "role %s is a superuser, whom row-level security does not bind", role)
+		return unsafeRole(newLogin, "role %s is a superuser, to which row-level security does not apply", role)
 	case f.PowerfulVia != nil:
 		return unsafeRole("REVOKE "+quoteIdent(*f.PowerfulVia)+" FROM "+role+";",
-			"role %s is a member of %s, which has power past row-level security", role, quoteIdent(*f.PowerfulVia))
+			"role %s is a member of %s, which can get around row-level security", role, quoteIdent(*f.PowerfulVia))
 	case f.Owned != nil:
-		return unsafeRole(plainLogin, "role %s owns %s, or is a member of the role that does", role, *f.Owned)
+		return unsafeRole(newLogin, "role %s owns %s, or is a member of the role that does", role, *f.Owned)
 	case f.Attribute != nil:
 		return unsafeRole("ALTER ROLE "+role+" NO"+*f.Attribute+";", "role %s has %s", role, *f.Attribute)
 	case !f.Member || !f.MayUse:
-		// In this order, because since Postgres 16 each grant keeps what the role's INHERIT was when it was made.
+		// In this order, because since Postgres 16 each grant keeps the INHERIT that the role had
+		// when it was granted.
 		return unsafeRole("REVOKE lumen_app FROM "+role+"; ALTER ROLE "+role+" INHERIT; GRANT lumen_app TO "+role+";", "role %s is not a member of lumen_app", role)
 	case f.NoFunction != nil:
 		return missing(*f.NoFunction)
@@ -108,12 +113,12 @@ func (f roleFacts) unsafe() error {
 	return nil
 }
 
-// lookUpFunctions are the functions that authentication asks.
+// lookUpFunctions are the functions that authentication calls.
 const lookUpFunctions = "lumen_authenticate(bytea); lumen_key_used(text, text); " +
 	"lumen_token_signer(text, text); lumen_token_keys(); lumen_authenticate_token(text, text, text)"
 
-// roleQuery yields roleFacts for session_user and for current_user. A tenant table is one with a column merchant_id on
-// which lumen_app has any privilege.
+// roleQuery returns the roleFacts of session_user and of current_user. A tenant table is a table
+// with a column merchant_id on which the role has a privilege.
 const roleQuery = `
 WITH me AS (SELECT DISTINCT r.* FROM pg_roles AS r WHERE r.rolname IN (session_user, current_user)),
 app AS (SELECT oid FROM pg_roles WHERE rolname = 'lumen_app'),
@@ -158,8 +163,8 @@ FROM me`
 
 func quoteIdent(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
-// ensureAppRole makes lumen_app, which belongs to the cluster and may be there already. Another migrator, of another
-// database, may be making it at the same time.
+// ensureAppRole creates lumen_app unless it exists. The role belongs to the cluster, and a migrator
+// of another database may be creating it at the same time.
 func ensureAppRole(ctx context.Context, pool *postgres.Pool) error {
 	var exists bool
 	if err := pool.NewRaw("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = ?)", appRole).Scan(ctx, &exists); err != nil {

@@ -30,64 +30,64 @@ func TestCheckRole(t *testing.T) {
 		between := roleOf(t, db.NewRole(t, "IN ROLE lumen_app"))
 		require.NoError(t, checkRole(t, db.NewRole(t, "IN ROLE "+between)))
 	})
-	// In fault and mend, ROLE stands for the role and OTHER for the one that another case needs.
+	// In fault and fix, ROLE stands for the role and OTHER for the one that another case needs.
 	cases := map[string]struct {
-		attributes  string // of the login; the plain role when empty
-		other       string // attributes of a second role
-		change      string // what is wrong with the database
-		fault, mend string
-		byHand      bool // the mend is no SQL that could be run as it stands
+		attributes string // of the login; the plain role when empty
+		other      string // attributes of a second role
+		change     string // what is wrong with the database
+		fault, fix string
+		byHand     bool // the fix is no SQL that could be run as it stands
 	}{
 		"a superuser": {attributes: "SUPERUSER IN ROLE lumen_app",
-			fault: `role "ROLE" is a superuser, whom row-level security does not bind`, mend: newLogin, byHand: true},
+			fault: `role "ROLE" is a superuser, to which row-level security does not apply`, fix: newLogin, byHand: true},
 		"a role with BYPASSRLS": {attributes: "BYPASSRLS IN ROLE lumen_app",
-			fault: `role "ROLE" has BYPASSRLS`, mend: `ALTER ROLE "ROLE" NOBYPASSRLS;`},
+			fault: `role "ROLE" has BYPASSRLS`, fix: `ALTER ROLE "ROLE" NOBYPASSRLS;`},
 		"a role with CREATEROLE": {attributes: "CREATEROLE IN ROLE lumen_app",
-			fault: `role "ROLE" has CREATEROLE`, mend: `ALTER ROLE "ROLE" NOCREATEROLE;`},
+			fault: `role "ROLE" has CREATEROLE`, fix: `ALTER ROLE "ROLE" NOCREATEROLE;`},
 		"a role with REPLICATION": {attributes: "REPLICATION IN ROLE lumen_app",
-			fault: `role "ROLE" has REPLICATION`, mend: `ALTER ROLE "ROLE" NOREPLICATION;`},
+			fault: `role "ROLE" has REPLICATION`, fix: `ALTER ROLE "ROLE" NOREPLICATION;`},
 		"a member of a superuser": {attributes: "IN ROLE lumen_app, OTHER", other: "SUPERUSER",
-			fault: `role "ROLE" is a member of "OTHER", which has power past row-level security`, mend: `REVOKE "OTHER" FROM "ROLE";`},
+			fault: `role "ROLE" is a member of "OTHER", which can get around row-level security`, fix: `REVOKE "OTHER" FROM "ROLE";`},
 		"a member of a role with BYPASSRLS": {attributes: "IN ROLE lumen_app, OTHER", other: "BYPASSRLS",
-			fault: `role "ROLE" is a member of "OTHER", which has power past row-level security`, mend: `REVOKE "OTHER" FROM "ROLE";`},
+			fault: `role "ROLE" is a member of "OTHER", which can get around row-level security`, fix: `REVOKE "OTHER" FROM "ROLE";`},
 		"a member of a role with BYPASSRLS that it does not inherit": {attributes: "NOINHERIT IN ROLE lumen_app, OTHER", other: "BYPASSRLS",
-			fault: `role "ROLE" is a member of "OTHER", which has power past row-level security`,
-			mend:  `REVOKE "OTHER" FROM "ROLE"; REVOKE lumen_app FROM "ROLE"; ALTER ROLE "ROLE" INHERIT; GRANT lumen_app TO "ROLE";`},
+			fault: `role "ROLE" is a member of "OTHER", which can get around row-level security`,
+			fix:   `REVOKE "OTHER" FROM "ROLE"; REVOKE lumen_app FROM "ROLE"; ALTER ROLE "ROLE" INHERIT; GRANT lumen_app TO "ROLE";`},
 		"a member of pg_read_all_data": {attributes: "IN ROLE lumen_app, pg_read_all_data",
-			fault: `role "ROLE" is a member of "pg_read_all_data", which has power past row-level security`, mend: `REVOKE "pg_read_all_data" FROM "ROLE";`},
+			fault: `role "ROLE" is a member of "pg_read_all_data", which can get around row-level security`, fix: `REVOKE "pg_read_all_data" FROM "ROLE";`},
 		"a member of pg_execute_server_program": {attributes: "IN ROLE lumen_app, pg_execute_server_program",
-			fault: `role "ROLE" is a member of "pg_execute_server_program", which has power past row-level security`, mend: `REVOKE "pg_execute_server_program" FROM "ROLE";`},
+			fault: `role "ROLE" is a member of "pg_execute_server_program", which can get around row-level security`, fix: `REVOKE "pg_execute_server_program" FROM "ROLE";`},
 		"the owner of a table": {attributes: "IN ROLE lumen_app", change: `ALTER TABLE customers OWNER TO "ROLE"`,
-			fault: `role "ROLE" owns relation customers, or is a member of the role that does`, mend: newLogin, byHand: true},
+			fault: `role "ROLE" owns relation customers, or is a member of the role that does`, fix: newLogin, byHand: true},
 		"the owner of a function": {attributes: "IN ROLE lumen_app", change: `ALTER FUNCTION lumen_authenticate(bytea) OWNER TO "ROLE"`,
-			fault: `role "ROLE" owns function lumen_authenticate, or is a member of the role that does`, mend: newLogin, byHand: true},
+			fault: `role "ROLE" owns function lumen_authenticate, or is a member of the role that does`, fix: newLogin, byHand: true},
 		"the owner of the schema": {attributes: "IN ROLE lumen_app", change: `ALTER SCHEMA public OWNER TO "ROLE"`,
-			fault: `role "ROLE" owns schema public, or is a member of the role that does`, mend: newLogin, byHand: true},
+			fault: `role "ROLE" owns schema public, or is a member of the role that does`, fix: newLogin, byHand: true},
 		"a member of the owner": {attributes: "IN ROLE lumen_app, OTHER", other: "NOINHERIT", change: `ALTER TABLE customers OWNER TO "OTHER"`,
-			fault: `role "ROLE" owns relation customers, or is a member of the role that does`, mend: newLogin, byHand: true},
+			fault: `role "ROLE" owns relation customers, or is a member of the role that does`, fix: newLogin, byHand: true},
 		"no member of lumen_app": {attributes: "INHERIT",
-			fault: `role "ROLE" is not a member of lumen_app`, mend: `REVOKE lumen_app FROM "ROLE"; ALTER ROLE "ROLE" INHERIT; GRANT lumen_app TO "ROLE";`},
+			fault: `role "ROLE" is not a member of lumen_app`, fix: `REVOKE lumen_app FROM "ROLE"; ALTER ROLE "ROLE" INHERIT; GRANT lumen_app TO "ROLE";`},
 		"a member that does not inherit": {attributes: "NOINHERIT IN ROLE lumen_app",
-			fault: `role "ROLE" is not a member of lumen_app`, mend: `REVOKE lumen_app FROM "ROLE"; ALTER ROLE "ROLE" INHERIT; GRANT lumen_app TO "ROLE";`},
+			fault: `role "ROLE" is not a member of lumen_app`, fix: `REVOKE lumen_app FROM "ROLE"; ALTER ROLE "ROLE" INHERIT; GRANT lumen_app TO "ROLE";`},
 		"one that may not look up keys": {change: "REVOKE EXECUTE ON FUNCTION lumen_authenticate(bytea) FROM lumen_app",
-			fault: `role "ROLE" may not look up API keys and access tokens`, mend: mayLookUp},
+			fault: `role "ROLE" may not look up API keys and access tokens`, fix: mayLookUp},
 		"one that may not call lumen_token_signer": {change: "REVOKE EXECUTE ON FUNCTION lumen_token_signer(text, text) FROM lumen_app",
-			fault: `role "ROLE" may not look up API keys and access tokens`, mend: mayLookUp},
+			fault: `role "ROLE" may not look up API keys and access tokens`, fix: mayLookUp},
 		"one that may not call lumen_token_keys": {change: "REVOKE EXECUTE ON FUNCTION lumen_token_keys() FROM lumen_app",
-			fault: `role "ROLE" may not look up API keys and access tokens`, mend: mayLookUp},
+			fault: `role "ROLE" may not look up API keys and access tokens`, fix: mayLookUp},
 		"one that may not call lumen_authenticate_token": {change: "REVOKE EXECUTE ON FUNCTION lumen_authenticate_token(text, text, text) FROM lumen_app",
-			fault: `role "ROLE" may not look up API keys and access tokens`, mend: mayLookUp},
+			fault: `role "ROLE" may not look up API keys and access tokens`, fix: mayLookUp},
 		"row-level security off": {change: "ALTER TABLE customers DISABLE ROW LEVEL SECURITY",
-			fault: "row-level security is not enabled and forced on table public.customers", mend: "ALTER TABLE public.customers ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"},
+			fault: "row-level security is not enabled and forced on table public.customers", fix: "ALTER TABLE public.customers ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"},
 		"row-level security not forced": {change: "ALTER TABLE customers NO FORCE ROW LEVEL SECURITY",
-			fault: "row-level security is not enabled and forced on table public.customers", mend: "ALTER TABLE public.customers ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"},
+			fault: "row-level security is not enabled and forced on table public.customers", fix: "ALTER TABLE public.customers ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"},
 		"the policy of the binding gone": {change: "DROP POLICY customers_bound ON customers", fault: "policy customers_bound on table customers is missing",
-			mend: "CREATE POLICY customers_bound ON public.customers AS RESTRICTIVE FOR ALL TO lumen_app USING (( CASE ( SELECT COALESCE(current_setting('lumen.customer_id'::text, true), ''::text) AS \"coalesce\") WHEN ''::text THEN true WHEN id THEN true ELSE NULL::boolean END IS NOT NULL));"},
+			fix: "CREATE POLICY customers_bound ON public.customers AS RESTRICTIVE FOR ALL TO lumen_app USING (( CASE ( SELECT COALESCE(current_setting('lumen.customer_id'::text, true), ''::text) AS \"coalesce\") WHEN ''::text THEN true WHEN id THEN true ELSE NULL::boolean END IS NOT NULL));"},
 		"the policy of history gone": {change: "DROP POLICY customers_history ON customers", fault: "policy customers_history on table customers is missing",
-			mend: "CREATE POLICY customers_history ON public.customers AS RESTRICTIVE FOR UPDATE TO lumen_app USING ((deleted_at IS NULL)) WITH CHECK (true);"},
+			fix: "CREATE POLICY customers_history ON public.customers AS RESTRICTIVE FOR UPDATE TO lumen_app USING ((deleted_at IS NULL)) WITH CHECK (true);"},
 		"a new table without a wall": {change: `CREATE TABLE more (merchant_id text); GRANT SELECT ON more TO lumen_app;
 			DO $$ BEGIN EXECUTE format('ALTER TABLE more OWNER TO %I', (SELECT tableowner FROM pg_tables WHERE tablename = 'customers')); END $$`,
-			fault: "row-level security is not enabled and forced on table public.more", mend: "ALTER TABLE public.more ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; REVOKE ALL ON TABLE public.more FROM lumen_app CASCADE;"},
+			fault: "row-level security is not enabled and forced on table public.more", fix: "ALTER TABLE public.more ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; REVOKE ALL ON TABLE public.more FROM lumen_app CASCADE;"},
 	}
 	// Privileges too many, to whomever they were granted.
 	for grant, privilege := range map[string]string{
@@ -106,12 +106,12 @@ func TestCheckRole(t *testing.T) {
 		c.attributes, c.change = "IN ROLE lumen_app", "GRANT "+grant
 		privilege = strings.Replace(privilege, " ON ", " ON public.", 1)
 		c.fault = `role "ROLE" has the privilege ` + privilege
-		c.mend = "REVOKE " + privilege + ` FROM PUBLIC, "ROLE", lumen_app;`
+		c.fix = "REVOKE " + privilege + ` FROM PUBLIC, "ROLE", lumen_app;`
 		cases["a role with "+grant] = c
 	}
 
 	for name, c := range cases {
-		t.Run("refuses "+name+" and says what mends it", func(t *testing.T) {
+		t.Run("refuses "+name+" and says what fixes it", func(t *testing.T) {
 			t.Parallel()
 			db := storetest.New(t)
 			url, other := db.AppURL(), ""
@@ -129,22 +129,22 @@ func TestCheckRole(t *testing.T) {
 
 			var unsafe *schema.UnsafeRoleError
 			require.ErrorAs(t, checkRole(t, url), &unsafe)
-			mends := unsafe.Mend
+			fixes := unsafe.Fix
 			require.Equal(t, replaceWords(c.fault, role, other), unsafe.Fault)
-			require.ErrorContains(t, unsafe, unsafe.Mend)
+			require.ErrorContains(t, unsafe, unsafe.Fix)
 			if c.byHand {
-				require.Equal(t, c.mend, mends)
+				require.Equal(t, c.fix, fixes)
 				return
 			}
-			alter(t, db, unsafe.Mend)
+			alter(t, db, unsafe.Fix)
 			// A role may have more than one fault; each is mended in turn.
 			for err := checkRole(t, url); err != nil; err = checkRole(t, url) {
 				require.ErrorAs(t, err, &unsafe)
-				require.NotContains(t, mends, unsafe.Mend, "the mend does not mend")
-				mends += " " + unsafe.Mend
-				alter(t, db, unsafe.Mend)
+				require.NotContains(t, fixes, unsafe.Fix, "the fix does not fix")
+				fixes += " " + unsafe.Fix
+				alter(t, db, unsafe.Fix)
 			}
-			require.Equal(t, replaceWords(c.mend, role, other), mends)
+			require.Equal(t, replaceWords(c.fix, role, other), fixes)
 		})
 	}
 

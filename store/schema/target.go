@@ -10,30 +10,31 @@ import (
 	"lumen/store/postgres"
 )
 
-// TargetError says why the owner can't migrate the database. Mend is how an operator mends that, as
-// SQL where there is some.
-type TargetError struct{ Fault, Mend string }
+// TargetError reports why the owner cannot migrate the database. Fix is the SQL, or the advice,
+// that corrects it.
+type TargetError struct{ Fault, Fix string }
 
-// Error returns the fault and the mend. A name in the fault can't forge lines.
-func (e *TargetError) Error() string { return (&UnsafeRoleError{e.Fault, e.Mend}).Error() }
+// Error returns the fault and the remedy. Control characters in a name are replaced, so that a name
+// cannot forge a log line.
+func (e *TargetError) Error() string { return (&UnsafeRoleError{e.Fault, e.Fix}).Error() }
 
-// oldestServer is the oldest version of Postgres that has what Lumen's statements use.
+// oldestServer is the oldest version of Postgres that supports Lumen's statements.
 const oldestServer = 14
 
-// targetFacts is what the database says of itself and of its owner, before the first step.
+// targetFacts is the database's description of itself and of its owner before a migration.
 type targetFacts struct {
 	Role, Database, Encoding string
 	Version                  int
 	Standby, ReadOnly        bool
-	WritesAgain              string  // the SQL that makes a database writable that is read-only
-	HasSchema, MayCreate     bool    // the schema is public
-	Foreign                  *string // a relation with a name of Lumen's that no step made
-	Owners                   *string // who own what steps made, besides the role
-	TakeOver                 *string // the SQL that gives it to the role
+	WritesAgain              string  // the SQL that makes a read-only database writable
+	HasSchema, MayCreate     bool    // about the schema public
+	Foreign                  *string // a relation that has one of Lumen's names and that no migration made
+	Owners                   *string // other roles that own Lumen's tables and functions
+	TakeOver                 *string // the SQL that makes this role their owner
 }
 
-// checkTarget returns a *TargetError when pending steps would fail, or would make a schema that
-// can't be served from.
+// checkTarget returns a *TargetError if the pending steps would fail, or would make a schema that
+// the service refuses.
 func checkTarget(ctx context.Context, pool *postgres.Pool) error {
 	var facts targetFacts
 	query := strings.NewReplacer("$1", expectedNames.relations, "$2", expectedNames.functions).Replace(targetQuery)
@@ -43,7 +44,7 @@ func checkTarget(ctx context.Context, pool *postgres.Pool) error {
 		}
 		return tx.NewRaw(query).Scan(ctx, &facts)
 	}); err != nil {
-		return fmt.Errorf("look at the database: %w", err)
+		return fmt.Errorf("inspect the database: %w", err)
 	}
 	if found := facts.fault(); found != nil {
 		return found
@@ -54,15 +55,15 @@ func checkTarget(ctx context.Context, pool *postgres.Pool) error {
 func (f targetFacts) fault() *TargetError {
 	role, database := quoteIdent(f.Role), quoteIdent(f.Database)
 	own := "CREATE DATABASE lumen OWNER " + role + " ENCODING 'UTF8' TEMPLATE template0; and name it in the URL"
-	target := func(mend, fault string, args ...any) *TargetError {
-		return &TargetError{Fault: fmt.Sprintf(fault, args...), Mend: mend}
+	target := func(fix, fault string, args ...any) *TargetError {
+		return &TargetError{Fault: fmt.Sprintf(fault, args...), Fix: fix}
 	}
 	switch {
 	case f.Version/10000 < oldestServer:
 		return target("a newer server",
 			"the server is Postgres %d, and Lumen needs %d or newer", f.Version/10000, oldestServer)
 	case f.Standby:
-		return target("the URL of the primary server", "the server is a standby, which takes no writes")
+		return target("the URL of the primary server", "the server is a standby, which accepts no writes")
 	case f.ReadOnly:
 		return target(f.WritesAgain, "the database %s is read-only", database)
 	case f.Encoding != "UTF8":
@@ -76,14 +77,14 @@ func (f targetFacts) fault() *TargetError {
 		return target(own, "the database %s has a table %s that is not Lumen's", database, quoteIdent(*f.Foreign))
 	case f.Owners != nil:
 		return target(*f.TakeOver, "Lumen's tables belong to %s, and this is role %s; "+
-			"run lumen migrate up as that owner, or give them away", *f.Owners, role)
+			"run lumen migrate up as that owner, or change the owner", *f.Owners, role)
 	}
 	return nil
 }
 
-// targetQuery yields targetFacts. $1 and $2 are the names of Lumen's relations and functions, as
-// arrays. Only what steps made is asked for its owner: with the first step comes the table of the
-// steps.
+// targetQuery returns targetFacts. $1 and $2 stand for arrays of the names of Lumen's relations and
+// functions. Ownership is checked only for objects that migrations made, which exist together with
+// the migrations table.
 const targetQuery = `
 WITH schema AS (SELECT oid FROM pg_namespace WHERE nspname = 'public'),
 named AS (

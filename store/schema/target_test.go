@@ -19,9 +19,9 @@ type spoiled struct {
 	// database.
 	spoil []string
 	// migrated is whether others have applied all steps but the last before.
-	migrated    bool
-	fault, mend string
-	// forGood is whether no statement mends this database.
+	migrated   bool
+	fault, fix string
+	// forGood is whether no statement fixes this database.
 	forGood bool
 }
 
@@ -29,47 +29,47 @@ var spoiledDatabases = map[string]spoiled{
 	"no CREATE on the schema": {
 		spoil: []string{"REVOKE CREATE ON SCHEMA public FROM PUBLIC, {role}"},
 		fault: `role {role} may not create tables in the schema public`,
-		mend:  `GRANT USAGE, CREATE ON SCHEMA public TO {role};`,
+		fix:   `GRANT USAGE, CREATE ON SCHEMA public TO {role};`,
 	},
 	"no USAGE on the schema": {
 		spoil: []string{"REVOKE ALL ON SCHEMA public FROM PUBLIC, {role}", "GRANT CREATE ON SCHEMA public TO {role}"},
 		fault: `role {role} may not create tables in the schema public`,
-		mend:  `GRANT USAGE, CREATE ON SCHEMA public TO {role};`,
+		fix:   `GRANT USAGE, CREATE ON SCHEMA public TO {role};`,
 	},
 	"no schema": {
 		spoil: []string{"DROP SCHEMA public CASCADE"},
 		fault: `the database {database} has no schema public`,
-		mend:  `CREATE SCHEMA public AUTHORIZATION {role};`,
+		fix:   `CREATE SCHEMA public AUTHORIZATION {role};`,
 	},
 	"another owner's tables": {
 		migrated: true,
 		fault: `Lumen's tables belong to {owner}, and this is role {role}; ` +
-			`run lumen migrate up as that owner, or give them away`,
+			`run lumen migrate up as that owner, or change the owner`,
 	},
 	"another's table of the same name": {
 		spoil:   []string{"CREATE TABLE customers ()", "CREATE TABLE unrelated ()"},
 		fault:   `the database {database} has a table "customers" that is not Lumen's`,
-		mend:    `CREATE DATABASE lumen OWNER {role} ENCODING 'UTF8' TEMPLATE template0; and name it in the URL`,
+		fix:     `CREATE DATABASE lumen OWNER {role} ENCODING 'UTF8' TEMPLATE template0; and name it in the URL`,
 		forGood: true,
 	},
 	"a database that is read-only": {
 		spoil: []string{"ALTER DATABASE {database} SET default_transaction_read_only = on"},
 		fault: `the database {database} is read-only`,
-		mend:  `ALTER DATABASE {database} RESET default_transaction_read_only;`,
+		fix:   `ALTER DATABASE {database} RESET default_transaction_read_only;`,
 	},
 	"a role that is read-only": {
 		spoil: []string{"ALTER ROLE {role} SET default_transaction_read_only = on"},
 		fault: `the database {database} is read-only`,
-		mend:  `ALTER ROLE {role} RESET default_transaction_read_only;`,
+		fix:   `ALTER ROLE {role} RESET default_transaction_read_only;`,
 	},
 	"a role that is read-only in the database": {
 		spoil: []string{"ALTER ROLE {role} IN DATABASE {database} SET default_transaction_read_only = on"},
 		fault: `the database {database} is read-only`,
-		mend:  `ALTER ROLE {role} IN DATABASE {database} RESET default_transaction_read_only;`,
+		fix:   `ALTER ROLE {role} IN DATABASE {database} RESET default_transaction_read_only;`,
 	},
 }
 
-// It is said before the first step, with the SQL that mends it.
+// It is said before the first step, with the SQL that fixes it.
 func TestMigrateSaysWhatIsWrongWithTheDatabase(t *testing.T) {
 	t.Parallel()
 	for name, c := range spoiledDatabases {
@@ -108,15 +108,15 @@ func (c spoiled) isTold(t *testing.T) {
 	var found *schema.TargetError
 	require.ErrorAs(t, err, &found)
 	require.Equal(t, replace(c.fault), found.Fault)
-	require.Contains(t, err.Error(), found.Mend)
-	if c.mend != "" {
-		require.Equal(t, unquoted(replace(c.mend)), unquoted(found.Mend))
+	require.Contains(t, err.Error(), found.Fix)
+	if c.fix != "" {
+		require.Equal(t, unquoted(replace(c.fix)), unquoted(found.Fix))
 	}
 	require.Equal(t, before, queryLines(t, db.SuperuserURL(), relationsQuery))
 	if c.forGood {
 		return
 	}
-	run(found.Mend)
+	run(found.Fix)
 	migrator := migratorAt(t, address) // a role's settings hold from the next session on
 	_, err = migrator.Up(t.Context())
 	require.NoError(t, err)
@@ -169,7 +169,7 @@ func TestMigrateNeedsUTF8(t *testing.T) {
 		address.Path = "/" + name
 		_, err = migratorAt(t, address.String()).Up(t.Context())
 		require.EqualError(t, err, `the database "`+name+`" has the encoding `+encoding+`, and Lumen needs UTF8; `+
-			`mend it with: CREATE DATABASE lumen OWNER "`+user+`" ENCODING 'UTF8' TEMPLATE template0; `+
+			`fix it with: CREATE DATABASE lumen OWNER "`+user+`" ENCODING 'UTF8' TEMPLATE template0; `+
 			`and name it in the URL`)
 	}
 }
@@ -179,8 +179,8 @@ func unquoted(text string) string { return strings.ReplaceAll(text, `"`, "") }
 
 func TestMigrateNeedsAPrimaryThatIsNewEnough(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, "the server is Postgres 13, and Lumen needs 14 or newer; mend it with: a newer server",
+	require.Equal(t, "the server is Postgres 13, and Lumen needs 14 or newer; fix it with: a newer server",
 		schema.TargetFault(13_0022, false))
-	require.Equal(t, "the server is a standby, which takes no writes; mend it with: the URL of the primary server",
+	require.Equal(t, "the server is a standby, which accepts no writes; fix it with: the URL of the primary server",
 		schema.TargetFault(14_0000, true))
 }

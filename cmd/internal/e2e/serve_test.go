@@ -37,16 +37,16 @@ func TestServeRefusesAnUnsafeDatabase(t *testing.T) {
 		alter string
 		words []string
 	}{
-		"a superuser": {url: func(t *testing.T, db *storetest.Database) string { return db.NewRole(t, "SUPERUSER") }, words: []string{"is a superuser", "mend it with: CREATE ROLE lumen_serve"}},
-		"BYPASSRLS":   {url: func(t *testing.T, db *storetest.Database) string { return db.NewRole(t, "BYPASSRLS IN ROLE lumen_app") }, words: []string{"has BYPASSRLS", "mend it with: ALTER ROLE", "NOBYPASSRLS"}},
-		"a role that is not a member of lumen_app": {url: func(t *testing.T, db *storetest.Database) string { return db.NewRole(t, "") }, words: []string{"mend it with"}},
-		"the owner": {url: func(_ *testing.T, db *storetest.Database) string { return db.OwnerURL() }, words: []string{"mend it with: CREATE ROLE lumen_serve"}},
-		"RLS off":   {alter: "ALTER TABLE customers DISABLE ROW LEVEL SECURITY", words: []string{"row-level security is not enabled and forced on table public.customers", "mend it with: ALTER TABLE public.customers ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"}},
-		"FORCE off": {alter: "ALTER TABLE customers NO FORCE ROW LEVEL SECURITY", words: []string{"row-level security is not enabled and forced on table public.customers", "mend it with: ALTER TABLE public.customers"}},
+		"a superuser": {url: func(t *testing.T, db *storetest.Database) string { return db.NewRole(t, "SUPERUSER") }, words: []string{"is a superuser", "fix it with: CREATE ROLE lumen_serve"}},
+		"BYPASSRLS":   {url: func(t *testing.T, db *storetest.Database) string { return db.NewRole(t, "BYPASSRLS IN ROLE lumen_app") }, words: []string{"has BYPASSRLS", "fix it with: ALTER ROLE", "NOBYPASSRLS"}},
+		"a role that is not a member of lumen_app": {url: func(t *testing.T, db *storetest.Database) string { return db.NewRole(t, "") }, words: []string{"fix it with"}},
+		"the owner": {url: func(_ *testing.T, db *storetest.Database) string { return db.OwnerURL() }, words: []string{"fix it with: CREATE ROLE lumen_serve"}},
+		"RLS off":   {alter: "ALTER TABLE customers DISABLE ROW LEVEL SECURITY", words: []string{"row-level security is not enabled and forced on table public.customers", "fix it with: ALTER TABLE public.customers ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"}},
+		"FORCE off": {alter: "ALTER TABLE customers NO FORCE ROW LEVEL SECURITY", words: []string{"row-level security is not enabled and forced on table public.customers", "fix it with: ALTER TABLE public.customers"}},
 		"an open policy": {alter: "ALTER POLICY customers_wall ON customers USING (true)",
-			words: []string{"policy customers_wall on table customers is not as its migration made it", "mend it with: DROP POLICY customers_wall ON public.customers; CREATE POLICY"}},
+			words: []string{"policy customers_wall on table customers is not as its migration made it", "fix it with: DROP POLICY customers_wall ON public.customers; CREATE POLICY"}},
 		"a privilege of another role": {alter: "GRANT REFERENCES ON api_keys TO PUBLIC",
-			words: []string{"role PUBLIC has privileges on api_keys", "mend it with: REVOKE ALL ON TABLE public.api_keys FROM PUBLIC CASCADE;"}},
+			words: []string{"role PUBLIC has privileges on api_keys", "fix it with: REVOKE ALL ON TABLE public.api_keys FROM PUBLIC CASCADE;"}},
 		"a pending migration": {alter: "DELETE FROM lumen_migrations WHERE name LIKE '0002%'", words: []string{"1 of 6 migrations are pending; run: lumen migrate up"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -92,7 +92,7 @@ func TestReadinessFollowsTheCatalogue(t *testing.T) {
 		d.SQL(t, repair)
 		awaitReadiness(http.StatusOK)
 	}
-	require.Contains(t, d.Logged(), "mend it with: REVOKE ALL ON FUNCTION public.lumen_token_keys() FROM PUBLIC CASCADE;")
+	require.Contains(t, d.Logged(), "fix it with: REVOKE ALL ON FUNCTION public.lumen_token_keys() FROM PUBLIC CASCADE;")
 }
 
 // TestServeRefusesAnEmptyDatabase checks that serve names the pending migrations and the command

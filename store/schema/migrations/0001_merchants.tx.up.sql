@@ -1,5 +1,5 @@
--- Merchants and their API keys. lumen_app, the role of the running service, may touch neither table: it asks the two
--- functions below, which belong to the owner.
+-- Merchants and their API keys. lumen_app, the role of the running service, has no privilege on
+-- either table. It calls the two functions below, which run as the owner.
 
 CREATE TABLE merchants (
     id          text COLLATE "C" PRIMARY KEY,
@@ -21,7 +21,8 @@ CREATE TABLE api_keys (
     PRIMARY KEY (merchant_id, id)
 );
 
--- Not unique: a unique index leads with merchant_id, and 256 random bits do not meet twice.
+-- Not unique, because every unique index begins with merchant_id. Two keys of 256 random bits do
+-- not have the same digest.
 CREATE INDEX api_keys_digest ON api_keys (digest);
 
 CREATE FUNCTION lumen_authenticate(presented bytea)
@@ -52,5 +53,5 @@ REVOKE ALL ON merchants, api_keys FROM PUBLIC;
 REVOKE ALL ON FUNCTION lumen_authenticate(bytea), lumen_key_used(text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION lumen_authenticate(bytea), lumen_key_used(text, text) TO lumen_app;
 
--- So that serve can tell whether migrations are pending.
+-- Lets serve check whether migrations are pending.
 GRANT SELECT ON lumen_migrations TO lumen_app;

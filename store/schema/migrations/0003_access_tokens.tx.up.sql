@@ -1,7 +1,8 @@
--- Access tokens: the keys that sign them, and the customer that a token may be bound to. lumen_app may not touch the
--- keys: it asks the three functions below, which belong to the owner.
+-- Access tokens: the keys that sign them, and the policy for a token that is bound to one customer.
+-- lumen_app has no privilege on the keys. It calls the three functions below, which run as the
+-- owner.
 
--- The private key is sealed with a secret that the database never sees.
+-- The private key is encrypted with a secret that the database never sees.
 CREATE TABLE token_keys (
     id          text COLLATE "C" PRIMARY KEY,
     public_key  bytea NOT NULL CHECK (octet_length(public_key) = 32),
@@ -11,9 +12,10 @@ CREATE TABLE token_keys (
     revoked_at  timestamptz
 );
 
--- The keys that verify, in the order in which they sign. One that has a successor does so for as long as the last token
--- that it signed can live, which is an hour, and for a margin; then it is retired for good, even if the successor is revoked.
--- One that will sign is among them, so that those who keep a copy have it in time.
+-- The keys that verify tokens, in the order in which they sign. A key that has a successor verifies
+-- for 65 minutes more: the last token that it signed lives for at most an hour, and the rest is a
+-- margin. Then it is retired, and stays so even if the successor is revoked. A key that will sign
+-- later is included, so that services which keep a copy of the keys have it in time.
 CREATE FUNCTION lumen_token_keys()
 RETURNS TABLE (key_id text, public_key bytea)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -31,7 +33,8 @@ AS $$
     ORDER BY t.signs_from, t.id
 $$;
 
--- The key that signs now, the last that began to, and when the API key that asks for a token ends.
+-- The key that signs now, which is the one that began to sign last, and the time when the API key
+-- that mints the token expires.
 CREATE FUNCTION lumen_token_signer(merchant text, key text)
 RETURNS TABLE (key_id text, private_key bytea, now timestamptz, api_key_expires_at timestamptz)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -45,7 +48,8 @@ AS $$
     LIMIT 1
 $$;
 
--- What a presented token is checked with: nothing, unless its signing key verifies and the API key that minted it lives.
+-- What a token is checked with. Without a row the token is refused: its signing key no longer
+-- verifies, or the API key that minted it or the merchant is no longer good.
 CREATE FUNCTION lumen_authenticate_token(signing_key text, merchant text, key text)
 RETURNS TABLE (public_key bytea, merchant_name text, now timestamptz)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -64,9 +68,10 @@ REVOKE ALL ON token_keys FROM PUBLIC;
 REVOKE ALL ON FUNCTION lumen_token_signer(text, text), lumen_token_keys(), lumen_authenticate_token(text, text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION lumen_token_signer(text, text), lumen_token_keys(), lumen_authenticate_token(text, text, text) TO lumen_app;
 
--- Who is bound to one customer has no other (I1). The sub-select is uncorrelated, and so evaluated once in a statement. The
--- test for null is for the planner, which would else take nearly every row for one that the policy hides, and sort what it
--- can read in order.
+-- A caller who is bound to one customer sees no other (I1). The sub-select is uncorrelated, so
+-- Postgres evaluates it once in a statement. The test for null is for the planner: without it, the
+-- planner would estimate that the policy hides nearly every row, and would sort rows that it can
+-- read in order.
 CREATE POLICY customers_bound ON customers AS RESTRICTIVE TO lumen_app
     USING ((CASE (SELECT COALESCE(current_setting('lumen.customer_id', true), ''))
             WHEN '' THEN true WHEN id THEN true END) IS NOT NULL);

@@ -1,11 +1,13 @@
--- Hosted platforms give roles of their own privileges on every new table, by default. Each migration takes
--- such privileges away again. This is the second line: whoever holds one all the same sees no rows here.
+-- Hosted platforms by default grant privileges on every new table to roles of their own. Each
+-- migration revokes such privileges. This is the second guard: a role that has one nevertheless
+-- sees no rows here.
 --
--- Not forced, unlike on customers: the owner, and the owner's functions that lumen_app calls, need these rows.
+-- It is not forced, unlike on customers, because the owner, and the owner's functions that
+-- lumen_app calls, need these rows.
 ALTER TABLE merchants ENABLE ROW LEVEL SECURITY;
 ALTER TABLE api_keys ENABLE ROW LEVEL SECURITY;
 ALTER TABLE token_keys ENABLE ROW LEVEL SECURITY;
 ALTER TABLE lumen_migrations ENABLE ROW LEVEL SECURITY;
 
--- The service reads which migrations were applied.
+-- Lets the service read which migrations were applied.
 CREATE POLICY lumen_migrations_read ON lumen_migrations FOR SELECT TO lumen_app USING (true);

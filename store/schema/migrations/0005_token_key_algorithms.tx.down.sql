@@ -1,5 +1,5 @@
--- The program before knows no ES256 key. The tokens that these keys signed end, and an EdDSA key signs again where one is
--- left that was not revoked.
+-- The earlier program cannot use an ES256 key. Tokens that such keys signed become invalid. An
+-- EdDSA key signs again if there is one that was not revoked.
 DELETE FROM token_keys WHERE octet_length(public_key) <> 32;
 ALTER TABLE token_keys
     DROP CONSTRAINT token_keys_public_key_check,

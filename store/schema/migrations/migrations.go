@@ -1,21 +1,22 @@
-// Package migrations holds the schema of Lumen's database as SQL, one step a file, in the order of their numbers. Steps that
-// need Go, as keys do, are in package schema, in files that are named alike.
+// Package migrations holds the steps of the database's schema in SQL, one file each, in the order
+// of their numbers. Steps that need Go, such as computing keys, are in package schema, in files
+// with such names.
 //
-// A step in SQL runs in a transaction together with the note that it ran, so it is either done and noted or neither. The
-// service may be running while a step is applied: what it does must suit the version before it and the one after.
+// A step in SQL and the record that it was applied are one transaction. The service may run while a
+// step is applied, so a step must suit both the release before it and the one after.
 package migrations
 
 import (
 	"embed"
 )
 
-// Files are the steps.
+// Files holds the SQL steps.
 //
 //go:embed *.sql
 var Files embed.FS
 
-// Expected describes, as JSON, Lumen's objects after the newest step, as far as tenant isolation depends on
-// them. A test in package store writes it from a fresh database.
+// Expected describes, as JSON, Lumen's objects after the newest step, as far as tenant isolation
+// depends on them. A test in package schema writes it from a new database.
 //
 //go:embed expected.json
 var Expected []byte
