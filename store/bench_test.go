@@ -11,8 +11,8 @@ import (
 	"lumen/store/storetest"
 )
 
-// BenchmarkCustomers has each operation on a merchant of 10,000 customers, beside two others. Those that write come last,
-// where they disturb nothing.
+// BenchmarkCustomers measures each operation on a merchant with 10,000 customers, in a database
+// with two other merchants. Operations that write come last, so that they do not affect the others.
 func BenchmarkCustomers(b *testing.B) {
 	const held = 10_000
 	db, merchant, ids := storetest.Filled(b, held)
@@ -21,7 +21,7 @@ func BenchmarkCustomers(b *testing.B) {
 	bench := func(name string, run func(*testing.B) error) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
-			require.NoError(b, run(b)) // connects and prepares
+			require.NoError(b, run(b)) // opens the connection and prepares the statement
 			for b.Loop() {
 				if err := run(b); err != nil {
 					b.Fatal(err)
@@ -31,7 +31,7 @@ func BenchmarkCustomers(b *testing.B) {
 	}
 	check := func(err error, holds bool) error {
 		if err == nil && !holds {
-			err = errors.New("not the result that was asked for")
+			err = errors.New("unexpected result")
 		}
 		return err
 	}
@@ -54,10 +54,10 @@ func BenchmarkCustomers(b *testing.B) {
 	}
 	page, err := customers.List(ctx, store.PageQuery{})
 	require.NoError(b, err)
-	cursor, most := page.Cursor(49), store.MaxPageSize
+	cursor, maxSize := page.Cursor(49), store.MaxPageSize
 	bench("List of 50", list(store.PageQuery{}, 50, ids[0]))
 	bench("List of 50 after a cursor", list(store.PageQuery{After: &cursor}, 50, ids[50]))
-	bench("List of 250", list(store.PageQuery{First: &most}, most, ids[0]))
+	bench("List of 250", list(store.PageQuery{First: &maxSize}, maxSize, ids[0]))
 	bench("Count", func(*testing.B) error {
 		n, err := customers.Count(ctx, store.Filter{})
 		return check(err, n == held)

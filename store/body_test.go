@@ -27,7 +27,7 @@ func TestCheckMediaType(t *testing.T) {
 		require.Equal(t, NewError(UnsupportedType), CheckMediaType(of(`application/json; charset=`+charset)), charset)
 	}
 	for _, contentType := range []string{"", "text/plain", "application/jsonx", "application/graphql", "application/json, text/plain", "application/json; charset"} {
-		require.Equal(t, NewError(UnsupportedType), CheckMediaType(of(contentType, "gzip")), "%q: the first header at fault", contentType)
+		require.Equal(t, NewError(UnsupportedType), CheckMediaType(of(contentType, "gzip")), "%q: the first header at fault is reported", contentType)
 	}
 	twice := map[string][]string{"Content-Type": {"application/json", "application/json"}}
 	require.Equal(t, NewError(UnsupportedType), CheckMediaType(twice))

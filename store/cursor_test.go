@@ -18,7 +18,7 @@ import (
 	"lumen/store/folding"
 )
 
-// sorts are all orders of customers.
+// sorts are all orders of customers' lists.
 var sorts = func() []order {
 	var all []order
 	for _, field := range []SortField{SortCreatedAt, SortUpdatedAt, SortEmail, SortName} {
@@ -32,14 +32,14 @@ var sorts = func() []order {
 func orderOf(field SortField, direction SortDirection) order {
 	o, ok := customers.order(Sort{field, direction})
 	if !ok {
-		panic("customers are not sorted by " + field)
+		panic("no list of customers is sorted by " + field)
 	}
 	return o
 }
 
 const oldName = "zoë\U0001F600 \"'\\%"
 
-// place is a position that a row could have in the sort.
+// place returns a position that a row could have in this order.
 func place(sort order) position {
 	key := map[string]string{
 		"text": oldName, "timestamptz": "2026-11-23T22:38:30.123000Z", "bytea": bytea(folding.SortKey(oldName)),
@@ -47,7 +47,7 @@ func place(sort order) position {
 	return position{key: key, id: "cust_01jd8xq3v4e5f6g7h8j9k0m1n2"}
 }
 
-func TestCursorReturnsItsPlace(t *testing.T) {
+func TestCursorRoundTrip(t *testing.T) {
 	t.Parallel()
 	for _, sort := range sorts {
 		at := place(sort)
@@ -57,7 +57,7 @@ func TestCursorReturnsItsPlace(t *testing.T) {
 	}
 }
 
-func TestCursorCarriesWhenItsListBegan(t *testing.T) {
+func TestCursorCarriesStartOfList(t *testing.T) {
 	t.Parallel()
 	for _, sort := range sorts {
 		at := place(sort)
@@ -66,7 +66,7 @@ func TestCursorCarriesWhenItsListBegan(t *testing.T) {
 		require.True(t, ok)
 		require.Equal(t, at, found)
 
-		// A client may make up one that is too short for a time.
+		// A client can make up a cursor that is too short to hold the time.
 		head := []byte{cursorBeganVersion, sort.code, directionCodes[sort.direction]}
 		body := append([]byte{6}, "cust_aabcdefg"...)
 		short := cursorEncoding.EncodeToString(slices.Concat(head, cursorDigest("merchant_a", head, body), body))
@@ -75,10 +75,11 @@ func TestCursorCarriesWhenItsListBegan(t *testing.T) {
 	}
 }
 
-// Cursors that clients keep work in every later version. These were made before cursors told their noun.
-func TestOldCursorsAreAccepted(t *testing.T) {
+// Cursors that clients keep must work in every later release. These were made before the id's
+// prefix was checked.
+func TestCursorsOfEarlierReleasesAreAccepted(t *testing.T) {
 	t.Parallel()
-	const of = "merchant_01h455vb4pex5vsknk084sn02q"
+	const merchant = "merchant_01h455vb4pex5vsknk084sn02q"
 	for i, cursor := range []string{
 		"AWNh3666NQn5zG25IoWFH2N1c3RfMDFqZDh4cTN2NGU1ZjZnN2g4ajlrMG0xbjIyMDI2LTExLTIzVDIyOjM4OjMwLjEyMzAwMFo",
 		"AWNkdIwz6IuaobsjFTw5H2N1c3RfMDFqZDh4cTN2NGU1ZjZnN2g4ajlrMG0xbjIyMDI2LTExLTIzVDIyOjM4OjMwLjEyMzAwMFo",
@@ -89,20 +90,20 @@ func TestOldCursorsAreAccepted(t *testing.T) {
 		"AW5hSd2Bj99UkOXEI836H2N1c3RfMDFqZDh4cTN2NGU1ZjZnN2g4ajlrMG0xbjJ6b8Or8J-YgCAiJ1wl",
 		"AW5kp1d7bWs0Csjl3qIGH2N1c3RfMDFqZDh4cTN2NGU1ZjZnN2g4ajlrMG0xbjJ6b8Or8J-YgCAiJ1wl",
 	} {
-		ctx := WithCredential(t.Context(), Credential{Merchant: Merchant{ID: of}})
+		ctx := WithCredential(t.Context(), Credential{Merchant: Merchant{ID: merchant}})
 		query := PageQuery{Sort: Sort{sorts[i].field, sorts[i].direction}, After: &cursor}
 		p, err := RowsOf[Customer](New(bun.NewDB(nil, pgdialect.New()), Options{})).resolve(ctx, query)
 		require.NoError(t, err)
-		if sorts[i].field == SortName { // see TestPagesGoOnFromOldNameCursors
+		if sorts[i].field == SortName { // see TestPagesContinueFromLegacyNameCursors
 			require.Equal(t, place(sorts[i]).id, p.after.id)
 			continue
 		}
 		require.Equal(t, place(sorts[i]), *p.after)
-		require.Equal(t, cursor, encodeCursor(of, sorts[i], *p.after), "the same cursor is made today")
+		require.Equal(t, cursor, encodeCursor(merchant, sorts[i], *p.after), "this release makes the same cursor")
 	}
 }
 
-func TestCursorOfTheLongestKeyIsAccepted(t *testing.T) {
+func TestCursorOfLongestKeyIsAccepted(t *testing.T) {
 	t.Parallel()
 	longest := 0
 	for r := range unicode.MaxRune + 1 {
@@ -172,7 +173,8 @@ func TestDamagedCursorIsRefused(t *testing.T) {
 	}
 }
 
-// Whoever knows his merchant id can make up a cursor with the right digest. It must not reach Postgres as an error.
+// A client that knows its merchant id can make up a cursor with a correct digest. Such a cursor
+// must not cause an error in Postgres.
 func TestMadeUpCursorIsRefused(t *testing.T) {
 	t.Parallel()
 	const id = "cust_a"
@@ -203,7 +205,7 @@ func TestMadeUpCursorIsRefused(t *testing.T) {
 	}
 }
 
-// requireRefused demands that a list of customers refuses the cursor of a position.
+// requireRefused checks that a list of customers refuses the position's cursor.
 func requireRefused(t *testing.T, sort order, at position) {
 	t.Helper()
 	cursor := encodeCursor("merchant_a", sort, at)
@@ -256,11 +258,11 @@ func FuzzCursor(f *testing.F) {
 				require.Equal(t, text, encodeCursor("merchant_a", sort, at))
 			}
 			_, ok := decodeCursor("merchant_b", sort, text)
-			require.False(t, ok, "nobody finds the digest of another merchant by chance")
+			require.False(t, ok, "a text cannot hold the digest of another merchant by chance")
 		}
 		require.LessOrEqual(t, accepted, 1)
 
-		// The same behind the right digest, which the fuzzer would never find.
+		// The same text after a correct digest, which the fuzzer would never find.
 		for _, sort := range sorts {
 			head := []byte{cursorVersion, sort.code, directionCodes[sort.direction]}
 			made := string(head) + string(cursorDigest("merchant_a", head, []byte(text))) + text

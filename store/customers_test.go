@@ -19,7 +19,7 @@ import (
 	"lumen/store/storetest"
 )
 
-// shop is a merchant's customers in a database of the test's own, beside two other merchants.
+// shop is a merchant in a database of its own, which has two other merchants.
 type shop struct {
 	db        *storetest.Database
 	customers *store.Customers
@@ -66,14 +66,14 @@ func (s *shop) exec(t testing.TB, sql string, args ...any) {
 	require.NoError(t, err)
 }
 
-// age makes the customer as old as that, and returns it.
+// age sets updated_at to at, and created_at if it is later, and returns the customer.
 func (s *shop) age(t testing.TB, id string, at time.Time) *store.Customer {
 	t.Helper()
 	s.exec(t, `UPDATE customers SET created_at = LEAST(created_at, $2), updated_at = $2 WHERE id = $1`, id, at)
 	return s.get(t, id)
 }
 
-// now is the time of the one clock (I5).
+// now returns the database's time, which is the one clock (I5).
 func (s *shop) now(t testing.TB) time.Time {
 	t.Helper()
 	var now time.Time
@@ -94,7 +94,7 @@ func flagged(in store.Input) store.Input {
 	return with(in, store.DangerousFlag, true)
 }
 
-// with returns the input with another value for one field.
+// with returns a copy of the input with another value for one field.
 func with(in store.Input, name string, value any) store.Input {
 	in = maps.Clone(in)
 	if in == nil {
@@ -131,7 +131,7 @@ var emailTakenOnUpdate = &store.Error{
 	Message: "Another customer with this email already exists. Use dangerouslyAllowSameEmailForDifferentCustomers to allow.",
 }
 
-// requireTimes checks what holds of the times of every customer that the store returns.
+// requireTimes checks the times of a customer that the store returned.
 func requireTimes(t require.TestingT, c *store.Customer) {
 	times := []time.Time{c.CreatedAt, c.UpdatedAt}
 	if c.DeletedAt != nil {
@@ -167,7 +167,7 @@ func TestCreate(t *testing.T) {
 		}, created)
 		require.Equal(t, created, s.get(t, created.ID))
 	})
-	t.Run("needs an address alone", func(t *testing.T) {
+	t.Run("needs an email only", func(t *testing.T) {
 		t.Parallel()
 		created := s.create(t, emailOf("alone@example.com"))
 		require.Equal(t, &store.Customer{
@@ -176,9 +176,10 @@ func TestCreate(t *testing.T) {
 		}, created)
 		require.Equal(t, created, s.get(t, created.ID))
 	})
-	t.Run("stores the longest of everything", func(t *testing.T) {
+	t.Run("stores the longest values", func(t *testing.T) {
 		t.Parallel()
-		// Characters that folding and composition make longest: an index entry has a limit, too.
+		// These characters become longest when they are folded and composed, and an index entry has
+		// a limit.
 		name := strings.Repeat("\U0001D15E\U0001D15F\U0001D160\U0001D161\U0001D162\U0001D163\U0001D164\u1FB7\u0390\uFB03", 26)
 		name = string([]rune(name)[:255])
 		in := everyField(strings.Repeat("ΰ", 100) + "@" + strings.Repeat("x", 40) + ".example")
@@ -207,7 +208,7 @@ func TestCreate(t *testing.T) {
 			require.Equal(t, created, s.update(t, created.ID, store.Input{"name": text}))
 		}
 	})
-	t.Run("keeps merchants apart", func(t *testing.T) {
+	t.Run("lets other merchants use the same email", func(t *testing.T) {
 		t.Parallel()
 		mine := s.create(t, everyField("same@example.com"))
 		for _, other := range s.others {
@@ -279,7 +280,7 @@ func TestUpdatedAt(t *testing.T) {
 	s := newShop(t)
 	in := everyField("Moves@Example.com")
 
-	t.Run("stays when nothing changes", func(t *testing.T) {
+	t.Run("does not change if no value changes", func(t *testing.T) {
 		t.Parallel()
 		same := everyField("Stays@Example.com")
 		id := s.create(t, same).ID
@@ -296,7 +297,7 @@ func TestUpdatedAt(t *testing.T) {
 			require.Equal(t, aged, s.update(t, bare, store.Input{name: nil}), "null for %s, which is null", name)
 		}
 	})
-	t.Run("moves when a value changes", func(t *testing.T) {
+	t.Run("changes if a value changes", func(t *testing.T) {
 		t.Parallel()
 		id := s.create(t, in).ID
 		for _, name := range fieldNames {
@@ -318,10 +319,10 @@ func TestUpdatedAt(t *testing.T) {
 		}
 		aged := s.age(t, id, longAgo)
 		updated := s.update(t, id, emailOf(strings.ToUpper(aged.Email)))
-		require.True(t, updated.UpdatedAt.After(aged.UpdatedAt), "the letter case of the address is stored, too")
+		require.True(t, updated.UpdatedAt.After(aged.UpdatedAt), "the letter case of the email is stored")
 		require.Equal(t, aged.EmailKey, updated.EmailKey)
 	})
-	t.Run("never goes back", func(t *testing.T) {
+	t.Run("never decreases", func(t *testing.T) {
 		t.Parallel()
 		id := s.create(t, everyField("future@example.com")).ID
 		s.age(t, id, farAway)
@@ -333,7 +334,7 @@ func TestUpdatedAt(t *testing.T) {
 		require.Equal(t, farAway, deleted.UpdatedAt)
 		requireTimes(t, deleted)
 	})
-	t.Run("is the time of deletion on delete", func(t *testing.T) {
+	t.Run("is the time of the deletion after a delete", func(t *testing.T) {
 		t.Parallel()
 		id := s.create(t, everyField("deleted@example.com")).ID
 		want := s.age(t, id, longAgo)
@@ -347,7 +348,7 @@ func TestUpdatedAt(t *testing.T) {
 	})
 }
 
-func TestDeletedIsGone(t *testing.T) {
+func TestDeletedCustomerIsNotFound(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	id := s.create(t, everyField("gone@example.com")).ID
@@ -406,7 +407,7 @@ func TestUnknownIDs(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, theirs, still)
 
-	t.Run("are asked after the form of the id and the input", func(t *testing.T) {
+	t.Run("the id and the input are checked before existence", func(t *testing.T) {
 		t.Parallel()
 		bad := store.Input{"billingCountry": "XX"}
 		_, err := s.customers.Update(s.ctx, "nonsense", bad)
@@ -470,7 +471,7 @@ func TestAccess(t *testing.T) {
 			for _, err := range s.customers.All(c.ctx, store.Filter{}) {
 				same(c.read, err)
 			}
-			// Before the id and the input are looked at.
+			// Access is checked before the id and the input.
 			_, err = s.customers.Create(c.ctx, store.Input{})
 			same(c.write, err)
 			_, err = s.customers.Update(c.ctx, "nonsense", store.Input{})
@@ -487,7 +488,7 @@ func TestEmailRules(t *testing.T) {
 	s := newShop(t)
 	taken := customerError(store.EmailTaken)
 
-	t.Run("a taken address is refused in every form", func(t *testing.T) {
+	t.Run("a taken email is refused in every spelling", func(t *testing.T) {
 		t.Parallel()
 		s.create(t, emailOf("ÉLise@bücher.example"))
 		for _, email := range []string{
@@ -497,7 +498,7 @@ func TestEmailRules(t *testing.T) {
 			require.Equal(t, taken, err, "%q", email)
 		}
 	})
-	t.Run("the flag admits a duplicate, and its row is marked", func(t *testing.T) {
+	t.Run("the flag allows a duplicate and marks the row", func(t *testing.T) {
 		t.Parallel()
 		first := s.create(t, emailOf("dup@example.com"))
 		second := s.create(t, flagged(emailOf("DUP@example.com")))
@@ -505,15 +506,15 @@ func TestEmailRules(t *testing.T) {
 		require.Equal(t, []bool{false, true, true}, []bool{first.EmailShared, second.EmailShared, third.EmailShared})
 		_, err := s.customers.Create(s.ctx, emailOf("dup@example.com"))
 		require.Equal(t, taken, err)
-		require.Equal(t, first, s.get(t, first.ID), "the holder is left as it was")
+		require.Equal(t, first, s.get(t, first.ID), "the first customer is unchanged")
 	})
-	t.Run("the flag marks a row without a duplicate, too, and such a row holds its address", func(t *testing.T) {
+	t.Run("the flag also marks a row without a duplicate, whose email is then taken", func(t *testing.T) {
 		t.Parallel()
 		require.True(t, s.create(t, flagged(emailOf("only@example.com"))).EmailShared)
 		_, err := s.customers.Create(s.ctx, emailOf("only@example.com"))
 		require.Equal(t, taken, err)
 	})
-	t.Run("a flagged holder outlives the one that came first", func(t *testing.T) {
+	t.Run("after the first holder is deleted, a flagged duplicate still holds the email", func(t *testing.T) {
 		t.Parallel()
 		first := s.create(t, emailOf("outlive@example.com"))
 		second := s.create(t, flagged(emailOf("outlive@example.com")))
@@ -525,7 +526,7 @@ func TestEmailRules(t *testing.T) {
 		require.NoError(t, err)
 		require.False(t, s.create(t, emailOf("outlive@example.com")).EmailShared)
 	})
-	t.Run("the address of a deleted customer is free", func(t *testing.T) {
+	t.Run("the email of a deleted customer is free", func(t *testing.T) {
 		t.Parallel()
 		for range 3 {
 			c := s.create(t, emailOf("again@example.com"))
@@ -536,7 +537,7 @@ func TestEmailRules(t *testing.T) {
 		s.update(t, other.ID, emailOf("again@example.com"))
 		s.create(t, emailOf("other@example.com"))
 	})
-	t.Run("the address that a customer gave up is free", func(t *testing.T) {
+	t.Run("the former email of a customer is free", func(t *testing.T) {
 		t.Parallel()
 		mover := s.create(t, emailOf("old@example.com"))
 		s.update(t, mover.ID, emailOf("new@example.com"))
@@ -544,7 +545,7 @@ func TestEmailRules(t *testing.T) {
 		_, err := s.customers.Update(s.ctx, mover.ID, emailOf("old@example.com"))
 		require.Equal(t, emailTakenOnUpdate, err)
 	})
-	t.Run("an update to a taken address is refused and changes nothing", func(t *testing.T) {
+	t.Run("an update to a taken email is refused and changes nothing", func(t *testing.T) {
 		t.Parallel()
 		s.create(t, emailOf("holder@example.com"))
 		c := s.create(t, everyField("mine@example.com"))
@@ -559,7 +560,7 @@ func TestEmailRules(t *testing.T) {
 		require.Equal(t, "HOLDER@example.com", updated.Email)
 		require.Equal(t, ptr("Other"), updated.Name)
 	})
-	t.Run("the own address is never a conflict and leaves the mark as it is", func(t *testing.T) {
+	t.Run("a customer's own email is never a conflict and leaves the mark unchanged", func(t *testing.T) {
 		t.Parallel()
 		plain := s.create(t, emailOf("own@example.com"))
 		shared := s.create(t, flagged(emailOf("own@example.com")))
@@ -573,19 +574,19 @@ func TestEmailRules(t *testing.T) {
 			}
 		}
 	})
-	t.Run("the mark goes with the address", func(t *testing.T) {
+	t.Run("the mark changes only with the email", func(t *testing.T) {
 		t.Parallel()
 		c := s.create(t, flagged(emailOf("mark1@example.com")))
 		require.True(t, s.update(t, c.ID, flagged(store.Input{"name": "x"})).EmailShared)
 		require.False(t, s.update(t, c.ID, emailOf("mark2@example.com")).EmailShared)
-		require.False(t, s.update(t, c.ID, flagged(store.Input{"name": "y"})).EmailShared, "without a changed address the flag does nothing")
-		require.True(t, s.update(t, c.ID, flagged(emailOf("mark3@example.com"))).EmailShared, "duplicate or not")
+		require.False(t, s.update(t, c.ID, flagged(store.Input{"name": "y"})).EmailShared, "without a changed email the flag has no effect")
+		require.True(t, s.update(t, c.ID, flagged(emailOf("mark3@example.com"))).EmailShared, "with or without a duplicate")
 	})
 }
 
-// Two updates of one row: the second waits for the first and then looks at a row that has changed. It must not take the
-// address that the row itself had for somebody else's.
-func TestUpdateAfterAConcurrentMove(t *testing.T) {
+// Two updates change one row. The second waits for the first, and then evaluates its predicates on
+// the changed row. It must not mistake the row's own former email for another customer's.
+func TestUpdateWaitsForConcurrentUpdateOfSameRow(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	c := s.create(t, emailOf("first@example.com"))
@@ -643,8 +644,9 @@ func TestConcurrentUpdatesLoseNoField(t *testing.T) {
 		}
 		writers.Wait()
 		found := s.get(t, id)
-		require.Equal(t, found, s.update(t, id, want), "every writer's value is there")
-		// What search reads is put together from all three.
+		require.Equal(t, found, s.update(t, id, want), "the values of all writers are stored")
+		// The search key holds all three texts.
+
 		for _, text := range []string{value + "@example", value} {
 			page, err := s.customers.List(s.ctx, store.PageQuery{Filter: store.Filter{"search": text}})
 			require.NoError(t, err)
@@ -681,7 +683,7 @@ func TestDeleteWinsOverConcurrentUpdates(t *testing.T) {
 	}
 }
 
-// customerModel is what the store should hold of one merchant.
+// customerModel is the expected state of one merchant's customers.
 type customerModel struct {
 	ctx  context.Context
 	rows []*store.Customer
@@ -703,14 +705,14 @@ func (m *customerModel) holds(key, except string) bool {
 	})
 }
 
-// keyed are addresses by their key; a few, so that they meet.
+// keyed maps emails to their keys. They are few, so that they collide.
 var keyed = map[string]string{
 	"ann@example.com": "ann@example.com", "ANN@Example.COM": "ann@example.com",
 	"zoe\u0301@example.com": "zo\u00e9@example.com", "ZO\u00c9@example.com": "zo\u00e9@example.com",
 	"a@xn--bcher-kva.example": "a@xn--bcher-kva.example", "A@B\u00dcCHER.example": "a@xn--bcher-kva.example",
 }
 
-func TestCustomersBehaveLikeTheirModel(t *testing.T) {
+func TestCustomersMatchModel(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
 	customers := db.Store(t).Customers
@@ -722,7 +724,7 @@ func TestCustomersBehaveLikeTheirModel(t *testing.T) {
 			}
 		}
 	}))
-	// value draws one of the texts, nil, or absent.
+	// value draws one of the texts, null, or absent.
 	value := func(values ...string) *rapid.Generator[any] {
 		return rapid.Custom(func(t *rapid.T) any {
 			switch rapid.IntRange(0, 3).Draw(t, "kind") {
@@ -737,7 +739,7 @@ func TestCustomersBehaveLikeTheirModel(t *testing.T) {
 	}
 	names, countries := value("Ann", "ANN", "Ann ", ""), value("de", "DE", "FR")
 
-	// apply changes the row as the input says and returns whether that changes anything.
+	// apply changes the row as the input says, and reports whether a value changes.
 	apply := func(row *store.Customer, in store.Input) bool {
 		before := *row
 		if email, ok := in["email"].(string); ok {
@@ -767,7 +769,7 @@ func TestCustomersBehaveLikeTheirModel(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		models := []*customerModel{{ctx: db.Context(t, db.Merchant(t, "A"))}, {ctx: db.Context(t, db.Merchant(t, "B"))}}
 		model := func(r *rapid.T) *customerModel { return rapid.SampledFrom(models).Draw(r, "merchant") }
-		// Of either merchant, dead or alive, or of nobody.
+		// The id of a live or deleted row of either merchant, or of no row.
 		anID := func(r *rapid.T) string {
 			ids := []string{"cust_nobody"}
 			for _, m := range models {
@@ -889,8 +891,9 @@ func TestCustomersBehaveLikeTheirModel(t *testing.T) {
 // absent stands for a field that an input does not hold.
 type absent struct{}
 
-// An address that an earlier release accepted and this one refuses stays as it is.
-func TestStoredAddressThatIsRefusedToday(t *testing.T) {
+// An update can leave a stored email unchanged that an earlier release accepted and this one
+// refuses.
+func TestStoredEmailThatIsNoLongerValid(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	for i, email := range []string{"a@127.0.0.1", "a\u034F@example.com", "a@x\u2800.example", "A@b_c.example"} {
@@ -909,7 +912,7 @@ func TestStoredAddressThatIsRefusedToday(t *testing.T) {
 		before := s.get(t, id)
 		unchanged, err := s.customers.Update(s.ctx, id, emailOf(email))
 		require.NoError(t, err)
-		require.Equal(t, before, unchanged, "updatedAt stays as well")
+		require.Equal(t, before, unchanged, "updatedAt does not change")
 
 		other := s.create(t, emailOf(fmt.Sprintf("other%d@example.com", i))).ID
 		for target, in := range map[string]store.Input{
@@ -919,14 +922,14 @@ func TestStoredAddressThatIsRefusedToday(t *testing.T) {
 			require.Equal(t, store.InvalidInput, store.AsError(err).Code, "%s", target)
 		}
 		_, err = s.customers.Update(s.ctx, id, store.Input{"email": email, "billingCountry": "XX"})
-		require.Equal(t, []string{"billingCountry"}, faultyFields(err), "the address is no fault")
+		require.Equal(t, []string{"billingCountry"}, faultyFields(err), "the email is no fault")
 		_, err = s.customers.Delete(s.ctx, id)
 		require.NoError(t, err)
 	}
 }
 
-// The same holds for other texts.
-func TestStoredTextThatIsRefusedToday(t *testing.T) {
+// The same holds for texts other than the email.
+func TestStoredTextThatIsNoLongerValid(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	id := s.create(t, emailOf("old@example.com")).ID
@@ -943,8 +946,8 @@ func TestStoredTextThatIsRefusedToday(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// A server of an earlier release may write a key of its own after the migration.
-func TestOwnAddressWithAnOldKeyIsNoConflict(t *testing.T) {
+// A server of an earlier release may store another key after the migration.
+func TestUnchangedEmailWithLegacyKeyIsNoConflict(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	const email = "max@straße.example"
@@ -966,7 +969,7 @@ func faultyFields(err error) (fields []string) {
 	return fields
 }
 
-// customerError is an error of a customer.
+// customerError returns an error about a customer.
 func customerError(code store.Code) *store.Error {
 	err := store.NounOf[store.Customer]().NewError(code)
 	if code == store.EmailTaken || code == store.EmailRequired {

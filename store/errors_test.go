@@ -12,8 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The texts are part of the contract. Those of the reference are looked up in its own words, too.
-func TestTexts(t *testing.T) {
+// The messages are part of the contract. Those of the reference are also read from the reference
+// itself.
+func TestMessages(t *testing.T) {
 	t.Parallel()
 	const emailTakenLonger = "Another customer with this email already exists. Use dangerouslyAllowSameEmailForDifferentCustomers to allow."
 	want := map[Code]string{
@@ -62,7 +63,7 @@ func TestFailed(t *testing.T) {
 	cause := &pgconn.PgError{Code: "23505", Message: "duplicate key", Detail: "Key (email_key)=(a@example.com)", ConstraintName: "customers_pkey"}
 	taken := &Error{Code: EmailTaken, Message: emailTakenOnUpdate}
 
-	t.Run("an unknown cause is masked by the reference's text", func(t *testing.T) {
+	t.Run("an unknown cause gets the reference's message", func(t *testing.T) {
 		t.Parallel()
 		require.Equal(t, &Error{Code: Internal, Message: "Failed to create customer", cause: cause}, Failed("create customer", cause))
 	})
@@ -71,12 +72,12 @@ func TestFailed(t *testing.T) {
 		outage := fmt.Errorf("connect: %w", &pgconn.PgError{Code: "57P03"})
 		require.Equal(t, &Error{Code: Unavailable, Message: "Service temporarily unavailable", cause: outage}, Failed("create customer", outage))
 	})
-	t.Run("an outcome passes, wrapped or not", func(t *testing.T) {
+	t.Run("an outcome is returned unchanged, wrapped or not", func(t *testing.T) {
 		t.Parallel()
 		require.Same(t, taken, Failed("update customer", taken))
 		require.Same(t, taken, Failed("update customer", fmt.Errorf("again: %w", taken)))
 	})
-	t.Run("the cause is for the log alone", func(t *testing.T) {
+	t.Run("only the log shows the cause", func(t *testing.T) {
 		t.Parallel()
 		err := Failed("create customer", cause).(*Error)
 		require.NotContains(t, err.Message, "duplicate")
@@ -84,12 +85,12 @@ func TestFailed(t *testing.T) {
 		require.Contains(t, err.Error(), "duplicate key")
 		require.ErrorIs(t, err, error(cause))
 	})
-	t.Run("what is no outcome is Internal for a caller", func(t *testing.T) {
+	t.Run("any other error is Internal", func(t *testing.T) {
 		t.Parallel()
 		require.Equal(t, &Error{Code: Internal, Message: "Internal server error", cause: cause}, AsError(cause))
 		require.Same(t, taken, AsError(fmt.Errorf("again: %w", taken)))
 	})
-	t.Run("no faults are no error", func(t *testing.T) {
+	t.Run("without faults Invalid returns nil", func(t *testing.T) {
 		t.Parallel()
 		require.NoError(t, Invalid())
 		fault := NewFault("name", TooLong, "must be at most 255 characters")
@@ -99,9 +100,9 @@ func TestFailed(t *testing.T) {
 	})
 }
 
-// A request whose client leaves while it waits is not logged. A statement that was sent and fails is logged,
-// even when its client has left meanwhile.
-func TestOutcomeOfAClientThatLeft(t *testing.T) {
+// If the client leaves while its statement waits, nothing is logged. A statement that was sent and
+// fails is logged, even if its client has left meanwhile.
+func TestOutcomeAfterClientLeft(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		err    error

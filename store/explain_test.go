@@ -16,7 +16,7 @@ import (
 	"lumen/store/storetest"
 )
 
-// plan is a node of Postgres's own description.
+// plan is a node of Postgres's JSON plan.
 type plan struct {
 	NodeType     string  `json:"Node Type"`
 	Relation     string  `json:"Relation Name"`
@@ -29,9 +29,9 @@ type plan struct {
 	Plans        []plan
 }
 
-// found is what matters of the plans of one call.
+// found sums up the plans of one call.
 type found struct {
-	read    float64 // rows of customers, in all
+	read    float64 // total rows of customers
 	sorts   int
 	scans   []string
 	indexes []string
@@ -55,7 +55,8 @@ func (f *found) add(p plan) {
 	}
 }
 
-// explain runs the statements again with the credential's settings, under EXPLAIN, and undoes what they do.
+// explain runs the statements again, with the credential's settings, under EXPLAIN ANALYZE, and
+// rolls them back.
 func explain(t *testing.T, ctx context.Context, conn *pgconn.PgConn, c store.Credential, statements []storetest.Sent) found {
 	t.Helper()
 	var all found
@@ -76,9 +77,10 @@ func explain(t *testing.T, ctx context.Context, conn *pgconn.PgConn, c store.Cre
 	return all
 }
 
-// A hundred merchants of a thousand customers each. Whatever is asked, only about as many rows are read as are
-// answered: no statement scans the table, no page is sorted. Each statement is explained with the values in view and
-// without, as Postgres plans a prepared one after a while.
+// The database has 100 merchants with 1,000 customers each. A statement may read only about as many
+// rows as it returns: no statement scans the table, and no page is sorted. Each statement is
+// explained with a custom plan, for its values, and with a generic one, which Postgres uses for a
+// prepared statement after a while.
 func TestPlans(t *testing.T) {
 	t.Parallel()
 	start := time.Now()
@@ -205,7 +207,8 @@ func TestPlans(t *testing.T) {
 			check(name+way, 102, 1, func() error { _, err := customers.List(ctx, query); return err })
 			check(name+way+", counted", 102, 0, func() error { _, err := customers.Count(ctx, filter); return err })
 		}
-		// Every fifth customer is in this country, so a page of fifty would be a page of 250 without an index.
+		// Every fifth customer is in this country. Without an index, a page of 50 would read 250
+		// rows.
 		query.Filter = store.Filter{"billingCountry": "DE"}
 		check("by country"+way, 102, 0, func() error { _, err := customers.List(ctx, query); return err })
 		query.Filter = store.Filter{"updatedAt": store.TimeRange{From: ptr(longAgo)}}
@@ -217,7 +220,7 @@ func TestPlans(t *testing.T) {
 		return err
 	})
 	check("count", 1001, 0, func() error { _, err := customers.Count(ctx, store.Filter{}); return err })
-	// A batch is half of what the merchant has, so that to sort it all is as good as the index.
+	// A batch is half of the merchant's rows, so sorting all of them is as good as using the index.
 	check("all", 2*1001, 1, func() error {
 		for _, err := range customers.All(ctx, store.Filter{}) {
 			if err != nil {
@@ -229,8 +232,9 @@ func TestPlans(t *testing.T) {
 	t.Logf("%v in all", time.Since(start).Round(time.Millisecond))
 }
 
-// fill makes 100,000 customers of a hundred merchants, this one and others. One in twenty is deleted, one in ten has no
-// name, one in fifty shares a user id with those of other merchants, one in five is in Germany.
+// fill adds customers, so that this merchant and 99 others have 1,000 each. One in 20 is deleted,
+// one in 10 has no name, one in 50 has the same user id as customers of the other merchants, and
+// one in 5 is in Germany.
 func fill(t *testing.T, db *storetest.Database, merchant storetest.Merchant) {
 	t.Helper()
 	for _, sql := range []string{

@@ -21,7 +21,7 @@ func CustomerFault(field string, reason Reason) Fault { return customers.fault(f
 // GadgetFault returns a fault of a gadget's field.
 func GadgetFault(field string, reason Reason) Fault { return gadgets("").fault(field, reason) }
 
-// OldNameCursor returns the cursor that a server of an earlier release gave for a row in a list by name.
+// OldNameCursor returns the cursor that an earlier release made for a row in a list sorted by name.
 func OldNameCursor(merchant string, sort Sort, id string, name *string) string {
 	key := map[SortDirection]string{Ascending: maxKey["text"].key}[sort.Direction]
 	if name != nil {
@@ -43,8 +43,8 @@ func cursorOf[T any](n *noun[T], merchant string, sort Sort, row *T) string {
 	return encodeCursor(merchant, o, n.position(o, row))
 }
 
-// Gadget is a noun of the tests alone, with an input of every kind. It shows what of the core knows of no
-// customer. It belongs to a customer by a column of its own.
+// Gadget is a noun that exists only in tests, with an input of every kind. It shows that the core
+// depends on nothing of customers. A column of its own holds the customer that it belongs to.
 type Gadget struct {
 	bun.BaseModel `bun:"table:public.gadgets,alias:c"`
 
@@ -61,13 +61,13 @@ type Gadget struct {
 // The sort fields of gadgets.
 const (
 	SortLabel SortField = "LABEL"
-	SortState SortField = "STATE" // gadgets without one last in either direction
+	SortState SortField = "STATE" // without a state last, in either direction
 )
 
-// GadgetStates are what the state of a gadget may be.
+// GadgetStates are the valid states of a gadget.
 var GadgetStates = []string{"new", "used", "worn"}
 
-// gadgets declares the gadget, with an owner column or without.
+// gadgets returns the noun of gadgets with this owner column, or without one if owner is "".
 func gadgets(owner string) *noun[Gadget] {
 	return &noun[Gadget]{
 		name: "gadget", plural: "gadgets", prefix: "gad", table: "gadgets", owner: owner,

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Each message names the form that is expected, of every field and for every reason.
-func TestMessagesNameTheForm(t *testing.T) {
+// Every message names the expected form, for every field and every reason.
+func TestMessagesNameExpectedForm(t *testing.T) {
 	t.Parallel()
 	const control = "must not contain control characters"
 	long := strings.Repeat("x", 256)
@@ -79,11 +79,11 @@ func TestMessagesNameTheForm(t *testing.T) {
 	}, faults)
 }
 
-// Faults that say the same are said once.
-func TestEqualFaultsAreSaidOnce(t *testing.T) {
+// Equal faults become one fault with a count.
+func TestEqualFaultsAreMerged(t *testing.T) {
 	t.Parallel()
 	a, b := NewFault("a", InvalidFormat, "must be b"), NewFault("b", TooLong, "must be a")
-	same := NewFault("a", TooLong, "must be b") // for another reason
+	same := NewFault("a", TooLong, "must be b") // the same message with another reason
 	require.Equal(t, []Fault{
 		{"a", InvalidFormat, "a must be b (3 times)"}, b, same,
 	}, AsError(Invalid(a, b, a, same, a)).Faults)

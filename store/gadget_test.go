@@ -15,8 +15,8 @@ import (
 	"lumen/store/storetest"
 )
 
-// gadgetsTable makes the table of a noun of the tests, as a migration would. The bound policy is for an
-// owner column alone.
+// gadgetsTable returns the SQL that creates the table of the tests' noun, as a migration would. The
+// table has a policy for bound callers only if it has an owner column.
 func gadgetsTable(owner string) string {
 	const merchant = "merchant_id = NULLIF(current_setting('lumen.merchant_id', true), '')"
 	table := `
@@ -39,17 +39,17 @@ func gadgetsTable(owner string) string {
 	return table
 }
 
-// gadgetOwners are the owner columns that the tests try: one that is not the id, and none.
+// gadgetOwners are the owner columns that the tests use: one other than the id, and none.
 var gadgetOwners = map[string]string{"with an owner column": "customer_id", "without an owner column": ""}
 
-// gadgetShop is a merchant with two customers.
+// gadgetShop is a merchant with two customers, ann and bob.
 type gadgetShop struct {
 	ctx      context.Context
 	merchant string
 	ann, bob string
 }
 
-// bound returns the context of a caller who is bound to a customer of the shop.
+// bound returns the context of a caller who is bound to a customer.
 func (s gadgetShop) bound(customer string) context.Context {
 	credential, _ := store.CredentialFrom(s.ctx)
 	credential.TokenID, credential.CustomerID = "token", customer
@@ -62,7 +62,7 @@ func (s gadgetShop) gadget(customer, label string, more store.Input) store.Input
 	return in
 }
 
-// openGadgets returns two merchants in a database with gadgets.
+// openGadgets returns a database with gadgets, its gadgets, and two merchants.
 func openGadgets(t *testing.T, owner string) (*storetest.Database, *store.Rows[store.Gadget], [2]gadgetShop) {
 	t.Helper()
 	db := storetest.New(t)
@@ -81,7 +81,7 @@ func openGadgets(t *testing.T, owner string) (*storetest.Database, *store.Rows[s
 	return db, store.GadgetsOf(s, owner), shops
 }
 
-// The core serves a noun that it does not know: every operation, on real rows.
+// The core supports a noun that it does not know, in every operation, on real rows.
 func TestGadgets(t *testing.T) {
 	t.Parallel()
 	for name, owner := range gadgetOwners {
@@ -107,7 +107,8 @@ func TestGadgets(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, map[string]*store.Gadget{drill.ID: drill}, many)
 
-			// Absent is kept, null clears, what is immutable is ignored, and so is what does not change.
+			// An absent field is kept, null clears a field, and an immutable or unchanged field is
+			// ignored.
 			same, err := gadgets.Update(a.ctx, drill.ID, store.Input{"label": "Drill", "customerId": a.bob})
 			require.NoError(t, err)
 			require.Equal(t, drill, same)
@@ -156,7 +157,8 @@ func TestGadgets(t *testing.T) {
 	}
 }
 
-// Each kind of input refuses what is not of its type, and what its rule forbids, all faults at once.
+// Each kind of input refuses values of other types and values that its rule forbids. All faults are
+// reported together.
 func TestGadgetInputs(t *testing.T) {
 	t.Parallel()
 	_, gadgets, shops := openGadgets(t, "customer_id")
@@ -193,7 +195,7 @@ func TestGadgetInputs(t *testing.T) {
 	}
 	require.Equal(t, []string{"customerId", "label", "size", "state", "dueAt", "active"}, fields)
 	_, err = gadgets.Create(a.ctx, a.gadget(a.ann, "New", store.Input{"email": "a@example.com"}))
-	require.Equal(t, store.Internal, store.AsError(err).Code, "an API that lets an unknown field pass has a bug")
+	require.Equal(t, store.Internal, store.AsError(err).Code, "an API that passes on an unknown field has a bug")
 	kept, err := gadgets.Get(a.ctx, made.ID)
 	require.NoError(t, err)
 	require.Equal(t, made, kept)
@@ -202,7 +204,7 @@ func TestGadgetInputs(t *testing.T) {
 	require.Equal(t, 1, n)
 }
 
-// Lists have every sort in both directions, in pages from either end, and filters.
+// Gadgets can be listed in every sort and direction, in pages from either end, and with filters.
 func TestGadgetLists(t *testing.T) {
 	t.Parallel()
 	for name, owner := range gadgetOwners {
@@ -237,7 +239,7 @@ func TestGadgetLists(t *testing.T) {
 					want := slices.SortedFunc(slices.Values(all), func(x, y store.Gadget) int {
 						c := less(x, y)
 						if field == store.SortState && c != 0 && (x.State == nil || y.State == nil) {
-							return c // those without a state are last in either direction
+							return c // gadgets without a state come last in either direction
 						}
 						if c == 0 {
 							c = strings.Compare(x.ID, y.ID)
@@ -302,7 +304,7 @@ func stateOf(g store.Gadget) string {
 	return *g.State
 }
 
-// A cursor is of one noun: the list of another refuses it though its digest is right.
+// A list refuses a cursor of another noun's list, although its digest is correct.
 func TestCursorsTellTheirNoun(t *testing.T) {
 	t.Parallel()
 	_, gadgets, shops := openGadgets(t, "customer_id")
@@ -321,12 +323,12 @@ func TestCursorsTellTheirNoun(t *testing.T) {
 	}
 }
 
-// A caller who is bound to a customer has that customer's gadgets alone, by the owner column: by the
-// predicates, and by the policy.
+// A caller who is bound to a customer sees only gadgets of that customer, which the owner column
+// tells. Both the predicates and the policy ensure it.
 func TestBoundGadgets(t *testing.T) {
 	t.Parallel()
 	for guards, off := range map[string]string{
-		"both guards": "", "the predicates alone": "ALTER TABLE gadgets DISABLE ROW LEVEL SECURITY",
+		"both guards": "", "only the predicates": "ALTER TABLE gadgets DISABLE ROW LEVEL SECURITY",
 	} {
 		t.Run(guards, func(t *testing.T) {
 			t.Parallel()
@@ -392,7 +394,7 @@ func TestBoundGadgets(t *testing.T) {
 	}
 }
 
-// Each of the two guards holds alone for a noun that is not the customer: TestIsolation, for gadgets.
+// Each of the two guards isolates the rows of another noun than customers. See TestIsolation.
 func TestGadgetIsolation(t *testing.T) {
 	t.Parallel()
 	for name, owner := range gadgetOwners {
@@ -419,7 +421,7 @@ func TestGadgetIsolation(t *testing.T) {
 	}
 }
 
-// identicalGadgets is identicalCustomers for gadgets.
+// identicalGadgets is the counterpart of identicalCustomers for gadgets.
 func identicalGadgets(first, last int) string {
 	return fmt.Sprintf(`(merchant_id, id, customer_id, label, label_key, size, due_at, active, search_key, created_at, updated_at, deleted_at)
 		SELECT 'merchant_' || m, 'gad_' || m || '_' || n, 'cust_' || m || '_' || n, 'G' || n, 'g' || n, n, timestamptz '2026-01-01Z', true, 'g' || n,

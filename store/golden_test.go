@@ -22,7 +22,7 @@ import (
 
 var update = flag.Bool("update", false, "write testdata/statements.sql")
 
-// recorder is a database that records the text of the statements that it is sent.
+// recorder is a database that records the text of each statement that is sent to it.
 type recorder struct {
 	storetest.NoDatabase
 	sent *[]string
@@ -35,19 +35,19 @@ func (r recorder) Query(ctx context.Context, query string, args []any, each func
 	return r.NoDatabase.Query(ctx, query, args, each)
 }
 
-// lines breaks a statement into lines. Only white space differs from what is sent.
+// lines breaks a statement into lines. It changes only white space.
 var lines = strings.NewReplacer(
 	" FROM ", "\nFROM ", " SET ", "\nSET ", " WHERE ", "\nWHERE ", " AND ", "\n  AND ", " ORDER BY ", "\nORDER BY ",
 	" RETURNING ", "\nRETURNING ", " SELECT ", "\nSELECT ",
 )
 
-// shape is a call, and the name of the statements that it sends.
+// shape is a call and the name of the statements that it sends.
 type shape struct {
 	name string
 	call func(context.Context) error
 }
 
-// The SQL of each operation is what testdata/statements.sql shows, so that a reviewer can read it.
+// testdata/statements.sql shows the SQL of each operation, so that reviewers can read it.
 func TestStatements(t *testing.T) {
 	t.Parallel()
 	const file = "testdata/statements.sql"
@@ -62,7 +62,7 @@ func TestStatements(t *testing.T) {
 	seen := map[string]bool{}
 	for _, s := range customerShapes(store.New(db, store.Options{}).Customers) {
 		sent = nil
-		_ = s.call(ctx) // most find nothing
+		_ = s.call(ctx) // most calls find no row, which does not matter
 		for i, text := range sent {
 			if seen[text] {
 				continue

@@ -16,5 +16,5 @@ func TestAMillionIDs(t *testing.T) {
 		require.NoError(t, err)
 		seen[id] = struct{}{}
 	}
-	require.Len(t, seen, n, "none is given twice")
+	require.Len(t, seen, n, "no id is made twice")
 }

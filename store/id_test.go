@@ -21,7 +21,7 @@ func TestNewIDs(t *testing.T) {
 				t.Fatalf("%q does not have the form of an id", id)
 			}
 		}
-		require.Len(t, seen, n, "no id is given twice")
+		require.Len(t, seen, n, "no id is made twice")
 	}
 }
 
@@ -38,9 +38,9 @@ func TestNewIDsAreWellFormed(t *testing.T) {
 	require.False(t, IsCustomerID(merchant))
 }
 
-// customerIDs are texts and whether they are well-formed.
+// customerIDs maps texts to whether they are well-formed ids of customers.
 var customerIDs = map[string]bool{
-	"cust_stable_123":                 true, // the reference's own
+	"cust_stable_123":                 true, // from the reference
 	"cust_01jd8xq3v4e5f6g7h8j9k0m1n2": true,
 	"cust_a":                          true,
 	"cust__":                          true,

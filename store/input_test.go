@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// valid is an input in which every field has a value that is stored as it is.
+// valid returns an input in which every field has a value that is stored unchanged.
 func valid() Input {
 	return Input{
 		"email": "ann@example.com", "name": "Ann", "userId": "user_1",
@@ -22,7 +22,7 @@ func valid() Input {
 // absent stands for a field that an input does not hold.
 type absent struct{}
 
-// with is valid with another value for one field.
+// with returns valid with another value for one field.
 func with(name string, value any) Input {
 	in := valid()
 	in[name] = value
@@ -32,7 +32,7 @@ func with(name string, value any) Input {
 	return in
 }
 
-// normalized returns what is stored of an input of a customer.
+// normalized returns the stored form of a customer's input.
 func normalized(in Input, creating bool) (Input, error) {
 	out, err := normalizeCustomer(in, creating)
 	return Input(out), err
@@ -50,13 +50,13 @@ var fieldNames = func() (names []string) {
 
 var errEmailRequired = &Error{Code: EmailRequired, Message: "Email is required", Noun: "customer", Field: "email"}
 
-// lengths are the documented ones, in code points.
+// lengths are the documented maximum lengths, in code points.
 var lengths = map[string]int{
 	"name": 255, "userId": 255, "billingAddressLine1": 255, "billingAddressLine2": 255, "billingCity": 255,
 	"billingPostalCode": 32, "taxId": 64,
 }
 
-// withoutInvisible are the fields that refuse characters of which nothing shows.
+// withoutInvisible are the fields that refuse invisible characters.
 var withoutInvisible = []string{"email", "userId", "billingPostalCode", "taxId"}
 
 // optional are the fields that may be null, in the documented order.
@@ -89,7 +89,7 @@ func TestNothingSaidIsNothingDone(t *testing.T) {
 
 func TestWhiteSpaceIsTrimmed(t *testing.T) {
 	t.Parallel()
-	// White_Space of Unicode, all 25 of it.
+	// The 25 characters with the Unicode property White_Space.
 	const space = "\t\n\v\f\r \u0085\u00A0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200A\u2028\u2029\u202F\u205F\u3000"
 	want := valid()
 	for _, name := range fieldNames {
@@ -146,7 +146,7 @@ func TestEmailIsRequired(t *testing.T) {
 	_, err = normalized(with("email", absent{}), false)
 	require.NoError(t, err)
 
-	t.Run("which wins over every other fault", func(t *testing.T) {
+	t.Run("and hides all other faults", func(t *testing.T) {
 		t.Parallel()
 		in := Input{
 			"name": "a\x00", "userId": strings.Repeat("x", 256), "billingCountry": "XX",
@@ -158,7 +158,7 @@ func TestEmailIsRequired(t *testing.T) {
 		_, err = normalized(in, false)
 		require.Equal(t, errEmailRequired, err)
 	})
-	t.Run("unless it was said with a wrong type", func(t *testing.T) {
+	t.Run("unless its value has a wrong type", func(t *testing.T) {
 		t.Parallel()
 		for _, creating := range []bool{true, false} {
 			_, err := normalized(Input{"email": Mistyped{}}, creating)
@@ -177,7 +177,7 @@ func TestLengths(t *testing.T) {
 			require.Equal(t, with(name, longest), out)
 
 			_, err = normalized(with(name, "  "+longest+"  "), true)
-			require.NoError(t, err, "what is trimmed does not count")
+			require.NoError(t, err, "trimmed white space does not count")
 
 			for _, longer := range []string{longest + character, strings.Repeat(character, 1<<20)} {
 				_, err = normalized(with(name, longer), true)
@@ -219,15 +219,15 @@ func TestEmailLength(t *testing.T) {
 	}
 }
 
-// ignorable are the ranges of Default_Ignorable_Code_Point, as DerivedCoreProperties.txt of Unicode has them, and
-// the blank of Braille.
+// ignorable are the ranges of Default_Ignorable_Code_Point in Unicode's DerivedCoreProperties.txt,
+// and the blank Braille pattern.
 var ignorable = [][2]rune{
 	{0xAD, 0xAD}, {0x34F, 0x34F}, {0x61C, 0x61C}, {0x115F, 0x1160}, {0x17B4, 0x17B5}, {0x180B, 0x180F}, {0x200B, 0x200F},
 	{0x202A, 0x202E}, {0x2060, 0x206F}, {0x3164, 0x3164}, {0xFE00, 0xFE0F}, {0xFEFF, 0xFEFF}, {0xFFA0, 0xFFA0}, {0xFFF0, 0xFFF8},
 	{0x1BCA0, 0x1BCA3}, {0x1D173, 0x1D17A}, {0xE0000, 0xE0FFF}, {0x2800, 0x2800},
 }
 
-// Every control character and every character of which nothing shows, in every field.
+// Every field is tried with every control character and every invisible character.
 func TestForbiddenCharacters(t *testing.T) {
 	t.Parallel()
 	for _, name := range fieldNames {
@@ -275,7 +275,7 @@ func TestForbiddenCharactersAtTheEdges(t *testing.T) {
 			require.Equal(t, EmailRequired, AsError(err).Code, "%q", blank)
 		}
 	}
-	// A byte order mark is a format character and no white space, so it is not trimmed.
+	// A byte order mark is a format character, not white space, so it is not trimmed.
 	_, err := normalized(with("userId", "\uFEFFuser"), true)
 	require.Equal(t, Invalid(CustomerFault("userId", ForbiddenCharacter)), err)
 }
@@ -299,7 +299,7 @@ func TestWhatIsNoUTF8IsRefused(t *testing.T) {
 		_, faults := customers.resolve(Filter{"search": search})
 		require.Equal(t, []Fault{NewFault("search", InvalidFormat, searchForm)}, faults)
 	}
-	// The character that decoders put in its place is one like any other.
+	// U+FFFD, which decoders put in the place of invalid UTF-8, is an ordinary character.
 	_, err := normalized(with("name", "a\uFFFDb"), true)
 	require.NoError(t, err)
 }
@@ -307,7 +307,7 @@ func TestWhatIsNoUTF8IsRefused(t *testing.T) {
 func TestCountries(t *testing.T) {
 	t.Parallel()
 	codes := strings.Fields(countries)
-	require.Len(t, codes, 250, "the assigned ones, and XK")
+	require.Len(t, codes, 250, "the assigned codes and XK")
 	require.True(t, slices.IsSorted(codes))
 	require.Len(t, slices.Compact(slices.Clone(codes)), 250)
 	hints := map[string]string{"UK": ": use GB for the United Kingdom", "EL": ": use GR for Greece"}
@@ -384,7 +384,7 @@ func TestFaultsComeTogether(t *testing.T) {
 		require.Equal(t, want, err)
 	}
 
-	t.Run("an email that is too long and holds what is forbidden", func(t *testing.T) {
+	t.Run("an email that is too long and holds a forbidden character", func(t *testing.T) {
 		t.Parallel()
 		_, err := normalized(with("email", long+"\u200b@example.com"), true)
 		require.Equal(t, Invalid(CustomerFault("email", ForbiddenCharacter), CustomerFault("email", TooLong)), err)
@@ -402,7 +402,7 @@ func TestFaultsComeTogether(t *testing.T) {
 		_, err := normalized(in, true)
 		require.Equal(t, Invalid(faults...), err)
 	})
-	t.Run("a wrong type stands for the field's other faults", func(t *testing.T) {
+	t.Run("a wrong type hides the field's other faults", func(t *testing.T) {
 		t.Parallel()
 		in := with("name", "\x00")
 		in["name"] = Mistyped{}
@@ -438,7 +438,7 @@ func TestEmailForm(t *testing.T) {
 	} {
 		out, err := normalized(with("email", email), true)
 		require.NoError(t, err, "%q", email)
-		require.Equal(t, with("email", email), out, "stored as it was sent")
+		require.Equal(t, with("email", email), out, "stored unchanged")
 	}
 	for _, email := range []string{
 		"a", "@", "a@", "@b.c", "a@b", "a@localhost", "a@b.", "a@.b", "a@b..c", "a@.b.c", "a@b.c.", ".@b.c", "...@b.c", "1@2.3", "a@127.0.0.1",
@@ -471,11 +471,11 @@ func TestFilterFaults(t *testing.T) {
 		}},
 		{"a search of one character", Filter{"search": " é "}, []Fault{NewFault("search", InvalidFormat, searchForm)}},
 		{"a search of 101 characters", Filter{"search": strings.Repeat("é", 101)}, []Fault{NewFault("search", TooLong, searchForm)}},
-		{"a search for what no value holds", Filter{"search": "a\nb"}, []Fault{NewFault("search", ForbiddenCharacter, "must not contain control characters")}},
-		{"no address, and a user id that is too long", Filter{"email": "nobody", "userId": strings.Repeat("x", 256)}, []Fault{
+		{"a search that holds a control character", Filter{"search": "a\nb"}, []Fault{NewFault("search", ForbiddenCharacter, "must not contain control characters")}},
+		{"an invalid email and a user id that is too long", Filter{"email": "nobody", "userId": strings.Repeat("x", 256)}, []Fault{
 			CustomerFault("email", InvalidFormat), CustomerFault("userId", TooLong),
 		}},
-		{"no country", Filter{"billingCountry": "XX"}, []Fault{CustomerFault("billingCountry", InvalidFormat)}},
+		{"an invalid country", Filter{"billingCountry": "XX"}, []Fault{CustomerFault("billingCountry", InvalidFormat)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -34,34 +34,37 @@ import (
 	"lumen/store/wall"
 )
 
-// These tests hold I1 by taking one of its two guards away. With row-level security off, the predicates in the code must
-// keep merchants apart; with a predicate cut out of the SQL on its way to Postgres, row-level security must. That the cut
-// is real is shown with both gone: then rows do leak.
+// These tests check I1 with one of its two guards removed. With row-level security off, the
+// predicates in the code must isolate merchants. With a predicate cut out of the SQL on its way to
+// Postgres, row-level security must. With both removed, rows do leak, which shows that the cuts are
+// real.
 
-// The merchants hold identical customers; the one in the middle is who asks.
+// All merchants have identical customers. The caller is the second of three.
 const (
 	isolationAsker = "merchant_2"
 	isolationOther = "merchant_3"
 )
 
-// fixture is what the tests need of a noun: a new noun adds its own.
+// fixture describes a noun to the tests. Each noun has one.
 type fixture struct {
 	noun store.Noun
-	rows func(*store.Store) any // their methods are the operations
-	// setup is SQL that makes what no migration does, "" for nothing.
+	rows func(*store.Store) any // returns a pointer whose methods are the operations
+	// setup is SQL that creates what no migration creates, or "".
 	setup string
-	// prefix is that of ids, which end in the merchant's number and the row's.
+	// prefix is the prefix of the ids, which end in the numbers of the merchant and of the row.
 	prefix string
-	// identical selects rows from first to last, of each merchant, as an INSERT continues.
+	// identical returns the rest of an INSERT statement that adds the rows from first to last to
+	// each merchant.
 	identical  func(first, last int) string
 	operations func() []operation
-	// want are some outcomes, by the operations' titles, so that the operations do what they say.
+	// want are some expected outcomes, by the operations' titles. They show that the operations
+	// work.
 	want map[string]outcome
-	// all is how many rows All without a filter returns, more than it reads at a time.
+	// all is the number of rows that All returns without a filter. It is more than one batch.
 	all int
 }
 
-// fixtures are those of all nouns, by name.
+// fixtures are the fixtures of all nouns, by name.
 var fixtures = map[string]fixture{
 	"customer": {
 		noun: store.NounOf[store.Customer](), rows: func(s *store.Store) any { return s.Customers }, prefix: "cust",
@@ -76,14 +79,14 @@ var fixtures = map[string]fixture{
 	},
 }
 
-// predicate is a place in a statement that names the merchant: the n-th of them in the text, whose literals are masked.
+// predicate is the n-th merchant predicate in a statement. In the text, literals are masked.
 type predicate struct {
 	text string
 	n    int
 }
 
-// predicateForm is a way in which a statement says a predicate, with what a forgetful one would say. It keeps the parameter
-// typed, so that the statement stays one that Postgres accepts.
+// predicateForm matches one way to write a merchant predicate. cutTo replaces it by an expression
+// that is always true and keeps the parameter typed, so that Postgres accepts the statement.
 type predicateForm struct {
 	form  *regexp.Regexp
 	cutTo string
@@ -98,19 +101,20 @@ var predicateForms = []predicateForm{
 
 var isolationLiterals = regexp.MustCompile(`'[^']*'`)
 
-// predicateCutter is a driver.Connector in front of the wall's. It notes every statement, and cuts a predicate.
+// predicateCutter is a driver.Connector around that of package wall. It records every statement and
+// cuts predicates.
 type predicateCutter struct {
 	driver.Connector
 	forms []predicateForm
-	bind  string // replaces the second parameter, which is the customer that the caller is bound to
+	bind  string // replaces the second argument: the customer that the caller is bound to
 
 	mu         sync.Mutex
-	cut        *predicate // nil cuts none
-	all        bool       // cut every one
+	cut        *predicate // the predicate to cut, or nil
+	all        bool       // cut all predicates
 	happened   int
 	met        map[predicate]bool // since the last cutOut
 	predicates map[predicate]bool
-	functions  map[string]bool // those of the store that were on the stack
+	functions  map[string]bool // functions of package store that were on the stack
 	masked     map[string]bool
 }
 
@@ -122,7 +126,7 @@ func (f *predicateCutter) Connect(ctx context.Context) (driver.Conn, error) {
 	return &cutConn{conn.(walledConn), f}, nil
 }
 
-// walledConn is what database/sql may use of the wall's connections.
+// walledConn is the part of package wall's connections that database/sql uses.
 type walledConn interface {
 	driver.Conn
 	driver.ConnBeginTx
@@ -157,11 +161,11 @@ func (c *cutConn) ExecContext(ctx context.Context, query string, args []driver.N
 	return c.walledConn.ExecContext(ctx, c.cutter.rewrite(query), args)
 }
 
-// rewrite notes the statement and returns it without what is to be cut.
+// rewrite records the statement and returns it without the predicates to be cut.
 func (f *predicateCutter) rewrite(query string) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.noteStack()
+	f.recordStack()
 	masked := isolationLiterals.ReplaceAllString(query, "'?'")
 	f.masked[masked] = true
 	n := 0
@@ -180,7 +184,7 @@ func (f *predicateCutter) rewrite(query string) string {
 	return query
 }
 
-func (f *predicateCutter) noteStack() {
+func (f *predicateCutter) recordStack() {
 	callers := make([]uintptr, 64)
 	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers)])
 	for more := true; more; {
@@ -205,15 +209,15 @@ func (f *predicateCutter) cuts() int {
 	return f.happened
 }
 
-// isolated is a database with the rows of a fixture, reached through a cutter.
+// isolated is a database with the rows of a fixture, behind a predicateCutter.
 type isolated struct {
 	fixture
 	db      *storetest.Database
 	cutter  *predicateCutter
 	store   *store.Store
-	ctx     context.Context     // the asker's
-	setting string              // the customer that the wall is told
-	kept    map[string][]string // the rows as kept, nil when an operation may have changed them
+	ctx     context.Context     // the caller's
+	setting string              // the customer that package wall gets from the context
+	kept    map[string][]string // the rows before an operation, or nil if one may have changed them
 }
 
 func (f fixture) isolate(t *testing.T) *isolated {
@@ -246,7 +250,8 @@ func (f fixture) isolate(t *testing.T) *isolated {
 	return i
 }
 
-// identicalCustomers selects customers from first to last, of each merchant. A greater number is older; the fifth is deleted.
+// identicalCustomers returns the rest of an INSERT statement that adds customers to each merchant.
+// A greater number means an older customer. The fifth is deleted.
 func identicalCustomers(first, last int) string {
 	return fmt.Sprintf(`(merchant_id, id, email, email_key, email_shared, name, name_key, name_sort, user_id, billing_country, search_key,
 		                 created_at, updated_at, deleted_at)
@@ -257,7 +262,7 @@ func identicalCustomers(first, last int) string {
 		FROM generate_series(1, 3) AS m, generate_series(%d, %d) AS c`, first, last)
 }
 
-// withoutRowSecurity takes the database's guard away.
+// withoutRowSecurity turns row-level security off.
 func (i *isolated) withoutRowSecurity(t *testing.T) *isolated {
 	t.Helper()
 	_, err := i.db.Superuser().Exec(t.Context(), "ALTER TABLE "+i.noun.Table()+" DISABLE ROW LEVEL SECURITY")
@@ -265,7 +270,7 @@ func (i *isolated) withoutRowSecurity(t *testing.T) *isolated {
 	return i
 }
 
-// dump returns all rows of the noun, by merchant, in full.
+// dump returns all rows of the noun, in full, by merchant.
 func (i *isolated) dump(t *testing.T) map[string][]string {
 	t.Helper()
 	rows, err := i.db.Superuser().Query(t.Context(), "SELECT merchant_id, id, c::text FROM "+i.noun.Table()+" AS c ORDER BY merchant_id, id")
@@ -281,18 +286,18 @@ func (i *isolated) dump(t *testing.T) map[string][]string {
 	return all
 }
 
-// outcome is what an operation told its caller, and what it did to the rows of the others.
+// outcome is what an operation returned, and what it did to other merchants' rows.
 type outcome struct {
-	Rows                    string // their merchants and ids, in order; "new" for an id that was made
+	Rows                    string // their merchants and ids, in order; "new" for a new id
 	Count                   int
 	HasNext, HasPrevious    bool
 	Code                    store.Code
-	Wrote                   string // the ids of the asker's rows that changed or came to be
+	Wrote                   string // the ids of the caller's rows that are new or changed
 	OthersRead, OthersWrote bool
 }
 
-// told is what an operation returns.
-type told struct {
+// result is what an operation returned.
+type result struct {
 	rows                 []tenantRow
 	count                int
 	hasNext, hasPrevious bool
@@ -301,57 +306,57 @@ type told struct {
 // tenantRow is a row that was returned.
 type tenantRow struct{ merchant, id string }
 
-// tell returns the rows of any noun as rows that were returned.
-func tell[T any](rows ...T) (told []tenantRow) {
+// rowsOf returns rows of any noun as tenantRows.
+func rowsOf[T any](rows ...T) (found []tenantRow) {
 	for _, row := range rows {
-		of := reflect.ValueOf(row)
-		told = append(told, tenantRow{of.FieldByName("MerchantID").String(), of.FieldByName("ID").String()})
+		value := reflect.ValueOf(row)
+		found = append(found, tenantRow{value.FieldByName("MerchantID").String(), value.FieldByName("ID").String()})
 	}
-	return told
+	return found
 }
 
-func tellOne[T any](row *T, err error) (told, error) {
+func oneResult[T any](row *T, err error) (result, error) {
 	if row == nil {
-		return told{}, err
+		return result{}, err
 	}
-	return told{rows: tell(*row)}, err
+	return result{rows: rowsOf(*row)}, err
 }
 
-func tellFound[T any](found map[string]*T, err error) (told, error) {
+func foundResult[T any](found map[string]*T, err error) (result, error) {
 	var all []T
 	for _, id := range slices.Sorted(maps.Keys(found)) {
 		all = append(all, *found[id])
 	}
-	return told{rows: tell(all...)}, err
+	return result{rows: rowsOf(all...)}, err
 }
 
-func tellPage[T any](page *store.Page[T], err error) (told, error) {
+func pageResult[T any](page *store.Page[T], err error) (result, error) {
 	if err != nil {
-		return told{}, err
+		return result{}, err
 	}
-	return told{rows: tell(page.Items...), hasNext: page.HasNext, hasPrevious: page.HasPrevious}, nil
+	return result{rows: rowsOf(page.Items...), hasNext: page.HasNext, hasPrevious: page.HasPrevious}, nil
 }
 
-func tellAll[T any](batches iter.Seq2[[]T, error]) (told, error) {
+func allResult[T any](batches iter.Seq2[[]T, error]) (result, error) {
 	var all []T
 	for batch, err := range batches {
 		if err != nil {
-			return told{}, err
+			return result{}, err
 		}
 		all = append(all, batch...)
 	}
-	return told{rows: tell(all...)}, nil
+	return result{rows: rowsOf(all...)}, nil
 }
 
-// operation is one use of a noun's rows by the asker.
+// operation is one call of a method of the noun's rows by the caller.
 type operation struct {
 	method string // of the rows' type
 	name   string
-	before string // SQL that prepares the rows, as the superuser
-	run    func(context.Context, *store.Store) (told, error)
+	before string // SQL that changes the rows first, as the superuser
+	run    func(context.Context, *store.Store) (result, error)
 }
 
-// perform runs the operation on fresh rows.
+// perform runs the operation on the fixture's rows.
 func (i *isolated) perform(t *testing.T, op operation) outcome {
 	t.Helper()
 	if i.kept == nil || op.before != "" {
@@ -378,7 +383,7 @@ func (i *isolated) perform(t *testing.T, op operation) outcome {
 	out.Count, out.HasNext, out.HasPrevious = got.count, got.hasNext, got.hasPrevious
 	var ids []string
 	for _, row := range got.rows {
-		ids = append(ids, row.merchant+"/"+i.known(row.id))
+		ids = append(ids, row.merchant+"/"+i.normalizeID(row.id))
 		out.OthersRead = out.OthersRead || row.merchant != isolationAsker
 	}
 	out.Rows = strings.Join(ids, " ")
@@ -389,20 +394,20 @@ func (i *isolated) perform(t *testing.T, op operation) outcome {
 	return out
 }
 
-// known returns the id of one of the fixture's rows, "new" for any other.
-func (i *isolated) known(id string) string {
+// normalizeID returns the id of a row of the fixture unchanged, and "new" for any other id.
+func (i *isolated) normalizeID(id string) string {
 	if regexp.MustCompile(`^` + i.prefix + `_[123]_\d+$`).MatchString(id) {
 		return id
 	}
 	return "new"
 }
 
-// changedRows returns the ids of the rows after that were not the same before.
+// changedRows returns the ids of the rows in after that are new or changed.
 func (i *isolated) changedRows(before, after []string) string {
 	var ids []string
 	for _, row := range after {
 		if id, _, _ := strings.Cut(row, " "); !slices.Contains(before, row) {
-			ids = append(ids, i.known(id))
+			ids = append(ids, i.normalizeID(id))
 		}
 	}
 	return strings.Join(ids, " ")
@@ -410,8 +415,8 @@ func (i *isolated) changedRows(before, after []string) string {
 
 func isolationOperations() []operation {
 	list := func(name string, query func(context.Context, *store.Customers) store.PageQuery, before string) operation {
-		return operation{"List", name, before, func(ctx context.Context, s *store.Store) (told, error) {
-			return tellPage(s.Customers.List(ctx, query(ctx, s.Customers)))
+		return operation{"List", name, before, func(ctx context.Context, s *store.Store) (result, error) {
+			return pageResult(s.Customers.List(ctx, query(ctx, s.Customers)))
 		}}
 	}
 	plain := func(query store.PageQuery) func(context.Context, *store.Customers) store.PageQuery {
@@ -421,40 +426,42 @@ func isolationOperations() []operation {
 		return store.Input{"email": address, store.DangerousFlag: flag}
 	}
 	const mine, others = "cust_2_1", "cust_3_1"
-	// Only others hold c4, among the live.
+	// Among live customers, only other merchants' have the email c4 then.
 	const releaseC4 = `UPDATE customers SET deleted_at = updated_at WHERE merchant_id = 'merchant_2' AND email = 'c4@example.com'`
 
 	const onlyInBetween = `UPDATE customers SET deleted_at = updated_at WHERE merchant_id = 'merchant_2' AND id NOT IN ('cust_2_2', 'cust_2_3')`
 
 	operations := []operation{
-		{"Create", "a new address", "", func(ctx context.Context, s *store.Store) (told, error) {
-			return tellOne(s.Customers.Create(ctx, email("new@example.com", false)))
+		{"Create", "a new address", "", func(ctx context.Context, s *store.Store) (result, error) {
+			return oneResult(s.Customers.Create(ctx, email("new@example.com", false)))
 		}},
-		{"Create", "a new address, flagged", "", func(ctx context.Context, s *store.Store) (told, error) {
-			return tellOne(s.Customers.Create(ctx, email("new@example.com", true)))
+		{"Create", "a new address, flagged", "", func(ctx context.Context, s *store.Store) (result, error) {
+			return oneResult(s.Customers.Create(ctx, email("new@example.com", true)))
 		}},
-		{"Create", "an address that only others hold", releaseC4, func(ctx context.Context, s *store.Store) (told, error) {
-			return tellOne(s.Customers.Create(ctx, email("c4@example.com", false)))
+		{"Create", "an address that only others hold", releaseC4, func(ctx context.Context, s *store.Store) (result, error) {
+			return oneResult(s.Customers.Create(ctx, email("c4@example.com", false)))
 		}},
-		{"Update", "an address that only others hold", releaseC4, func(ctx context.Context, s *store.Store) (told, error) {
-			return tellOne(s.Customers.Update(ctx, mine, email("c4@example.com", false)))
+		{"Update", "an address that only others hold", releaseC4, func(ctx context.Context, s *store.Store) (result, error) {
+			return oneResult(s.Customers.Update(ctx, mine, email("c4@example.com", false)))
 		}},
 		list("a probe of a range that is empty", func(_ context.Context, c *store.Customers) store.PageQuery {
 			return store.PageQuery{After: new(isolationCursor(c, store.Sort{}, 1)), First: new(3)}
 		}, `UPDATE customers SET deleted_at = updated_at WHERE merchant_id = 'merchant_2'`),
-		{"GetMany", "ids of all merchants", "", func(ctx context.Context, s *store.Store) (told, error) {
-			return tellFound(s.Customers.GetMany(ctx, []string{"cust_1_1", "cust_2_1", "cust_3_1", "cust_2_2"}))
+		{"GetMany", "ids of all merchants", "", func(ctx context.Context, s *store.Store) (result, error) {
+			return foundResult(s.Customers.GetMany(ctx, []string{"cust_1_1", "cust_2_1", "cust_3_1", "cust_2_2"}))
 		}},
 	}
 	for whose, id := range map[string]string{"one's own customer": mine, "another merchant's customer": others} {
 		operations = append(operations,
-			operation{"Get", whose, "", func(ctx context.Context, s *store.Store) (told, error) { return tellOne(s.Customers.Get(ctx, id)) }},
-			operation{"Delete", whose, "", func(ctx context.Context, s *store.Store) (told, error) { return tellOne(s.Customers.Delete(ctx, id)) }},
-			operation{"Update", whose, "", func(ctx context.Context, s *store.Store) (told, error) {
-				return tellOne(s.Customers.Update(ctx, id, store.Input{"name": "Changed"}))
+			operation{"Get", whose, "", func(ctx context.Context, s *store.Store) (result, error) { return oneResult(s.Customers.Get(ctx, id)) }},
+			operation{"Delete", whose, "", func(ctx context.Context, s *store.Store) (result, error) {
+				return oneResult(s.Customers.Delete(ctx, id))
 			}},
-			operation{"Update", whose + ", flagged", "", func(ctx context.Context, s *store.Store) (told, error) {
-				return tellOne(s.Customers.Update(ctx, id, email("c2@example.com", true)))
+			operation{"Update", whose, "", func(ctx context.Context, s *store.Store) (result, error) {
+				return oneResult(s.Customers.Update(ctx, id, store.Input{"name": "Changed"}))
+			}},
+			operation{"Update", whose + ", flagged", "", func(ctx context.Context, s *store.Store) (result, error) {
+				return oneResult(s.Customers.Update(ctx, id, email("c2@example.com", true)))
 			}},
 		)
 	}
@@ -483,12 +490,12 @@ func isolationOperations() []operation {
 	for name, filter := range filters {
 		operations = append(operations,
 			list("filtered by "+name, plain(store.PageQuery{Filter: filter}), ""),
-			operation{"Count", name, "", func(ctx context.Context, s *store.Store) (told, error) {
+			operation{"Count", name, "", func(ctx context.Context, s *store.Store) (result, error) {
 				n, err := s.Customers.Count(ctx, filter)
-				return told{count: n}, err
+				return result{count: n}, err
 			}},
-			operation{"All", name, secondBatch[name], func(ctx context.Context, s *store.Store) (told, error) {
-				return tellAll(s.Customers.All(ctx, filter))
+			operation{"All", name, secondBatch[name], func(ctx context.Context, s *store.Store) (result, error) {
+				return allResult(s.Customers.All(ctx, filter))
 			}},
 		)
 	}
@@ -498,7 +505,7 @@ func isolationOperations() []operation {
 			name := fmt.Sprintf("sorted by %s %s, ", field, direction)
 			range_ := func(c *store.Customers) (*string, *string) {
 				first, last := isolationCursor(c, sort, 1), isolationCursor(c, sort, 4)
-				// Which of the two comes first depends on the sort.
+				// The sort decides which of the two comes first.
 				if newestFirst := field == store.SortCreatedAt || field == store.SortUpdatedAt; newestFirst == (direction == store.Ascending) {
 					first, last = last, first
 				}
@@ -508,8 +515,9 @@ func isolationOperations() []operation {
 				list(name+"the first", plain(store.PageQuery{Sort: sort, First: new(3)}), ""),
 				list(name+"the last", plain(store.PageQuery{Sort: sort, Last: new(3)}), ""),
 			)
-			// The second time the asker has nothing at the ends of the range and beyond them, though others have.
-			for ends, before := range map[string]string{"": "", " whose ends went": onlyInBetween} {
+			// In the second case the caller has no rows at the ends of the range and beyond, but
+			// others have.
+			for ends, before := range map[string]string{"": "", " whose ends were deleted": onlyInBetween} {
 				operations = append(operations,
 					list(name+"after"+ends, func(_ context.Context, c *store.Customers) store.PageQuery {
 						after, _ := range_(c)
@@ -537,14 +545,15 @@ func isolationOperations() []operation {
 
 func (o operation) title() string { return o.method + ", " + o.name }
 
-// isolationCursor returns the cursor of the asker's n-th customer, made as a page makes it.
+// isolationCursor returns the cursor of the caller's n-th customer, as a page returns it.
 func isolationCursor(c *store.Customers, sort store.Sort, n int) string {
 	ctx := store.WithCredential(context.Background(), store.Credential{Merchant: store.Merchant{ID: isolationAsker}})
 	page, err := c.List(ctx, store.PageQuery{Sort: sort, First: new(1), Filter: store.Filter{"includeDeleted": true, "email": "c" + strconv.Itoa(n) + "@example.com"}})
 	if err != nil || len(page.Items) == 0 {
 		panic(fmt.Sprintf("no row for a cursor in sort %v: %v", sort, err))
 	}
-	// Where the merchant's predicate was cut there are more rows of this address, and any is in the same place.
+	// With the merchant's predicate cut, several rows have this email. All are at the same
+	// position.
 	return page.Cursor(0)
 }
 
@@ -563,36 +572,36 @@ func TestIsolation(t *testing.T) {
 func (f fixture) test(t *testing.T) {
 	operations := f.operations()
 
-	// What the operations are meant to do: both guards stand.
-	honest := f.isolate(t)
+	// With both guards, the operations return what they should.
+	guarded := f.isolate(t)
 	want := map[string]outcome{}
 	meets := map[predicate][]operation{}
 	for _, op := range operations {
-		honest.cutter.cutOut(nil, false)
-		got := honest.perform(t, op)
-		for p := range honest.cutter.met {
+		guarded.cutter.cutOut(nil, false)
+		got := guarded.perform(t, op)
+		for p := range guarded.cutter.met {
 			meets[p] = append(meets[p], op)
 		}
 		require.False(t, got.OthersRead, op.title())
 		require.False(t, got.OthersWrote, op.title())
 		want[op.title()] = got
 	}
-	require.Len(t, want, len(operations), "two operations have one name")
+	require.Len(t, want, len(operations), "two operations have the same title")
 	for title, outcome := range f.want {
 		require.Equal(t, outcome, want[title], title)
 	}
 	require.Equal(t, f.all, strings.Count(want["All, no filter"].Rows, f.prefix+"_2_"))
 
-	t.Run("the operations cover every method, every statement and every function that runs one", func(t *testing.T) {
+	t.Run("the operations cover every method, statement and function", func(t *testing.T) {
 		t.Parallel()
-		requireIsolationIsComplete(t, honest, operations)
+		requireIsolationIsComplete(t, guarded, operations)
 	})
-	t.Run("every statement names the merchant, and no name escapes the cutting", func(t *testing.T) {
+	t.Run("every statement names the merchant in a form that can be cut", func(t *testing.T) {
 		t.Parallel()
-		requireEveryMentionIsKnown(t, honest)
+		requireEveryMentionIsKnown(t, guarded)
 	})
 
-	t.Run("the predicates hold when row-level security is off", func(t *testing.T) {
+	t.Run("without row-level security the predicates isolate merchants", func(t *testing.T) {
 		t.Parallel()
 		intact := f.isolate(t).withoutRowSecurity(t)
 		for _, op := range operations {
@@ -601,12 +610,13 @@ func (f fixture) test(t *testing.T) {
 		require.Zero(t, intact.cutter.cuts())
 	})
 
-	predicates := slices.SortedFunc(maps.Keys(honest.cutter.predicates), func(a, b predicate) int {
+	predicates := slices.SortedFunc(maps.Keys(guarded.cutter.predicates), func(a, b predicate) int {
 		return strings.Compare(a.text+strconv.Itoa(a.n), b.text+strconv.Itoa(b.n))
 	})
 
-	// forget runs every operation with a cut that its statements meet, and tells each outcome.
-	forget := func(t *testing.T, i *isolated, cut *predicate, tell func(operation, outcome)) {
+	// forget runs every operation with the cut, and passes the outcome to check if the operation
+	// met the cut.
+	forget := func(t *testing.T, i *isolated, cut *predicate, check func(operation, outcome)) {
 		t.Helper()
 		met := 0
 		for _, op := range operations {
@@ -614,7 +624,7 @@ func (f fixture) test(t *testing.T) {
 			got := i.perform(t, op)
 			if cuts := i.cutter.cuts(); cuts > 0 {
 				met++
-				tell(op, got)
+				check(op, got)
 			} else {
 				require.Equal(t, want[op.title()], got, op.title())
 			}
@@ -624,23 +634,23 @@ func (f fixture) test(t *testing.T) {
 			require.Equal(t, len(operations), met, "an operation met no cut")
 		}
 	}
-	// walled is what row-level security makes of an operation whose predicates were cut: the same, except that a row
-	// for another merchant is refused.
-	walled := func(op operation) outcome {
+	// withPolicies returns the expected outcome of an operation whose predicates were cut: the
+	// same, except that row-level security refuses a row of another merchant.
+	withPolicies := func(op operation) outcome {
 		if op.method == "Create" {
 			return outcome{Code: store.Internal}
 		}
 		return want[op.title()]
 	}
 
-	t.Run("the wall holds when the code forgets every predicate", func(t *testing.T) {
+	t.Run("without all predicates row-level security isolates merchants", func(t *testing.T) {
 		t.Parallel()
 		forget(t, f.isolate(t), nil, func(op operation, got outcome) {
-			require.Equal(t, walled(op), got, op.title())
+			require.Equal(t, withPolicies(op), got, op.title())
 		})
 	})
 
-	t.Run("and without the wall it leaks, so the cuts are real", func(t *testing.T) {
+	t.Run("without both guards rows leak, so the cuts are real", func(t *testing.T) {
 		t.Parallel()
 		leaks := map[string]bool{}
 		forget(t, f.isolate(t).withoutRowSecurity(t), nil, func(op operation, got outcome) {
@@ -651,7 +661,7 @@ func (f fixture) test(t *testing.T) {
 		require.Equal(t, f.methods(), slices.Sorted(maps.Keys(leaks)))
 	})
 
-	t.Run("the wall holds whichever predicate the code forgets", func(t *testing.T) {
+	t.Run("without any one predicate row-level security isolates merchants", func(t *testing.T) {
 		t.Parallel()
 		held, bare := f.isolate(t), f.isolate(t).withoutRowSecurity(t)
 		for _, cut := range predicates {
@@ -662,7 +672,7 @@ func (f fixture) test(t *testing.T) {
 				require.Positive(t, held.cutter.cuts(), op.title())
 				expected := want[op.title()]
 				if got.Code == store.Internal {
-					expected = walled(op) // the cut was that of the row to insert
+					expected = withPolicies(op) // the cut predicate was in the inserted row
 				}
 				require.Equal(t, expected, got, "%s without predicate %d of %s", op.title(), cut.n, cut.text)
 
@@ -674,32 +684,36 @@ func (f fixture) test(t *testing.T) {
 	})
 }
 
-// A caller who is bound to one customer has no other: by the predicates, and once more by the policy. The store refuses
-// most operations to such a caller before it asks; here they are run as if it did not.
+// A caller who is bound to one customer sees no other. Both the predicates and the policy ensure
+// it. The store refuses most operations of such a caller before it runs a statement; here they run
+// without that check.
 func TestBindingIsolation(t *testing.T) {
 	t.Parallel()
 	const own = "cust_2_1"
-	// Cursors are those of rows that a bound caller has not, and a second batch adds nothing to what he may see.
+	// Left out are cursors of rows that a bound caller cannot see, and a second batch, which he
+	// never has.
 	needs := regexp.MustCompile(`, (after|before)|range`)
 	operations := slices.DeleteFunc(isolationOperations(), func(op operation) bool {
 		return op.method == "List" && needs.MatchString(op.name) || op.method == "All" && op.before != ""
 	})
 	const another = "cust_2_2"
 	operations = append(operations,
-		operation{"Get", "another customer", "", func(ctx context.Context, s *store.Store) (told, error) { return tellOne(s.Customers.Get(ctx, another)) }},
-		operation{"Delete", "another customer", "", func(ctx context.Context, s *store.Store) (told, error) {
-			return tellOne(s.Customers.Delete(ctx, another))
+		operation{"Get", "another customer", "", func(ctx context.Context, s *store.Store) (result, error) {
+			return oneResult(s.Customers.Get(ctx, another))
 		}},
-		operation{"Update", "another customer", "", func(ctx context.Context, s *store.Store) (told, error) {
-			return tellOne(s.Customers.Update(ctx, another, store.Input{"name": "Changed"}))
+		operation{"Delete", "another customer", "", func(ctx context.Context, s *store.Store) (result, error) {
+			return oneResult(s.Customers.Delete(ctx, another))
 		}},
-		operation{"Update", "another customer's address", "", func(ctx context.Context, s *store.Store) (told, error) {
-			return tellOne(s.Customers.Update(ctx, another, store.Input{"email": "changed@example.com"}))
+		operation{"Update", "another customer", "", func(ctx context.Context, s *store.Store) (result, error) {
+			return oneResult(s.Customers.Update(ctx, another, store.Input{"name": "Changed"}))
 		}},
-		// The unique index knows of no address that was admitted by the flag.
+		operation{"Update", "another customer's address", "", func(ctx context.Context, s *store.Store) (result, error) {
+			return oneResult(s.Customers.Update(ctx, another, store.Input{"email": "changed@example.com"}))
+		}},
+		// The unique index does not contain an email that was written with the flag.
 		operation{"Update", "an address that another customer shares", `UPDATE customers SET email_shared = true WHERE id = '` + another + `'`,
-			func(ctx context.Context, s *store.Store) (told, error) {
-				return tellOne(s.Customers.Update(ctx, own, store.Input{"email": "c2@example.com"}))
+			func(ctx context.Context, s *store.Store) (result, error) {
+				return oneResult(s.Customers.Update(ctx, own, store.Input{"email": "c2@example.com"}))
 			}},
 	)
 	world := func(t *testing.T, setting, bind string) *isolated {
@@ -709,8 +723,8 @@ func TestBindingIsolation(t *testing.T) {
 		i.cutter.cutOut(nil, false)
 		return i
 	}
-	// keeps reports that nothing of another customer was told, and nothing of another was written.
-	keeps := func(got outcome) bool {
+	// isolates reports whether the outcome shows and changes no other customer.
+	isolates := func(got outcome) bool {
 		return strings.Trim(strings.ReplaceAll(got.Rows, "merchant_2/"+own, ""), " ") == "" && got.Count <= 1 &&
 			(got.Wrote == "" || got.Wrote == own) && !got.OthersRead && !got.OthersWrote
 	}
@@ -721,7 +735,7 @@ func TestBindingIsolation(t *testing.T) {
 	for _, op := range operations {
 		both.cutter.cutOut(nil, false)
 		got := both.perform(t, op)
-		require.True(t, keeps(got), "%s: %+v", op.title(), got)
+		require.True(t, isolates(got), "%s: %+v", op.title(), got)
 		want[op.title()] = got
 		for p := range both.cutter.met {
 			meets[p] = append(meets[p], op)
@@ -739,32 +753,33 @@ func TestBindingIsolation(t *testing.T) {
 				named++
 			}
 		}
-		if !strings.Contains(text, " LIMIT ") && !strings.Contains(text, "count(*)") { // what selecting starts; see TestSelectingIsBound
+		if !strings.Contains(text, " LIMIT ") && !strings.Contains(text, "count(*)") { // built by selecting; see TestSelectingIsBound
 			require.Equal(t, len(tables.FindAllString(text, -1)), named, "one predicate for each mention of the table: %s", text)
 		}
 	}
 
-	// walled is what the policy makes of an operation whose predicate is gone: the same, except that a new row is refused.
-	walled := func(op operation) outcome {
+	// withPolicies returns the expected outcome of an operation whose predicate was cut: the same,
+	// except that the policy refuses a new row.
+	withPolicies := func(op operation) outcome {
 		if op.method == "Create" {
 			return outcome{Code: store.Internal}
 		}
 		return want[op.title()]
 	}
 
-	t.Run("the policy holds when the code forgets the binding", func(t *testing.T) {
+	t.Run("without the binding in the code the policy isolates customers", func(t *testing.T) {
 		t.Parallel()
 		forgetful, bare := world(t, own, ""), world(t, own, "").withoutRowSecurity(t)
-		loose := map[string]bool{}
+		leaks := map[string]bool{}
 		for _, op := range operations {
-			require.Equal(t, walled(op), forgetful.perform(t, op), op.title())
-			if !keeps(bare.perform(t, op)) {
-				loose[op.method] = true
+			require.Equal(t, withPolicies(op), forgetful.perform(t, op), op.title())
+			if !isolates(bare.perform(t, op)) {
+				leaks[op.method] = true
 			}
 		}
-		require.Equal(t, fixtures["customer"].methods(), slices.Sorted(maps.Keys(loose)), "without row-level security every method is loose, so the policy is what held")
+		require.Equal(t, fixtures["customer"].methods(), slices.Sorted(maps.Keys(leaks)), "without row-level security every method leaks, so the policy is the guard")
 	})
-	t.Run("the predicates hold when row-level security is off", func(t *testing.T) {
+	t.Run("without row-level security the predicates isolate customers", func(t *testing.T) {
 		t.Parallel()
 		held := world(t, "", own).withoutRowSecurity(t)
 		for _, op := range operations {
@@ -775,7 +790,7 @@ func TestBindingIsolation(t *testing.T) {
 			}
 		}
 	})
-	t.Run("the policy holds whichever predicate the code forgets", func(t *testing.T) {
+	t.Run("without any one predicate the policy isolates customers", func(t *testing.T) {
 		t.Parallel()
 		held, bare := world(t, own, own), world(t, "", own).withoutRowSecurity(t)
 		for cut, affected := range meets {
@@ -786,21 +801,21 @@ func TestBindingIsolation(t *testing.T) {
 				require.Positive(t, held.cutter.cuts(), op.title())
 				expected := want[op.title()]
 				if got.Code == store.Internal {
-					expected = walled(op)
+					expected = withPolicies(op)
 				}
 				require.Equal(t, expected, got, "%s without predicate %d of %s", op.title(), cut.n, cut.text)
 				bare.cutter.cutOut(&cut, false)
 				leaked = leaked || bare.perform(t, op) != want[op.title()]
 			}
 			if strings.HasPrefix(cut.text, "INSERT") && cut.n > 0 {
-				continue // who may not insert at all learns nothing of the holders
+				continue // a caller who may not insert learns nothing about holders of the email
 			}
 			require.True(t, leaked, "without row-level security nothing shows that predicate %d is gone from %s", cut.n, cut.text)
 		}
 	})
 }
 
-// The store itself tells a credential's customer to both guards: each holds with the other gone.
+// The store passes a credential's customer to both guards. Each works without the other.
 func TestBindingReachesBothGuards(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
@@ -824,7 +839,7 @@ func TestBindingReachesBothGuards(t *testing.T) {
 	require.Equal(t, ids, seen(ctx))
 	require.Equal(t, []string{credential.CustomerID}, seen(bound))
 
-	// Only what carries the setting sees anything.
+	// With this policy, only a caller whose setting is made sees rows.
 	execute(t, db, "CREATE POLICY probe ON customers AS RESTRICTIVE TO lumen_app USING ((SELECT current_setting('lumen.customer_id', true)) = '"+credential.CustomerID+"')")
 	require.Equal(t, []string{credential.CustomerID}, seen(bound))
 	require.Empty(t, seen(ctx))
@@ -836,7 +851,7 @@ func TestBindingReachesBothGuards(t *testing.T) {
 func (f fixture) methods() []string {
 	var methods []string
 	for m := range reflect.TypeOf(f.rows(store.New(bun.NewDB(nil, pgdialect.New()), store.Options{}))).Methods() {
-		if !slices.Contains([]string{"Authorize", "Check"}, m.Name) { // they run nothing
+		if !slices.Contains([]string{"Authorize", "Check"}, m.Name) { // these send no statement
 			methods = append(methods, m.Name)
 		}
 	}
@@ -844,7 +859,8 @@ func (f fixture) methods() []string {
 	return methods
 }
 
-// requireEveryMentionIsKnown fails when a statement does not name the merchant, or in a form that is not cut.
+// requireEveryMentionIsKnown fails if a statement does not name the merchant, or names it in a form
+// that the cutter does not know.
 func requireEveryMentionIsKnown(t *testing.T, i *isolated) {
 	t.Helper()
 	named := map[string]int{}
@@ -857,11 +873,12 @@ func requireEveryMentionIsKnown(t *testing.T, i *isolated) {
 	for text := range i.cutter.masked {
 		require.Equal(t, len(tables.FindAllString(text, -1)), named[text], "one predicate for each mention of the table: %s", text)
 		rest := selected.ReplaceAllString(text, "")
-		require.Equal(t, strings.Count(rest, "merchant_id"), named[text], "a form that is not cut: %s", text)
+		require.Equal(t, strings.Count(rest, "merchant_id"), named[text], "a form that the cutter does not know: %s", text)
 	}
 }
 
-// requireIsolationIsComplete fails when something that runs statements on the noun's rows was not run.
+// requireIsolationIsComplete fails if a method, a statement or a function that reaches the noun's
+// rows did not run.
 func requireIsolationIsComplete(t *testing.T, i *isolated, operations []operation) {
 	t.Helper()
 	methods := map[string]bool{}
@@ -885,26 +902,26 @@ func requireIsolationIsComplete(t *testing.T, i *isolated, operations []operatio
 
 	found := storeMentions(t)
 	require.Subset(t, slices.Collect(maps.Keys(found.scoped)), []string{"(*Rows).run", "(*Rows).readPage", "(*Rows).Count"})
-	// These only build what others run, and are seen in their statements. newRows is run before the cutter looks.
+	// These only build statements that others run. newRows runs before the cutter records.
 	for _, builds := range []string{"(*Rows).newWriter", "(*Rows).updating", "(*Rows).part", "newRows"} {
 		delete(found.scoped, builds)
 	}
 	for function := range found.scoped {
 		require.Contains(t, i.cutter.functions, function, "%s reaches rows and was not run", function)
 	}
-	// Whoever names the table elsewhere must be looked at, and be added here.
+	// A new declaration that names the table must be reviewed and added here.
 	require.Equal(t, []string{
-		"store/owner (*Owner).Backdate",         // the operator's, for dev
-		"store/schema (*Migrator).CountLoss",    // the operator's, before tables are dropped
+		"store/owner (*Owner).Backdate",         // for dev's samples, by the operator
+		"store/schema (*Migrator).CountLoss",    // by the operator, before tables are dropped
 		"store/schema (*Migrator).registerKeys", // adds a column
-		"store/schema roleQuery",                // asks for its policies
+		"store/schema roleQuery",                // reads the table's policies
 	}, slices.Sorted(maps.Keys(found.tables)))
 }
 
 type mentions struct{ scoped, tables map[string]bool }
 
-// storeMentions reads the source for the functions of package store that use the scope, and for the
-// declarations of it and of the packages below it that name a noun's table.
+// storeMentions searches the source code. It returns the functions of package store that use the
+// scope, and the declarations of package store and of those below it that name a noun's table.
 func storeMentions(t *testing.T) mentions {
 	t.Helper()
 	found := mentions{map[string]bool{}, map[string]bool{}}
@@ -948,7 +965,8 @@ func storeMentions(t *testing.T) mentions {
 	return found
 }
 
-// isNoun reports whether a declaration of package store is the model of a noun's rows, or declares a noun.
+// isNoun reports whether a declaration of package store is the struct of a noun's rows or declares
+// a noun.
 func isNoun(declaration ast.Decl) bool {
 	d, ok := declaration.(*ast.GenDecl)
 	if !ok || len(d.Specs) != 1 {
@@ -967,7 +985,7 @@ func isNoun(declaration ast.Decl) bool {
 	return found
 }
 
-// declarationName names a declaration as a stack trace would.
+// declarationName returns the name of a declaration as stack traces have it.
 func declarationName(declaration ast.Decl) string {
 	switch d := declaration.(type) {
 	case *ast.FuncDecl:

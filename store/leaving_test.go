@@ -11,7 +11,7 @@ import (
 	"lumen/store"
 )
 
-// Clients that leave while their statements run cost no connections.
+// If clients leave while their statements run, the connections survive.
 func TestClientsThatLeaveCostNoConnections(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
@@ -54,7 +54,7 @@ func TestClientsThatLeaveCostNoConnections(t *testing.T) {
 	ask(true)
 	require.Equal(t, before, connections())
 
-	// The wait for a connection ends with the client.
+	// A client that leaves does end its wait for admission.
 	left, leave := context.WithCancel(s.ctx)
 	leave()
 	_, err := s.customers.Get(left, id)

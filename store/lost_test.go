@@ -11,8 +11,8 @@ import (
 	"lumen/store"
 )
 
-// together calls so often at once that every connection of a pool is opened.
-func together(t *testing.T, n int, call func() error) {
+// concurrently makes n calls at once, so that every connection of the pool is opened.
+func concurrently(t *testing.T, n int, call func() error) {
 	t.Helper()
 	var all sync.WaitGroup
 	errs := make([]error, n)
@@ -25,8 +25,8 @@ func together(t *testing.T, n int, call func() error) {
 	}
 }
 
-// cutAll ends every connection of the service, as a restart of the server would.
-func (s *shop) cutAll(t *testing.T) (n int) {
+// terminateAll ends every connection of the service, as a restart of the server would.
+func (s *shop) terminateAll(t *testing.T) (n int) {
 	t.Helper()
 	require.NoError(t, s.db.Superuser().QueryRow(t.Context(), `SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
 		WHERE datname = current_database() AND application_name = 'lumen'`).Scan(&n))
@@ -54,25 +54,25 @@ func TestReadsOutliveTheirConnections(t *testing.T) {
 		},
 		"authenticate": func() error { return lookUp(t, a) },
 	} {
-		together(t, 8, read)
-		require.Positive(t, s.cutAll(t), name)
-		together(t, 8, read)
-		// One after the other, so that each takes another of the pool's.
-		require.Positive(t, s.cutAll(t), name)
+		concurrently(t, 8, read)
+		require.Positive(t, s.terminateAll(t), name)
+		concurrently(t, 8, read)
+		// One after the other, so that each call uses another connection of the pool.
+		require.Positive(t, s.terminateAll(t), name)
 		for range 10 {
 			require.NoError(t, read(), name)
 		}
 	}
-	// A read has found the dead, so a write meets a live one.
-	together(t, 12, func() error { _, err := opened.Customers.Get(s.ctx, id); return err })
-	s.cutAll(t)
+	// After a read has found the dead connections, a write gets a live one.
+	concurrently(t, 12, func() error { _, err := opened.Customers.Get(s.ctx, id); return err })
+	s.terminateAll(t)
 	_, err := opened.Customers.Get(s.ctx, id)
 	require.NoError(t, err)
-	together(t, 12, func() error { _, err := opened.Customers.Update(s.ctx, id, emailOf("ann@example.com")); return err })
+	concurrently(t, 12, func() error { _, err := opened.Customers.Update(s.ctx, id, emailOf("ann@example.com")); return err })
 }
 
-// attempts has the service's own connection ended in the middle of its next statements, and counts them: a sequence
-// keeps what a transaction that fails takes back.
+// attempts ends the service's connection in the middle of its next statement, and returns a
+// function that counts the attempts. It counts with a sequence, whose value survives a rollback.
 func (s *shop) attempts(t *testing.T, statements string) func() int {
 	t.Helper()
 	s.exec(t, `CREATE SEQUENCE attempts`)
@@ -118,12 +118,12 @@ func TestAWriteThatIsCutIsNotRepeated(t *testing.T) {
 			require.Equal(t, store.Unavailable, store.AsError(err).Code, err)
 			require.Equal(t, 1, attempts())
 			require.Equal(t, "ann@example.com", s.get(t, id).Email)
-			require.NoError(t, write(s, id), "and the next one finds a connection")
+			require.NoError(t, write(s, id), "the next write gets a connection")
 		})
 	}
 }
 
-// A statement that ran out of time did not lose its connection: it is not asked again.
+// A statement that timed out did not lose its connection, so it is not sent again.
 func TestAReadThatTakesTooLongIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)

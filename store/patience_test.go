@@ -17,7 +17,8 @@ import (
 	"lumen/store/storetest"
 )
 
-// freezer passes bytes on to a server until it is frozen; then connections stay open and nothing comes.
+// freezer forwards bytes to a server until it is frozen. Then connections stay open, but no bytes
+// arrive.
 func freezer(t *testing.T, target string) (address string, freeze func()) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -66,7 +67,7 @@ func freezer(t *testing.T, target string) (address string, freeze func()) {
 	return listener.Addr().String(), func() { frozen.Store(true) }
 }
 
-// Every way to the database ends when the database goes silent, with its connections open.
+// Every call ends in time when the database stops answering without closing its connections.
 func TestASilentDatabaseIsUnavailable(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)

@@ -9,57 +9,58 @@ import (
 	"lumen/store"
 )
 
-// plain is a noun without rules of its own, for the tests of isolation. The n-th of its rows has the id
-// <prefix>_<merchant>_<n> and was created n hours before 2026.
+// plain describes a noun without rules of its own to the isolation tests. Row n of merchant m has
+// the id <prefix>_<m>_<n>, and was created n hours before 2026.
 type plain[T any] struct {
 	rows          func(*store.Store) *store.Rows[T]
 	table, prefix string
-	// create is the input of a new row, change one that changes a row. filter leaves every row.
+	// create is the input of a new row, change an input that changes a row. filter matches every
+	// row.
 	create, change store.Input
 	filter         store.Filter
 }
 
-// operations are uses of every method, on rows of one's own and of others.
+// operations returns calls of every method, on the caller's rows and on other merchants'.
 func (p plain[T]) operations() []operation {
 	var all []operation
-	add := func(method, name, before string, run func(context.Context, *store.Rows[T]) (told, error)) {
-		all = append(all, operation{method, name, before, func(ctx context.Context, s *store.Store) (told, error) {
+	add := func(method, name, before string, run func(context.Context, *store.Rows[T]) (result, error)) {
+		all = append(all, operation{method, name, before, func(ctx context.Context, s *store.Store) (result, error) {
 			return run(ctx, p.rows(s))
 		}})
 	}
 	id := func(merchant, n int) string { return fmt.Sprint(p.prefix, "_", merchant, "_", n) }
 	for whose, id := range map[string]string{"one's own": id(2, 1), "another merchant's": id(3, 1)} {
-		add("Get", whose, "", func(ctx context.Context, r *store.Rows[T]) (told, error) { return tellOne(r.Get(ctx, id)) })
-		add("Delete", whose, "", func(ctx context.Context, r *store.Rows[T]) (told, error) { return tellOne(r.Delete(ctx, id)) })
-		add("Update", whose, "", func(ctx context.Context, r *store.Rows[T]) (told, error) {
-			return tellOne(r.Update(ctx, id, maps.Clone(p.change)))
+		add("Get", whose, "", func(ctx context.Context, r *store.Rows[T]) (result, error) { return oneResult(r.Get(ctx, id)) })
+		add("Delete", whose, "", func(ctx context.Context, r *store.Rows[T]) (result, error) { return oneResult(r.Delete(ctx, id)) })
+		add("Update", whose, "", func(ctx context.Context, r *store.Rows[T]) (result, error) {
+			return oneResult(r.Update(ctx, id, maps.Clone(p.change)))
 		})
 	}
-	add("GetMany", "of all merchants", "", func(ctx context.Context, r *store.Rows[T]) (told, error) {
-		return tellFound(r.GetMany(ctx, []string{id(1, 1), id(2, 1), id(3, 1)}))
+	add("GetMany", "of all merchants", "", func(ctx context.Context, r *store.Rows[T]) (result, error) {
+		return foundResult(r.GetMany(ctx, []string{id(1, 1), id(2, 1), id(3, 1)}))
 	})
-	add("Create", "one", "", func(ctx context.Context, r *store.Rows[T]) (told, error) {
-		return tellOne(r.Create(ctx, maps.Clone(p.create)))
+	add("Create", "one", "", func(ctx context.Context, r *store.Rows[T]) (result, error) {
+		return oneResult(r.Create(ctx, maps.Clone(p.create)))
 	})
 	for filtered, filter := range map[string]store.Filter{"no filter": {}, "a filter": p.filter} {
-		add("Count", filtered, "", func(ctx context.Context, r *store.Rows[T]) (told, error) {
+		add("Count", filtered, "", func(ctx context.Context, r *store.Rows[T]) (result, error) {
 			n, err := r.Count(ctx, filter)
-			return told{count: n}, err
+			return result{count: n}, err
 		})
-		add("All", filtered, "", func(ctx context.Context, r *store.Rows[T]) (told, error) {
-			return tellAll(r.All(ctx, filter))
+		add("All", filtered, "", func(ctx context.Context, r *store.Rows[T]) (result, error) {
+			return allResult(r.All(ctx, filter))
 		})
 		for name, list := range p.lists() {
 			list.query.Filter = filter
-			add("List", name+", "+filtered, list.before, func(ctx context.Context, r *store.Rows[T]) (told, error) {
-				return tellPage(r.List(ctx, list.query))
+			add("List", name+", "+filtered, list.before, func(ctx context.Context, r *store.Rows[T]) (result, error) {
+				return pageResult(r.List(ctx, list.query))
 			})
 		}
 	}
 	return all
 }
 
-// listing is a query for a page, and SQL that runs before it.
+// listing is the query for a page, and SQL that runs before it.
 type listing struct {
 	before string
 	query  store.PageQuery

@@ -47,8 +47,8 @@ func TestPoolerVanishedPeers(t *testing.T) {
 	opened, a := storetest.Open(t, service, store.Options{}), storetest.OpenAuth(t, service, auth.Options{})
 	read := func() error { _, err := opened.Customers.Get(s.ctx, id); return err }
 	use := func() {
-		together(t, 8, read)
-		together(t, 4, func() error { return lookUp(t, a) })
+		concurrently(t, 8, read)
+		concurrently(t, 4, func() error { return lookUp(t, a) })
 	}
 	quickly := func(within time.Duration, work func()) {
 		t.Helper()

@@ -26,8 +26,8 @@ func TestVanishedPeers(t *testing.T) {
 			lookUp := func() error { return lookUp(t, a) }
 			for _, each := range []func() error{read, lookUp} {
 				for range 2 {
-					together(t, 8, read)
-					together(t, 4, lookUp)
+					concurrently(t, 8, read)
+					concurrently(t, 4, lookUp)
 					time.Sleep(idle)
 					forwarder.Vanish(false)
 					began := time.Now()
@@ -35,8 +35,8 @@ func TestVanishedPeers(t *testing.T) {
 					require.Less(t, time.Since(began), 1500*time.Millisecond)
 					// The others are not tried one by one.
 					began = time.Now()
-					together(t, 8, read)
-					together(t, 4, lookUp)
+					concurrently(t, 8, read)
+					concurrently(t, 4, lookUp)
 					require.Less(t, time.Since(began), 450*time.Millisecond)
 				}
 			}
