@@ -27,8 +27,8 @@ var everySort = func() []store.Sort {
 	return all
 }()
 
-// inOrder returns the customers in the order of the sort: ties by id, in the same direction, and those without a name last
-// in either direction.
+// inOrder returns the customers in the order of the sort. Ties are broken by id, in the direction
+// of the sort, and customers without a name come last in either direction.
 func inOrder(sort store.Sort, customers []store.Customer) []store.Customer {
 	sorted := slices.Clone(customers)
 	slices.SortFunc(sorted, func(a, b store.Customer) int {
@@ -64,14 +64,14 @@ func live(customers []store.Customer) []store.Customer {
 	return slices.DeleteFunc(slices.Clone(customers), func(c store.Customer) bool { return c.DeletedAt != nil })
 }
 
-// all returns what the filter leaves, and checks the batches that it came in.
+// all returns all rows that match the filter, and checks the sizes of the batches.
 func (s *shop) all(t testing.TB, filter store.Filter) []store.Customer {
 	t.Helper()
 	list := []store.Customer{}
 	short := false
 	for batch, err := range s.customers.All(s.ctx, filter) {
 		require.NoError(t, err)
-		require.False(t, short, "only the last batch is short")
+		require.False(t, short, "only the last batch may be short")
 		require.LessOrEqual(t, len(batch), 500)
 		short = len(batch) < 500
 		list = append(list, batch...)
@@ -79,8 +79,9 @@ func (s *shop) all(t testing.TB, filter store.Filter) []store.Customer {
 	return list
 }
 
-// newLongShop has a thousand customers made at one and the same time, a tenth of them deleted, most of them with the name
-// of many others or none, some with an address of others. The other merchants have customers at the same places.
+// newLongShop returns a shop with 1,000 customers, and all of them in the default order. They have
+// the same created_at. One in ten is deleted, one in ten shares its email, and most share their
+// name or have none. The other merchants have a few customers with the same values.
 func newLongShop(t *testing.T) (*shop, []store.Customer) {
 	t.Helper()
 	s := newShop(t)
@@ -146,18 +147,18 @@ func ids(customers []store.Customer) []string {
 
 func TestPages(t *testing.T) {
 	t.Parallel()
-	s, everything := newLongShop(t)
+	s, everyone := newLongShop(t)
 
-	t.Run("put together are the list", func(t *testing.T) {
+	t.Run("in sequence are the list", func(t *testing.T) {
 		t.Parallel()
 		for i, sort := range everySort {
-			sizes := []int{13, 50, 97, 226, 250} // the 904 that are not deleted are four pages of 226
+			sizes := []int{13, 50, 97, 226, 250} // the 904 live customers are four pages of 226
 			if i == 1 || i == 6 {
 				sizes = append(sizes, 1)
 			}
 			t.Run(fmt.Sprint(sort), func(t *testing.T) {
 				t.Parallel()
-				want := inOrder(sort, live(everything))
+				want := inOrder(sort, live(everyone))
 				require.Equal(t, 904, len(want))
 				for _, size := range sizes {
 					var cursor *string
@@ -196,9 +197,9 @@ func TestPages(t *testing.T) {
 		t.Parallel()
 		orders, cursors := make(map[store.Sort][]store.Customer), make(map[store.Sort][]string)
 		for _, sort := range everySort {
-			orders[sort] = inOrder(sort, everything)
+			orders[sort] = inOrder(sort, everyone)
 			var after *string
-			for len(cursors[sort]) < len(everything) {
+			for len(cursors[sort]) < len(everyone) {
 				page, err := s.customers.List(s.ctx, store.PageQuery{
 					Sort: sort, First: ptr(250), After: after, Filter: store.Filter{"includeDeleted": true},
 				})
@@ -221,7 +222,8 @@ func TestPages(t *testing.T) {
 				kept = func(c store.Customer) bool { return all(c) && c.BillingCountry != nil && *c.BillingCountry == "DE" }
 			}
 
-			// The bounds are often close to each other, the wrong way round, or rows that the list leaves out.
+			// The bounds are often close to each other, in the wrong order, or rows that are not in
+			// the list.
 			after, before := -1, len(order)
 			if rapid.Bool().Draw(r, "with after") {
 				after = rapid.IntRange(0, len(order)-1).Draw(r, "after")
@@ -245,7 +247,8 @@ func TestPages(t *testing.T) {
 				query.Last = &size
 			}
 
-			// Between the bounds, then cut to the size; the rest is what lies before and after.
+			// The rows between the bounds, cut to the size. The others decide what lies before and
+			// after.
 			var within []int
 			for i, c := range order {
 				if kept(c) && i > after && i < before {
@@ -278,14 +281,14 @@ func TestPages(t *testing.T) {
 		})
 	})
 
-	t.Run("are the newest fifty when nothing is asked", func(t *testing.T) {
+	t.Run("without arguments are the newest 50", func(t *testing.T) {
 		t.Parallel()
 		page, err := s.customers.List(s.ctx, store.PageQuery{})
 		require.NoError(t, err)
-		require.Equal(t, live(everything)[:50], page.Items)
+		require.Equal(t, live(everyone)[:50], page.Items)
 		require.Equal(t, []bool{true, false}, []bool{page.HasNext, page.HasPrevious})
 	})
-	t.Run("end with those without a name in either direction", func(t *testing.T) {
+	t.Run("end with customers without a name in either direction", func(t *testing.T) {
 		t.Parallel()
 		for _, direction := range []store.SortDirection{store.Ascending, store.Descending} {
 			page, err := s.customers.List(s.ctx, store.PageQuery{Sort: store.Sort{Field: store.SortName, Direction: direction}, Last: ptr(250)})
@@ -300,7 +303,7 @@ func TestPages(t *testing.T) {
 func TestFilters(t *testing.T) {
 	t.Parallel()
 	s, _ := newLongShop(t)
-	// Times apart, a minute each, in an order of their own.
+	// The times differ by a minute each, and their order differs from the others.
 	s.exec(t, `UPDATE customers SET created_at = $1::timestamptz + n * interval '1 minute', updated_at = $1::timestamptz + (2000 - n % 700) * interval '1 minute',
 			deleted_at = CASE WHEN deleted_at IS NOT NULL THEN $1::timestamptz + (2000 - n % 700) * interval '1 minute' END
 		FROM (SELECT id, row_number() OVER (ORDER BY email_key, id DESC) AS n FROM customers) AS t WHERE t.id = customers.id`, longAgo)
@@ -312,10 +315,10 @@ func TestFilters(t *testing.T) {
 		c := s.create(t, in)
 		s.age(t, c.ID, longAgo.Add(time.Duration(i)*time.Hour))
 	}
-	everything := s.all(t, store.Filter{"includeDeleted": true})
-	require.Equal(t, 1003, len(everything))
+	everyone := s.all(t, store.Filter{"includeDeleted": true})
+	require.Equal(t, 1003, len(everyone))
 
-	// The model folds texts as far as the data needs it.
+	// The model folds texts only as far as these texts need it.
 	foldsEmail := strings.NewReplacer("ẞ", "ß", "e\u0301", "é", "É", "é")
 	foldEmail := func(text string) string { return strings.ToLower(foldsEmail.Replace(text)) }
 	foldsSearch := strings.NewReplacer("é", "e", "É", "e", "ß", "ss", "ẞ", "ss", "Σ", "σ", "ς", "σ", "Ο", "ο", "Δ", "δ", "İ", "i", "ë", "e",
@@ -328,7 +331,7 @@ func TestFilters(t *testing.T) {
 	}
 	model := func(f store.Filter) []store.Customer {
 		want := []store.Customer{}
-		for _, c := range everything {
+		for _, c := range everyone {
 			email, byEmail := f["email"].(string)
 			userID, byUserID := f["userId"].(string)
 			country, byCountry := f["billingCountry"].(string)
@@ -373,13 +376,13 @@ func TestFilters(t *testing.T) {
 	t.Run("one by one", func(t *testing.T) {
 		t.Parallel()
 		newest := everySort[1]
-		some := everything[500]
+		some := everyone[500]
 		for _, search := range searches {
 			if len([]rune(strings.TrimSpace(search))) >= 2 {
 				check(t, store.Filter{"search": search, "includeDeleted": true}, newest)
 			}
 		}
-		require.Zero(t, check(t, store.Filter{"search": "example.comann"}, newest), "nothing spans two fields")
+		require.Zero(t, check(t, store.Filter{"search": "example.comann"}, newest), "a match cannot span two fields")
 		require.NotZero(t, check(t, store.Filter{"search": "STRASSE"}, newest))
 		require.Equal(t, 1, check(t, store.Filter{"search": "RENÉ"}, newest))
 		require.Equal(t, 1, check(t, store.Filter{"search": "' OR 1"}, newest))
@@ -393,7 +396,7 @@ func TestFilters(t *testing.T) {
 			require.Equal(t, 1, check(t, store.Filter{"search": search}, newest), search)
 		}
 		require.NotZero(t, check(t, store.Filter{"userId": "U%_7"}, newest))
-		require.Zero(t, check(t, store.Filter{"userId": "u%_7"}, newest), "a user id is exact")
+		require.Zero(t, check(t, store.Filter{"userId": "u%_7"}, newest), "the filter by user id is exact")
 		for _, country := range []string{"de", "DE", " dE "} {
 			require.NotZero(t, check(t, store.Filter{"billingCountry": country}, newest))
 		}
@@ -442,8 +445,9 @@ func TestFilters(t *testing.T) {
 	})
 }
 
-// While rows come and go between two pages, those that are there throughout appear once.
-func TestPagesWhileRowsComeAndGo(t *testing.T) {
+// Rows are created and deleted between two pages. Each row that exists from start to end appears
+// exactly once.
+func TestPagesDuringConcurrentChanges(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	random := rand.New(rand.NewPCG(1, 2))
@@ -465,7 +469,7 @@ func TestPagesWhileRowsComeAndGo(t *testing.T) {
 	}
 	for _, sort := range everySort {
 		if sort.Field == store.SortUpdatedAt {
-			continue // a deletion moves a row there
+			continue // a deletion changes the position of a row in this order
 		}
 		for _, backwards := range []bool{false, true} {
 			seen := make(map[string]int)
@@ -484,7 +488,7 @@ func TestPagesWhileRowsComeAndGo(t *testing.T) {
 				if more := page.HasNext && !backwards || page.HasPrevious && backwards; !more {
 					break
 				}
-				// The row that the cursor came from goes as well, when it may.
+				// Delete the row that the cursor was made from, if it is one that may be deleted.
 				boundary := len(page.Items) - 1
 				if backwards {
 					boundary = 0
@@ -513,11 +517,11 @@ func TestPagesWhileRowsComeAndGo(t *testing.T) {
 	}
 }
 
-// The complete list holds its place while rows come and go, too; and it may be left early.
-func TestAllWhileRowsComeAndGo(t *testing.T) {
+// The same holds for the complete list. A caller may also leave it early.
+func TestAllDuringConcurrentChanges(t *testing.T) {
 	t.Parallel()
-	s, everything := newLongShop(t)
-	want := live(everything)
+	s, everyone := newLongShop(t)
+	want := live(everyone)
 
 	var seen []string
 	batches := 0
@@ -540,7 +544,7 @@ func TestAllWhileRowsComeAndGo(t *testing.T) {
 		break
 	}
 
-	t.Run("is one empty batch when there is nobody", func(t *testing.T) {
+	t.Run("yields one empty batch if no row matches", func(t *testing.T) {
 		t.Parallel()
 		batches := 0
 		for batch, err := range s.customers.All(s.ctx, store.Filter{"userId": "nobody"}) {
@@ -550,11 +554,11 @@ func TestAllWhileRowsComeAndGo(t *testing.T) {
 		}
 		require.Equal(t, 1, batches)
 	})
-	t.Run("is a whole number of batches", func(t *testing.T) {
+	t.Run("works if the last batch is full", func(t *testing.T) {
 		t.Parallel()
 		require.Equal(t, 1000, len(s.all(t, store.Filter{"createdAt": store.TimeRange{Before: ptr(longAgo.Add(time.Nanosecond))}, "includeDeleted": true})))
 	})
-	t.Run("says at once what is wrong with the filter", func(t *testing.T) {
+	t.Run("yields an invalid filter's error first", func(t *testing.T) {
 		t.Parallel()
 		var errs []error
 		for batch, err := range s.customers.All(s.ctx, store.Filter{"billingCountry": "XX"}) {
@@ -620,7 +624,7 @@ func TestListArguments(t *testing.T) {
 			require.Nil(t, page)
 		})
 	}
-	t.Run("the default order's cursor is that of the same order in words", func(t *testing.T) {
+	t.Run("a cursor of the default order is valid for the same order when it is given", func(t *testing.T) {
 		t.Parallel()
 		page, err := s.customers.List(s.ctx, store.PageQuery{After: &mine, Sort: everySort[1], First: ptr(250)})
 		require.NoError(t, err)
@@ -628,9 +632,9 @@ func TestListArguments(t *testing.T) {
 	})
 }
 
-// Cursors that servers of an earlier release gave hold the folded name. No customer is lost behind one, and
-// those with the same name may come again.
-func TestPagesGoOnFromOldNameCursors(t *testing.T) {
+// A name cursor of an earlier release holds the folded name. The page after it misses no customer,
+// and may repeat customers with the same name.
+func TestPagesContinueFromLegacyNameCursors(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	for i, name := range []string{"Anna Schmidt", "Anna Schmidt", "anna schmidt", "ANNA SCHMIDT", "Ánna Schmidt", "Anna", "Anna Schmidtova", "Zoë", ""} {
@@ -648,10 +652,10 @@ func TestPagesGoOnFromOldNameCursors(t *testing.T) {
 			after := store.OldNameCursor(credential.Merchant.ID, sort, c.ID, c.Name)
 			rest, err := s.customers.List(s.ctx, store.PageQuery{Sort: sort, After: &after})
 			require.NoError(t, err)
-			require.GreaterOrEqual(t, len(rest.Items), 17-i, "%s: none is lost after %d", direction, i)
+			require.GreaterOrEqual(t, len(rest.Items), 17-i, "%s: no customer is missed after %d", direction, i)
 			require.Equal(t, ids(whole.Items[18-len(rest.Items):]), ids(rest.Items))
 			for _, again := range whole.Items[18-len(rest.Items) : i+1] {
-				require.Equal(t, folding.PrimaryKey(deref(c.Name)), folding.PrimaryKey(deref(again.Name)), "only the same name comes again")
+				require.Equal(t, folding.PrimaryKey(deref(c.Name)), folding.PrimaryKey(deref(again.Name)), "only customers with the same name are repeated")
 			}
 		}
 	}

@@ -16,8 +16,8 @@ import (
 	"lumen/store/storetest"
 )
 
-// A pooler that is there before its server is waited for, too.
-func TestPoolerBeforeItsServer(t *testing.T) {
+// Await also waits for a pooler that starts before its server.
+func TestPoolerStartsBeforeItsServer(t *testing.T) {
 	t.Parallel()
 	db, address := storetest.New(t), storetest.SteadyAddress(t)
 	to, err := url.Parse(db.AppURL())
@@ -36,8 +36,8 @@ func TestPoolerBeforeItsServer(t *testing.T) {
 	require.Equal(t, int32(1), waits.Load())
 }
 
-// A pooler hides which backend works for a connection. So a statement that was sent waits until it
-// is out of time, and is never cut before. All connections that are older go with its own.
+// A pooler hides which backend works for a connection. So a statement that was sent is never cut
+// off: it waits until its own timeout. Then all older connections are closed together with its own.
 func TestPoolerVanishedPeers(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
@@ -73,7 +73,7 @@ func TestPoolerVanishedPeers(t *testing.T) {
 	require.NoError(t, err)
 	ended := make(chan error, 1)
 	go func() { _, err := opened.Customers.Update(s.ctx, id, emailOf("bob@example.com")); ended <- err }()
-	time.Sleep(1800 * time.Millisecond) // the server gives up on a lock after 2 s
+	time.Sleep(1800 * time.Millisecond) // the server's lock timeout is 2 s
 	require.NoError(t, tx.Rollback(t.Context()))
 	require.NoError(t, <-ended)
 }

@@ -19,7 +19,7 @@ import (
 	"lumen/store/storetest"
 )
 
-// Everything that the service asks of the store, for merchants who share a single connection of the server's.
+// Three merchants share one server connection and use every operation of the store.
 func TestPoolerStore(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
@@ -119,7 +119,7 @@ func TestPoolerStore(t *testing.T) {
 	}
 	working.Wait()
 
-	t.Run("writers of one address wait for each other", func(t *testing.T) {
+	t.Run("writers of one email wait for each other", func(t *testing.T) {
 		ctx := db.Context(t, merchants[0])
 		var created atomic.Int64
 		var writers sync.WaitGroup
@@ -137,7 +137,7 @@ func TestPoolerStore(t *testing.T) {
 		require.Equal(t, int64(1), created.Load())
 	})
 
-	t.Run("nothing is left on the server's connection, and nothing prepared", func(t *testing.T) {
+	t.Run("the server connection keeps no setting, no lock and no prepared statement", func(t *testing.T) {
 		pg, err := pgconn.Connect(t.Context(), url)
 		require.NoError(t, err)
 		defer func() { require.NoError(t, pg.Close(context.Background())) }()
@@ -149,7 +149,8 @@ func TestPoolerStore(t *testing.T) {
 	})
 }
 
-// Each change runs with the settings that its connection would have without a pooler, whatever role and database say (I4).
+// Each write runs with the settings that its connection would have without a pooler, whatever the
+// role and the database set (I4).
 func TestPoolerStoreKeepsItsSettings(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
@@ -180,8 +181,9 @@ func TestPoolerStoreKeepsItsSettings(t *testing.T) {
 	}
 }
 
-// A lock that somebody holds too long makes the service unavailable in its own time.
-func TestPoolerStoreKeepsItsPatience(t *testing.T) {
+// If another session holds a lock for too long, the store returns Unavailable after its own lock
+// timeout.
+func TestPoolerStoreKeepsItsTimeouts(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
 	m := db.Merchant(t, "Acme")
@@ -198,13 +200,14 @@ func TestPoolerStoreKeepsItsPatience(t *testing.T) {
 	start := time.Now()
 	_, err = s.Customers.Delete(ctx, created.ID)
 	require.Equal(t, store.Unavailable, store.AsError(err).Code)
-	require.Less(t, time.Since(start), 5*time.Second, "the lock's two seconds, not the statement's five")
+	require.Less(t, time.Since(start), 5*time.Second, "the lock timeout of 2 s applies, not the statement timeout of 5 s")
 	_, err = s.Customers.Get(ctx, created.ID)
 	require.NoError(t, err)
 }
 
-// Who does not say that a pooler is there is told, whether the pooler refuses the settings or swallows them.
-func TestPoolerThatNobodyNamed(t *testing.T) {
+// Check refuses a pooler that the service was not configured for, whether the pooler refuses the
+// settings or ignores them.
+func TestPoolerThatIsNotConfigured(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
 	check := func(url string) error { return schema.Check(t.Context(), storetest.Service(t, url, false)) }

@@ -12,7 +12,7 @@ import (
 	"lumen/store/folding"
 )
 
-func TestNoNameSortsWithTheMissingOnes(t *testing.T) {
+func TestEveryNameSortsBeforeMissingNames(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"\U0010FFFF", "\U0010FFFF\U0010FFFF", "Zoë", "x"} {
 		key := bytea(folding.SortKey(name))
@@ -21,7 +21,8 @@ func TestNoNameSortsWithTheMissingOnes(t *testing.T) {
 	}
 }
 
-// The lists are forbidden to who is bound to one customer. Were they not, they would hold no other.
+// Lists are forbidden to bound callers. If they were not, they would return only the caller's own
+// customer.
 func TestSelectingIsBound(t *testing.T) {
 	t.Parallel()
 	rows := New(bun.NewDB(nil, pgdialect.New()), Options{}).Customers.Rows

@@ -20,19 +20,19 @@ import (
 	"lumen/store/wall"
 )
 
-// cost is what one operation made the server do, as the server says.
+// cost is what one operation made the server do, by the server's own count.
 type cost struct {
 	Transactions      int
-	Preludes, Queries int // statements, by what they are for
-	Locks             int // with the prelude, or a statement of their own
+	Preludes, Queries int // statements: those that make settings, and all others
+	Locks             int // taken by the prelude or by a statement of their own
 }
 
-// each is the cost of n statements behind the wall, of which as many as locks wait for a lock.
+// each returns the cost of n statements, as many of which as locks take a lock.
 func each(n, locks int) cost {
 	return cost{Transactions: n, Preludes: n, Locks: locks, Queries: n}
 }
 
-// counted makes the server count the statements of this database, from new sessions on.
+// counted makes the server count the statements of later sessions of this database.
 func counted(t *testing.T, db *storetest.Database) {
 	t.Helper()
 	for _, statement := range []string{
@@ -44,14 +44,15 @@ func counted(t *testing.T, db *storetest.Database) {
 	}
 }
 
-// reset forgets what was counted in this database.
+// reset resets the counts of this database.
 func reset(t *testing.T, db *storetest.Database) {
 	t.Helper()
 	_, err := db.Superuser().Exec(t.Context(), `SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database()), 0)`)
 	require.NoError(t, err)
 }
 
-// statements returns the cost without the transactions, for what the plain role ran since the reset.
+// statements returns the cost of the service's statements since the reset, without the
+// transactions.
 func statements(t *testing.T, db *storetest.Database) (c cost) {
 	t.Helper()
 	config, err := pgx.ParseConfig(db.AppURL())
@@ -64,7 +65,7 @@ func statements(t *testing.T, db *storetest.Database) (c cost) {
 	var calls int
 	_, err = pgx.ForEachRow(rows, []any{&query, &calls}, func() error {
 		switch verb, _, _ := strings.Cut(query, " "); {
-		case verb == "BEGIN" || verb == "COMMIT" || verb == "SET": // behind a pooler; of one transaction
+		case verb == "BEGIN" || verb == "COMMIT" || verb == "SET": // behind a pooler, parts of one transaction
 		case strings.HasPrefix(query, "SELECT pg_catalog.set_config("):
 			c.Preludes += calls
 			if strings.Contains(query, ", pg_catalog.pg_advisory_xact_lock(") {
@@ -81,7 +82,8 @@ func statements(t *testing.T, db *storetest.Database) (c cost) {
 	return c
 }
 
-// localID is the number within a virtual transaction id; a session takes the next with each transaction.
+// localID returns the number in a virtual transaction id. A session takes the next number for each
+// transaction.
 func localID(t *testing.T, id string) int {
 	t.Helper()
 	_, local, _ := strings.Cut(id, "/")
@@ -90,8 +92,9 @@ func localID(t *testing.T, id string) int {
 	return n
 }
 
-// One operation is one transaction: the prelude, the lock where there is one, the statement. The server counts.
-func TestAnOperationIsOneTransaction(t *testing.T) {
+// One operation is one transaction: the prelude, the lock if there is one, and the statement. The
+// server counts them.
+func TestOperationIsOneTransaction(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
 	counted(t, db)
@@ -169,7 +172,7 @@ func TestAnOperationIsOneTransaction(t *testing.T) {
 			t.Run(name+", "+way, func(t *testing.T) {
 				requireCost(t, test.want, func() cost {
 					made += 2
-					require.NoError(t, test.run(made)) // it is prepared with the first
+					require.NoError(t, test.run(made)) // prepares the statement
 					reset(t, db)
 					session, before := at()
 					require.NoError(t, test.run(made+1))
@@ -177,7 +180,7 @@ func TestAnOperationIsOneTransaction(t *testing.T) {
 					require.Equal(t, session, same)
 					got := statements(t, db)
 					got.Transactions = after - before - 1
-					got.Preludes, got.Queries = got.Preludes-2, got.Queries-2 // of at
+					got.Preludes, got.Queries = got.Preludes-2, got.Queries-2 // those of at
 					return got
 				})
 			})
@@ -185,8 +188,8 @@ func TestAnOperationIsOneTransaction(t *testing.T) {
 	}
 }
 
-// requireCost counts again when it is not what it should be: a connection that was idle for a second, as may be on a machine
-// that is busy with other things, is asked whether it lives, which Postgres counts.
+// requireCost counts again if the count differs from want, up to five times. On a busy machine, a
+// connection may have been idle for a second, and is then pinged, which Postgres counts.
 func requireCost(t *testing.T, want cost, count func() cost) {
 	t.Helper()
 	got := count()
@@ -196,7 +199,8 @@ func requireCost(t *testing.T, want cost, count func() cost) {
 	require.Equal(t, want, got)
 }
 
-// Authentication is one statement without the wall. The first of an hour notes that the key was used.
+// Authentication is one statement, without settings. The first one within an hour also records that
+// the key was used.
 func TestAuthenticationIsOneTransaction(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
@@ -208,7 +212,7 @@ func TestAuthenticationIsOneTransaction(t *testing.T) {
 			authenticate := func() error { return lookUp(t, a) }
 			require.NoError(t, authenticate())
 
-			// at stops one in the middle and looks which transaction of which session it is.
+			// at interrupts a look-up and returns its session and the number of its transaction.
 			at := func() (session, transaction int) {
 				holder, err := db.Superuser().Begin(t.Context())
 				require.NoError(t, err)
@@ -241,13 +245,13 @@ func TestAuthenticationIsOneTransaction(t *testing.T) {
 				require.Equal(t, session, same)
 				got := statements(t, db)
 				got.Transactions = after - before - 1
-				got.Queries -= 2 // of at
+				got.Queries -= 2 // those of at
 				got.Preludes = max(0, got.Preludes-2)
 				return got
 			})
 		})
 	}
-	t.Run("and two when the key was not used lately", func(t *testing.T) {
+	t.Run("two statements if the key was not used lately", func(t *testing.T) {
 		_, err := db.Superuser().Exec(t.Context(), "UPDATE api_keys SET last_used_at = NULL")
 		require.NoError(t, err)
 		a := db.Auth(t)
@@ -258,7 +262,7 @@ func TestAuthenticationIsOneTransaction(t *testing.T) {
 	})
 }
 
-// lookUp looks up a key that was never looked up before, and that nobody has.
+// lookUp looks up a new key that does not exist.
 func lookUp(t *testing.T, a *auth.Auth) error {
 	_, err := a.Authenticator.Authenticate(t.Context(), auth.NewSecret())
 	if store.AsError(err).Code == store.Unauthenticated {

@@ -16,8 +16,9 @@ import (
 	"lumen/store/storetest"
 )
 
-// Many writers of one address, in whatever letters, through two stores, as of two processes: one of them wins.
-func TestOneAddressManyWriters(t *testing.T) {
+// Many writers write one email, in several spellings, through two stores, as two processes would.
+// Exactly one of them succeeds.
+func TestManyWritersOfOneEmail(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	stores := []*store.Customers{s.customers, s.db.Store(t).Customers}
@@ -29,7 +30,7 @@ func TestOneAddressManyWriters(t *testing.T) {
 			email, strings.ToUpper(email), strings.ToLower(email), norm.NFD.String(email), norm.NFD.String(strings.ToUpper(email)),
 			fmt.Sprintf("zoë.STRAẞE%d@xn--bcher-kva.example", round), " " + email + "\n",
 		}
-		// Every other writer moves a customer to the address instead of creating one there.
+		// Every other writer changes a customer's email instead of creating a customer.
 		movers := make([]*store.Customer, writers)
 		for i := range movers {
 			if i%2 == 1 {
@@ -43,7 +44,7 @@ func TestOneAddressManyWriters(t *testing.T) {
 			in := emailOf(variants[i%len(variants)])
 			done.Go(func() {
 				start.Wait()
-				errs[i] = asOftenAsToldTo(func() (err error) {
+				errs[i] = retryOverload(func() (err error) {
 					if mover := movers[i]; mover != nil {
 						_, err = stores[i/2%2].Update(s.ctx, mover.ID, in)
 					} else {
@@ -74,9 +75,9 @@ func TestOneAddressManyWriters(t *testing.T) {
 	}
 }
 
-// asOftenAsToldTo writes, and writes again when it is told that this cannot be now: on a machine that is busy with other things,
-// those at the end of a queue are.
-func asOftenAsToldTo(write func() error) error {
+// retryOverload writes, and repeats the write while it is refused because of an overload, as it may
+// be on a busy machine.
+func retryOverload(write func() error) error {
 	for {
 		err := write()
 		switch store.AsError(err).Code {
@@ -87,22 +88,24 @@ func asOftenAsToldTo(write func() error) error {
 	}
 }
 
-// hold is the time during which a row had an address: from the write that gave it, by the one clock (I5), to the one that
-// took it away. That clock is read while the writer has the address's lock, so the times of those who took one address
-// are in the order in which they took it; what ended is visible only after its time.
+// hold is a period in which a row had an email: from the time of the write that set it to the time
+// of the write that changed it or deleted the row. The database's clock (I5) is read while the
+// writer holds the email's lock, so the times of an email's holds are in the order of the writes.
+// Other sessions see the end of a hold only after its time.
 type hold struct {
 	row       string
 	from      time.Time
-	until     time.Time // zero: to the end
-	acked     time.Time // when the writer knew of the end: others may have seen the hold until then
+	until     time.Time // zero if it did not end
+	acked     time.Time // when the writer learned of the end; other writers may have seen the hold until then
 	unflagged bool
 }
 
-// refusal is an EMAIL_TAKEN with the times of the same clock before and after it.
+// refusal is an EmailTaken, with the database's time before and after it.
 type refusal struct{ before, after time.Time }
 
-// Flagged and unflagged writers, movers and deleters of two addresses at once. Every unflagged success has to find the
-// address free, every refusal has to have a reason.
+// Writers with and without the flag create, change and delete customers with two emails at the same
+// time. Each successful write without the flag must have found the email free, and each refusal
+// must have a reason.
 func TestFlaggedAndUnflaggedWriters(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
@@ -182,13 +185,13 @@ func TestFlaggedAndUnflaggedWriters(t *testing.T) {
 			}
 			for _, other := range holds[key] {
 				held := other.from.Before(one.from) && (other.until.IsZero() || other.until.After(one.from))
-				require.False(t, other != one && held, "%+v was let in beside %+v", one, other)
+				require.False(t, other != one && held, "%+v was allowed beside %+v", one, other)
 			}
 		}
 		for _, refused := range refusals[key] {
 			require.True(t, slices.ContainsFunc(holds[key], func(h *hold) bool {
 				return !h.from.After(refused.after) && (h.until.IsZero() || !h.acked.Before(refused.before))
-			}), "nobody had %s at the time of %+v", key, refused)
+			}), "no row had %s at the time of %+v", key, refused)
 		}
 	}
 	for _, what := range []string{"create unflagged:true", "create unflagged:false", "update unflagged:true", "update unflagged:false", "delete unflagged:false"} {
@@ -196,7 +199,7 @@ func TestFlaggedAndUnflaggedWriters(t *testing.T) {
 	}
 	require.NotEmpty(t, refusals)
 
-	// What is stored is what the writers were told.
+	// The stored rows are those that the writers got back.
 	unmarked := make(map[string]int)
 	found := make(map[string]*store.Customer)
 	for batch, err := range s.customers.All(s.ctx, store.Filter{"includeDeleted": true}) {
@@ -215,9 +218,9 @@ func TestFlaggedAndUnflaggedWriters(t *testing.T) {
 	t.Logf("%v, %d refused", succeeded, len(refusals[keys[0]])+len(refusals[keys[1]]))
 }
 
-// The check alone would let both in: neither sees what the other has not committed. A writer that waits for the address
-// has to look after the wait.
-func TestUnflaggedWriterWaitsForAFlaggedOne(t *testing.T) {
+// The check alone would allow both writes, because neither sees the other's uncommitted row. A
+// writer that waits for the email's lock must check after the wait.
+func TestUnflaggedWriterWaitsForFlaggedWriter(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	const rounds = 50
@@ -235,11 +238,12 @@ func TestUnflaggedWriterWaitsForAFlaggedOne(t *testing.T) {
 			require.Equal(t, customerError(store.EmailTaken), plainErr)
 			continue
 		}
-		require.False(t, plainRow.CreatedAt.After(flaggedRow.CreatedAt), "it was let in, so it came first")
+		require.False(t, plainRow.CreatedAt.After(flaggedRow.CreatedAt), "it succeeded, so it came first")
 	}
 }
 
-// Who writes an address waits for writers of the same merchant alone: else the wait would tell of the others' customers.
+// A writer of an email waits only for writers of the same merchant. Otherwise the wait would reveal
+// other merchants' customers (I1).
 func TestMerchantsDoNotWaitForEachOther(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
@@ -253,5 +257,5 @@ func TestMerchantsDoNotWaitForEachOther(t *testing.T) {
 	_, err = s.Customers.Create(db.Context(t, other), emailOf("a@example.com"))
 	require.NoError(t, err)
 	_, err = s.Customers.Create(db.Context(t, one), emailOf("a@example.com"))
-	require.Equal(t, store.Unavailable, store.AsError(err).Code, "which waited for as long as a lock may take")
+	require.Equal(t, store.Unavailable, store.AsError(err).Code, "it waited until the lock timeout")
 }

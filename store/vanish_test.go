@@ -11,7 +11,7 @@ import (
 	"lumen/store/storetest"
 )
 
-// A peer that vanished without a word is found out, wherever its connection is used next.
+// A server that stopped answering is detected on the next use of any of its connections.
 func TestVanishedPeers(t *testing.T) {
 	t.Parallel()
 	for name, idle := range map[string]time.Duration{"used just now": 0, "idle": 1100 * time.Millisecond} {
@@ -33,7 +33,7 @@ func TestVanishedPeers(t *testing.T) {
 					began := time.Now()
 					require.NoError(t, each())
 					require.Less(t, time.Since(began), 1500*time.Millisecond)
-					// The others are not tried one by one.
+					// The other connections are replaced without a ping for each.
 					began = time.Now()
 					concurrently(t, 8, read)
 					concurrently(t, 4, lookUp)
@@ -44,13 +44,13 @@ func TestVanishedPeers(t *testing.T) {
 	}
 }
 
-// A slow statement is left alone: the server says that it works on it. The connection is the same
-// afterwards.
+// A slow statement is not cut off, because the server says that it works on it. The connection
+// stays open.
 func TestSlowStatementsAreNotCut(t *testing.T) {
 	t.Parallel()
-	const wait = 1800 * time.Millisecond // the server gives up on a lock after 2 s
+	const wait = 1800 * time.Millisecond // the server's lock timeout is 2 s
 	for name, setting := range map[string]string{
-		"as usual": "", "where the server tells nothing of sessions": "SET track_activities = off",
+		"with the default settings": "", "without track_activities": "SET track_activities = off",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -83,7 +83,7 @@ func TestSlowStatementsAreNotCut(t *testing.T) {
 				require.NoError(t, <-ended)
 				require.NoError(t, <-ended)
 				require.Greater(t, time.Since(began), wait)
-				require.Subset(t, during, backends(), "none is new")
+				require.Subset(t, during, backends(), "no connection was opened")
 			}
 		})
 	}
