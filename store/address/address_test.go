@@ -14,15 +14,15 @@ import (
 	"pgregory.net/rapid"
 )
 
-// The golden file was made by another implementation (Python's str, unicodedata and punycode). Keys are
-// stored, so a key that changes, say with a newer Unicode, needs a migration.
+// The golden file was made by another implementation: Python's str, unicodedata and punycode. Keys
+// are stored, so a changed key, for example because of a newer Unicode version, needs a migration.
 func TestEmailKeysAreGolden(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("testdata/email_keys.json")
 	require.NoError(t, err)
 	var cases []struct {
 		Why, Email string
-		Key        *string // nil: refused
+		Key        *string // nil if the email is refused
 	}
 	require.NoError(t, json.Unmarshal(text, &cases))
 	require.NotEmpty(t, cases)
@@ -73,25 +73,25 @@ func TestEmailKeyProperties(t *testing.T) {
 	})
 }
 
-// Of all characters, those make equal domains that differ in letter case or composition alone. A final
-// sigma is no other case of sigma there.
+// All characters are tried in a domain. Two of them have the same key only if they differ in letter
+// case or in composition. A final sigma is not another case of sigma there.
 func TestDomainsOfEveryCharacter(t *testing.T) {
 	t.Parallel()
-	of := make(map[string][]rune) // by key
+	runesOf := make(map[string][]rune) // by key
 	for r := range unicode.MaxRune + 1 {
 		key, ok := labelKey("x" + string(r))
 		if !utf8.ValidRune(r) || !ok {
 			continue
 		}
-		of[key] = append(of[key], r)
+		runesOf[key] = append(runesOf[key], r)
 		for _, variant := range []string{key, norm.NFD.String("x" + string(r)), "X" + string(r)} {
 			if again, _ := labelKey(variant); again != key {
 				t.Errorf("%U: the key of %+q is %q, not %q", r, variant, again, key)
 			}
 		}
 	}
-	require.Greater(t, len(of), 90_000)
-	for key, runes := range of {
+	require.Greater(t, len(runesOf), 90_000)
+	for key, runes := range runesOf {
 		first := unicode.ToLower([]rune(norm.NFC.String(string(runes[0])))[0])
 		for _, r := range runes[1:] {
 			if lower := unicode.ToLower([]rune(norm.NFC.String(string(r)))[0]); lower != first {
@@ -103,11 +103,11 @@ func TestDomainsOfEveryCharacter(t *testing.T) {
 	require.Equal(t, MustKey("a@οδοσ.example"), MustKey("a@ΟΔΟΣ.example"))
 }
 
-// Two addresses that differ in more than case and composition keep apart.
+// Emails that differ in more than letter case and composition have different keys.
 func TestEmailKeyKeepsApart(t *testing.T) {
 	t.Parallel()
 	addresses := []string{
-		"i@example.com", "ı@example.com", "İ@example.com", "ａ@example.com", "a@example.com", "а@example.com", // the last is Cyrillic
+		"i@example.com", "ı@example.com", "İ@example.com", "ａ@example.com", "a@example.com", "а@example.com", // the last one is Cyrillic
 		"a@example.org", "a@exämple.com", "a+b@example.com", "a.b@example.com", "ab@example.com", "é@example.com", "e@example.com",
 	}
 	seen := make(map[string]string)
@@ -118,11 +118,11 @@ func TestEmailKeyKeepsApart(t *testing.T) {
 	}
 }
 
-// awkward are characters whose folding or composition is known to be special.
+// awkward are characters with unusual folding or composition.
 var awkward = []rune("iıİIßẞſKÅσςΣéÉ\u0301\u0307\u0323\u0345\u0338\u034F\u0315\u200D" +
 	"ΐΰᾳᾼᾴῼŉǰﬁﬃև\u1E96ǅǆᲐაꭰᎠᏰᏸꮳ한\u1112\u1161\u11AB𐐀𐐨ａＡ例ὲὴι\u1FBEΙάᾀẛẟℵ≠<>=\u0F73\u0F71\u0F72\u09C7\u09BE")
 
-// character draws any character that Unicode has assigned, the awkward ones and ASCII often.
+// character draws an assigned character, often an awkward or an ASCII one.
 func character() *rapid.Generator[rune] {
 	return rapid.OneOf(
 		rapid.SampledFrom(awkward),
@@ -133,10 +133,10 @@ func character() *rapid.Generator[rune] {
 	)
 }
 
-// alphabets are of one script each: labels that mix directions are refused.
+// alphabets have one script each, because labels that mix directions are refused.
 var alphabets = []string{"abcxyz019-", "äößéñåxn-", "λόγοςσάϊ", "жяйёщ", "漢字かなゕ", "한국어", "עברית", "نامهای", "हिन्दी", "☃💩x"}
 
-// address draws an address that the store accepts: any Unicode in the local part, and domains of several
+// address draws a valid address with any characters in the local part, and a domain in several
 // scripts.
 func address() *rapid.Generator[string] {
 	return rapid.Custom(func(t *rapid.T) string {
@@ -160,10 +160,12 @@ func address() *rapid.Generator[string] {
 	})
 }
 
-// dottedI is an i that as a capital would compose to the dotted one, which stands alone.
+// dottedI matches an i whose capital would compose to the dotted capital I, which has a key of its
+// own.
 var dottedI = regexp.MustCompile(`[iI]\p{M}*\x{0307}`)
 
-// capitals puts letters into upper case, but for the final sigma, whose capital is that of the inner one.
+// capitals returns the domain in upper case, except for the final sigma, whose capital is that of
+// sigma.
 func capitals(domain string) string {
 	return strings.Map(func(r rune) rune {
 		if r == 'ς' {
@@ -173,8 +175,9 @@ func capitals(domain string) string {
 	}, domain)
 }
 
-// otherCase puts letters into other cases. Texts with the iota subscript are left alone, and no iota becomes one: it is a
-// mark, and its capital a letter, so that the marks that follow it would belong to something else.
+// otherCase changes the letter case of characters at random. It leaves a text with an iota
+// subscript unchanged, and never makes one. That is a mark whose capital is a letter, so the marks
+// after it would belong to another character.
 func otherCase(t *rapid.T, text string) string {
 	if strings.ContainsRune(norm.NFD.String(text), '\u0345') {
 		return text

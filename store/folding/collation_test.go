@@ -12,9 +12,10 @@ import (
 	"pgregory.net/rapid"
 )
 
-// The golden list, names in twelve scripts, was sorted by another implementation (ICU's root collation, through
-// JavaScript's Intl.Collator). Keys are stored, so an order that changes needs a migration.
-func TestSortKeysAreInTheOrderOfReaders(t *testing.T) {
+// The golden list holds names in twelve scripts. Another implementation sorted it: ICU's root
+// collation, through JavaScript's Intl.Collator. Keys are stored, so a changed order needs a
+// migration.
+func TestSortKeysHaveGoldenOrder(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("testdata/names.txt")
 	require.NoError(t, err)
@@ -33,13 +34,13 @@ func TestSortKeyProperties(t *testing.T) {
 		text := text().Draw(t, "text")
 		key := SortKey(text)
 		require.NotEmpty(t, key)
-		require.Less(t, key[0], byte(0xFF), "what stands in for no name comes after it")
+		require.Less(t, key[0], byte(0xFF), "the key of a missing name comes after it")
 		require.LessOrEqual(t, len(key), MaxSortKey)
 		require.Equal(t, key, SortKey(norm.NFC.String(text)), "NFC")
 		require.Equal(t, key, SortKey(norm.NFD.String(text)), "NFD")
 	})
-	// Names that differ in letter case or marks alone lie between what begins with their primary key and what
-	// goes on, other names do not.
+	// Only names that differ in letter case or marks lie between the primary key and the same with
+	// 0, 0xFF appended.
 	for _, name := range []string{"anna schmidt", "Anna Schmidt", "ANNA SCHMIDT", "Änna Schmidt"} {
 		low := PrimaryKey("anna schmidt")
 		high := append(PrimaryKey("anna schmidt"), 0, 0xFF)

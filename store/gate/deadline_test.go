@@ -8,16 +8,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A request's statements have what is left of its time, each no more than a statement has, and the parts of a list that is
-// under way as much as that each.
-func TestPatience(t *testing.T) {
+// A request's statements have the rest of its time, but each at most statementTimeout. Each later
+// batch of a list has statementTimeout.
+func TestDeadlines(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		left := func(continued bool) time.Duration {
 			ctx, waited := WithArrival(t.Context())
-			time.Sleep(2 * time.Second) // the credential is looked up
+			time.Sleep(2 * time.Second) // look-up of the credential
 			time.Sleep(5 * time.Second)
-			waited(5 * time.Second) // for the rest of its body
+			waited(5 * time.Second) // for the rest of the body
 			time.Sleep(2 * time.Second)
 			if continued {
 				ctx = Continue(ctx)
@@ -35,6 +35,6 @@ func TestPatience(t *testing.T) {
 		defer cancel()
 		until, _ := ctx.Deadline()
 		require.Equal(t, statementTimeout, time.Until(until))
-		require.LessOrEqual(t, requestTimeout+maxStall, 8*time.Second, "what WithArrival promises")
+		require.LessOrEqual(t, requestTimeout+maxStall, 8*time.Second, "WithArrival promises 8 s")
 	})
 }

@@ -10,15 +10,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// tightGate is one where every statement is one too many.
-func tightGate(connections, share int) *Gate {
+// tightGate returns a gate at which every statement exceeds its tenant's concurrency.
+func tightGate(connections, limit int) *Gate {
 	g := New(connections, 1)
-	g.limit, g.concurrency = share, 0
+	g.limit, g.concurrency = limit, 0
 	return g
 }
 
-// So many as may be here at once wait as long as that takes; one more does not.
-func TestGateLetsThoseWaitWhoMayBeHere(t *testing.T) {
+// Statements within the tenant's concurrency wait for up to maxWait. One more waits for maxStall.
+func TestGateWaitsWithinConcurrency(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := New(16, 64)
@@ -49,14 +49,14 @@ func TestGateLetsThoseWaitWhoMayBeHere(t *testing.T) {
 	})
 }
 
-// entry is how somebody fared at a gate.
+// entry is the result of one call of Enter.
 type entry struct {
 	tenant *Tenant
 	err    error
 	after  time.Duration
 }
 
-// arrives sends somebody to the gate.
+// arrives calls Enter in a goroutine and returns a channel for the result.
 func arrives(ctx context.Context, g *Gate, name string) <-chan entry {
 	result := make(chan entry, 1)
 	began := time.Now()
@@ -67,7 +67,7 @@ func arrives(ctx context.Context, g *Gate, name string) <-chan entry {
 	return result
 }
 
-func TestGateLeavesSomethingToOthers(t *testing.T) {
+func TestGateLeavesConnectionsToOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := tightGate(4, 3)
@@ -80,10 +80,11 @@ func TestGateLeavesSomethingToOthers(t *testing.T) {
 		fourth := arrives(t.Context(), g, "many")
 		synctest.Wait()
 		other := <-arrives(t.Context(), g, "other")
-		require.NoError(t, other.err, "one connection is left")
+		require.NoError(t, other.err, "one connection is free")
 		require.Zero(t, other.after)
 
-		// The pool is full now: who waits for it waits for anybody, who waits for their own share for their own.
+		// The pool is full. A statement that waits for the pool can follow any statement, one that
+		// waits for its tenant's limit only its tenant's.
 		third := arrives(t.Context(), g, "third")
 		time.Sleep(maxStall / 2)
 		g.Leave(other.tenant, true)
@@ -91,7 +92,7 @@ func TestGateLeavesSomethingToOthers(t *testing.T) {
 		require.NoError(t, e.err)
 		require.Equal(t, maxStall/2, e.after)
 		refused := <-fourth
-		require.Equal(t, ErrTenantLimit, refused.err, "it is their own doing")
+		require.Equal(t, ErrTenantLimit, refused.err, "its tenant's own limit is the reason")
 		require.Equal(t, maxStall, refused.after)
 
 		g.Leave(inside[0], true)
@@ -104,14 +105,14 @@ func TestGateLeavesSomethingToOthers(t *testing.T) {
 		for _, p := range []*Tenant{inside[1], inside[2], again.tenant, e.tenant} {
 			g.Leave(p, true)
 		}
-		require.Empty(t, g.tenants, "who is gone is forgotten")
+		require.Empty(t, g.tenants, "a tenant without statements is removed")
 		require.Empty(t, g.pool.places)
 		require.EqualValues(t, 1, g.tenantLimits.Load())
 		require.EqualValues(t, 1, g.overloads.Load())
 	})
 }
 
-func TestGateDoesNotWaitInVain(t *testing.T) {
+func TestGateRefusesWhenQueueIsFull(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := tightGate(1, 1)
@@ -122,14 +123,14 @@ func TestGateDoesNotWaitInVain(t *testing.T) {
 		}
 		synctest.Wait()
 		require.Equal(t, ErrOverloaded, g.Admit("a"))
-		require.NoError(t, g.Admit("b"), "there is room for others")
+		require.NoError(t, g.Admit("b"), "another tenant finds room")
 		one := <-arrives(t.Context(), g, "a")
 		require.Equal(t, ErrOverloaded, one.err)
 		require.Zero(t, one.after, "at once")
 
-		// Who has begun something waits all the same, and for longer.
+		// Continued work waits nevertheless, and longer.
 		began := arrives(Continue(t.Context()), g, "a")
-		for _, w := range waiting { // the database has answered nobody: it may be that which is slow
+		for _, w := range waiting { // the database answered no statement, so it may be the reason
 			require.Equal(t, ErrOverloaded, (<-w).err)
 		}
 		time.Sleep(statementTimeout - maxStall - time.Millisecond)
@@ -141,8 +142,9 @@ func TestGateDoesNotWaitInVain(t *testing.T) {
 	})
 }
 
-// What a merchant continues, such as its lists, leaves the pool to what others and the merchant itself begin.
-func TestGateLetsLittleBeContinuedAtOnce(t *testing.T) {
+// Continued work of a merchant, such as lists, leaves the pool to new statements, also to those of
+// the same merchant.
+func TestGateLimitsContinuedWork(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := New(16, 64)
@@ -178,8 +180,9 @@ func TestGateLetsLittleBeContinuedAtOnce(t *testing.T) {
 	})
 }
 
-// Lists that many read at once, and what waits to be continued with them, leave the room that others wait in as it is.
-func TestGateHasRoomBesideWhatIsContinued(t *testing.T) {
+// Many lists that are read at once, and their waiting batches, take no room from other waiting
+// statements.
+func TestGateContinuedWorkTakesNoRoom(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := New(16, 64)
@@ -206,19 +209,19 @@ func TestGateHasRoomBesideWhatIsContinued(t *testing.T) {
 	})
 }
 
-func TestGateSharesLeaveAConnection(t *testing.T) {
+func TestGateLimitsLeaveAConnection(t *testing.T) {
 	t.Parallel()
-	for connections, share := range map[int]int{1: 1, 2: 1, 3: 1, 4: 2, 6: 4, 8: 6, 16: 12, 64: 48} {
+	for connections, limit := range map[int]int{1: 1, 2: 1, 3: 1, 4: 2, 6: 4, 8: 6, 16: 12, 64: 48} {
 		g := New(connections, 64)
-		require.Equal(t, share, g.limit, connections)
+		require.Equal(t, limit, g.limit, connections)
 		if connections > 2 {
 			require.Less(t, g.limit+g.continuedLimit, connections)
 		}
 	}
 }
 
-// Who has waited for their share, where it moved, has as long to wait for the pool.
-func TestGateGivesEachQueueItsTime(t *testing.T) {
+// A statement that waited for its tenant's limit, which moved, may then wait as long for the pool.
+func TestGateTimesEachQueueSeparately(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := tightGate(2, 1)
@@ -232,7 +235,7 @@ func TestGateGivesEachQueueItsTime(t *testing.T) {
 		e := <-second
 		require.NoError(t, e.err)
 		time.Sleep(maxStall * 6 / 10)
-		newcomer := arrives(t.Context(), g, "c") // waits for the pool ahead of the third
+		newcomer := arrives(t.Context(), g, "c") // waits for the pool before the third statement
 		synctest.Wait()
 		g.Leave(e.tenant, true)
 		c := <-newcomer
@@ -247,8 +250,8 @@ func TestGateGivesEachQueueItsTime(t *testing.T) {
 	})
 }
 
-// A queue that moves is worth waiting in, for a while, and is served in its order.
-func TestGateWaitsWhereSomethingMoves(t *testing.T) {
+// Statements wait in a queue that moves, in order, for up to maxWait.
+func TestGateWaitsWhileQueueMoves(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := tightGate(1, 1)
@@ -258,7 +261,7 @@ func TestGateWaitsWhereSomethingMoves(t *testing.T) {
 			waiting = append(waiting, arrives(t.Context(), g, "a"))
 			synctest.Wait()
 		}
-		for i, w := range waiting[:4] { // one every seven tenths of a second
+		for i, w := range waiting[:4] { // one every 700 ms
 			time.Sleep(700 * time.Millisecond)
 			g.Leave(inside.tenant, true)
 			inside = <-w
@@ -269,7 +272,7 @@ func TestGateWaitsWhereSomethingMoves(t *testing.T) {
 		require.Equal(t, ErrTenantLimit, last.err)
 		require.Equal(t, maxWait, last.after)
 
-		// What fails for want of a database is no movement.
+		// A statement that the database did not answer does not count as progress.
 		stuck := arrives(t.Context(), g, "a")
 		time.Sleep(maxStall - time.Millisecond)
 		other := arrives(t.Context(), g, "b")
@@ -285,8 +288,9 @@ func TestGateWaitsWhereSomethingMoves(t *testing.T) {
 	})
 }
 
-// However many flood, who comes anew may wait for a turn, and gets it before those who flood get all of theirs.
-func TestGateHasRoomForNewcomers(t *testing.T) {
+// However many statements flood the gate, a new tenant's statement may wait, and is served before
+// all of them are.
+func TestGateHasRoomForNewTenants(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := tightGate(4, 3)
@@ -313,8 +317,9 @@ func TestGateHasRoomForNewcomers(t *testing.T) {
 	})
 }
 
-// Where many flood, each a little, nobody waits for long: who would have to is refused at once, but for who comes anew.
-func TestGateRefusesWhoWouldWaitForLong(t *testing.T) {
+// If many tenants flood the gate with few statements each, no statement waits for long: one that
+// would is refused at once, unless its tenant is new.
+func TestGateRefusesLongWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const takes, flooding = 40 * time.Millisecond, 3 * time.Second
@@ -340,23 +345,24 @@ func TestGateRefusesWhoWouldWaitForLong(t *testing.T) {
 			}
 			return e.err
 		}
-		for i := range int(300 * flooding / time.Second) { // three times what can be answered
+		for i := range int(300 * flooding / time.Second) { // three times the capacity
 			everybody.Go(func() { _ = visit(string(rune('a' + i%10))) })
 			time.Sleep(time.Second / 300)
 		}
 		require.NoError(t, g.Admit("new"))
 		require.NoError(t, visit("new"))
 		everybody.Wait()
-		require.Greater(t, served, int(100*flooding/time.Second), "nothing stood still")
+		require.Greater(t, served, int(100*flooding/time.Second), "the gate kept serving")
 		require.Greater(t, refused, 400)
-		require.Less(t, longest, 2*maxExpectedWait, "a little more, until the pace is known")
-		require.Zero(t, longestRefusal, "they hear at once")
+		require.Less(t, longest, 2*maxExpectedWait, "waits are longer until the service rate is known")
+		require.Zero(t, longestRefusal, "refusals are immediate")
 		require.Empty(t, g.tenants)
 	})
 }
 
-// A moment in which nothing moves, as when the machine stands still, makes no slow pool; a pool that has become slow is known soon.
-func TestPaceIsThatOfASecond(t *testing.T) {
+// A pause of the whole machine does not make the pool count as slow. A pool that becomes slow
+// counts as slow soon.
+func TestServiceRateDecays(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := &New(1, 1).rate
@@ -372,7 +378,7 @@ func TestPaceIsThatOfASecond(t *testing.T) {
 		p.observe(true)
 		require.Less(t, p.mean(), 5*time.Millisecond/4)
 		p.observe(false)
-		time.Sleep(time.Hour) // nobody waits
+		time.Sleep(time.Hour) // no statement waits
 		moves(time.Second, time.Millisecond)
 		require.Less(t, p.mean(), 5*time.Millisecond/4)
 		moves(2*time.Second, 4*time.Millisecond)
@@ -380,12 +386,12 @@ func TestPaceIsThatOfASecond(t *testing.T) {
 	})
 }
 
-func TestGateLetsGoOfWhoLeaves(t *testing.T) {
+func TestGateForgetsCancelledWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := tightGate(1, 1)
 		inside := <-arrives(t.Context(), g, "a")
-		for _, name := range []string{"a", "b"} { // one waits for the share, one for the pool
+		for _, name := range []string{"a", "b"} { // one waits for the tenant's limit, one for the pool
 			ctx, cancel := context.WithCancel(t.Context())
 			gone := arrives(ctx, g, name)
 			synctest.Wait()
@@ -393,7 +399,7 @@ func TestGateLetsGoOfWhoLeaves(t *testing.T) {
 			e := <-gone
 			require.Equal(t, context.Canceled, e.err)
 		}
-		require.Zero(t, g.overloads.Load()+g.tenantLimits.Load(), "nobody refused them")
+		require.Zero(t, g.overloads.Load()+g.tenantLimits.Load(), "a cancelled wait is no refusal")
 		g.Leave(inside.tenant, true)
 		next := <-arrives(t.Context(), g, "b")
 		require.NoError(t, next.err)
@@ -403,8 +409,9 @@ func TestGateLetsGoOfWhoLeaves(t *testing.T) {
 	})
 }
 
-// However they come and go, never more are inside than may be, and nothing is left behind.
-func TestGateUnderACrowd(t *testing.T) {
+// Under load, no tenant exceeds its limit, the pool is never exceeded, and afterwards the gate is
+// empty.
+func TestGateUnderLoad(t *testing.T) {
 	t.Parallel()
 	g := tightGate(5, 3)
 	var mu sync.Mutex

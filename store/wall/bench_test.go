@@ -6,7 +6,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// BenchmarkDecode has a row as wide as a customer's: fourteen texts, two times and a flag.
+// BenchmarkDecode decodes a row as wide as a customer's: 14 texts, two times and a flag.
 func BenchmarkDecode(b *testing.B) {
 	type column struct {
 		oid uint32

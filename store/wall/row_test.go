@@ -15,7 +15,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// rowOf has a column of each type, in this order.
+// rowOf returns a row with a column of each type, in this order.
 func rowOf(values ...[]byte) *Row {
 	var fields []pgconn.FieldDescription
 	for i, oid := range []uint32{pgtype.TextOID, pgtype.VarcharOID, pgtype.BoolOID, pgtype.Int4OID, pgtype.Int8OID, pgtype.TimestamptzOID} {
@@ -45,7 +45,7 @@ func TestRow(t *testing.T) {
 		require.NoError(t, row.err)
 	})
 
-	// By the column that each reads.
+	// The methods, by name.
 	reads := map[string]func(*Row) any{
 		"Text":         func(row *Row) any { return row.Text() },
 		"NullableText": func(row *Row) any { return row.NullableText() },
@@ -94,7 +94,7 @@ func TestRow(t *testing.T) {
 				require.EqualError(t, row.err, "wall: the row has no more columns")
 			})
 		}
-		t.Run(name+" after a fault is zero, and the fault stays the first", func(t *testing.T) {
+		t.Run(name+" is zero after a fault, and the first fault stays", func(t *testing.T) {
 			t.Parallel()
 			for _, column := range of[name] {
 				row := rowOf(values...)
@@ -108,7 +108,7 @@ func TestRow(t *testing.T) {
 		})
 	}
 
-	t.Run("a time without end is a fault", func(t *testing.T) {
+	t.Run("an infinite time is a fault", func(t *testing.T) {
 		t.Parallel()
 		for _, end := range []int64{math.MaxInt64, math.MinInt64} {
 			for _, name := range []string{"Time", "NullableTime"} {
@@ -120,7 +120,7 @@ func TestRow(t *testing.T) {
 	})
 }
 
-// Row reads what the driver's decode does. What was read outlives the buffer, and the next row.
+// Row reads the same values as the driver's decode. They stay valid when the buffer is used again.
 func TestRowReadsWhatTheDriverReads(t *testing.T) {
 	t.Parallel()
 	texts := func(t *rapid.T) []byte { return []byte(rapid.String().Draw(t, "text")) }
@@ -128,7 +128,7 @@ func TestRowReadsWhatTheDriverReads(t *testing.T) {
 		oid  uint32
 		raw  func(*rapid.T) []byte
 		read func(*Row) any
-		null func(*Row) any // when it may be null
+		null func(*Row) any // if the column may be null
 	}{
 		{pgtype.TextOID, texts, func(row *Row) any { return row.Text() }, nil},
 		{pgtype.VarcharOID, texts, func(row *Row) any { return row.Text() }, nil},
@@ -174,7 +174,7 @@ func TestRowReadsWhatTheDriverReads(t *testing.T) {
 				require.NoError(t, row.err)
 				got, want = append(got, mine), append(want, value)
 			}
-			for _, value := range values { // which is what the connection does
+			for _, value := range values { // the connection uses its buffer again
 				copy(value, bytes.Repeat([]byte{'#'}, len(value)))
 			}
 		}
@@ -183,7 +183,7 @@ func TestRowReadsWhatTheDriverReads(t *testing.T) {
 			switch pointer := value.(type) {
 			case *string:
 				if value = nil; pointer != nil {
-					require.False(t, same[pointer], "two share a place")
+					require.False(t, same[pointer], "two values share a pointer")
 					same[pointer], value = true, *pointer
 				}
 			case *time.Time:

@@ -29,17 +29,19 @@ func TestMerchantsTakeTurnsWithUnnamedStatements(t *testing.T) {
 	require.Zero(t, takeTurns(t, openUnnamed, 1, 250, 4).stray.Load())
 }
 
-// turns counts how operations ended. Stray are those that were cancelled on the server, or whose connection broke, though
-// nobody had cancelled them: what a pooler may do to a client when another's cancellation comes late.
+// turns counts how operations ended. An operation is stray if it was cancelled on the server, or
+// its connection broke, although its client did not cancel it. A pooler may cause this when another
+// client's cancellation arrives late.
 type turns struct {
 	well                                      [2]atomic.Int64 // of each merchant
 	cancelled, failed, panicked, looks, stray atomic.Int64
 }
 
-// takeTurns has two merchants, four clients in all, use the connections at once and at random: queries and changes, bound to
-// a customer or not, under a lock or not, through database/sql or Query, read to the end or not, that succeed, fail, panic
-// or, one in so many, have little time. None may see a row or a setting that is not its own, and between the statements
-// there may be none at all.
+// takeTurns lets four clients of two merchants use the connections at the same time, with random
+// operations: queries and updates, bound to a customer or not, with a lock or not, through
+// database/sql or Query, read to the end or not. They succeed, fail or panic, and one in
+// cancelledOneIn has little time. No client may see another merchant's row or setting, and between
+// two statements a connection may carry no state.
 func takeTurns(t *testing.T, open opener, connections, operations, cancelledOneIn int) *turns {
 	t.Helper()
 	db := setup(t)
@@ -71,12 +73,12 @@ func takeTurns(t *testing.T, open opener, connections, operations, cancelledOneI
 			var fails, panics bool
 			switch random.IntN(8) {
 			case 0:
-				got, err = read(ctx, p, everything)
+				got, err = read(ctx, p, allCustomers)
 				if err == nil && !slices.Equal(got, ownOf(ctx)) {
 					faults <- fmt.Sprintf("%s, bound or not, saw %v", merchant, got)
 				}
 			case 1:
-				got, err = read(ctx, p, everything+" WHERE id >= $1", "cust_2")
+				got, err = read(ctx, p, allCustomers+" WHERE id >= $1", "cust_2")
 			case 2:
 				got, err = read(ctx, p, "UPDATE customers SET name = $1 WHERE id = $2 RETURNING merchant_id, current_setting('lumen.merchant_id')", merchant, "cust_3")
 			case 3:
@@ -92,10 +94,10 @@ func takeTurns(t *testing.T, open opener, connections, operations, cancelledOneI
 					defer func() { panics = recover() == "between rows" }()
 					got, err = first(ctx, p, func() { panic("between rows") })
 				}()
-			case 6: // past the wall
+			case 6: // inspects a connection
 				var left residue
-				if left, err = p.look(ctx); err == nil && left != clean {
-					faults <- fmt.Sprintf("%+v was left", left)
+				if left, err = p.inspect(ctx); err == nil && left != clean {
+					faults <- fmt.Sprintf("a connection carries %+v", left)
 				}
 				ended.looks.Add(1)
 			default:
@@ -127,7 +129,7 @@ func takeTurns(t *testing.T, open opener, connections, operations, cancelledOneI
 				faults <- fmt.Sprintf("%s failed: %v", merchant, err)
 			default:
 				ended.stray.Add(1)
-				t.Logf("nobody had cancelled: %v", err)
+				t.Logf("not cancelled by its client: %v", err)
 			}
 			cancel()
 		}
@@ -141,7 +143,7 @@ func takeTurns(t *testing.T, open opener, connections, operations, cancelledOneI
 	for fault := range faults {
 		t.Error(fault)
 	}
-	t.Logf("%d operations in %v: %d and %d went well, %d were cancelled, %d failed, %d panicked, %d looked past the wall, %d were strays; on %d connections",
+	t.Logf("%d operations in %v: %d and %d succeeded, %d were cancelled, %d failed, %d panicked, %d inspected a connection, %d were stray; %d connections",
 		operations, time.Since(start).Round(time.Millisecond), ended.well[0].Load(), ended.well[1].Load(), ended.cancelled.Load(),
 		ended.failed.Load(), ended.panicked.Load(), ended.looks.Load(), ended.stray.Load(), p.opened.Load())
 	require.Greater(t, ended.well[0].Load(), int64(operations/8))
@@ -161,16 +163,16 @@ func takeTurns(t *testing.T, open opener, connections, operations, cancelledOneI
 	return &ended
 }
 
-// late reports that the deadline is over, which the network may notice before the context does.
+// late reports whether the deadline has passed. The network may notice it before the context does.
 func late(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
 	return ok && time.Now().After(deadline)
 }
 
-// firstRow reads one row of three and then does something, with which the rows are closed in any case.
+// firstRow reads the first of three rows and calls then. The rows are closed in any case.
 func firstRow(ctx context.Context, p *pool, then func()) (values []string, err error) {
 	var rows *sql.Rows
-	if rows, err = p.QueryContext(ctx, everything); err != nil {
+	if rows, err = p.QueryContext(ctx, allCustomers); err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
@@ -184,10 +186,11 @@ func firstRow(ctx context.Context, p *pool, then func()) (values []string, err e
 	return values, rows.Err()
 }
 
-// firstRowOfQuery is firstRow through Query, which can't be left early but by a fault, as which the second row is read here.
+// firstRowOfQuery is firstRow through Query, which can only be left early with a fault. It causes
+// one in the second row.
 func firstRowOfQuery(ctx context.Context, p *pool, then func()) (values []string, err error) {
 	left := false
-	err = wall.Query(ctx, p.DB, everything, nil, func(row *wall.Row) {
+	err = wall.Query(ctx, p.DB, allCustomers, nil, func(row *wall.Row) {
 		if values != nil {
 			left = true
 			row.Int()
@@ -202,4 +205,4 @@ func firstRowOfQuery(ctx context.Context, p *pool, then func()) (values []string
 	return values, err
 }
 
-var errLeft = errors.New("a row was read wrongly, on purpose")
+var errLeft = errors.New("a row was read with the wrong method on purpose")

@@ -12,17 +12,17 @@ import (
 	"lumen/store/wall"
 )
 
-// What a connection's settings are without a pooler holds for each statement behind one.
+// Behind a pooler, each statement has the settings that its connection would have without one.
 func TestUnnamedStatementsHaveTheirSettings(t *testing.T) {
 	t.Parallel()
-	haveTheirSettings(t, func(db *storetest.Database) string { return db.AppURL() })
+	testSettings(t, func(db *storetest.Database) string { return db.AppURL() })
 }
 
-func haveTheirSettings(t *testing.T, urlOf func(*storetest.Database) string) {
-	eachWay(t, func(t *testing.T, read reader) { haveTheirSettingsWhenRead(t, urlOf, read) })
+func testSettings(t *testing.T, urlOf func(*storetest.Database) string) {
+	eachWay(t, func(t *testing.T, read reader) { testSettingsWith(t, urlOf, read) })
 }
 
-func haveTheirSettingsWhenRead(t *testing.T, urlOf func(*storetest.Database) string, read reader) {
+func testSettingsWith(t *testing.T, urlOf func(*storetest.Database) string, read reader) {
 	with := func(t *testing.T, db *storetest.Database, settings map[string]string) *pool {
 		t.Helper()
 		return openWall(t, urlOf(db), 1, pooled(settings))
@@ -43,13 +43,13 @@ func haveTheirSettingsWhenRead(t *testing.T, urlOf func(*storetest.Database) str
 		unavailable = "55P03"
 	)
 
-	t.Run("a statement takes no longer than it may", func(t *testing.T) {
+	t.Run("statement_timeout applies to a statement", func(t *testing.T) {
 		t.Parallel()
 		p := with(t, setup(t), map[string]string{"statement_timeout": "200ms"})
 		fails(t, p, cancelled, as(t.Context(), m1), "SELECT 'a', pg_sleep(60)::text")
 		fails(t, p, cancelled, as(t.Context(), m1), "SELECT 'a', pg_sleep($1)::text", 60)
 	})
-	t.Run("nor does the wait for its lock", func(t *testing.T) {
+	t.Run("both timeouts apply to the wait for a lock", func(t *testing.T) {
 		t.Parallel()
 		for setting, code := range map[string]string{"statement_timeout": cancelled, "lock_timeout": unavailable} {
 			db := setup(t)
@@ -59,11 +59,11 @@ func haveTheirSettingsWhenRead(t *testing.T, urlOf func(*storetest.Database) str
 			_, err = holder.Exec(t.Context(), "SELECT pg_advisory_xact_lock(hashtextextended('key', 0)) FROM (SELECT FROM customers FOR UPDATE) AS held")
 			require.NoError(t, err)
 			p := with(t, db, map[string]string{setting: "200ms"})
-			fails(t, p, code, wall.WithLock(as(t.Context(), m1), "key"), everything)
+			fails(t, p, code, wall.WithLock(as(t.Context(), m1), "key"), allCustomers)
 			fails(t, p, code, as(t.Context(), m1), "UPDATE customers SET name = 'Bea' WHERE id = $1 RETURNING id, name", "cust_1")
 		}
 	})
-	t.Run("each statement has its own time", func(t *testing.T) {
+	t.Run("statement_timeout starts again with each statement", func(t *testing.T) {
 		t.Parallel()
 		p := with(t, setup(t), map[string]string{"statement_timeout": "1s"})
 		for range 3 {
@@ -71,7 +71,7 @@ func haveTheirSettingsWhenRead(t *testing.T, urlOf func(*storetest.Database) str
 			require.NoError(t, err)
 		}
 	})
-	t.Run("a commit is durable, whatever role and database say", func(t *testing.T) {
+	t.Run("synchronous_commit overrides the database's", func(t *testing.T) {
 		t.Parallel()
 		db := setup(t)
 		change(t, db, `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END $$`)
@@ -83,19 +83,19 @@ func haveTheirSettingsWhenRead(t *testing.T, urlOf func(*storetest.Database) str
 		require.NoError(t, err)
 		require.Equal(t, []string{"on", "2s"}, got)
 	})
-	t.Run("names are looked up where they should be", func(t *testing.T) {
+	t.Run("search_path overrides the database's", func(t *testing.T) {
 		t.Parallel()
 		db := setup(t)
 		change(t, db, `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = elsewhere', current_database()); END $$`)
-		_, err := read(as(t.Context(), m1), with(t, db, nil), everything)
+		_, err := read(as(t.Context(), m1), with(t, db, nil), allCustomers)
 		require.ErrorContains(t, err, "42P01")
-		got, err := read(as(t.Context(), m1), with(t, db, map[string]string{"search_path": "public"}), everything)
+		got, err := read(as(t.Context(), m1), with(t, db, map[string]string{"search_path": "public"}), allCustomers)
 		require.NoError(t, err)
 		require.Equal(t, own(m1), got)
 	})
-	t.Run("a value is never SQL", func(t *testing.T) {
+	t.Run("a value is quoted", func(t *testing.T) {
 		t.Parallel()
-		got, err := read(as(t.Context(), m1), with(t, setup(t), map[string]string{"lumen.said": "it's"}), "SELECT current_setting('lumen.said'), 'b'")
+		got, err := read(as(t.Context(), m1), with(t, setup(t), map[string]string{"lumen.text": "it's"}), "SELECT current_setting('lumen.text'), 'b'")
 		require.NoError(t, err)
 		require.Equal(t, []string{"it's", "b"}, got)
 	})
@@ -103,10 +103,10 @@ func haveTheirSettingsWhenRead(t *testing.T, urlOf func(*storetest.Database) str
 
 func TestUnnamedStatementsLeaveNonePrepared(t *testing.T) {
 	t.Parallel()
-	leaveNonePrepared(t, openUnnamed)
+	testNonePrepared(t, openUnnamed)
 }
 
-func leaveNonePrepared(t *testing.T, open opener) {
+func testNonePrepared(t *testing.T, open opener) {
 	p := open(t, setup(t), 1)
 	at := time.Date(2026, 2, 3, 4, 5, 6, 789000000, time.UTC)
 	type answer struct {

@@ -29,7 +29,7 @@ import (
 
 func TestMain(m *testing.M) { storetest.Main(m) }
 
-// The merchants hold the same customers.
+// The merchants have identical customers.
 const (
 	m1 = "merchant_1"
 	m2 = "merchant_2"
@@ -44,7 +44,7 @@ func as(ctx context.Context, merchant string) context.Context {
 
 type customerKey struct{}
 
-// bound returns ctx for a caller who is bound to one customer.
+// bound returns ctx for a caller who is bound to a customer.
 func bound(ctx context.Context, customer string) context.Context {
 	return context.WithValue(ctx, customerKey{}, customer)
 }
@@ -55,7 +55,7 @@ func scopeOf(ctx context.Context) (merchant, customer string) {
 	return merchant, customer
 }
 
-// setup returns a database in which three merchants hold three customers each.
+// setup returns a database with three merchants, each of which has three customers.
 func setup(t *testing.T) *storetest.Database {
 	t.Helper()
 	db := storetest.New(t)
@@ -67,21 +67,21 @@ func setup(t *testing.T) *storetest.Database {
 	return db
 }
 
-// change runs a statement as the superuser, whom the wall does not bind.
+// change runs a statement as the superuser, to whom row-level security does not apply.
 func change(t *testing.T, db *storetest.Database, statement string) {
 	t.Helper()
 	_, err := db.Superuser().Exec(t.Context(), statement)
 	require.NoError(t, err)
 }
 
-// pool is a pool of connections behind the wall, with a look past it.
+// pool is a pool of the driver's connections. It can also look at a connection without the driver.
 type pool struct {
 	*sql.DB
-	name   string       // by which Postgres knows its connections, and those that a pooler opens for them
+	name   string       // the application_name of its connections, also behind a pooler
 	sent   atomic.Int64 // bytes, on all connections
 	opened atomic.Int64 // connections
 	newest atomic.Pointer[pgconn.PgConn]
-	beside chan *pgconn.PgConn // holds the connection to look past the wall with, where the pool has several
+	beside chan *pgconn.PgConn // holds a connection for inspect, if the pool has several connections
 }
 
 type countingConn struct {
@@ -94,22 +94,22 @@ func (c countingConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// opener opens a pool of so many connections.
+// opener opens a pool with a number of connections.
 type opener func(t *testing.T, db *storetest.Database, connections int) *pool
 
-// open opens one as it is without a pooler.
+// open opens a pool that works as without a pooler.
 func open(t *testing.T, db *storetest.Database, connections int) *pool {
 	t.Helper()
 	return openWall(t, db.AppURL(), connections, wall.NewConnector)
 }
 
-// openUnnamed opens one as it is behind a pooler, but without one.
+// openUnnamed opens a pool that works as behind a pooler, without one.
 func openUnnamed(t *testing.T, db *storetest.Database, connections int) *pool {
 	t.Helper()
 	return openWall(t, db.AppURL(), connections, pooled(settings))
 }
 
-// settings differ from the server's own, so that one which stays behind shows.
+// settings differ from the server's own, so that a setting which remains is noticed.
 var settings = map[string]string{"statement_timeout": "50s", "lock_timeout": "40s", "synchronous_commit": "on", "search_path": "public"}
 
 func pooled(settings map[string]string) func(*pgx.ConnConfig, wall.Scope) *wall.Connector {
@@ -146,18 +146,18 @@ func openWall(t *testing.T, url string, connections int, connector func(*pgx.Con
 	return p
 }
 
-// residue is what a connection still carries between two statements.
+// residue is the state of a connection between two statements.
 type residue struct{ Setting, Binding, Locks, Rows, Timeouts, Path, InTransaction string }
 
-// residue looks at the only connection of the pool, under the wall, while nobody else can use it.
+// residue returns the state of the pool's only connection, while no statement can use it.
 func (p *pool) residue(t *testing.T) residue {
 	t.Helper()
-	left, err := p.look(t.Context())
+	left, err := p.inspect(t.Context())
 	require.NoError(t, err)
 	return left
 }
 
-func (p *pool) look(ctx context.Context) (left residue, err error) {
+func (p *pool) inspect(ctx context.Context) (left residue, err error) {
 	var pg *pgconn.PgConn
 	if p.beside != nil {
 		ctx = context.WithoutCancel(ctx)
@@ -186,7 +186,8 @@ func (p *pool) look(ctx context.Context) (left residue, err error) {
 
 var clean = residue{Setting: "", Binding: "", Locks: "0", Rows: "0", Timeouts: "0 0", Path: `"$user", public`, InTransaction: "I"}
 
-// activity counts the statements that Postgres is running for this pool, of those that wait for this, if anything.
+// activity returns the number of statements that Postgres runs for this pool. If wait is not "",
+// only statements with this wait event count.
 func (p *pool) activity(t *testing.T, db *storetest.Database, wait string) (n int) {
 	t.Helper()
 	require.NoError(t, db.Superuser().QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity
@@ -194,9 +195,9 @@ func (p *pool) activity(t *testing.T, db *storetest.Database, wait string) (n in
 	return n
 }
 
-const everything = `SELECT merchant_id, current_setting('lumen.merchant_id') FROM customers`
+const allCustomers = `SELECT merchant_id, current_setting('lumen.merchant_id') FROM customers`
 
-// seen returns the merchants of the rows, and the settings, that the statement reads.
+// seen returns the merchant and the setting of each row that the query returns.
 func seen(ctx context.Context, db interface {
 	QueryContext(context.Context, string, ...any) (*sql.Rows, error)
 }, query string, args ...any) (values []string, err error) {
@@ -215,7 +216,7 @@ func seen(ctx context.Context, db interface {
 	return values, rows.Err()
 }
 
-// reader is seen, one of the two ways to the driver.
+// reader runs a query as seen does, in one of the two ways that the driver offers.
 type reader func(ctx context.Context, p *pool, query string, args ...any) ([]string, error)
 
 func byDriver(ctx context.Context, p *pool, query string, args ...any) ([]string, error) {
@@ -227,7 +228,7 @@ func byQuery(ctx context.Context, p *pool, query string, args ...any) (values []
 	return values, err
 }
 
-// eachWay runs a test in both.
+// eachWay runs a test with both readers.
 func eachWay(t *testing.T, test func(*testing.T, reader)) {
 	t.Helper()
 	for name, read := range map[string]reader{"through database/sql": byDriver, "through Query": byQuery} {
@@ -237,7 +238,7 @@ func eachWay(t *testing.T, test func(*testing.T, reader)) {
 
 func own(merchant string) []string { return slices.Repeat([]string{merchant}, 6) }
 
-// ownOf is what everything yields in this context.
+// ownOf returns the expected result of allCustomers in this context.
 func ownOf(ctx context.Context) []string {
 	merchant, customer := scopeOf(ctx)
 	if customer != "" {
@@ -249,7 +250,7 @@ func ownOf(ctx context.Context) []string {
 func TestNoMerchant(t *testing.T) {
 	t.Parallel()
 	p := open(t, setup(t), 1)
-	got, err := seen(as(t.Context(), m1), p, everything)
+	got, err := seen(as(t.Context(), m1), p, allCustomers)
 	require.NoError(t, err)
 	require.Equal(t, own(m1), got)
 
@@ -267,21 +268,21 @@ func TestNoMerchant(t *testing.T) {
 	}
 	const insert = `INSERT INTO customers DEFAULT VALUES`
 	uses := map[string]func(context.Context) error{
-		"a query": func(ctx context.Context) error { _, err := seen(ctx, p, everything); return err },
+		"a query": func(ctx context.Context) error { _, err := seen(ctx, p, allCustomers); return err },
 		"a query with arguments": func(ctx context.Context) error {
-			_, err := seen(ctx, p, everything+" WHERE id = $1", "cust_1")
+			_, err := seen(ctx, p, allCustomers+" WHERE id = $1", "cust_1")
 			return err
 		},
 		"a query that touches no table": func(ctx context.Context) error {
 			return p.QueryRowContext(ctx, "SELECT 1").Scan(new(int))
 		},
 		"a query under a lock": func(ctx context.Context) error {
-			_, err := seen(wall.WithLock(ctx, "key"), p, everything)
+			_, err := seen(wall.WithLock(ctx, "key"), p, allCustomers)
 			return err
 		},
-		"Query": func(ctx context.Context) error { _, err := byQuery(ctx, p, everything); return err },
+		"Query": func(ctx context.Context) error { _, err := byQuery(ctx, p, allCustomers); return err },
 		"Query with arguments": func(ctx context.Context) error {
-			_, err := byQuery(ctx, p, everything+" WHERE id = $1", "cust_1")
+			_, err := byQuery(ctx, p, allCustomers+" WHERE id = $1", "cust_1")
 			return err
 		},
 		"Query with arguments that can't be encoded": func(ctx context.Context) error {
@@ -294,31 +295,31 @@ func TestNoMerchant(t *testing.T) {
 			return err
 		},
 		"Query under a lock": func(ctx context.Context) error {
-			_, err := byQuery(wall.WithLock(ctx, "key"), p, everything)
+			_, err := byQuery(wall.WithLock(ctx, "key"), p, allCustomers)
 			return err
 		},
-		"Query for one customer": func(ctx context.Context) error { _, err := byQuery(bound(ctx, "cust_1"), p, everything); return err },
+		"Query for one customer": func(ctx context.Context) error { _, err := byQuery(bound(ctx, "cust_1"), p, allCustomers); return err },
 		"Query on the driver's connection": func(ctx context.Context) error {
 			return raw(ctx, func(c driver.Conn) error {
-				return c.(wall.Querier).Query(ctx, everything, nil, func(*wall.Row) { t.Error("there was a row") })
+				return c.(wall.Querier).Query(ctx, allCustomers, nil, func(*wall.Row) { t.Error("there was a row") })
 			})
 		},
 		"Query on a connection held for a merchant": func(ctx context.Context) error {
 			return raw(as(ctx, m1), func(c driver.Conn) error {
-				return c.(wall.Querier).Query(ctx, everything+" WHERE $1", []any{true}, func(*wall.Row) { t.Error("there was a row") })
+				return c.(wall.Querier).Query(ctx, allCustomers+" WHERE $1", []any{true}, func(*wall.Row) { t.Error("there was a row") })
 			})
 		},
 		"an exec":                func(ctx context.Context) error { _, err := p.ExecContext(ctx, insert); return err },
 		"an exec with arguments": func(ctx context.Context) error { _, err := p.ExecContext(ctx, "SELECT $1::text", "a"); return err },
 		"a query on a held connection": func(ctx context.Context) error {
-			return held(ctx, func(c *sql.Conn) error { _, err := seen(ctx, c, everything); return err })
+			return held(ctx, func(c *sql.Conn) error { _, err := seen(ctx, c, allCustomers); return err })
 		},
 		"an exec on a held connection": func(ctx context.Context) error {
 			return held(ctx, func(c *sql.Conn) error { _, err := c.ExecContext(ctx, insert); return err })
 		},
 		"a query on the driver's connection": func(ctx context.Context) error {
 			return raw(ctx, func(c driver.Conn) error {
-				_, err := c.(driver.QueryerContext).QueryContext(ctx, everything, nil)
+				_, err := c.(driver.QueryerContext).QueryContext(ctx, allCustomers, nil)
 				return err
 			})
 		},
@@ -331,7 +332,7 @@ func TestNoMerchant(t *testing.T) {
 	}
 	for name, use := range uses {
 		for merchant, ctx := range map[string]context.Context{"no merchant": t.Context(), "an empty merchant": as(t.Context(), "")} {
-			t.Run("refuses "+name+" with "+merchant+" and sends nothing", func(t *testing.T) {
+			t.Run("refuses "+name+" with "+merchant+" and sends no bytes", func(t *testing.T) {
 				before := p.sent.Load()
 				require.ErrorIs(t, use(ctx), wall.ErrNoMerchant)
 				require.Equal(t, before, p.sent.Load())
@@ -339,20 +340,20 @@ func TestNoMerchant(t *testing.T) {
 		}
 	}
 
-	// Whatever the merchant: these are ways round the pipeline.
+	// These would bypass the pipeline, so they are refused with and without a merchant.
 	closed := map[string]func(context.Context) error{
-		"to prepare":      func(ctx context.Context) error { _, err := p.PrepareContext(ctx, everything); return err },
+		"to prepare":      func(ctx context.Context) error { _, err := p.PrepareContext(ctx, allCustomers); return err },
 		"a transaction":   func(ctx context.Context) error { _, err := p.BeginTx(ctx, nil); return err },
 		"a read-only one": func(ctx context.Context) error { _, err := p.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}); return err },
 		"the driver's Prepare": func(ctx context.Context) error {
-			return raw(ctx, func(c driver.Conn) error { _, err := c.Prepare(everything); return err })
+			return raw(ctx, func(c driver.Conn) error { _, err := c.Prepare(allCustomers); return err })
 		},
 		"the driver's old Begin": func(ctx context.Context) error {
 			//lint:ignore SA1019 it is what is tested
 			return raw(ctx, func(c driver.Conn) error { _, err := c.Begin(); return err })
 		},
 		"to prepare on a connection": func(ctx context.Context) error {
-			return held(ctx, func(c *sql.Conn) error { _, err := c.PrepareContext(ctx, everything); return err })
+			return held(ctx, func(c *sql.Conn) error { _, err := c.PrepareContext(ctx, allCustomers); return err })
 		},
 		"a transaction on a connection": func(ctx context.Context) error {
 			return held(ctx, func(c *sql.Conn) error { _, err := c.BeginTx(ctx, nil); return err })
@@ -360,7 +361,7 @@ func TestNoMerchant(t *testing.T) {
 	}
 	for name, use := range closed {
 		for merchant, ctx := range map[string]context.Context{"without a merchant": t.Context(), "with one": as(t.Context(), m1)} {
-			t.Run("refuses "+name+" "+merchant+" and sends nothing", func(t *testing.T) {
+			t.Run("refuses "+name+" "+merchant+" and sends no bytes", func(t *testing.T) {
 				before := p.sent.Load()
 				require.ErrorContains(t, use(ctx), "wall: ")
 				require.Equal(t, before, p.sent.Load())
@@ -368,33 +369,33 @@ func TestNoMerchant(t *testing.T) {
 		}
 	}
 
-	t.Run("the count of what is sent counts", func(t *testing.T) {
+	t.Run("the count of sent bytes works", func(t *testing.T) {
 		before := p.sent.Load()
-		_, err := seen(as(t.Context(), m1), p, everything)
+		_, err := seen(as(t.Context(), m1), p, allCustomers)
 		require.NoError(t, err)
 		require.Greater(t, p.sent.Load(), before)
 		require.Equal(t, int64(1), p.opened.Load())
 	})
 
-	t.Run("can't be opened by name", func(t *testing.T) {
+	t.Run("cannot be opened by name", func(t *testing.T) {
 		_, err := p.Driver().Open("postgres://")
 		require.ErrorContains(t, err, "wall: ")
 	})
 }
 
-// A connection carries nothing of a merchant when it comes back, however his statement ended.
+// A connection returns to the pool without any state of its merchant, however the statement ended.
 func TestNothingIsLeft(t *testing.T) {
 	t.Parallel()
-	for name, open := range map[string]opener{"by prepared statements": open, "by unnamed ones": openUnnamed} {
-		t.Run(name, func(t *testing.T) { t.Parallel(); leavesNothing(t, open) })
+	for name, open := range map[string]opener{"with prepared statements": open, "with unnamed statements": openUnnamed} {
+		t.Run(name, func(t *testing.T) { t.Parallel(); testNothingIsLeft(t, open) })
 	}
 }
 
-func leavesNothing(t *testing.T, open opener) {
-	eachWay(t, func(t *testing.T, read reader) { leavesNothingAfter(t, open, read) })
+func testNothingIsLeft(t *testing.T, open opener) {
+	eachWay(t, func(t *testing.T, read reader) { testNothingIsLeftAfter(t, open, read) })
 }
 
-func leavesNothingAfter(t *testing.T, open opener, read reader) {
+func testNothingIsLeftAfter(t *testing.T, open opener, read reader) {
 	db := setup(t)
 	query := func(ctx context.Context, t *testing.T, p *pool, query string, args ...any) *sql.Rows {
 		t.Helper()
@@ -407,17 +408,17 @@ func leavesNothingAfter(t *testing.T, open opener, read reader) {
 		require.Eventually(t, func() bool { return p.activity(t, db, "PgSleep") == 1 }, 10*time.Second, 2*time.Millisecond)
 	}
 
-	// Far more than what fits into the connection's buffers.
+	// This result is far larger than the connection's buffers.
 	const many = "SELECT repeat('x', 1000), NULL FROM generate_series(1, 10000)"
 	faults := map[string]func(*wall.Row){
 		"a column of another type":            func(row *wall.Row) { row.Int() },
 		"a null":                              func(row *wall.Row) { row.Text(); row.Text() },
 		"too many columns":                    func(row *wall.Row) { row.Text(); row.NullableText(); row.NullableText() },
-		"a fault, and whatever is read after": func(row *wall.Row) { row.Time(); row.Bool(); row.Int(); row.Text(); row.NullableTime() },
+		"a fault, after which reads are zero": func(row *wall.Row) { row.Time(); row.Bool(); row.Int(); row.Text(); row.NullableTime() },
 	}
 	endings := map[string]func(context.Context, *testing.T, *pool){
 		"rows read to the end": func(ctx context.Context, t *testing.T, p *pool) {
-			got, err := read(ctx, p, everything)
+			got, err := read(ctx, p, allCustomers)
 			require.NoError(t, err)
 			require.Equal(t, ownOf(ctx), got)
 		},
@@ -426,7 +427,7 @@ func leavesNothingAfter(t *testing.T, open opener, read reader) {
 			require.NoError(t, err)
 		},
 		"a statement under a lock": func(ctx context.Context, t *testing.T, p *pool) {
-			_, err := read(wall.WithLock(ctx, "key"), p, everything)
+			_, err := read(wall.WithLock(ctx, "key"), p, allCustomers)
 			require.NoError(t, err)
 		},
 		"an SQL error before the first row": func(ctx context.Context, t *testing.T, p *pool) {
@@ -439,7 +440,7 @@ func leavesNothingAfter(t *testing.T, open opener, read reader) {
 		},
 		"a statement that begins a transaction": func(ctx context.Context, t *testing.T, p *pool) {
 			_, err := read(wall.WithLock(ctx, "key"), p, "BEGIN")
-			if err != nil { // inside the transaction that there is behind a pooler it is a warning
+			if err != nil { // behind a pooler it is inside a transaction, where it is a warning
 				require.ErrorContains(t, err, "before the commit was confirmed")
 			}
 		},
@@ -451,15 +452,15 @@ func leavesNothingAfter(t *testing.T, open opener, read reader) {
 			_, err := read(ctx, p, "SELEC $1", 1)
 			require.ErrorContains(t, err, "42601")
 		},
-		"an argument that can't be encoded": func(ctx context.Context, t *testing.T, p *pool) {
+		"an argument that cannot be encoded": func(ctx context.Context, t *testing.T, p *pool) {
 			_, err := read(ctx, p, "SELECT 'a', ($1::int8)::text", struct{}{})
 			require.ErrorContains(t, err, "encode")
 		},
 		"too few arguments": func(ctx context.Context, t *testing.T, p *pool) {
 			_, err := read(ctx, p, "SELECT $1::text, $2::text", "a")
-			require.Regexp(t, "argument|08P01", err) // whoever notices it
+			require.Regexp(t, "argument|08P01", err) // from pgx or from Postgres
 		},
-		"a value that can't be decoded": func(ctx context.Context, t *testing.T, p *pool) {
+		"a value that cannot be decoded": func(ctx context.Context, t *testing.T, p *pool) {
 			_, err := read(ctx, p, "SELECT merchant_id, 1.5::float8 FROM customers")
 			require.ErrorContains(t, err, "wall: column")
 		},
@@ -479,10 +480,10 @@ func leavesNothingAfter(t *testing.T, open opener, read reader) {
 			cancel()
 			require.ErrorIs(t, <-ended, context.Canceled)
 		},
-		"a context that was cancelled before": func(ctx context.Context, t *testing.T, p *pool) {
+		"a context that was already cancelled": func(ctx context.Context, t *testing.T, p *pool) {
 			ctx, cancel := context.WithCancel(ctx)
 			cancel()
-			_, err := read(ctx, p, everything)
+			_, err := read(ctx, p, allCustomers)
 			require.ErrorIs(t, err, context.Canceled)
 		},
 		"a context cancelled while rows are read": func(ctx context.Context, t *testing.T, p *pool) {
@@ -496,10 +497,10 @@ func leavesNothingAfter(t *testing.T, open opener, read reader) {
 		},
 		"a panic in the code that scans": func(ctx context.Context, t *testing.T, p *pool) {
 			require.PanicsWithValue(t, "scan", func() {
-				rows := query(ctx, t, p, everything)
+				rows := query(ctx, t, p, allCustomers)
 				defer func() { _ = rows.Close() }()
 				require.True(t, rows.Next())
-				panic("scan") // not within Scan: there database/sql itself would never let go of the rows
+				panic("scan") // not inside Scan, because then database/sql itself never closes the rows
 			})
 		},
 		"Query cancelled while rows are read": func(ctx context.Context, t *testing.T, p *pool) {
@@ -515,7 +516,7 @@ func leavesNothingAfter(t *testing.T, open opener, read reader) {
 		},
 		"Query and a panic at the first row": func(ctx context.Context, t *testing.T, p *pool) {
 			require.PanicsWithValue(t, "each", func() {
-				_ = wall.Query(wall.WithLock(ctx, "key"), p.DB, everything, nil, func(*wall.Row) { panic("each") })
+				_ = wall.Query(wall.WithLock(ctx, "key"), p.DB, allCustomers, nil, func(*wall.Row) { panic("each") })
 			})
 		},
 		"Query and a panic among many rows": func(ctx context.Context, t *testing.T, p *pool) {
@@ -528,7 +529,7 @@ func leavesNothingAfter(t *testing.T, open opener, read reader) {
 				})
 			})
 		},
-		"Query and an end of the goroutine": func(ctx context.Context, t *testing.T, p *pool) {
+		"Query and runtime.Goexit": func(ctx context.Context, t *testing.T, p *pool) {
 			ended := make(chan struct{})
 			go func() {
 				defer close(ended)
@@ -536,7 +537,7 @@ func leavesNothingAfter(t *testing.T, open opener, read reader) {
 			}()
 			<-ended
 		},
-		"Query and a panic that is held back from database/sql": func(ctx context.Context, t *testing.T, p *pool) {
+		"Query and a panic that database/sql does not see": func(ctx context.Context, t *testing.T, p *pool) {
 			held, err := p.Conn(ctx)
 			require.NoError(t, err)
 			require.NoError(t, held.Raw(func(c any) error {
@@ -545,7 +546,7 @@ func leavesNothingAfter(t *testing.T, open opener, read reader) {
 			}))
 			require.NoError(t, held.Close())
 		},
-		"rows that nobody closed": func(ctx context.Context, t *testing.T, p *pool) {
+		"rows that were never closed": func(ctx context.Context, t *testing.T, p *pool) {
 			held, err := p.Conn(ctx)
 			require.NoError(t, err)
 			require.NoError(t, held.Raw(func(c any) error {
@@ -558,7 +559,7 @@ func leavesNothingAfter(t *testing.T, open opener, read reader) {
 			require.PanicsWithValue(t, "value", func() { _, _ = byQuery(ctx, p, "SELECT 'a', $1::text", panicking{}) })
 		},
 		"rows closed before the first": func(ctx context.Context, t *testing.T, p *pool) {
-			require.NoError(t, query(ctx, t, p, everything).Close())
+			require.NoError(t, query(ctx, t, p, allCustomers).Close())
 		},
 		"rows closed after the first": func(ctx context.Context, t *testing.T, p *pool) {
 			rows := query(wall.WithLock(ctx, "key"), t, p, "SELECT repeat('x', 1000) FROM generate_series(1, 10000) WHERE $1", true)
@@ -586,9 +587,9 @@ func leavesNothingAfter(t *testing.T, open opener, read reader) {
 			require.Equal(t, int64(1), p.opened.Load())
 		}
 	}
-	// Each with a caller who is bound or with one who is not; in the long form with both.
+	// Each case runs with a bound caller or with one who is not, and in the long form with both.
 	for i, name := range slices.Sorted(maps.Keys(endings)) {
-		for j, whose := range []string{"", " of a bound caller's"} {
+		for j, whose := range []string{"", " by a bound caller"} {
 			if (i+j)%2 == 1 && !storetest.Long() {
 				continue
 			}
@@ -596,28 +597,28 @@ func leavesNothingAfter(t *testing.T, open opener, read reader) {
 			t.Run("after "+name+whose, func(t *testing.T) {
 				t.Parallel()
 				p := open(t, db, 1)
-				_, err := read(as(t.Context(), m3), p, everything) // so that there is a connection
+				_, err := read(as(t.Context(), m3), p, allCustomers) // opens the connection
 				require.NoError(t, err)
 
 				ending(bound(as(t.Context(), m1), customer), t, p)
 
 				require.Eventually(t, func() bool { return p.activity(t, db, "") == 0 }, 10*time.Second, 2*time.Millisecond)
 				require.Equal(t, clean, p.residue(t))
-				for _, merchant := range []string{m1, m2} { // the same one, now not bound, and another
-					got, err := read(as(t.Context(), merchant), p, everything)
+				for _, merchant := range []string{m1, m2} { // the same merchant, not bound, and another
+					got, err := read(as(t.Context(), merchant), p, allCustomers)
 					require.NoError(t, err)
 					require.Equal(t, own(merchant), got)
 				}
-				_, err = read(t.Context(), p, everything)
+				_, err = read(t.Context(), p, allCustomers)
 				require.ErrorIs(t, err, wall.ErrNoMerchant)
 				require.Equal(t, clean, p.residue(t))
 			})
 		}
 	}
 
-	t.Run("and while a statement runs it is there", func(t *testing.T) {
+	t.Run("the setting is there while a statement runs", func(t *testing.T) {
 		t.Parallel()
-		got, err := read(as(t.Context(), m1), open(t, db, 1), everything)
+		got, err := read(as(t.Context(), m1), open(t, db, 1), allCustomers)
 		require.NoError(t, err)
 		require.Equal(t, own(m1), got)
 	})
@@ -628,13 +629,14 @@ type panicking struct{}
 
 func (panicking) Value() (driver.Value, error) { panic("value") }
 
-// A caller who is bound to one customer has no other, whatever the statement says, and the policy says so.
+// A caller who is bound to one customer sees no other, whatever the statement is. The policy
+// ensures it.
 func TestBoundToOneCustomer(t *testing.T) {
 	t.Parallel()
-	eachWay(t, boundToOneCustomer)
+	eachWay(t, testBoundToOneCustomer)
 }
 
-func boundToOneCustomer(t *testing.T, read reader) {
+func testBoundToOneCustomer(t *testing.T, read reader) {
 	db := setup(t)
 	held, bare := open(t, db, 1), open(t, setupWithoutRowSecurity(t), 1)
 	const (
@@ -657,7 +659,7 @@ func boundToOneCustomer(t *testing.T, read reader) {
 	_, err = read(ctx, held, insert, "cust_9")
 	require.ErrorContains(t, err, "42501")
 
-	// The policy is what held it.
+	// Without the policies the same statements reach the other customers.
 	got, err = read(ctx, bare, list)
 	require.NoError(t, err)
 	require.Len(t, got, 6)
@@ -710,7 +712,7 @@ func TestCommitThatFails(t *testing.T) {
 			require.NoError(t, err)
 			refused(t, rows.Close())
 		},
-		"is reported by Query, though there were rows": func(t *testing.T, ctx context.Context, p *pool) {
+		"is reported by Query, although there were rows": func(t *testing.T, ctx context.Context, p *pool) {
 			got, err := byQuery(ctx, p, update)
 			require.Equal(t, []string{m1, "late", m1, "late", m1, "late"}, got)
 			refused(t, err)
@@ -724,7 +726,7 @@ func TestCommitThatFails(t *testing.T) {
 			_, err := byQuery(ctx, p, `UPDATE customers SET name = 'late'`)
 			refused(t, err)
 		},
-		"gives way in Query to a fault of the row": func(t *testing.T, ctx context.Context, p *pool) {
+		"is hidden by a fault of the row": func(t *testing.T, ctx context.Context, p *pool) {
 			err := wall.Query(ctx, p.DB, update, nil, func(row *wall.Row) { row.Int() })
 			require.ErrorContains(t, err, "wall: column merchant_id: ")
 		},
@@ -760,7 +762,7 @@ func TestPreparedStatements(t *testing.T) {
 	}
 	const preludes = 2
 
-	t.Run("texts without arguments leave none", func(t *testing.T) {
+	t.Run("texts without arguments are not prepared", func(t *testing.T) {
 		t.Parallel()
 		p := open(t, db, 1)
 		for i := range 100 {
@@ -771,30 +773,30 @@ func TestPreparedStatements(t *testing.T) {
 		require.Equal(t, preludes, prepared(t, p))
 	})
 
-	t.Run("a text with arguments leaves one, however often it runs", func(t *testing.T) {
+	t.Run("a text with arguments is prepared once", func(t *testing.T) {
 		t.Parallel()
 		p := open(t, db, 1)
 		for range 10 {
-			_, err := seen(as(t.Context(), m1), p, everything+" WHERE id = $1", "cust_1")
+			_, err := seen(as(t.Context(), m1), p, allCustomers+" WHERE id = $1", "cust_1")
 			require.NoError(t, err)
 		}
 		require.Equal(t, preludes+1, prepared(t, p))
 	})
 
-	t.Run("a text that does not parse leaves none and takes no name", func(t *testing.T) {
+	t.Run("a text that does not parse is not prepared and costs no connection", func(t *testing.T) {
 		t.Parallel()
 		p := open(t, db, 1)
 		for range 3 {
 			_, err := seen(as(t.Context(), m1), p, "SELECT nothing, $1::text FROM customers", "a")
 			require.ErrorContains(t, err, "42703")
 		}
-		_, err := seen(as(t.Context(), m1), p, everything+" WHERE id = $1", "cust_1")
+		_, err := seen(as(t.Context(), m1), p, allCustomers+" WHERE id = $1", "cust_1")
 		require.NoError(t, err)
 		require.Equal(t, preludes+1, prepared(t, p))
 		require.Equal(t, int64(1), p.opened.Load())
 	})
 
-	t.Run("texts that change are bounded, and go on to work", func(t *testing.T) {
+	t.Run("only 64 texts stay prepared, and all work", func(t *testing.T) {
 		t.Parallel()
 		p := open(t, db, 1)
 		type answer struct {
@@ -818,16 +820,16 @@ func TestPreparedStatements(t *testing.T) {
 		require.Equal(t, int64(1), p.opened.Load())
 	})
 
-	eachWay(t, heals)
+	eachWay(t, testRecovery)
 }
 
 func TestPreparedStatementsUsedLeast(t *testing.T) {
 	t.Parallel()
-	eachWay(t, forgets)
+	eachWay(t, testLeastRecentlyUsed)
 }
 
-// Of more statements than a connection keeps it forgets those used least recently, and so does the server.
-func forgets(t *testing.T, read reader) {
+// A connection, and the server, keep only the statements that were used last.
+func testLeastRecentlyUsed(t *testing.T, read reader) {
 	db := setup(t)
 	const kept = 64
 	text := func(i int) string { return fmt.Sprintf("SELECT $1::text, '%d'", i) }
@@ -837,7 +839,7 @@ func forgets(t *testing.T, read reader) {
 		require.NoError(t, err)
 		require.Equal(t, []string{"a", strconv.Itoa(i)}, got)
 	}
-	// held returns the server's names of the statements, by their texts.
+	// held returns the server's names of the prepared statements, by their texts.
 	held := func(t *testing.T, p *pool) map[string]string {
 		t.Helper()
 		conn, err := p.Conn(t.Context())
@@ -852,11 +854,11 @@ func forgets(t *testing.T, read reader) {
 		return names
 	}
 
-	t.Run("the least recently used one is forgotten, and works again", func(t *testing.T) {
+	t.Run("the least recently used statement is deallocated, and works again", func(t *testing.T) {
 		t.Parallel()
 		p := open(t, db, 1)
-		ever := make(map[string]string) // texts, by the names they had
-		var order []int                 // from the least recently used on
+		ever := make(map[string]string) // texts, by their names so far
+		var order []int                 // least recently used first
 		use := func(i int) {
 			run(t, p, i)
 			if at := slices.Index(order, i); at >= 0 {
@@ -872,9 +874,9 @@ func forgets(t *testing.T, read reader) {
 			require.Len(t, names, len(order))
 			for _, i := range order {
 				name := names[text(i)]
-				require.NotEmpty(t, name, "%d was forgotten", i)
+				require.NotEmpty(t, name, "%d is not prepared", i)
 				if ever[name] != "" {
-					require.Equal(t, ever[name], text(i), "%s was used again", name)
+					require.Equal(t, ever[name], text(i), "the name %s was used twice", name)
 				}
 				ever[name] = text(i)
 			}
@@ -885,7 +887,7 @@ func forgets(t *testing.T, read reader) {
 		same()
 		first := held(t, p)[text(0)]
 		for i := kept; i < 3*kept; i++ {
-			use(0) // all the time
+			use(0) // stays in use
 			use(i)
 			same()
 		}
@@ -901,7 +903,7 @@ func forgets(t *testing.T, read reader) {
 		require.Equal(t, int64(1), p.opened.Load())
 	})
 
-	t.Run("when that fails the connection is closed", func(t *testing.T) {
+	t.Run("if deallocating fails, the connection is closed", func(t *testing.T) {
 		t.Parallel()
 		p := open(t, db, 1)
 		for i := range kept {
@@ -919,7 +921,7 @@ func forgets(t *testing.T, read reader) {
 		require.Equal(t, clean, p.residue(t))
 	})
 
-	t.Run("a statement that can't be prepared costs no other", func(t *testing.T) {
+	t.Run("a statement that cannot be prepared costs no connection", func(t *testing.T) {
 		t.Parallel()
 		p := open(t, db, 1)
 		for i := range kept {
@@ -930,16 +932,16 @@ func forgets(t *testing.T, read reader) {
 			require.ErrorContains(t, err, "42703")
 		}
 		names := held(t, p)
-		require.Len(t, names, kept-1) // whose place it was to take
+		require.Len(t, names, kept-1) // one was deallocated to make room
 		require.NotContains(t, names, text(0))
 		require.Equal(t, int64(1), p.opened.Load())
 	})
 }
 
-func heals(t *testing.T, read reader) {
+func testRecovery(t *testing.T, read reader) {
 	db := setup(t)
 	const shape = "SELECT merchant_id, value FROM shapes WHERE $1"
-	t.Run("one whose result has another type by now fails once and heals", func(t *testing.T) {
+	t.Run("a statement whose result type changed fails once and then works", func(t *testing.T) {
 		t.Parallel()
 		db := setup(t)
 		p := open(t, db, 1)
@@ -960,23 +962,23 @@ func heals(t *testing.T, read reader) {
 		require.Equal(t, clean, p.residue(t))
 	})
 
-	t.Run("one that somebody deallocated fails once and heals", func(t *testing.T) {
+	t.Run("a statement that was deallocated fails once and then works", func(t *testing.T) {
 		t.Parallel()
 		p := open(t, db, 1)
-		_, err := read(as(t.Context(), m1), p, everything)
+		_, err := read(as(t.Context(), m1), p, allCustomers)
 		require.NoError(t, err)
 		_, err = p.newest.Load().Exec(t.Context(), "DEALLOCATE ALL").ReadAll()
 		require.NoError(t, err)
 
-		_, err = read(as(t.Context(), m1), p, everything)
+		_, err = read(as(t.Context(), m1), p, allCustomers)
 		require.ErrorContains(t, err, "26000")
-		got, err := read(as(t.Context(), m1), p, everything)
+		got, err := read(as(t.Context(), m1), p, allCustomers)
 		require.NoError(t, err)
 		require.Equal(t, own(m1), got)
 		require.Equal(t, clean, p.residue(t))
 	})
 
-	t.Run("one that takes no writes fails once and heals", func(t *testing.T) {
+	t.Run("a connection that accepts no writes fails once and is replaced", func(t *testing.T) {
 		t.Parallel()
 		db := setup(t)
 		p := open(t, db, 1)
@@ -988,7 +990,7 @@ func heals(t *testing.T, read reader) {
 		_, err = p.newest.Load().Exec(t.Context(), "SET default_transaction_read_only = on").ReadAll()
 		require.NoError(t, err)
 
-		_, err = read(as(t.Context(), m1), p, write, "in vain")
+		_, err = read(as(t.Context(), m1), p, write, "refused")
 		require.ErrorContains(t, err, "25006")
 		got, err := read(as(t.Context(), m1), p, write, "after")
 		require.NoError(t, err)
@@ -999,14 +1001,14 @@ func heals(t *testing.T, read reader) {
 
 func TestWithLock(t *testing.T) {
 	t.Parallel()
-	eachWay(t, withLock)
+	eachWay(t, testWithLock)
 }
 
-func withLock(t *testing.T, read reader) {
+func testWithLock(t *testing.T, read reader) {
 	db := setup(t)
 	change(t, db, "CREATE TABLE ledger (n int8 NOT NULL)")
 	change(t, db, "GRANT SELECT, INSERT ON ledger TO lumen_app")
-	// waiting counts who waits for an advisory lock, which are per database.
+	// waiting returns the number of sessions that wait for an advisory lock of this database.
 	waiting := func(t *testing.T) (n int) {
 		t.Helper()
 		require.NoError(t, db.Superuser().QueryRow(t.Context(), `SELECT count(*) FROM pg_locks
@@ -1014,7 +1016,7 @@ func withLock(t *testing.T, read reader) {
 		return n
 	}
 
-	t.Run("makes statements of one key wait, and no others", func(t *testing.T) {
+	t.Run("statements with the same key wait, others do not", func(t *testing.T) {
 		p := open(t, db, 3)
 		holder, err := db.Superuser().Begin(t.Context())
 		require.NoError(t, err)
@@ -1029,14 +1031,14 @@ func withLock(t *testing.T, read reader) {
 		ends := make(chan end, 2)
 		for _, merchant := range []string{m1, m2} {
 			go func() {
-				got, err := read(wall.WithLock(as(t.Context(), merchant), "key"), p, everything)
+				got, err := read(wall.WithLock(as(t.Context(), merchant), "key"), p, allCustomers)
 				ends <- end{got, err}
 			}()
 		}
 		require.Eventually(t, func() bool { return waiting(t) == 2 }, 10*time.Second, 2*time.Millisecond)
-		_, err = read(as(t.Context(), m1), p, everything)
+		_, err = read(as(t.Context(), m1), p, allCustomers)
 		require.NoError(t, err)
-		_, err = read(wall.WithLock(as(t.Context(), m1), "another key"), p, everything)
+		_, err = read(wall.WithLock(as(t.Context(), m1), "another key"), p, allCustomers)
 		require.NoError(t, err)
 		require.Empty(t, ends)
 
@@ -1049,7 +1051,7 @@ func withLock(t *testing.T, read reader) {
 		require.Zero(t, waiting(t))
 	})
 
-	t.Run("lets each see what the one before it committed", func(t *testing.T) {
+	t.Run("each statement sees what the one before it committed", func(t *testing.T) {
 		const each = 150
 		p := open(t, db, 2)
 		faults := make(chan error, 2*each)
@@ -1057,7 +1059,7 @@ func withLock(t *testing.T, read reader) {
 		for _, merchant := range []string{m1, m2} {
 			writers.Go(func() {
 				for range each {
-					// Without the lock two would read the same maximum.
+					// Without the lock, two statements would read the same maximum.
 					if _, err := read(wall.WithLock(as(t.Context(), merchant), "ledger"), p,
 						"INSERT INTO ledger SELECT COALESCE(max(n), 0) + 1 FROM ledger WHERE $1", true); err != nil {
 						faults <- err
@@ -1076,7 +1078,7 @@ func withLock(t *testing.T, read reader) {
 		require.Equal(t, int64(2), p.opened.Load())
 	})
 
-	t.Run("a wait that is cut short leaves nothing", func(t *testing.T) {
+	t.Run("a cancelled wait leaves no lock", func(t *testing.T) {
 		p := open(t, db, 1)
 		holder, err := db.Superuser().Begin(t.Context())
 		require.NoError(t, err)
@@ -1086,7 +1088,7 @@ func withLock(t *testing.T, read reader) {
 
 		ctx, cancel := context.WithCancel(as(t.Context(), m1))
 		ended := make(chan error)
-		go func() { _, err := read(wall.WithLock(ctx, "key"), p, everything); ended <- err }()
+		go func() { _, err := read(wall.WithLock(ctx, "key"), p, allCustomers); ended <- err }()
 		require.Eventually(t, func() bool { return waiting(t) == 1 }, 10*time.Second, 2*time.Millisecond)
 		cancel()
 		require.ErrorIs(t, <-ended, context.Canceled)
@@ -1103,7 +1105,7 @@ func TestDecoding(t *testing.T) {
 		require.NoError(t, err)
 		return when.UTC()
 	}
-	// one reads a row of one column by the method for what is wanted.
+	// one reads a row of one column with the method for the type of like.
 	one := func(query string, args []any, like any) (got any, err error) {
 		err = wall.Query(as(t.Context(), m1), p.DB, query, args, func(row *wall.Row) {
 			switch like.(type) {
@@ -1190,8 +1192,9 @@ func TestDecoding(t *testing.T) {
 	require.Equal(t, int64(1), p.opened.Load())
 }
 
-// What Query handed over is the caller's, whatever the connection reads next.
-func TestRowsOutliveTheirConnection(t *testing.T) {
+// The values that Query passed on stay valid when the connection reads more.
+func TestRowsOutliveConnection(t *testing.T) {
+
 	t.Parallel()
 	p := open(t, setup(t), 1)
 	const rows = 5000
@@ -1233,7 +1236,7 @@ func TestRowsOutliveTheirConnection(t *testing.T) {
 		places[r.Then] = true
 		places[r.First] = true
 	}
-	require.Len(t, places, rows+rows-rows/3+1) // nil is one
+	require.Len(t, places, rows+rows-rows/3+1) // nil counts once
 }
 
 func TestPool(t *testing.T) {
@@ -1247,7 +1250,7 @@ func TestPool(t *testing.T) {
 		require.Equal(t, clean, p.residue(t))
 	})
 
-	t.Run("the number of affected rows is the statement's", func(t *testing.T) {
+	t.Run("returns the statement's number of affected rows", func(t *testing.T) {
 		t.Parallel()
 		p := open(t, db, 1)
 		result, err := p.ExecContext(wall.WithLock(as(t.Context(), m1), "key"), "UPDATE customers SET billing_city = $1", "Rome")
@@ -1257,7 +1260,7 @@ func TestPool(t *testing.T) {
 		require.Equal(t, int64(3), n)
 	})
 
-	t.Run("the columns have their names", func(t *testing.T) {
+	t.Run("returns the names of the columns", func(t *testing.T) {
 		t.Parallel()
 		rows, err := open(t, db, 1).QueryContext(as(t.Context(), m1), `SELECT 1 AS "one", 2 AS "Two"`)
 		require.NoError(t, err)
@@ -1267,10 +1270,10 @@ func TestPool(t *testing.T) {
 		require.Equal(t, []string{"one", "Two"}, names)
 	})
 
-	eachWay(t, poolHeals)
+	eachWay(t, testPoolRecovery)
 }
 
-func poolHeals(t *testing.T, read reader) {
+func testPoolRecovery(t *testing.T, read reader) {
 	db := setup(t)
 	t.Run("a login that is refused is reported", func(t *testing.T) {
 		t.Parallel()
@@ -1278,32 +1281,32 @@ func poolHeals(t *testing.T, read reader) {
 		require.NoError(t, err)
 		p := &pool{DB: sql.OpenDB(wall.NewConnector(config, scopeOf))}
 		defer func() { require.NoError(t, p.Close()) }()
-		_, err = read(as(t.Context(), m1), p, everything)
+		_, err = read(as(t.Context(), m1), p, allCustomers)
 		var refused *pgconn.ConnectError
 		require.ErrorAs(t, err, &refused)
 	})
 
-	t.Run("a connection that broke while it lay idle is not used", func(t *testing.T) {
+	t.Run("a connection that was closed while it was idle is not used", func(t *testing.T) {
 		t.Parallel()
 		p := open(t, db, 1)
-		_, err := read(as(t.Context(), m1), p, everything)
+		_, err := read(as(t.Context(), m1), p, allCustomers)
 		require.NoError(t, err)
 		pg := p.newest.Load()
 		require.NoError(t, pg.Close(t.Context()))
-		got, err := read(as(t.Context(), m2), p, everything)
+		got, err := read(as(t.Context(), m2), p, allCustomers)
 		require.NoError(t, err)
 		require.Equal(t, own(m2), got)
 		require.Equal(t, int64(2), p.opened.Load())
 	})
 
-	t.Run("a connection that the server ended while it lay idle is tried, and not used", func(t *testing.T) {
+	t.Run("a connection that the server ended while it was idle is pinged and not used", func(t *testing.T) {
 		t.Parallel()
 		p := open(t, db, 1)
-		_, err := read(as(t.Context(), m1), p, everything)
+		_, err := read(as(t.Context(), m1), p, allCustomers)
 		require.NoError(t, err)
 		change(t, db, fmt.Sprintf("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = '%s'", p.name))
-		time.Sleep(1100 * time.Millisecond) // what it may lie untried
-		got, err := read(as(t.Context(), m2), p, everything)
+		time.Sleep(1100 * time.Millisecond) // longer than a connection may be idle without a ping
+		got, err := read(as(t.Context(), m2), p, allCustomers)
 		require.NoError(t, err)
 		require.Equal(t, own(m2), got)
 		require.Equal(t, int64(2), p.opened.Load())
@@ -1316,12 +1319,12 @@ func poolHeals(t *testing.T, read reader) {
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(as(t.Context(), m1))
 		ended := make(chan error)
-		go func() { _, err := read(ctx, p, everything); ended <- err }()
+		go func() { _, err := read(ctx, p, allCustomers); ended <- err }()
 		require.Eventually(t, func() bool { return p.Stats().WaitCount == 1 }, 10*time.Second, time.Millisecond)
 		cancel()
 		require.ErrorIs(t, <-ended, context.Canceled)
 		require.NoError(t, held.Close())
-		got, err := read(as(t.Context(), m1), p, everything)
+		got, err := read(as(t.Context(), m1), p, allCustomers)
 		require.NoError(t, err)
 		require.Equal(t, own(m1), got)
 		require.Equal(t, int64(1), p.opened.Load())
