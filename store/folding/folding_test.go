@@ -10,16 +10,17 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Of all characters, those fold to one that differ in letter case or composition alone.
+// All characters are tried. Two fold to the same text only if they differ in letter case or in
+// composition.
 func TestCaseOfEveryCharacter(t *testing.T) {
 	t.Parallel()
-	of := make(map[string][]rune) // by folded text
+	runesOf := make(map[string][]rune) // by folded text
 	for r := range unicode.MaxRune + 1 {
 		if !utf8.ValidRune(r) {
 			continue
 		}
 		folded := Case(string(r))
-		of[folded] = append(of[folded], r)
+		runesOf[folded] = append(runesOf[folded], r)
 		if Case(folded) != folded {
 			t.Errorf("%U: folding is not idempotent", r)
 		}
@@ -32,7 +33,7 @@ func TestCaseOfEveryCharacter(t *testing.T) {
 			}
 		}
 	}
-	for folded, runes := range of {
+	for folded, runes := range runesOf {
 		if len(runes) == 1 {
 			continue
 		}
@@ -45,7 +46,7 @@ func TestCaseOfEveryCharacter(t *testing.T) {
 	}
 }
 
-// equals returns the characters that differ from r in letter case and composition alone.
+// equals returns the characters that differ from r only in letter case and in composition.
 func equals(r rune) map[rune]bool {
 	found := map[rune]bool{}
 	for next := []rune{r}; len(next) > 0; {
@@ -67,7 +68,7 @@ func equals(r rune) map[rune]bool {
 
 var known map[rune]map[rune]bool
 
-// singletons returns, by character, the others that NFC turns into it.
+// singletons returns, for each character, the other characters that NFC replaces by it.
 func singletons() map[rune]map[rune]bool {
 	if known == nil {
 		known = map[rune]map[rune]bool{}
@@ -83,7 +84,7 @@ func singletons() map[rune]map[rune]bool {
 	return known
 }
 
-// text draws texts of any assigned characters, and of those that searches make equal.
+// text draws texts of assigned characters, often of characters that a search treats as equal.
 func text() *rapid.Generator[string] {
 	return rapid.StringOf(rapid.OneOf(
 		rapid.RuneFrom([]rune("aZéÉσςΣßẞİıſKйЙάᾳᾼ\u0301\u0345\u0308'’ʼ` \u00A0\u2003ŉǰﬁ\u0F73\u0F71हि")),
@@ -104,7 +105,7 @@ func TestFoldingProperties(t *testing.T) {
 	})
 }
 
-// Searching is tried against what people call the same text.
+// These lists hold texts that people consider equal, and pairs that they do not.
 func TestSearch(t *testing.T) {
 	t.Parallel()
 	for _, same := range [][]string{

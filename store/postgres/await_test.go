@@ -22,16 +22,17 @@ func TestIsNotThereYet(t *testing.T) {
 		err  error
 		want bool
 	}{
-		"nobody listens":              {dial(syscall.ECONNREFUSED), true},
-		"no socket":                   {dial(syscall.ENOENT), true},
-		"no way":                      {dial(syscall.EHOSTUNREACH), true},
-		"no network":                  {dial(syscall.ENETUNREACH), true},
-		"a reset":                     {dial(syscall.ECONNRESET), true},
-		"a proxy with nobody behind":  {io.EOF, true},
-		"an end within the login":     {io.ErrUnexpectedEOF, true},
+		"no server listens":        {dial(syscall.ECONNREFUSED), true},
+		"no socket":                {dial(syscall.ENOENT), true},
+		"no route":                 {dial(syscall.EHOSTUNREACH), true},
+		"no network":               {dial(syscall.ENETUNREACH), true},
+		"a reset":                  {dial(syscall.ECONNRESET), true},
+		"a proxy without a server": {io.EOF, true},
+		"an EOF during the login":  {io.ErrUnexpectedEOF, true},
+
 		"no such name":                {&net.DNSError{IsNotFound: true}, true},
-		"a name server that is away":  {&net.DNSError{IsTemporary: true}, true},
-		"silence":                     {context.DeadlineExceeded, true},
+		"a name server fails":         {&net.DNSError{IsTemporary: true}, true},
+		"no answer":                   {context.DeadlineExceeded, true},
 		"starting":                    {pg("57P03"), true},
 		"stopping":                    {pg("57P01"), true},
 		"crashed":                     {pg("57P02"), true},
@@ -41,11 +42,11 @@ func TestIsNotThereYet(t *testing.T) {
 		"a login that is refused":     {pg("28000"), false},
 		"no such database":            {pg("3D000"), false},
 		"no CONNECT":                  {pg("42501"), false},
-		"a pooler refuses a setting":  {pg("08P01"), false},
-		"a socket that is forbidden":  {dial(syscall.EACCES), false},
-		"a certificate of others":     {&tls.CertificateVerificationError{Err: errors.New("expired")}, false},
-		"a server that has no TLS":    {errors.New("server refused TLS connection"), false},
-		"something that is not known": {errors.New("any"), false},
+		"a setting refused":           {pg("08P01"), false},
+		"a socket without permission": {dial(syscall.EACCES), false},
+		"an expired certificate":      {&tls.CertificateVerificationError{Err: errors.New("expired")}, false},
+		"a server without TLS":        {errors.New("server refused TLS connection"), false},
+		"any other error":             {errors.New("any"), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

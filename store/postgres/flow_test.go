@@ -24,7 +24,8 @@ func TestFlowBelowTLS(t *testing.T) {
 	}
 }
 
-// The limit of the server must have ended a statement before its silence is taken for a vanished peer.
+// The server's statement timeout must have ended a statement before silence counts as a lost
+// connection.
 func TestServerLimit(t *testing.T) {
 	t.Parallel()
 	limit, err := time.ParseDuration(StatementTimeout)
@@ -32,12 +33,12 @@ func TestServerLimit(t *testing.T) {
 	require.Equal(t, limit, serverLimit)
 }
 
-// A long statement may be on its way for a while: the server is asked about it later.
+// A long statement takes time to arrive, so the server is asked about it later.
 func TestLongStatementsHaveMoreTime(t *testing.T) {
 	t.Parallel()
 	for sent, want := range map[int]int{0: 1, 500: 1, slowest: 0} {
 		l := &Losses{}
-		l.inquiry.running = true // so that nothing is sent
+		l.inquiry.running = true // prevents an inquiry
 		f := &flow{Conn: discarding{}, losses: l, opened: time.Now().Add(-time.Minute)}
 		f.timer = time.AfterFunc(time.Hour, func() {})
 		f.pid.Store(1)
@@ -50,18 +51,18 @@ func TestLongStatementsHaveMoreTime(t *testing.T) {
 	}
 }
 
-// An answer that pgx's background reader took leaves a read behind that waits for nothing. pgx starts that reader
-// when a write takes more than 15 ms, as on a busy machine.
+// If pgx's background reader received the answer, it leaves a read behind that waits for no answer.
+// pgx starts that reader when a write takes more than 15 ms, as on a busy machine.
 func TestReadAheadIsNoSilence(t *testing.T) {
 	t.Parallel()
 	here, there := net.Pipe()
 	l := &Losses{}
-	l.inquiry.running = true // so that nothing is sent
+	l.inquiry.running = true // prevents an inquiry
 	f := &flow{Conn: here, losses: l, opened: time.Now().Add(-time.Minute)}
 	f.timer = time.AfterFunc(time.Hour, f.overdue)
 	f.timer.Stop()
 	f.pid.Store(1)
-	go func() { // the server
+	go func() { // acts as the server
 		question := make([]byte, 10)
 		n, _ := there.Read(question)
 		_, _ = there.Write(question[:n])
@@ -78,13 +79,13 @@ func TestReadAheadIsNoSilence(t *testing.T) {
 	require.NoError(t, err)
 	time.Sleep(2 * maxSilence)
 	l.inquiry.mu.Lock()
-	require.Empty(t, l.inquiry.overdue, "the answer came")
+	require.Empty(t, l.inquiry.overdue, "the answer arrived")
 	l.inquiry.mu.Unlock()
 	require.NoError(t, here.Close())
 	reader.Wait()
 }
 
-// discarding is a connection that takes everything.
+// discarding is a connection that discards what is written.
 type discarding struct{ net.Conn }
 
 func (discarding) Write(b []byte) (int, error) { return len(b), nil }

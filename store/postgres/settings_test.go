@@ -18,8 +18,9 @@ import (
 	"lumen/store/wall"
 )
 
-// everywhere is what sessions of Lumen's have, whatever the database and the role say. The second of each is what those say.
-var everywhere = map[string][2]string{
+// allSettings are the settings of every session of Lumen, and the other values that the database or
+// the role has in these tests.
+var allSettings = map[string][2]string{
 	"client_encoding":               {"UTF8", "LATIN1"},
 	"standard_conforming_strings":   {"on", "off"},
 	"datestyle":                     {"ISO, MDY", "German, DMY"},
@@ -33,17 +34,17 @@ var everywhere = map[string][2]string{
 }
 
 var (
-	ofTheService = map[string][2]string{
+	serviceSettings = map[string][2]string{
 		"statement_timeout": {"5s", "3s"}, "lock_timeout": {"2s", "3s"}, "idle_in_transaction_session_timeout": {"10s", "3s"},
 		"search_path": {"pg_catalog, pg_temp", "nowhere"},
 	}
-	ofTheOwner = map[string][2]string{
+	ownerSettings = map[string][2]string{
 		"statement_timeout": {"0", "3s"}, "lock_timeout": {"0", "3s"}, "idle_in_transaction_session_timeout": {"0", "3s"},
 		"search_path": {"public, pg_temp", "nowhere"},
 	}
 )
 
-func TestSettingsHoldOnEveryConnection(t *testing.T) {
+func TestSettingsApplyToEveryConnection(t *testing.T) {
 	t.Parallel()
 	for _, where := range []string{"database", "role"} {
 		db := storetest.New(t)
@@ -54,45 +55,45 @@ func TestSettingsHoldOnEveryConnection(t *testing.T) {
 		t.Run("of the look-ups, on the "+where, func(t *testing.T) {
 			config, err := postgres.ParseService(login)
 			require.NoError(t, err)
-			requireSettings(t, open(t, config, nil), ofTheService, map[string]string{"plan_cache_mode": "force_generic_plan"})
+			requireSettings(t, open(t, config, nil), serviceSettings, map[string]string{"plan_cache_mode": "force_generic_plan"})
 		})
 		t.Run("of a connection string that has other ones, on the "+where, func(t *testing.T) {
 			config, err := postgres.ParseService(login + "&TimeZone=Asia/Tokyo&Search_Path=public&SYNCHRONOUS_COMMIT=off&row_security=off&options=-c%20datestyle%3DGerman")
 			require.NoError(t, err)
-			requireSettings(t, open(t, config, nil), ofTheService, nil)
+			requireSettings(t, open(t, config, nil), serviceSettings, nil)
 		})
 		t.Run("of the look-ups behind a pooler, on the "+where, func(t *testing.T) {
 			config, err := postgres.ParseService(login)
 			require.NoError(t, err)
 			pooled := postgres.BehindPooler(config)
-			for name, value := range config.RuntimeParams { // the others PgBouncer refuses
+			for name, value := range config.RuntimeParams { // PgBouncer refuses all others
 				require.Contains(t, []string{"application_name", "client_encoding", "datestyle", "timezone", "standard_conforming_strings"}, name, value)
 			}
-			requireSettings(t, open(t, config, &pooled), ofTheService, map[string]string{"plan_cache_mode": "auto", "default_transaction_isolation": "serializable"})
+			requireSettings(t, open(t, config, &pooled), serviceSettings, map[string]string{"plan_cache_mode": "auto", "default_transaction_isolation": "serializable"})
 		})
 		t.Run("of the operator's commands, on the "+where, func(t *testing.T) {
 			config, err := postgres.ParseOwner(owner)
 			require.NoError(t, err)
-			requireSettings(t, open(t, config, nil), ofTheOwner, nil)
+			requireSettings(t, open(t, config, nil), ownerSettings, nil)
 		})
 		t.Run("of tenants' statements, on the "+where, func(t *testing.T) {
 			config, err := postgres.ParseService(login)
 			require.NoError(t, err)
-			requireSettings(t, walled(t, wall.NewConnector(config, scope), config), ofTheService, map[string]string{"plan_cache_mode": "force_generic_plan"})
+			requireSettings(t, walled(t, wall.NewConnector(config, scope), config), serviceSettings, map[string]string{"plan_cache_mode": "force_generic_plan"})
 		})
 		t.Run("of tenants' statements behind a pooler, on the "+where, func(t *testing.T) {
 			config, err := postgres.ParseService(login)
 			require.NoError(t, err)
 			pooled := postgres.BehindPooler(config)
 			connector := wall.NewPooledConnector(config, scope, pooled.Begin, pooled.Local)
-			requireSettings(t, walled(t, connector, config), ofTheService, map[string]string{"plan_cache_mode": "auto", "default_transaction_isolation": "serializable"})
+			requireSettings(t, walled(t, connector, config), serviceSettings, map[string]string{"plan_cache_mode": "auto", "default_transaction_isolation": "serializable"})
 		})
 	}
 }
 
 func scope(context.Context) (merchant, customer string) { return "merchant_1", "" }
 
-// makeHostile gives the database, or the login within it, other settings.
+// makeHostile gives the database, or the login in it, other values for all settings.
 func makeHostile(t *testing.T, db *storetest.Database, where, login string) {
 	t.Helper()
 	parsed, err := url.Parse(login)
@@ -102,8 +103,8 @@ func makeHostile(t *testing.T, db *storetest.Database, where, login string) {
 	if where == "role" {
 		whose = "ROLE " + parsed.User.Username() + " IN DATABASE " + name
 	}
-	all := maps.Clone(everywhere)
-	maps.Copy(all, ofTheService)
+	all := maps.Clone(allSettings)
+	maps.Copy(all, serviceSettings)
 	for setting, values := range all {
 		if setting != "transaction_isolation" {
 			_, err := db.Superuser().Exec(t.Context(), fmt.Sprintf("ALTER %s SET %s = '%s'", whose, setting, values[1]))
@@ -112,7 +113,7 @@ func makeHostile(t *testing.T, db *storetest.Database, where, login string) {
 	}
 }
 
-// query returns one text.
+// query returns the text that a statement selects.
 type query func(ctx context.Context, statement string) (string, error)
 
 func open(t *testing.T, config *pgx.ConnConfig, pooled *postgres.Pooled) query {
@@ -141,7 +142,7 @@ func walled(t *testing.T, connector *wall.Connector, config *pgx.ConnConfig) que
 func requireSettings(t *testing.T, ask query, more map[string][2]string, other map[string]string) {
 	t.Helper()
 	want := map[string]string{}
-	for _, settings := range []map[string][2]string{everywhere, more} {
+	for _, settings := range []map[string][2]string{allSettings, more} {
 		for name, values := range settings {
 			want[name] = values[0]
 		}
@@ -154,8 +155,8 @@ func requireSettings(t *testing.T, ask query, more map[string][2]string, other m
 	}
 }
 
-// An operator's switch against writes is left alone.
-func TestReadOnlyDatabasesStaySo(t *testing.T) {
+// Lumen does not override an operator's read-only switch.
+func TestReadOnlyDatabaseStaysReadOnly(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
 	parsed, err := url.Parse(db.AppURL())

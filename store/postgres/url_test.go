@@ -11,7 +11,7 @@ import (
 	"lumen/store/storetest"
 )
 
-// secret stands in every text, and in no error.
+// secret is part of every text, and must not be part of any error.
 const secret = "hunter2"
 
 func TestConnectionStringsThatAreRefused(t *testing.T) {
@@ -66,7 +66,7 @@ func TestConnectionStringsThatAreRefused(t *testing.T) {
 	}
 }
 
-// parsers read connection strings, and return the address that they lead to.
+// parsers parse a connection string and return the user, address and database in it.
 var parsers = map[string]func(string) (string, error){
 	"ParseService": func(text string) (string, error) {
 		config, err := postgres.ParseService(text)
@@ -110,7 +110,7 @@ func TestConnectionStringsThatAreGood(t *testing.T) {
 	}
 }
 
-// What an error tells of a connection that could not be made: the host, the port, the database and Postgres's code.
+// The error of a failed connection tells the host, the port, the database and Postgres's code.
 func TestConnectErrors(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)

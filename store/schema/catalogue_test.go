@@ -14,8 +14,8 @@ import (
 	"lumen/store/storetest"
 )
 
-// catalogueQuery reports every way in which the schema or the roles $1 (lumen_app and a plain login) break I1 or I3.
-// $2 and $3 are the nouns' tables and owner columns, which are "" for none.
+// catalogueQuery returns every way in which the schema or the roles $1 (lumen_app and a login)
+// break I1 or I3. $2 and $3 are the nouns' tables and owner columns, which may be "".
 const catalogueQuery = `
 WITH roles AS (SELECT r.* FROM pg_roles AS r WHERE rolname = ANY($1)),
 nouns AS (SELECT * FROM unnest($2::text[], $3::text[]) AS n (name, owner)),
@@ -29,21 +29,21 @@ wall (expression) AS (VALUES ('(merchant_id = NULLIF(current_setting(''lumen.mer
 SELECT fault FROM (
     SELECT relname || ': row-level security is not enabled' FROM tables WHERE tenant AND served AND NOT relrowsecurity
     UNION ALL SELECT relname || ': row-level security is not forced' FROM tables WHERE tenant AND served AND NOT relforcerowsecurity
-    UNION ALL SELECT relname || ': no policy walls lumen_app in' FROM tables AS t, wall AS w WHERE tenant AND served AND NOT EXISTS (
+    UNION ALL SELECT relname || ': no policy limits lumen_app to the merchant' FROM tables AS t, wall AS w WHERE tenant AND served AND NOT EXISTS (
         SELECT FROM pg_policies AS p WHERE p.schemaname = 'public' AND p.tablename = t.relname AND p.policyname = t.relname || '_wall' AND p.roles = '{lumen_app}'
         AND p.permissive = 'PERMISSIVE' AND p.cmd = 'ALL' AND p.qual = w.expression AND p.with_check = w.expression)
-    UNION ALL SELECT n.name || ': a noun without a table of tenants' FROM nouns AS n WHERE n.name NOT IN (SELECT relname FROM tables WHERE tenant AND served)
-    UNION ALL SELECT n.name || ': no policy keeps a bound caller to its customer' FROM nouns AS n WHERE n.owner <> '' AND NOT EXISTS (
+    UNION ALL SELECT n.name || ': a noun without a tenant table' FROM nouns AS n WHERE n.name NOT IN (SELECT relname FROM tables WHERE tenant AND served)
+    UNION ALL SELECT n.name || ': no policy restricts bound callers' FROM nouns AS n WHERE n.owner <> '' AND NOT EXISTS (
         SELECT FROM pg_policies AS p WHERE p.schemaname = 'public' AND p.tablename = n.name AND p.policyname = n.name || '_bound' AND p.roles = '{lumen_app}'
         AND p.permissive = 'RESTRICTIVE' AND p.cmd = 'ALL' AND p.with_check IS NULL AND regexp_replace(p.qual, '\s+', ' ', 'g') =
             $q$( CASE ( SELECT COALESCE(current_setting('lumen.customer_id'::text, true), ''::text) AS "coalesce") WHEN ''::text THEN true WHEN $q$
             || n.owner || $q$ THEN true ELSE NULL::boolean END IS NOT NULL)$q$)
-    UNION ALL SELECT n.name || ': a policy ' || p.policyname || ' for bound callers, who own nothing of it' FROM nouns AS n JOIN pg_policies AS p ON p.tablename = n.name
+    UNION ALL SELECT n.name || ': a policy ' || p.policyname || ' for bound callers, but no owner column' FROM nouns AS n JOIN pg_policies AS p ON p.tablename = n.name
         WHERE n.owner = '' AND concat(p.qual, p.with_check) LIKE '%lumen.customer_id%'
-    UNION ALL SELECT n.name || ': no policy keeps what is deleted' FROM nouns AS n WHERE NOT EXISTS (
+    UNION ALL SELECT n.name || ': no policy protects deleted rows' FROM nouns AS n WHERE NOT EXISTS (
         SELECT FROM pg_policies AS p WHERE p.schemaname = 'public' AND p.tablename = n.name AND p.policyname = n.name || '_history' AND p.roles = '{lumen_app}'
         AND p.permissive = 'RESTRICTIVE' AND p.cmd = 'UPDATE' AND p.qual = '(deleted_at IS NULL)')
-    UNION ALL SELECT p.tablename || ': policy ' || p.policyname || ' opens more than the wall' FROM pg_policies AS p, wall AS w
+    UNION ALL SELECT p.tablename || ': policy ' || p.policyname || ' allows more than the merchant''s rows' FROM pg_policies AS p, wall AS w
         WHERE p.schemaname = 'public' AND p.tablename IN (SELECT relname FROM tables WHERE tenant) AND p.permissive = 'PERMISSIVE' AND (p.qual IS DISTINCT FROM w.expression OR p.with_check IS DISTINCT FROM w.expression)
     UNION ALL SELECT t.relname || ': unique index ' || i.indexrelid::regclass || ' does not lead with merchant_id' FROM tables AS t JOIN pg_index AS i ON i.indrelid = t.oid
         WHERE t.tenant AND i.indisunique
@@ -77,7 +77,7 @@ SELECT fault FROM (
         aclexplode(COALESCE(p.proacl, acldefault('f', p.proowner))) AS a WHERE p.pronamespace = 'public'::regnamespace AND a.grantee = 0
 ) AS faults (fault) GROUP BY 1 ORDER BY 1`
 
-// noun is what the schema must know of a noun.
+// noun is the part of a noun that the schema depends on.
 type noun struct{ table, owner string }
 
 // declaredNouns returns the nouns of package store.
@@ -88,7 +88,8 @@ func declaredNouns() (all []noun) {
 	return all
 }
 
-// catalogueFaults returns what catalogueQuery reports for lumen_app, the login of url, and the nouns.
+// catalogueFaults returns the rows of catalogueQuery for lumen_app, for the role in the URL login,
+// and for the nouns.
 func catalogueFaults(t *testing.T, db *storetest.Database, login string, nouns ...noun) []string {
 	t.Helper()
 	var tables, owners []string
@@ -102,7 +103,7 @@ func catalogueFaults(t *testing.T, db *storetest.Database, login string, nouns .
 	return faults
 }
 
-// roleOf returns the role that a URL logs in as.
+// roleOf returns the role in a URL.
 func roleOf(t *testing.T, login string) string {
 	t.Helper()
 	parsed, err := url.Parse(login)
@@ -128,11 +129,11 @@ func TestCatalogue(t *testing.T) {
 		var tables []string
 		require.NoError(t, db.Superuser().QueryRow(t.Context(), `SELECT array_agg(relname ORDER BY relname)::text[] FROM pg_class
 			WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND has_any_column_privilege('lumen_app', oid, 'SELECT, INSERT, UPDATE')`).Scan(&tables))
-		served := []string{"lumen_migrations"} // readiness asks which migrations are applied
+		served := []string{"lumen_migrations"} // readiness reads the applied migrations
 		for _, n := range declaredNouns() {
 			served = append(served, n.table)
 		}
-		require.ElementsMatch(t, served, tables, "lumen_app may touch the nouns' tables and no other")
+		require.ElementsMatch(t, served, tables, "lumen_app has privileges on the nouns' tables and on no other")
 	})
 
 	const (
@@ -143,24 +144,24 @@ func TestCatalogue(t *testing.T) {
 	for change, faults := range map[string][]string{
 		"ALTER TABLE customers DISABLE ROW LEVEL SECURITY":  {"customers: row-level security is not enabled"},
 		"ALTER TABLE customers NO FORCE ROW LEVEL SECURITY": {"customers: row-level security is not forced"},
-		"DROP POLICY customers_wall ON customers":           {"customers: no policy walls lumen_app in"},
+		"DROP POLICY customers_wall ON customers":           {"customers: no policy limits lumen_app to the merchant"},
 		"ALTER POLICY customers_wall ON customers USING (true)": {
-			"customers: no policy walls lumen_app in", "customers: policy customers_wall opens more than the wall"},
+			"customers: no policy limits lumen_app to the merchant", "customers: policy customers_wall allows more than the merchant's rows"},
 		"ALTER POLICY customers_wall ON customers WITH CHECK (true)": {
-			"customers: no policy walls lumen_app in", "customers: policy customers_wall opens more than the wall"},
-		"DROP POLICY customers_bound ON customers":                                                {"customers: no policy keeps a bound caller to its customer"},
-		"ALTER POLICY customers_bound ON customers USING (true)":                                  {"customers: no policy keeps a bound caller to its customer"},
-		"ALTER POLICY customers_bound ON customers WITH CHECK (true)":                             {"customers: no policy keeps a bound caller to its customer"},
-		"ALTER POLICY customers_bound ON customers TO PUBLIC":                                     {"customers: no policy keeps a bound caller to its customer"},
-		"ALTER POLICY customers_bound ON customers RENAME TO another":                             {"customers: no policy keeps a bound caller to its customer"},
-		"ALTER POLICY customers_wall ON customers RENAME TO another":                              {"customers: no policy walls lumen_app in"},
-		"DROP POLICY customers_history ON customers":                                              {"customers: no policy keeps what is deleted"},
-		"ALTER POLICY customers_history ON customers USING (true)":                                {"customers: no policy keeps what is deleted"},
-		"CREATE POLICY more ON customers FOR SELECT USING (email_shared)":                         {"customers: policy more opens more than the wall"},
+			"customers: no policy limits lumen_app to the merchant", "customers: policy customers_wall allows more than the merchant's rows"},
+		"DROP POLICY customers_bound ON customers":                                                {"customers: no policy restricts bound callers"},
+		"ALTER POLICY customers_bound ON customers USING (true)":                                  {"customers: no policy restricts bound callers"},
+		"ALTER POLICY customers_bound ON customers WITH CHECK (true)":                             {"customers: no policy restricts bound callers"},
+		"ALTER POLICY customers_bound ON customers TO PUBLIC":                                     {"customers: no policy restricts bound callers"},
+		"ALTER POLICY customers_bound ON customers RENAME TO another":                             {"customers: no policy restricts bound callers"},
+		"ALTER POLICY customers_wall ON customers RENAME TO another":                              {"customers: no policy limits lumen_app to the merchant"},
+		"DROP POLICY customers_history ON customers":                                              {"customers: no policy protects deleted rows"},
+		"ALTER POLICY customers_history ON customers USING (true)":                                {"customers: no policy protects deleted rows"},
+		"CREATE POLICY more ON customers FOR SELECT USING (email_shared)":                         {"customers: policy more allows more than the merchant's rows"},
 		"CREATE UNIQUE INDEX by_tax_id ON customers (tax_id)":                                     {"customers: unique index by_tax_id does not lead with merchant_id"},
 		"CREATE UNIQUE INDEX by_tax_id ON customers (lower(merchant_id), tax_id)":                 {"customers: unique index by_tax_id does not lead with merchant_id"},
 		"ALTER TABLE customers ADD UNIQUE (id, merchant_id)":                                      {"customers: unique index customers_id_merchant_id_key does not lead with merchant_id"},
-		"CREATE TABLE more (merchant_id text PRIMARY KEY); GRANT SELECT ON more TO lumen_app":     {"more: no policy walls lumen_app in", "more: row-level security is not enabled", "more: row-level security is not forced"},
+		"CREATE TABLE more (merchant_id text PRIMARY KEY); GRANT SELECT ON more TO lumen_app":     {"more: no policy limits lumen_app to the merchant", "more: row-level security is not enabled", "more: row-level security is not forced"},
 		"CREATE TABLE more (merchant_id text, id text PRIMARY KEY);" + open:                       {"more: merchant_id may be null", "more: unique index more_pkey does not lead with merchant_id"},
 		"CREATE TABLE more (merchant_id text NOT NULL);" + open:                                   {"more: no primary key"},
 		"CREATE TABLE more (merchant_id text, id text, PRIMARY KEY (merchant_id, id));" + open:    nil,
@@ -168,7 +169,7 @@ func TestCatalogue(t *testing.T) {
 		"GRANT TRUNCATE ON customers TO lumen_app":                                                {"a role may TRUNCATE customers"},
 		"GRANT DELETE ON customers TO PUBLIC":                                                     {"a role may DELETE customers"},
 		"GRANT SELECT ON api_keys TO lumen_app": {"a role may SELECT api_keys",
-			"api_keys: no policy walls lumen_app in", "api_keys: row-level security is not forced"},
+			"api_keys: no policy limits lumen_app to the merchant", "api_keys: row-level security is not forced"},
 		"GRANT SELECT (name) ON merchants TO lumen_app":                               {"a role may SELECT merchants"},
 		"GRANT SELECT ON token_keys TO lumen_app":                                     {"a role may SELECT token_keys"},
 		"GRANT INSERT ON token_keys TO PUBLIC":                                        {"a role may INSERT token_keys"},
@@ -184,7 +185,7 @@ func TestCatalogue(t *testing.T) {
 		"ALTER FUNCTION lumen_authenticate(bytea) RESET search_path":     {"function lumen_authenticate has no fixed search_path"},
 		"GRANT EXECUTE ON FUNCTION lumen_key_used(text, text) TO PUBLIC": {"function lumen_key_used can be executed by PUBLIC"},
 	} {
-		t.Run("would report: "+change, func(t *testing.T) {
+		t.Run("reports: "+change, func(t *testing.T) {
 			t.Parallel()
 			db := storetest.New(t)
 			alter(t, db, change)
@@ -196,20 +197,20 @@ func TestCatalogue(t *testing.T) {
 		noun   noun
 		faults []string
 	}{
-		"a noun without a table":         {noun{"absent", ""}, []string{"absent: a noun without a table of tenants", "absent: no policy keeps what is deleted"}},
-		"a noun whose table has no wall": {noun{"api_keys", ""}, []string{"api_keys: a noun without a table of tenants", "api_keys: no policy keeps what is deleted"}},
-		"another owner column":           {noun{"customers", "user_id"}, []string{"customers: no policy keeps a bound caller to its customer"}},
-		"no owner column, yet a policy":  {noun{"customers", ""}, []string{"customers: a policy customers_bound for bound callers, who own nothing of it"}},
-		"an owner column, yet no policy": {noun{"lumen_migrations", "id"}, []string{"lumen_migrations: a noun without a table of tenants", "lumen_migrations: no policy keeps a bound caller to its customer", "lumen_migrations: no policy keeps what is deleted"}},
+		"a noun without a table":           {noun{"absent", ""}, []string{"absent: a noun without a tenant table", "absent: no policy protects deleted rows"}},
+		"a noun whose table has no policy": {noun{"api_keys", ""}, []string{"api_keys: a noun without a tenant table", "api_keys: no policy protects deleted rows"}},
+		"another owner column":             {noun{"customers", "user_id"}, []string{"customers: no policy restricts bound callers"}},
+		"no owner column, but a policy":    {noun{"customers", ""}, []string{"customers: a policy customers_bound for bound callers, but no owner column"}},
+		"an owner column, but no policy":   {noun{"lumen_migrations", "id"}, []string{"lumen_migrations: a noun without a tenant table", "lumen_migrations: no policy restricts bound callers", "lumen_migrations: no policy protects deleted rows"}},
 	} {
-		t.Run("would report: "+of, func(t *testing.T) {
+		t.Run("reports: "+of, func(t *testing.T) {
 			t.Parallel()
 			db := storetest.New(t)
 			require.Equal(t, c.faults, catalogueFaults(t, db, db.AppURL(), c.noun))
 		})
 	}
 
-	// The login is what differs here, because lumen_app belongs to all databases of the server.
+	// These cases differ in the login, because lumen_app belongs to all databases of the server.
 	for attributes, faults := range map[string][]string{
 		"IN ROLE lumen_app":                       nil,
 		"BYPASSRLS IN ROLE lumen_app":             {"a role has power"},
@@ -231,7 +232,7 @@ func nilIfEmpty(list []string) []string {
 	return list
 }
 
-// I3 and I1 as Postgres holds them, against a service that had gone wrong altogether.
+// Postgres itself enforces I3 and I1, even against a service that sends any statement.
 func TestPlainRole(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
@@ -248,7 +249,8 @@ func TestPlainRole(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
 
-	// attempt runs a statement for merchant_1, undoes it, and returns the rows that it affected or its SQLSTATE.
+	// attempt runs a statement with this merchant's setting and rolls it back. It returns the
+	// number of affected rows, or the SQLSTATE.
 	attempt := func(t *testing.T, setting, statement string) any {
 		t.Helper()
 		tx, err := conn.Begin(t.Context())
@@ -271,7 +273,7 @@ func TestPlainRole(t *testing.T) {
 		"SELECT FROM customers":                                                int64(2),
 		"UPDATE customers SET tax_id = '1'":                                    int64(1),
 		"UPDATE customers SET tax_id = '1' WHERE id = 'cust_gone'":             int64(0),
-		"UPDATE customers SET deleted_at = NULL":                               int64(1), // of the live one: nothing changes
+		"UPDATE customers SET deleted_at = NULL":                               int64(1), // of the live row, which does not change
 		"UPDATE customers SET deleted_at = NULL WHERE id = 'cust_gone'":        int64(0),
 		"UPDATE customers SET deleted_at = now() WHERE id = 'cust_live'":       int64(1),
 		"UPDATE customers SET tax_id = '1' WHERE merchant_id = 'merchant_2'":   int64(0),
@@ -294,11 +296,11 @@ func TestPlainRole(t *testing.T) {
 		"SET LOCAL row_security = off; SELECT FROM customers": "42501",
 		"SET LOCAL session_authorization = " + superuser:      "42501",
 	} {
-		t.Run("may, or may not: "+strings.TrimPrefix(statement, insert), func(t *testing.T) {
+		t.Run(strings.TrimPrefix(statement, insert), func(t *testing.T) {
 			require.Equal(t, want, attempt(t, "merchant_1", statement))
 		})
 	}
-	t.Run("sees nothing without the setting", func(t *testing.T) {
+	t.Run("without the setting no rows are visible", func(t *testing.T) {
 		require.Equal(t, int64(0), attempt(t, "", "SELECT FROM customers"))
 		require.Equal(t, int64(0), attempt(t, "", "UPDATE customers SET tax_id = '1'"))
 		require.Equal(t, "42501", attempt(t, "", insert+"('', 'cust_a', 'a', 'a', false, '', now(), now())"))

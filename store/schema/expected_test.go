@@ -10,9 +10,9 @@ import (
 	"lumen/store/storetest"
 )
 
-var update = flag.Bool("update", false, "write store/schema/migrations/expected.json from a fresh database")
+var update = flag.Bool("update", false, "write store/schema/migrations/expected.json from a new database")
 
-// The expected description of Lumen's objects is what the migrations make, on every version of Postgres.
+// The expected description is what the migrations make, on every version of Postgres.
 func TestExpectedObjects(t *testing.T) {
 	t.Parallel()
 	const file = "migrations/expected.json"

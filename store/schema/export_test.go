@@ -8,12 +8,12 @@ import (
 	"lumen/store/postgres"
 )
 
-// CheckRole is checkRole on a database of its own.
+// CheckRole calls checkRole with a pool of its own.
 func CheckRole(ctx context.Context, database *postgres.Database) error {
 	return withPool(database, func(pool *postgres.Pool) error { return checkRole(ctx, pool) })
 }
 
-// CheckMigrations is checkMigrations on a database of its own.
+// CheckMigrations calls checkMigrations with a pool of its own.
 func CheckMigrations(ctx context.Context, database *postgres.Database) error {
 	return withPool(database, func(pool *postgres.Pool) error { return checkMigrations(ctx, pool) })
 }
@@ -24,8 +24,8 @@ func withPool(database *postgres.Database, check func(*postgres.Pool) error) err
 	return check(pool)
 }
 
-// ExpectedObjects returns what expected.json should hold by the owner's database, in which nothing is but
-// what the migrations made. Where the file has several forms of an object, it keeps those.
+// ExpectedObjects returns the contents of expected.json for the owner's database, which must hold
+// only what the migrations made. If the file has several forms of an object, the others are kept.
 func (m *Migrator) ExpectedObjects(ctx context.Context) ([]byte, error) {
 	all := knownNames{
 		relations: `ARRAY(SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r')`,
@@ -50,7 +50,7 @@ func (m *Migrator) ExpectedObjects(ctx context.Context) ([]byte, error) {
 	return text.Bytes(), err
 }
 
-// TargetFault returns what is said of a server of this version that is a standby or not.
+// TargetFault returns the error for a server of this version, which may be a standby.
 func TargetFault(version int, standby bool) string {
 	return targetFacts{Version: version, Standby: standby}.fault().Error()
 }

@@ -14,7 +14,7 @@ import (
 	"lumen/store/storetest"
 )
 
-// before takes a database back to the schema before names had sort keys, with two merchants.
+// before returns a database whose schema is that before migration 0006, with two merchants.
 func before(t *testing.T) (*storetest.Database, *schema.Migrator) {
 	t.Helper()
 	db := storetest.New(t)
@@ -35,7 +35,7 @@ func before(t *testing.T) (*storetest.Database, *schema.Migrator) {
 	return db, m
 }
 
-// oldCustomer is a customer as a program of an earlier release wrote it.
+// oldCustomer is a customer as an earlier release wrote it.
 type oldCustomer struct {
 	id, email, emailKey, name, nameKey string
 	shared, deleted                    bool
@@ -53,7 +53,7 @@ func insertOld(t *testing.T, db *storetest.Database, merchant string, customers 
 	}
 }
 
-// storedKeys are the keys of a customer.
+// storedKeys are the stored keys of a customer.
 type storedKeys struct {
 	email, search string
 	name          []byte
@@ -70,14 +70,14 @@ func keysOf(t *testing.T, db *storetest.Database, merchant string) map[string]st
 		var keys storedKeys
 		var updated time.Time
 		require.NoError(t, rows.Scan(&id, &keys.email, &keys.search, &keys.name, &updated))
-		require.True(t, updated.Equal(time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)), "updated_at stays")
+		require.True(t, updated.Equal(time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)), "updated_at does not change")
 		found[id] = keys
 	}
 	require.NoError(t, rows.Err())
 	return found
 }
 
-// rekeyed has another migrator compute all keys.
+// rekeyed runs Rekey and returns its counts.
 func rekeyed(t *testing.T, db *storetest.Database) schema.Rekeyed {
 	t.Helper()
 	m := db.Migrator(t)
@@ -103,12 +103,13 @@ func TestKeysOfRowsThatAreThere(t *testing.T) {
 		{id: "deleted", email: "eva@straße.example", emailKey: "eva@strasse.example", deleted: true},
 		{id: "refused", email: "a@127.0.0.1", emailKey: "a@127.0.0.1", name: "José", nameKey: "josé"},
 		{id: "hidden", email: "a\u034f@example.com", emailKey: "a\u034f@example.com"},
-		// The second moves away to make room for the first, whose key comes earlier in the table.
+		// The second must get its new key before the first one can, whose row comes earlier in the
+		// table.
 		{id: "mover1", email: "move1@example.com", emailKey: "stale@example.com"},
 		{id: "mover2", email: "move2@example.com", emailKey: "move1@example.com"},
 	}
 	insertOld(t, db, "merchant_a", old...)
-	// Ids may be of several merchants.
+	// Customers of several merchants may have the same id.
 	insertOld(t, db, "merchant_b", oldCustomer{id: "sharp", email: "eva@fuß.example", emailKey: "eva@fuss.example"},
 		oldCustomer{id: "named", email: "zoe@example.com", emailKey: "zoe@example.com", name: "Zoe", nameKey: "zoe"})
 
@@ -142,11 +143,11 @@ func TestKeysOfRowsThatAreThere(t *testing.T) {
 	require.Equal(t, append([]string{"customers_name_ascending", "customers_name_descending"}, sorted...), nameIndexes())
 
 	require.Equal(t, schema.Rekeyed{Rows: 11, Refused: 2}, rekeyed(t, db))
-	require.Equal(t, sorted, nameIndexes(), "no server of the release before is left")
+	require.Equal(t, sorted, nameIndexes(), "Rekey drops the indexes of earlier servers")
 }
 
-// While servers of two releases write, one may let in an address that another has by the new key.
-func TestKeysThatAnotherRowHas(t *testing.T) {
+// While servers of two releases write, one may accept an email that another row has by the new key.
+func TestNewKeyThatAnotherRowHas(t *testing.T) {
 	t.Parallel()
 	db, m := before(t)
 	_, err := m.Up(t.Context())
@@ -159,8 +160,8 @@ func TestKeysThatAnotherRowHas(t *testing.T) {
 	want := schema.Rekeyed{Rows: 3, Changed: 2, Taken: []schema.TakenKey{{MerchantID: "merchant_a", ID: "cust_second"}}}
 	require.Equal(t, want, rekeyed(t, db))
 	keys := keysOf(t, db, "merchant_a")
-	require.Equal(t, "max@strasse.example", keys["cust_second"].email, "it keeps its key")
-	require.Equal(t, folding.SortKey("José"), keys["cust_second"].name, "its other keys are new")
+	require.Equal(t, "max@strasse.example", keys["cust_second"].email, "the email key is kept")
+	require.Equal(t, folding.SortKey("José"), keys["cust_second"].name, "the other keys are new")
 	require.Equal(t, "eva@xn--strae-oqa.example", keys["cust_third"].email)
 
 	_, err = db.Superuser().Exec(t.Context(), `UPDATE customers SET deleted_at = updated_at WHERE id = 'cust_first'`)
@@ -168,8 +169,7 @@ func TestKeysThatAnotherRowHas(t *testing.T) {
 	require.Equal(t, schema.Rekeyed{Rows: 3, Changed: 1}, rekeyed(t, db))
 }
 
-// insertMany gives a merchant customers whose keys are those of the release before. The first half needs no
-// new keys.
+// insertMany inserts customers with the keys of the last release. The first half needs no new keys.
 func insertMany(t *testing.T, db *storetest.Database, merchant string, n int) {
 	t.Helper()
 	_, err := db.Superuser().Exec(t.Context(), `INSERT INTO customers (merchant_id, id, email, email_key, email_shared, name, name_key,
@@ -181,9 +181,9 @@ func insertMany(t *testing.T, db *storetest.Database, merchant string, n int) {
 	require.NoError(t, err)
 }
 
-// Statements of the service go on while keys are computed: behind a reader that takes long, as a backup does, and
-// through a batch in which another row has a new key. They give up after 2 s.
-func TestKeysLockTheTableBriefly(t *testing.T) {
+// The service's statements succeed while keys are computed: behind a long reader, such as a backup,
+// and during a batch in which another row has a new key. They would give up after 2 s.
+func TestRekeyLocksTheTableBriefly(t *testing.T) {
 	t.Parallel()
 	db, m := before(t)
 	insertMany(t, db, "merchant_a", 16_000)
@@ -215,8 +215,9 @@ func TestKeysLockTheTableBriefly(t *testing.T) {
 	require.Equal(t, schema.Rekeyed{Rows: 16_001, Changed: 8_000, Taken: []schema.TakenKey{{MerchantID: "merchant_a", ID: "cust_000012000"}}}, m.Rekeyed)
 }
 
-// A migrator of the release before waits for the lock in a statement, for which the making of an index waits.
-func TestKeysWhileAnOldMigratorWaits(t *testing.T) {
+// A migrator of the last release waits for the migration lock in a statement, and the creation of
+// an index waits for that statement.
+func TestMigrateWhileOldMigratorWaits(t *testing.T) {
 	t.Parallel()
 	db, m := before(t)
 	insertMany(t, db, "merchant_a", 2_000)
@@ -245,13 +246,13 @@ func TestKeysWhileAnOldMigratorWaits(t *testing.T) {
 	case err := <-done:
 		require.NoError(t, err)
 	case <-time.After(60 * time.Second):
-		t.Fatal("the two wait for each other")
+		t.Fatal("the two migrators wait for each other")
 	}
-	<-waiting // it has the lock, or it was what Postgres ended of the two
+	<-waiting // it got the lock, or Postgres ended it because of the deadlock
 	require.NoError(t, schema.CheckMigrations(t.Context(), db.Service(t)))
 }
 
-// Rekey leaves alone what it does not know.
+// Rekey refuses a schema that is older or newer than the program.
 func TestRekeyChecksTheSchema(t *testing.T) {
 	t.Parallel()
 	db, m := before(t)
@@ -268,9 +269,9 @@ func TestRekeyChecksTheSchema(t *testing.T) {
 	require.ErrorContains(t, m.Rekey(t.Context()), "the schema is newer than this program")
 }
 
-// A migrator that ends between two batches leaves each row with its old keys or its new ones, and another
-// one goes on.
-func TestKeysOfAMigratorThatWasStopped(t *testing.T) {
+// If a migrator is stopped between two batches, each row has either its old keys or its new ones,
+// and the next migrator continues.
+func TestMigratorThatIsStoppedBetweenBatches(t *testing.T) {
 	t.Parallel()
 	db, m := before(t)
 	const rows = 30_000
@@ -296,14 +297,14 @@ func TestKeysOfAMigratorThatWasStopped(t *testing.T) {
 			break
 		}
 		if len(queryLines(t, db.SuperuserURL(), `SELECT 'x' FROM pg_attribute WHERE attrelid = 'customers'::regclass AND attname = 'name_sort'`)) == 0 {
-			continue // it was stopped before the column was there
+			continue // it was stopped before it added the column
 		}
 		done, half := count()
-		require.Zero(t, half, "no row has keys of both kinds")
+		require.Zero(t, half, "no row has a mix of old and new keys")
 		requireForced(t, db)
 		stopped = stopped || 0 < done && done < rows
 	}
-	require.True(t, stopped, "a migrator was stopped between two batches")
+	require.True(t, stopped, "no migrator was stopped between two batches")
 	done, half := count()
 	require.Equal(t, [2]int{rows, 0}, [2]int{done, half})
 	pending, err := m.Status(t.Context())

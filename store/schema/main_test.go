@@ -10,7 +10,8 @@ import (
 	"lumen/store/storetest"
 )
 
-// migrateVariable makes this test binary a migrator of the database that it names, instead of a test.
+// migrateVariable makes this test binary migrate the database that it names, instead of running
+// tests.
 const migrateVariable = "LUMEN_SCHEMA_TEST_MIGRATE"
 
 func TestMain(m *testing.M) {
@@ -20,7 +21,7 @@ func TestMain(m *testing.M) {
 	storetest.Main(m)
 }
 
-// migrateAndExit does what `lumen migrate up` does. It prints the number of steps that it applied.
+// migrateAndExit does what `lumen migrate up` does, and prints the number of applied steps.
 func migrateAndExit(url string) int {
 	migrator, err := schema.Open(url)
 	if err != nil {

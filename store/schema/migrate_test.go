@@ -22,8 +22,8 @@ import (
 	"lumen/store/storetest"
 )
 
-// fingerprintQuery describes all that a migration makes: tables with their columns, indexes, constraints, policies, privileges
-// and triggers, and functions.
+// fingerprintQuery describes everything that migrations make: tables with their columns, indexes,
+// constraints, policies, privileges and triggers, and functions.
 const fingerprintQuery = `
 WITH tables AS (SELECT * FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'S', 'f'))
 SELECT line FROM (
@@ -39,13 +39,13 @@ SELECT line FROM (
     UNION ALL SELECT format('function %s acl %s', pg_get_functiondef(p.oid), p.proacl) FROM pg_proc AS p WHERE p.pronamespace = 'public'::regnamespace
 ) AS lines (line) ORDER BY 1`
 
-// fingerprint returns what fingerprintQuery says of the database at url.
+// fingerprint returns the result of fingerprintQuery for the database at url.
 func fingerprint(t *testing.T, url string) []string {
 	t.Helper()
 	return queryLines(t, url, fingerprintQuery)
 }
 
-// queryLines returns the one text column of a query.
+// queryLines returns the text column that a query selects.
 func queryLines(t *testing.T, url, query string) []string {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
@@ -58,18 +58,18 @@ func queryLines(t *testing.T, url, query string) []string {
 	return lines
 }
 
-// withoutOwnTables drops the lines that speak of the migrator's own two tables.
+// withoutOwnTables drops the lines about the migrator's own two tables.
 func withoutOwnTables(lines []string) []string {
 	return slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return strings.Contains(line, "lumen_migration") })
 }
 
-const notedQuery = "SELECT name FROM lumen_migrations ORDER BY name"
+const stepsQuery = "SELECT name FROM lumen_migrations ORDER BY name"
 
 var allSteps = []string{"0001", "0002", "0003", "0004", "0005", "0006"}
 
 var allPending = fmt.Sprintf("%[1]d of %[1]d migrations are pending; run: lumen migrate up", len(allSteps))
 
-// applied returns the names of the steps that have been applied.
+// applied returns the names of the applied steps.
 func applied(t *testing.T, migrator *schema.Migrator) []string {
 	t.Helper()
 	steps, err := migrator.Status(t.Context())
@@ -103,7 +103,7 @@ func TestMigrateUpDownUp(t *testing.T) {
 	require.Len(t, up, len(allSteps))
 	first := fingerprint(t, db.SuperuserURL())
 	require.Equal(t, stepNames(up), applied(t, migrator))
-	require.Equal(t, allSteps, queryLines(t, db.SuperuserURL(), notedQuery))
+	require.Equal(t, allSteps, queryLines(t, db.SuperuserURL(), stepsQuery))
 	require.NoError(t, schema.CheckMigrations(t.Context(), plain))
 
 	again, err := migrator.Up(t.Context())
@@ -119,7 +119,7 @@ func TestMigrateUpDownUp(t *testing.T) {
 	}
 	require.Empty(t, withoutOwnTables(fingerprint(t, db.SuperuserURL())))
 	require.Empty(t, applied(t, migrator))
-	require.Empty(t, queryLines(t, db.SuperuserURL(), notedQuery))
+	require.Empty(t, queryLines(t, db.SuperuserURL(), stepsQuery))
 	require.EqualError(t, schema.CheckMigrations(t.Context(), plain), allPending)
 
 	down, err = migrator.Down(t.Context())
@@ -135,8 +135,9 @@ func TestMigrateUpDownUp(t *testing.T) {
 	require.Equal(t, first, fingerprint(t, storetest.New(t).SuperuserURL()))
 }
 
-// A schema of the owner's name comes first in the default search path.
-func TestMigrateWhateverTheSearchPath(t *testing.T) {
+// In the default search path, a schema with the name of the role comes first.
+func TestMigrateWithAnotherSearchPath(t *testing.T) {
+
 	t.Parallel()
 	db := storetest.Empty(t)
 	alter(t, db, `CREATE SCHEMA elsewhere; GRANT ALL ON SCHEMA elsewhere TO PUBLIC;
@@ -152,11 +153,11 @@ func TestMigrationThatFails(t *testing.T) {
 	t.Parallel()
 	db := storetest.Empty(t)
 	migrator, plain := db.Migrator(t), db.Service(t)
-	alter(t, db, "CREATE TABLE customers_updated_at (foreign_to_lumen int)") // an index has that name
+	alter(t, db, "CREATE TABLE customers_updated_at (foreign_to_lumen int)") // an index of migration 0002 has this name
 
 	_, err := migrator.Up(t.Context())
 	require.ErrorContains(t, err, "42P07")
-	require.Equal(t, []string{"0001"}, queryLines(t, db.SuperuserURL(), notedQuery))
+	require.Equal(t, []string{"0001"}, queryLines(t, db.SuperuserURL(), stepsQuery))
 	require.Len(t, applied(t, migrator), 1)
 	require.EqualError(t, schema.CheckMigrations(t.Context(), plain), fmt.Sprintf("%d of %d migrations are pending; run: lumen migrate up", len(allSteps)-1, len(allSteps)))
 	before := fingerprint(t, db.SuperuserURL())
@@ -171,9 +172,9 @@ func TestMigrationThatFails(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, up, len(allSteps)-1)
 	require.Equal(t, fingerprint(t, storetest.New(t).SuperuserURL()), fingerprint(t, db.SuperuserURL()))
-	require.Equal(t, allSteps, queryLines(t, db.SuperuserURL(), notedQuery))
+	require.Equal(t, allSteps, queryLines(t, db.SuperuserURL(), stepsQuery))
 
-	// A step whose last statement fails leaves nothing of its first.
+	// If the last statement of a step fails, the whole step is rolled back.
 	_, err = migrator.Down(t.Context())
 	require.NoError(t, err)
 	alter(t, db, "CREATE TABLE customers_billing_country (taken int)")
@@ -183,7 +184,8 @@ func TestMigrationThatFails(t *testing.T) {
 	require.Equal(t, before[0:0], slices.DeleteFunc(fingerprint(t, db.SuperuserURL()), func(line string) bool { return !strings.Contains(line, " customers") }))
 }
 
-// migrator returns this test binary as a process that migrates the database at url.
+// migrator returns a command that runs this test binary to migrate the database at url, and its
+// output.
 func migrator(t *testing.T, url string) (*exec.Cmd, *bytes.Buffer) {
 	t.Helper()
 	program, err := os.Executable()
@@ -195,7 +197,8 @@ func migrator(t *testing.T, url string) (*exec.Cmd, *bytes.Buffer) {
 	return cmd, &out
 }
 
-// migrateTogether starts a process for each URL at once, waits for all and returns what they printed, sorted.
+// migrateTogether starts a migrator for each URL, waits for all of them and returns their outputs,
+// sorted.
 func migrateTogether(t *testing.T, urls ...string) []string {
 	t.Helper()
 	type process struct {
@@ -208,33 +211,33 @@ func migrateTogether(t *testing.T, urls ...string) []string {
 		require.NoError(t, cmd.Start())
 		processes = append(processes, process{cmd, out})
 	}
-	var said []string
+	var outputs []string
 	for _, p := range processes {
 		require.NoError(t, p.cmd.Wait(), p.out)
-		said = append(said, strings.TrimSpace(p.out.String()))
+		outputs = append(outputs, strings.TrimSpace(p.out.String()))
 	}
-	slices.Sort(said)
-	return said
+	slices.Sort(outputs)
+	return outputs
 }
 
 const migrators = 8
 
-// One did it all, and the others found nothing to do.
-var oneDidItAll = append(slices.Repeat([]string{"0"}, migrators-1), strconv.Itoa(len(allSteps)))
+// oneMigrated is the sorted output if one migrator applied all steps and the others found none.
+var oneMigrated = append(slices.Repeat([]string{"0"}, migrators-1), strconv.Itoa(len(allSteps)))
 
-func TestMigratorsAtOnce(t *testing.T) {
+func TestConcurrentMigrators(t *testing.T) {
 	t.Parallel()
 	db := storetest.Empty(t)
-	require.Equal(t, oneDidItAll, migrateTogether(t, slices.Repeat([]string{db.OwnerURL()}, migrators)...))
+	require.Equal(t, oneMigrated, migrateTogether(t, slices.Repeat([]string{db.OwnerURL()}, migrators)...))
 	require.Equal(t, fingerprint(t, storetest.New(t).SuperuserURL()), fingerprint(t, db.SuperuserURL()))
-	require.Equal(t, allSteps, queryLines(t, db.SuperuserURL(), notedQuery))
+	require.Equal(t, allSteps, queryLines(t, db.SuperuserURL(), stepsQuery))
 }
 
 func TestMigratorThatIsKilled(t *testing.T) {
 	t.Parallel()
 	db := storetest.Empty(t)
 
-	// A table of this name that may or may not come to be makes the second step wait in its middle.
+	// An uncommitted table with the name of an index makes the second step wait in its middle.
 	holder, err := db.Superuser().Begin(t.Context())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = holder.Rollback(context.WithoutCancel(t.Context())) })
@@ -246,9 +249,9 @@ func TestMigratorThatIsKilled(t *testing.T) {
 	require.Eventually(t, func() bool { return len(queryLines(t, db.SuperuserURL(), waiting)) == 1 }, 20*time.Second, 5*time.Millisecond)
 	require.NoError(t, cmd.Process.Kill())
 	require.Error(t, cmd.Wait(), out)
-	require.Equal(t, []string{"0001"}, queryLines(t, db.SuperuserURL(), notedQuery))
+	require.Equal(t, []string{"0001"}, queryLines(t, db.SuperuserURL(), stepsQuery))
 
-	// The rerun starts while the killed one's backend still waits.
+	// The next migrator starts while the backend of the killed one still waits.
 	rerun, out := migrator(t, db.OwnerURL())
 	require.NoError(t, rerun.Start())
 	require.Eventually(t, func() bool { return len(queryLines(t, db.SuperuserURL(), waiting)) == 2 }, 20*time.Second, 5*time.Millisecond)
@@ -257,14 +260,15 @@ func TestMigratorThatIsKilled(t *testing.T) {
 	require.Equal(t, strconv.Itoa(len(allSteps)-1), strings.TrimSpace(out.String()))
 
 	require.Equal(t, fingerprint(t, storetest.New(t).SuperuserURL()), fingerprint(t, db.SuperuserURL()))
-	require.Equal(t, allSteps, queryLines(t, db.SuperuserURL(), notedQuery))
+	require.Equal(t, allSteps, queryLines(t, db.SuperuserURL(), stepsQuery))
 	const left = `SELECT 'lock of ' || l.pid FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
 		WHERE a.datname = current_database() AND (l.locktype = 'advisory' OR a.application_name = 'lumen')`
 	require.Eventually(t, func() bool { return len(queryLines(t, db.SuperuserURL(), left)) == 0 }, 10*time.Second, 5*time.Millisecond)
 }
 
-// A step and its note are one: whoever is killed between the two leaves neither.
-func TestMigratorThatIsKilledBeforeItsNote(t *testing.T) {
+// A step and its record are one transaction: if the migrator is killed between the two, neither
+// remains.
+func TestMigratorThatIsKilledBeforeItRecords(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
 	_, err := db.Migrator(t).Down(t.Context())
@@ -274,7 +278,7 @@ func TestMigratorThatIsKilledBeforeItsNote(t *testing.T) {
 	holder, err := db.Superuser().Begin(t.Context())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = holder.Rollback(context.WithoutCancel(t.Context())) })
-	_, err = holder.Exec(t.Context(), "LOCK TABLE lumen_migrations IN SHARE MODE") // it can be read, not written
+	_, err = holder.Exec(t.Context(), "LOCK TABLE lumen_migrations IN SHARE MODE") // allows reads, not writes
 	require.NoError(t, err)
 	cmd, out := migrator(t, db.OwnerURL())
 	require.NoError(t, cmd.Start())
@@ -285,18 +289,18 @@ func TestMigratorThatIsKilledBeforeItsNote(t *testing.T) {
 	require.Equal(t, want, fingerprint(t, db.SuperuserURL()))
 	require.NoError(t, holder.Rollback(t.Context()))
 
-	require.Equal(t, oneDidItAll, migrateTogether(t, slices.Repeat([]string{db.OwnerURL()}, migrators)...))
-	require.Equal(t, allSteps, queryLines(t, db.SuperuserURL(), notedQuery))
+	require.Equal(t, oneMigrated, migrateTogether(t, slices.Repeat([]string{db.OwnerURL()}, migrators)...))
+	require.Equal(t, allSteps, queryLines(t, db.SuperuserURL(), stepsQuery))
 	require.Equal(t, fingerprint(t, storetest.New(t).SuperuserURL()), fingerprint(t, db.SuperuserURL()))
 }
 
-// ownServer starts a Postgres for one test: roles belong to a whole server.
+// ownServer starts a Postgres for one test, because roles belong to a whole server.
 func ownServer(t *testing.T) *embedded.Server {
 	t.Helper()
 	folder, err := os.MkdirTemp("", "lumen-server-")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(folder)) })
-	require.NoError(t, os.Chmod(folder, 0o711)) // as root the server runs as another user
+	require.NoError(t, os.Chmod(folder, 0o711)) // if the tests run as root, the server runs as another user
 	server, err := embedded.Start(t.Context(), embedded.Config{
 		DataDir: filepath.Join(folder, "data"), Notice: t.Logf, Parameters: map[string]string{"fsync": "off"},
 	})
@@ -308,7 +312,8 @@ func ownServer(t *testing.T) *embedded.Server {
 	return server
 }
 
-// A server of their own, because lumen_app belongs to a whole server and these tests need one without it.
+// These tests have a server of their own, because lumen_app belongs to a whole server and must not
+// exist there.
 func TestMigrateWithoutAppRole(t *testing.T) {
 	t.Parallel()
 	server := ownServer(t)
@@ -332,7 +337,7 @@ func TestMigrateWithoutAppRole(t *testing.T) {
 		}
 		return "postgres://" + cmp.Or(user, config.User) + ":" + password + "@" + strings.SplitN(strings.SplitN(server.URL(), "@", 2)[1], "/", 2)[0] + "/" + database + "?sslmode=disable"
 	}
-	// fresh makes the databases one and two anew, and lumen_app go.
+	// fresh creates the databases one and two again, and drops lumen_app.
 	fresh := func(t *testing.T, owner string) {
 		t.Helper()
 		run(t, "DROP DATABASE IF EXISTS one WITH (FORCE)", "DROP DATABASE IF EXISTS two WITH (FORCE)", "DROP ROLE IF EXISTS lumen_app")
@@ -344,20 +349,20 @@ func TestMigrateWithoutAppRole(t *testing.T) {
 		"CREATE ROLE weaker LOGIN NOSUPERUSER NOCREATEROLE PASSWORD 'password'")
 
 	for _, owner := range []string{"", "weak"} {
-		t.Run("many migrate two databases at once as the owner "+cmp.Or(owner, "with power"), func(t *testing.T) {
+		t.Run("concurrent migrators of two databases, as the owner "+cmp.Or(owner, "with all privileges"), func(t *testing.T) {
 			fresh(t, cmp.Or(owner, admin.Config().User))
 			urls := slices.Repeat([]string{url(t, owner, "one"), url(t, owner, "two")}, migrators/2)
 			require.Equal(t, append(slices.Repeat([]string{"0"}, migrators-2), slices.Repeat([]string{strconv.Itoa(len(allSteps))}, 2)...), migrateTogether(t, urls...))
 			require.Equal(t, fingerprint(t, urls[0]), fingerprint(t, urls[1]))
 			for _, u := range urls[:2] {
-				require.Equal(t, allSteps, queryLines(t, u, notedQuery))
+				require.Equal(t, allSteps, queryLines(t, u, stepsQuery))
 			}
 			require.Equal(t, []string{"lumen_app f f f f"}, queryLines(t, urls[0],
 				`SELECT concat_ws(' ', rolname, rolcanlogin, rolsuper, rolbypassrls, rolcreaterole) FROM pg_roles WHERE rolname = 'lumen_app'`))
 		})
 	}
 
-	t.Run("an owner who may not create roles is told the two lines, and nothing is done", func(t *testing.T) {
+	t.Run("an owner who may not create roles gets the two lines, and nothing is migrated", func(t *testing.T) {
 		fresh(t, "weaker")
 		migrator, err := schema.Open(url(t, "weaker", "one"))
 		require.NoError(t, err)

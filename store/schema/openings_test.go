@@ -18,8 +18,9 @@ import (
 	"lumen/store/storetest"
 )
 
-// opening is a way to open tenant isolation or to hold a privilege. In its statement OBJECT stands for each of the
-// objects, COLUMN for a column of it, LUMENS for their owner, ANON for a role that is no part of Lumen, OTHER for another.
+// opening is a way to weaken tenant isolation or to gain a privilege. In its statement, OBJECT
+// stands for each of the objects, COLUMN for one of its columns, LUMENS for the owner, and ANON and
+// OTHER for roles that are not Lumen's.
 type opening struct {
 	name, sql string
 	objects   []string
@@ -38,17 +39,17 @@ var (
 	}
 )
 
-// columnOf is a column of each table.
+// columnOf names a column of each table.
 var columnOf = map[string]string{
 	"customers": "email", "api_keys": "digest", "merchants": "name", "token_keys": "private_key", "lumen_migrations": "name", "lumen_migration_locks": "table_name",
 }
 
 var openings = []opening{
-	// Privileges of other roles.
+	// Privileges of roles that are not Lumen's.
 	{"a table is granted", "GRANT SELECT ON OBJECT TO ANON", lumensTables},
 	{"a table is granted to everybody", "GRANT INSERT ON OBJECT TO PUBLIC", lumensTables},
 	{"a table can be emptied", "GRANT TRUNCATE ON OBJECT TO ANON", lumensTables},
-	{"a table is granted by whom it was granted to", "GRANT SELECT ON OBJECT TO ANON WITH GRANT OPTION; SET LOCAL ROLE ANON; GRANT SELECT ON OBJECT TO OTHER; RESET ROLE", lumensTables},
+	{"a table is granted by a role that it was granted to", "GRANT SELECT ON OBJECT TO ANON WITH GRANT OPTION; SET LOCAL ROLE ANON; GRANT SELECT ON OBJECT TO OTHER; RESET ROLE", lumensTables},
 	{"a column is granted", "GRANT SELECT (COLUMN) ON OBJECT TO ANON", lumensTables},
 	{"a column is granted to everybody", "GRANT UPDATE (COLUMN) ON OBJECT TO PUBLIC", lumensTables},
 	{"a sequence is granted", "GRANT USAGE ON SEQUENCE OBJECT TO ANON", lumensSequences},
@@ -70,7 +71,7 @@ var openings = []opening{
 	{"the owner has a member", "GRANT LUMENS TO ANON", []string{""}},
 
 	// Privileges of the service.
-	{"the service may read more", "GRANT SELECT ON OBJECT TO lumen_app", []string{"api_keys", "merchants", "token_keys", "lumen_migration_locks"}},
+	{"the service may read another table", "GRANT SELECT ON OBJECT TO lumen_app", []string{"api_keys", "merchants", "token_keys", "lumen_migration_locks"}},
 	{"the service may grant what it may read", "GRANT SELECT ON OBJECT TO lumen_app WITH GRANT OPTION", []string{"customers", "lumen_migrations"}},
 	{"the service may change an id", "GRANT UPDATE (id) ON customers TO lumen_app", []string{""}},
 	{"the service may remove customers", "GRANT DELETE ON customers TO lumen_app", []string{""}},
@@ -84,31 +85,32 @@ var openings = []opening{
 	{"a permissive policy for everybody is added", "CREATE POLICY more ON OBJECT USING (true)", lumensTables},
 	{"a permissive policy for the service is added", "CREATE POLICY more ON OBJECT FOR SELECT TO lumen_app USING (true)", lumensTables},
 	{"a policy for another role is added", "CREATE POLICY more ON OBJECT TO ANON USING (true)", lumensTables},
-	{"a policy lets everything be read", "ALTER POLICY OBJECT USING (true)", []string{"customers_wall ON customers", "customers_history ON customers", "customers_bound ON customers"}},
-	{"a policy lets everything be written", "ALTER POLICY customers_wall ON customers WITH CHECK (true)", []string{""}},
+	{"a policy allows all reads", "ALTER POLICY OBJECT USING (true)", []string{"customers_wall ON customers", "customers_history ON customers", "customers_bound ON customers"}},
+	{"a policy allows all writes", "ALTER POLICY customers_wall ON customers WITH CHECK (true)", []string{""}},
 	{"a policy is for another role", "ALTER POLICY OBJECT TO ANON", lumensPolicies},
 	{"a policy is for everybody", "ALTER POLICY OBJECT TO PUBLIC", lumensPolicies},
 	{"a policy is dropped", "DROP POLICY OBJECT", lumensPolicies},
 	{"a restrictive policy is permissive", "DROP POLICY customers_bound ON customers; CREATE POLICY customers_bound ON customers TO lumen_app USING (true)", []string{""}},
-	{"a policy is for reading alone", "DROP POLICY customers_bound ON customers; CREATE POLICY customers_bound ON customers AS RESTRICTIVE FOR SELECT TO lumen_app USING " +
+	{"a policy applies to reads only", "DROP POLICY customers_bound ON customers; CREATE POLICY customers_bound ON customers AS RESTRICTIVE FOR SELECT TO lumen_app USING " +
 		"((CASE (SELECT COALESCE(current_setting('lumen.customer_id', true), '')) WHEN '' THEN true WHEN id THEN true END) IS NOT NULL)", []string{""}},
 
 	// Functions.
 	{"a function is dropped", "DROP FUNCTION OBJECT", lumensFunctions},
-	{"a function does something else", "CREATE OR REPLACE FUNCTION lumen_key_used(merchant text, key text) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'SELECT'", []string{""}},
+	{"a function has another body", "CREATE OR REPLACE FUNCTION lumen_key_used(merchant text, key text) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'SELECT'", []string{""}},
 	{"a function runs as its caller", "ALTER FUNCTION OBJECT SECURITY INVOKER", lumensFunctions},
-	{"a function finds tables by the caller's path", "ALTER FUNCTION OBJECT RESET search_path", lumensFunctions},
+	{"a function uses the caller's search path", "ALTER FUNCTION OBJECT RESET search_path", lumensFunctions},
 	{"a function has another setting", "ALTER FUNCTION OBJECT SET row_security = off", lumensFunctions},
 	{"a function has another volatility", "ALTER FUNCTION OBJECT IMMUTABLE", lumensFunctions},
 
-	// Triggers and rules run with a statement; children and parents are read and written with a table.
+	// Triggers and rules run with a statement. Children and parents are read and written with a
+	// table.
 	{"a table has a trigger", "CREATE FUNCTION spy() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER spy BEFORE INSERT ON OBJECT FOR EACH ROW EXECUTE FUNCTION spy()", lumensTables},
 	{"a table has a rule", "CREATE RULE spy AS ON INSERT TO OBJECT DO ALSO NOTIFY spy", lumensTables},
 	{"a table has a child", "CREATE TABLE child () INHERITS (OBJECT)", lumensTables},
 	{"a table has a parent", "CREATE TABLE parent (); ALTER TABLE OBJECT INHERIT parent", lumensTables},
 }
 
-// cleanUp drops what an opening leaves behind that opens nothing.
+// cleanUp drops the harmless objects that an opening leaves behind.
 const cleanUp = "DROP MATERIALIZED VIEW IF EXISTS copy; DROP SCHEMA IF EXISTS other CASCADE; DROP VIEW IF EXISTS everybody; DROP FUNCTION IF EXISTS peek(), lumen_authenticate(text); DROP TABLE IF EXISTS child; DROP TABLE IF EXISTS parent; DROP FUNCTION IF EXISTS spy()"
 
 // TestOpeningsAreRefused opens tenant isolation in each way, against each object. /readyz must refuse
@@ -136,14 +138,14 @@ func TestOpeningsAreRefused(t *testing.T) {
 				for tries := 0; ; tries++ {
 					err := schema.Ready(t.Context(), s)
 					if err == nil {
-						require.Positive(t, tries, "it is not refused")
+						require.Positive(t, tries, "it was not refused")
 						break
 					}
 					var notReady *schema.NotReadyError
 					require.ErrorAs(t, err, &notReady)
 					require.Equal(t, schema.NoRole, notReady.Reason)
 					require.ErrorAs(t, err, &unsafe)
-					require.Less(t, tries, 5, "it is not mended: %v", unsafe)
+					require.Less(t, tries, 5, "the SQL does not fix it: %v", unsafe)
 					alter(t, db, unsafe.Fix)
 				}
 				alter(t, db, cleanUp)
@@ -155,8 +157,9 @@ func TestOpeningsAreRefused(t *testing.T) {
 	t.Logf("%d openings of %d kinds", cases, len(openings))
 }
 
-// ownedByAnother gives all that is in the database's schema to a new role, and returns its name: a member of the role
-// that owns the tests' databases would open all of them.
+// ownedByAnother makes a new role the owner of everything in the database's schema, and returns its
+// name. The role that owns the tests' databases must get no members, because they would own all
+// databases.
 func ownedByAnother(t *testing.T, db *storetest.Database) string {
 	t.Helper()
 	owner := roleOf(t, db.NewRole(t, ""))
@@ -167,8 +170,8 @@ func ownedByAnother(t *testing.T, db *storetest.Database) string {
 	return owner
 }
 
-// A privilege or an object that is none of Lumen's business is not refused.
-func TestWhatOpensNothingIsNotRefused(t *testing.T) {
+// Privileges and objects that do not concern Lumen are not refused.
+func TestHarmlessObjectsAreNotRefused(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
 	s := db.Service(t)
@@ -178,7 +181,7 @@ func TestWhatOpensNothingIsNotRefused(t *testing.T) {
 	anon := roleOf(t, db.NewRole(t, ""))
 	another := ownedByAnother(t, db)
 	statements := []string{
-		"REVOKE CREATE ON SCHEMA public FROM PUBLIC", // which is the default up to Postgres 14
+		"REVOKE CREATE ON SCHEMA public FROM PUBLIC", // it is granted by default up to Postgres 14
 		"GRANT SELECT ON customers TO " + superuser,
 		"GRANT SELECT ON customers TO pg_monitor",
 		"GRANT USAGE, CREATE ON SCHEMA public TO " + anon,
@@ -196,7 +199,7 @@ func TestWhatOpensNothingIsNotRefused(t *testing.T) {
 	}
 	var version int
 	require.NoError(t, db.Superuser().QueryRow(t.Context(), "SELECT current_setting('server_version_num')::int").Scan(&version))
-	if version >= 160_000 { // as who makes a role is a member of it since then
+	if version >= 160_000 { // since then the creator of a role is a member of it in this way
 		statements = append(statements, "GRANT "+another+" TO "+anon+" WITH ADMIN TRUE, INHERIT FALSE, SET FALSE")
 	}
 	for _, statement := range statements {
@@ -221,14 +224,14 @@ func TestWhatOpensNothingIsNotRefused(t *testing.T) {
 	require.Contains(t, strings.Join(warnings, "\n"), "every role may create tables and functions in the schema public; fix it with: REVOKE CREATE ON SCHEMA public FROM PUBLIC;")
 }
 
-// passwordOf gives a role a password that is known.
+// passwordOf sets a role's password and returns it.
 func passwordOf(t *testing.T, db *storetest.Database, role string) string {
 	t.Helper()
 	alter(t, db, "ALTER ROLE "+role+" PASSWORD 'known'")
 	return "known"
 }
 
-// The migrations leave other roles nothing of the default privileges that a hosted platform gives them.
+// Migrations revoke the default privileges that a hosted platform grants to its roles.
 func TestMigrationsLeaveThirdRolesNothing(t *testing.T) {
 	t.Parallel()
 	db := storetest.Empty(t)
@@ -265,7 +268,7 @@ func TestMigrationsLeaveThirdRolesNothing(t *testing.T) {
 	require.ErrorContains(t, err, "REVOKE ALL ON TABLE public.customers FROM "+anon)
 }
 
-// The second line: a role that holds a privilege after all sees no key and no merchant.
+// The second guard: a role that has a privilege nevertheless sees no key and no merchant.
 func TestThirdRolesSeeNoRows(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
@@ -284,8 +287,8 @@ func TestThirdRolesSeeNoRows(t *testing.T) {
 	require.ErrorContains(t, err, "42501")
 }
 
-// A program meets a schema that is newer than it knows, as in every rolling upgrade: it is ready throughout, unless the
-// newer schema opens tenant isolation.
+// A program may run on a schema that is newer than it knows, as in every rolling upgrade. It stays
+// ready, unless the newer schema weakens tenant isolation.
 func TestNewerSchema(t *testing.T) {
 	t.Parallel()
 	server := ownServer(t) // lumen_janitor belongs to a whole server
@@ -331,7 +334,7 @@ func TestNewerSchema(t *testing.T) {
 	require.NoError(t, schema.CheckMigrations(t.Context(), s))
 	require.NoError(t, schema.CheckRole(t.Context(), s))
 	_, err = migrator.Up(t.Context())
-	require.NoError(t, err, "an older program finds nothing to do")
+	require.NoError(t, err, "an older program has nothing to do")
 
 	run("CREATE ROLE anon LOGIN")
 	for opens, fixes := range map[string]string{
@@ -356,13 +359,14 @@ func TestNewerSchema(t *testing.T) {
 		if fixes != "" {
 			run(fixes)
 		}
-		require.NoError(t, schema.CheckRole(t.Context(), s), "%s, mended by %s", opens, unsafe.Fix)
+		require.NoError(t, schema.CheckRole(t.Context(), s), "%s, fixed by %s", opens, unsafe.Fix)
 	}
 	run("GRANT lumen_janitor TO CURRENT_USER") // the owner may be a member
 	require.NoError(t, schema.Ready(t.Context(), s))
 }
 
-// A program asks while a newer one migrates: it never takes a migration that it does not know for an opening.
+// A program checks the role while a newer program migrates. It must not report the new migration as
+// a fault.
 func TestNewerSchemaIsSeenWhole(t *testing.T) {
 	t.Parallel()
 	for range 12 {
@@ -401,8 +405,8 @@ func TestNewerSchemaIsSeenWhole(t *testing.T) {
 	}
 }
 
-// A role that may create objects in the schema public, as every role may up to Postgres 14, gets no code to run: neither in
-// the middle of a merchant's statement nor in a migration.
+// A role that may create objects in the schema public, as every role may up to Postgres 14, cannot
+// get its code to run, neither inside a merchant's statement nor in a migration.
 func TestRolesThatMayCreateObjectsGetNoCodeToRun(t *testing.T) {
 	t.Parallel()
 	db := storetest.Empty(t)
@@ -420,18 +424,19 @@ func TestRolesThatMayCreateObjectsGetNoCodeToRun(t *testing.T) {
 	}
 	plant(
 		"CREATE TABLE caught (by text)", "GRANT ALL ON caught TO PUBLIC",
-		// It runs with the privileges of its caller, and records that it ran.
+		// It runs with its caller's privileges, and records that it ran.
 		"CREATE FUNCTION catch(by text) RETURNS void LANGUAGE plpgsql AS 'BEGIN INSERT INTO public.caught VALUES (by); END'",
-		// Each fits an expression of Lumen's better than Postgres's own does, where the schema is searched.
+		// Each of these matches one of Lumen's expressions better than Postgres's own, if the
+		// schema is searched.
 		"CREATE FUNCTION hashtextextended(text, integer) RETURNS bigint LANGUAGE sql AS $$ SELECT public.catch('hashtextextended'); SELECT 1::bigint $$",
 		"CREATE FUNCTION alike(name, name) RETURNS boolean LANGUAGE sql AS $$ SELECT public.catch('alike'); SELECT true $$",
 		"CREATE OPERATOR ~~ (LEFTARG = name, RIGHTARG = name, FUNCTION = alike)",
 		"CREATE FUNCTION times(integer, interval) RETURNS interval LANGUAGE sql AS $$ SELECT public.catch('times'); SELECT '1 s'::interval $$",
 		"CREATE OPERATOR * (LEFTARG = integer, RIGHTARG = interval, FUNCTION = times)",
-		// Its name is a statement, for a program that would run what it prints.
+		// Its name is SQL, for a program that would run the statements that it prints.
 		`CREATE TABLE "lumen_; REVOKE ALL ON merchants FROM `+anon+`;GRANT lumen_app TO `+anon+`--" ()`,
 	)
-	_, _ = db.Migrator(t).Up(t.Context()) // it refuses the table in the end
+	_, _ = db.Migrator(t).Up(t.Context()) // at its end it refuses the table
 	var member bool
 	require.NoError(t, db.Superuser().QueryRow(t.Context(), "SELECT pg_has_role($1, 'lumen_app', 'MEMBER')", anon).Scan(&member))
 	require.False(t, member)

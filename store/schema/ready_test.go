@@ -43,7 +43,7 @@ func TestReady(t *testing.T) {
 			"UPDATE lumen_migrations SET name = '0' || name WHERE name LIKE '0003%'", "UPDATE lumen_migrations SET name = substr(name, 2) WHERE name LIKE '00003%'",
 			schema.NoMigrations,
 		},
-		"a hole in the wall": {
+		"row-level security not forced": {
 			"ALTER TABLE customers NO FORCE ROW LEVEL SECURITY", "ALTER TABLE customers FORCE ROW LEVEL SECURITY",
 			schema.NoRole,
 		},
@@ -52,11 +52,11 @@ func TestReady(t *testing.T) {
 			"DO $$ BEGIN EXECUTE format('ALTER DATABASE %I RESET default_transaction_read_only', current_database()); END $$",
 			schema.NoDatabase,
 		},
-		"a login that is refused": {
+		"no connections to the database": {
 			"UPDATE pg_database SET datallowconn = false WHERE datname = current_database()", "UPDATE pg_database SET datallowconn = true WHERE datname = current_database()",
 			schema.NoDatabase,
 		},
-		"no new connections, though the pool has some": {
+		"a connection limit, while the pool has connections": {
 			"DO $$ BEGIN EXECUTE format('ALTER DATABASE %I CONNECTION LIMIT 0', current_database()); END $$",
 			"DO $$ BEGIN EXECUTE format('ALTER DATABASE %I CONNECTION LIMIT -1', current_database()); END $$",
 			schema.NoDatabase,
@@ -74,8 +74,8 @@ func TestReady(t *testing.T) {
 	}
 }
 
-// What Ready sorts does not fit into memory: else a full disk would go unnoticed.
-func TestReadyTakesRoomOnTheDisk(t *testing.T) {
+// What Ready sorts does not fit into memory. Otherwise it would not notice a full disk.
+func TestReadyWritesToDisk(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
 	s := storetest.Service(t, db.AppURL(), false)
@@ -88,7 +88,8 @@ func TestReadyTakesRoomOnTheDisk(t *testing.T) {
 	require.Greater(t, written, int64(200<<10))
 }
 
-// temporary returns how many octets of temporary files Postgres has written for this database.
+// temporary returns the size, in octets, of the temporary files that Postgres has written for this
+// database.
 func temporary(t *testing.T, db *storetest.Database) (octets int64) {
 	t.Helper()
 	require.NoError(t, db.Superuser().QueryRow(t.Context(), "SELECT temp_bytes FROM pg_stat_database WHERE datname = current_database()").Scan(&octets))
@@ -106,11 +107,12 @@ func TestReadyWithoutADatabase(t *testing.T) {
 	require.Error(t, schema.Ready(ended, s))
 }
 
-// A standby takes no writes. Behind a pooler it also refuses the BEGIN of each transaction. Either is an outage.
+// A standby accepts no writes. Behind a pooler it also refuses the BEGIN of each transaction. Both
+// are outages.
 func TestReadyOnAStandby(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	require.NoError(t, os.Chmod(filepath.Dir(folder), 0o711)) // as root the server runs as another user
+	require.NoError(t, os.Chmod(filepath.Dir(folder), 0o711)) // if the tests run as root, the server runs as another user
 	require.NoError(t, os.Chmod(folder, 0o711))
 	config := embedded.Config{DataDir: filepath.Join(folder, "data"), Notice: t.Logf, Parameters: map[string]string{"fsync": "off"}}
 	primary, err := embedded.Start(t.Context(), config)
@@ -151,7 +153,7 @@ func TestReadyOnAStandby(t *testing.T) {
 		}
 		require.NoError(t, err)
 		n, err := storetest.Open(t, service, store.Options{}).Customers.Count(store.WithCredential(t.Context(), credential), store.Filter{})
-		require.NoError(t, err, "without a pooler a standby is read from")
+		require.NoError(t, err, "without a pooler, reads from a standby work")
 		require.Zero(t, n)
 	}
 }

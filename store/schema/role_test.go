@@ -30,13 +30,13 @@ func TestCheckRole(t *testing.T) {
 		between := roleOf(t, db.NewRole(t, "IN ROLE lumen_app"))
 		require.NoError(t, checkRole(t, db.NewRole(t, "IN ROLE "+between)))
 	})
-	// In fault and fix, ROLE stands for the role and OTHER for the one that another case needs.
+	// In fault and fix, ROLE stands for the role and OTHER for the other role that some cases need.
 	cases := map[string]struct {
-		attributes string // of the login; the plain role when empty
-		other      string // attributes of a second role
-		change     string // what is wrong with the database
+		attributes string // of the login; "" means the usual login
+		other      string // attributes of another role
+		change     string // what to change in the database
 		fault, fix string
-		byHand     bool // the fix is no SQL that could be run as it stands
+		byHand     bool // the fix cannot be run as it is
 	}{
 		"a superuser": {attributes: "SUPERUSER IN ROLE lumen_app",
 			fault: `role "ROLE" is a superuser, to which row-level security does not apply`, fix: newLogin, byHand: true},
@@ -85,11 +85,11 @@ func TestCheckRole(t *testing.T) {
 			fix: "CREATE POLICY customers_bound ON public.customers AS RESTRICTIVE FOR ALL TO lumen_app USING (( CASE ( SELECT COALESCE(current_setting('lumen.customer_id'::text, true), ''::text) AS \"coalesce\") WHEN ''::text THEN true WHEN id THEN true ELSE NULL::boolean END IS NOT NULL));"},
 		"the policy of history gone": {change: "DROP POLICY customers_history ON customers", fault: "policy customers_history on table customers is missing",
 			fix: "CREATE POLICY customers_history ON public.customers AS RESTRICTIVE FOR UPDATE TO lumen_app USING ((deleted_at IS NULL)) WITH CHECK (true);"},
-		"a new table without a wall": {change: `CREATE TABLE more (merchant_id text); GRANT SELECT ON more TO lumen_app;
+		"a new table without row-level security": {change: `CREATE TABLE more (merchant_id text); GRANT SELECT ON more TO lumen_app;
 			DO $$ BEGIN EXECUTE format('ALTER TABLE more OWNER TO %I', (SELECT tableowner FROM pg_tables WHERE tablename = 'customers')); END $$`,
 			fault: "row-level security is not enabled and forced on table public.more", fix: "ALTER TABLE public.more ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; REVOKE ALL ON TABLE public.more FROM lumen_app CASCADE;"},
 	}
-	// Privileges too many, to whomever they were granted.
+	// Excessive privileges, granted to various roles.
 	for grant, privilege := range map[string]string{
 		"SELECT ON api_keys TO lumen_app":              "SELECT ON api_keys",
 		"SELECT (digest) ON api_keys TO PUBLIC":        "SELECT ON api_keys",
@@ -111,7 +111,7 @@ func TestCheckRole(t *testing.T) {
 	}
 
 	for name, c := range cases {
-		t.Run("refuses "+name+" and says what fixes it", func(t *testing.T) {
+		t.Run("refuses "+name+" and tells the fix", func(t *testing.T) {
 			t.Parallel()
 			db := storetest.New(t)
 			url, other := db.AppURL(), ""
@@ -137,10 +137,10 @@ func TestCheckRole(t *testing.T) {
 				return
 			}
 			alter(t, db, unsafe.Fix)
-			// A role may have more than one fault; each is mended in turn.
+			// A role may have several faults. Each is fixed in turn.
 			for err := checkRole(t, url); err != nil; err = checkRole(t, url) {
 				require.ErrorAs(t, err, &unsafe)
-				require.NotContains(t, fixes, unsafe.Fix, "the fix does not fix")
+				require.NotContains(t, fixes, unsafe.Fix, "the fix does not work")
 				fixes += " " + unsafe.Fix
 				alter(t, db, unsafe.Fix)
 			}
@@ -148,7 +148,7 @@ func TestCheckRole(t *testing.T) {
 		})
 	}
 
-	t.Run("an error that is no answer is none about the role", func(t *testing.T) {
+	t.Run("a failed query is no UnsafeRoleError", func(t *testing.T) {
 		t.Parallel()
 		db := storetest.New(t)
 		err := checkRole(t, db.URLFor("lumen_test_nobody", "wrong"))
@@ -158,7 +158,7 @@ func TestCheckRole(t *testing.T) {
 	})
 }
 
-// replaceWords puts names in for the words that stand for them.
+// replaceWords replaces the words ROLE and OTHER by names.
 func replaceWords(text, role, other string) string {
 	if role != "" {
 		text = strings.ReplaceAll(text, `"ROLE"`, `"`+role+`"`)

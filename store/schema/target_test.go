@@ -13,15 +13,16 @@ import (
 	"lumen/store/storetest"
 )
 
-// spoiled is a database on which migrating would fail in the middle of a step, or after the last.
+// spoiled is a database on which a migration would fail in the middle of a step, or after the last
+// one.
 type spoiled struct {
 	// spoil is run by a superuser. {role} and {database} stand for the owner's role and for the
 	// database.
 	spoil []string
-	// migrated is whether others have applied all steps but the last before.
+	// migrated means that another role has already applied all steps but the last.
 	migrated   bool
 	fault, fix string
-	// forGood is whether no statement fixes this database.
+	// forGood means that no statement fixes the database.
 	forGood bool
 }
 
@@ -69,18 +70,18 @@ var spoiledDatabases = map[string]spoiled{
 	},
 }
 
-// It is said before the first step, with the SQL that fixes it.
-func TestMigrateSaysWhatIsWrongWithTheDatabase(t *testing.T) {
+// Up returns the fault before it applies a step, with the SQL that fixes it.
+func TestMigrateReportsFaultsOfTheDatabase(t *testing.T) {
 	t.Parallel()
 	for name, c := range spoiledDatabases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c.isTold(t)
+			c.test(t)
 		})
 	}
 }
 
-func (c spoiled) isTold(t *testing.T) {
+func (c spoiled) test(t *testing.T) {
 	t.Helper()
 	db := storetest.Empty(t)
 	if c.migrated {
@@ -117,19 +118,19 @@ func (c spoiled) isTold(t *testing.T) {
 		return
 	}
 	run(found.Fix)
-	migrator := migratorAt(t, address) // a role's settings hold from the next session on
+	migrator := migratorAt(t, address) // a new session has the role's new settings
 	_, err = migrator.Up(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, allSteps, queryLines(t, db.SuperuserURL(), notedQuery))
+	require.Equal(t, allSteps, queryLines(t, db.SuperuserURL(), stepsQuery))
 	run(replace("REVOKE CREATE ON SCHEMA public FROM PUBLIC, {role}"))
 	_, err = migrator.Up(t.Context())
-	require.NoError(t, err, "nothing is pending, so nothing is asked")
+	require.NoError(t, err, "nothing is pending, so nothing is checked")
 }
 
 const relationsQuery = `SELECT oid::regclass::text FROM pg_class
 	WHERE relnamespace <> 'pg_toast'::regnamespace ORDER BY 1`
 
-// migratorAt opens a migrator. It is closed when t has ended.
+// migratorAt opens a migrator, which is closed when t ends.
 func migratorAt(t *testing.T, url string) *schema.Migrator {
 	t.Helper()
 	migrator, err := schema.Open(url)
@@ -151,7 +152,7 @@ func allButTheLast(t *testing.T, db *storetest.Database) {
 	require.NoError(t, err)
 }
 
-// No statement changes the encoding of a database.
+// The encoding of a database cannot be changed.
 func TestMigrateNeedsUTF8(t *testing.T) {
 	t.Parallel()
 	db := storetest.Empty(t)
@@ -174,10 +175,10 @@ func TestMigrateNeedsUTF8(t *testing.T) {
 	}
 }
 
-// unquoted is for comparing statements: Postgres quotes names where it has to.
+// unquoted removes quotes for comparisons, because Postgres quotes names only where it must.
 func unquoted(text string) string { return strings.ReplaceAll(text, `"`, "") }
 
-func TestMigrateNeedsAPrimaryThatIsNewEnough(t *testing.T) {
+func TestMigrateNeedsRecentPrimary(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "the server is Postgres 13, and Lumen needs 14 or newer; fix it with: a newer server",
 		schema.TargetFault(13_0022, false))

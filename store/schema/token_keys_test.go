@@ -10,7 +10,7 @@ import (
 	"lumen/store/storetest"
 )
 
-// The size of a public key tells its algorithm, so the database takes no other sizes.
+// The size of a public key tells its algorithm, so the database refuses other sizes.
 func TestTokenKeysHaveKnownSizes(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
@@ -27,7 +27,8 @@ func TestTokenKeysHaveKnownSizes(t *testing.T) {
 		}
 	}
 
-	// Only this step is undone. It deletes the keys that the program before it can't use, and keeps the others.
+	// Only this step is undone. It deletes the keys that the earlier program cannot use, and keeps
+	// the others.
 	alter(t, db, "DELETE FROM token_keys; UPDATE lumen_migrations SET group_id = 2 WHERE name = '0005'")
 	secret, operator := auth.NewTokenSecret(), db.Owner(t)
 	eddsa, err := operator.TokenKeys.Rotate(t.Context(), secret, auth.EdDSA)
