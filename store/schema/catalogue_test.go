@@ -201,7 +201,7 @@ func TestCatalogue(t *testing.T) {
 		"a noun whose table has no policy": {noun{"api_keys", ""}, []string{"api_keys: a noun without a tenant table", "api_keys: no policy protects deleted rows"}},
 		"another owner column":             {noun{"customers", "user_id"}, []string{"customers: no policy restricts bound callers"}},
 		"no owner column, but a policy":    {noun{"customers", ""}, []string{"customers: a policy customers_bound for bound callers, but no owner column"}},
-		"an owner column, but no policy":   {noun{"lumen_migrations", "id"}, []string{"lumen_migrations: a noun without a tenant table", "lumen_migrations: no policy restricts bound callers", "lumen_migrations: no policy protects deleted rows"}},
+		"an owner column, but no policy":   {noun{"lumen_migrations", "id"}, []string{"lumen_migrations: a noun without a tenant table", "lumen_migrations: no policy protects deleted rows", "lumen_migrations: no policy restricts bound callers"}},
 	} {
 		t.Run("reports: "+of, func(t *testing.T) {
 			t.Parallel()

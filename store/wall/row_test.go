@@ -71,14 +71,14 @@ func TestRow(t *testing.T) {
 					require.NoError(t, row.err)
 				} else {
 					require.Equal(t, zero, got)
-					require.ErrorContains(t, row.err, fmt.Sprintf("wall: column %d: type OID", column))
+					require.ErrorContains(t, row.err, fmt.Sprintf("wall: column %d: unexpected type OID", column))
 				}
 
 				row = one(nil)
 				require.Equal(t, zero, read(row))
 				switch {
 				case !mine:
-					require.ErrorContains(t, row.err, "type OID")
+					require.ErrorContains(t, row.err, "unexpected type OID")
 				case nullable[name]:
 					require.NoError(t, row.err)
 				default:
