@@ -77,8 +77,8 @@ func decodeCursor(merchant string, sort order, cursor string) (position, bool) {
 	head, digest, body := raw[:3], raw[3:3+digestSize], raw[3+digestSize:]
 	isLegacy := sort.legacy.key != nil && head[1] == sort.legacy.code
 	hasBegan := head[0] == cursorBeganVersion
-	if !hasBegan && head[0] != cursorVersion || head[1] != sort.code && !isLegacy || head[2] != directionCodes[sort.direction] ||
-		!bytes.Equal(digest, cursorDigest(merchant, head, body)) {
+	if !hasBegan && head[0] != cursorVersion || head[1] != sort.code && !isLegacy ||
+		head[2] != directionCodes[sort.direction] || !bytes.Equal(digest, cursorDigest(merchant, head, body)) {
 		return position{}, false
 	}
 	idLength := int(body[0])

@@ -46,18 +46,22 @@ var customers = declare(&noun[Customer]{
 	columns: []Column[Customer]{
 		text("id", func(c *Customer) *string { return &c.ID }),
 		text("email", func(c *Customer) *string { return &c.Email }).
-			input(rule{required: true, forbids: address.HasInvisible, maxBytes: address.MaxOctets, normalize: checkEmail,
-				form: "must be an email address"}),
+			input(rule{required: true, forbids: address.HasInvisible, maxBytes: address.MaxOctets,
+				normalize: checkEmail, form: "must be an email address"}),
 		nullableText("name", func(c *Customer) **string { return &c.Name }).input(rule{max: 255}),
-		nullableText("user_id", func(c *Customer) **string { return &c.UserID }).input(rule{max: 255, forbids: folding.HasInvisible}),
-		nullableText("billing_address_line1", func(c *Customer) **string { return &c.BillingAddressLine1 }).input(rule{max: 255}),
-		nullableText("billing_address_line2", func(c *Customer) **string { return &c.BillingAddressLine2 }).input(rule{max: 255}),
+		nullableText("user_id", func(c *Customer) **string { return &c.UserID }).
+			input(rule{max: 255, forbids: folding.HasInvisible}),
+		nullableText("billing_address_line1", func(c *Customer) **string { return &c.BillingAddressLine1 }).
+			input(rule{max: 255}),
+		nullableText("billing_address_line2", func(c *Customer) **string { return &c.BillingAddressLine2 }).
+			input(rule{max: 255}),
 		nullableText("billing_city", func(c *Customer) **string { return &c.BillingCity }).input(rule{max: 255}),
 		nullableText("billing_postal_code", func(c *Customer) **string { return &c.BillingPostalCode }).
 			input(rule{max: 32, forbids: folding.HasInvisible}),
 		nullableText("billing_country", func(c *Customer) **string { return &c.BillingCountry }).
 			input(rule{normalize: checkCountry, form: countryForm, hint: countryHint}),
-		nullableText("tax_id", func(c *Customer) **string { return &c.TaxID }).input(rule{max: 64, forbids: folding.HasInvisible}),
+		nullableText("tax_id", func(c *Customer) **string { return &c.TaxID }).
+			input(rule{max: 64, forbids: folding.HasInvisible}),
 		text("merchant_id", func(c *Customer) *string { return &c.MerchantID }),
 		instant("created_at", func(c *Customer) *time.Time { return &c.CreatedAt }),
 		instant("updated_at", func(c *Customer) *time.Time { return &c.UpdatedAt }),
@@ -69,7 +73,8 @@ var customers = declare(&noun[Customer]{
 	flags: []string{DangerousFlag},
 	derived: []derived{
 		{column: "email_key", from: "email", sqlType: "text", key: emailKey},
-		{column: "name_sort", from: "name", sqlType: "bytea", key: func(name string) any { return folding.SortKey(name) }},
+		{column: "name_sort", from: "name", sqlType: "bytea",
+			key: func(name string) any { return folding.SortKey(name) }},
 		// The servers of the last release sort by this column.
 		{column: "name_key", from: "name", sqlType: "text", key: func(name string) any { return folding.Case(name) }},
 	},

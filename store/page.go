@@ -219,7 +219,9 @@ func (r *Rows[T]) resolve(ctx context.Context, q PageQuery) (pageRange, error) {
 	size("first", q.First)
 	size("last", q.Last)
 	if q.First != nil && q.Last != nil {
-		faults = append(faults, Fault{Field: "last", Reason: InvalidFormat, Message: "first and last exclude each other"})
+		faults = append(faults, Fault{
+			Field: "last", Reason: InvalidFormat, Message: "first and last exclude each other",
+		})
 	}
 	p.backwards = q.Last != nil
 

@@ -33,7 +33,8 @@ func newRows[T any](n *noun[T], db *bun.DB, g *gate.Gate) *Rows[T] {
 	}
 	r.getText, r.getManyText = live("= $3"), live("= ANY($3)")
 	r.deleteText = r.updating().
-		Set("(deleted_at, updated_at) = (SELECT t.now, t.now FROM (SELECT GREATEST(c.updated_at, " + sqlNow + ") AS now) AS t)").
+		Set("(deleted_at, updated_at) = " +
+			"(SELECT t.now, t.now FROM (SELECT GREATEST(c.updated_at, " + sqlNow + ") AS now) AS t)").
 		Returning(n.returning()).String()
 	return r
 }

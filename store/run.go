@@ -23,7 +23,8 @@ import (
 // end. To cancel a statement costs its connection, so clients that leave by the thousand would take
 // the pool away from everybody else. Most statements finish sooner than a new connection is made.
 func RunStatement(
-	ctx context.Context, g *gate.Gate, tenant, statement string, on attribute.KeyValue, work func(context.Context) error,
+	ctx context.Context, g *gate.Gate, tenant, statement string, on attribute.KeyValue,
+	work func(context.Context) error,
 ) (err error) {
 	ctx, cancel := gate.WithDeadline(ctx)
 	defer cancel()

@@ -51,7 +51,8 @@ const (
 func isDotted(local string) bool {
 	local = norm.NFD.String(local)
 	return strings.Trim(local, ".") != "" && !strings.ContainsFunc(local, func(r rune) bool {
-		return r < utf8.RuneSelf && !isLetterOrDigit(r) && r != '.' && !strings.ContainsRune(atext, r) || unicode.IsSpace(r)
+		return r < utf8.RuneSelf && !isLetterOrDigit(r) && r != '.' && !strings.ContainsRune(atext, r) ||
+			unicode.IsSpace(r)
 	})
 }
 

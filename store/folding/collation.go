@@ -37,6 +37,10 @@ type collator struct {
 }
 
 var (
-	collators        = sync.Pool{New: func() any { return &collator{Collator: collate.New(language.Und)} }}
-	primaryCollators = sync.Pool{New: func() any { return &collator{Collator: collate.New(language.Und, collate.Loose)} }}
+	collators        = sync.Pool{New: func() any { return newCollator() }}
+	primaryCollators = sync.Pool{New: func() any { return newCollator(collate.Loose) }}
 )
+
+func newCollator(options ...collate.Option) *collator {
+	return &collator{Collator: collate.New(language.Und, options...)}
+}

@@ -11,11 +11,12 @@ import (
 )
 
 const (
-	// maxWait is how long a statement waits for its turn. A statement that would wait longer is refused.
+	// maxWait is how long a statement waits for its turn. A statement that would wait longer is
+	// refused.
 	maxWait = 3 * time.Second
 
-	// maxStall is how long a statement waits while none of its tenant's statements finishes, when the
-	// tenant has more statements here than its concurrency limit.
+	// maxStall is how long a statement waits while none of its tenant's statements finishes, if
+	// the tenant has more statements here than its concurrency.
 	maxStall = time.Second
 
 	// maxQueue bounds the number of statements that wait at a gate. A statement beyond it would

@@ -35,7 +35,8 @@ func parse(text string, more []setting) (*pgx.ConnConfig, error) {
 	var file *fs.PathError
 	switch {
 	case errors.As(err, &file):
-		return nil, errors.New("naming a file that can't be read: sslrootcert, sslcert, sslkey, passfile or servicefile")
+		return nil, errors.New(
+			"naming a file that can't be read: sslrootcert, sslcert, sslkey, passfile or servicefile")
 	case err != nil:
 		return nil, errors.New(faultOf(text))
 	}
@@ -71,7 +72,7 @@ func check(text string) error {
 	case strings.ContainsFunc(text, unicode.IsControl):
 		return errors.New("not a connection string: it holds a line break or another control character")
 	case strings.ContainsAny(text[:min(1, len(text))], "\"'`"):
-		return errors.New("in quotes: take them away" + looksLike)
+		return errors.New("in quotes: remove them" + looksLike)
 	case isURL(text) && endsEarly:
 		return errors.New(reservedFault)
 	case isURL(text), keyword.MatchString(strings.TrimSpace(first)) && strings.Contains(text, "="):
@@ -100,7 +101,8 @@ func faultOf(text string) string {
 	authority, _ := splitAuthority(text)
 	switch {
 	case !isURL(text):
-		return "not key=value text: a value is malformed, or holds a space and is not in single quotes, or names a service that is unknown"
+		return "not key=value text: a value is malformed, or holds a space and is not in single quotes, " +
+			"or names a service that is unknown"
 	case strings.ContainsAny(text, " \\"):
 		return "not a URL: a space has to be written %20, a backslash %5C"
 	case badEscape.MatchString(text):

@@ -93,7 +93,8 @@ func untilNoDeadlock(work func() error) error {
 // that was killed may have left.
 func (m *Migrator) makeIndex(ctx context.Context, i index) error {
 	valid := false
-	err := m.lock.NewRaw("SELECT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass(?) AND indisvalid)", i.name).Scan(ctx, &valid)
+	const isValid = "SELECT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass(?) AND indisvalid)"
+	err := m.lock.NewRaw(isValid, i.name).Scan(ctx, &valid)
 	if err != nil || valid {
 		return err
 	}
@@ -139,7 +140,8 @@ func retryLock(ctx context.Context, work func() error) error {
 			return err
 		}
 		if tries == lockTries {
-			return fmt.Errorf("another session holds a lock on the table (see pg_stat_activity); end that session and run this command again: %w", err)
+			return fmt.Errorf("another session holds a lock on the table (see pg_stat_activity); "+
+				"end that session and run this command again: %w", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -106,7 +106,8 @@ func missing(name string) *UnsafeRoleError {
 	e := &UnsafeRoleError{Fault: name + " is missing, although its migration was applied", Fix: lostFix}
 	if want := expectedObjects[name][0]; want.Definition != "" {
 		made := describedObject{spelled: "FUNCTION public." + name}
-		e.Fix = strings.TrimSpace(want.Definition) + "; REVOKE ALL ON " + made.spelled + " FROM PUBLIC; " + made.regrant(want.Grants)
+		e.Fix = strings.TrimSpace(want.Definition) + "; REVOKE ALL ON " + made.spelled + " FROM PUBLIC; " +
+			made.regrant(want.Grants)
 	}
 	return e
 }
@@ -223,7 +224,8 @@ func (o describedObject) compare(name string, want object) *UnsafeRoleError {
 	case !slices.Equal(o.Grants, want.Grants):
 		return unsafeRole(o.regrant(want.Grants), "the privileges on %s are not those that its migration granted", name)
 	case len(o.Attached) > 0:
-		return unsafeRole(strings.Join(o.Attached, "; ")+";", "table %s has a trigger, a rule, a child or a parent", name)
+		return unsafeRole(strings.Join(o.Attached, "; ")+";",
+			"table %s has a trigger, a rule, a child or a parent", name)
 	}
 	return o.comparePolicies(name, want.Policies)
 }
@@ -233,7 +235,7 @@ func (o describedObject) comparePolicies(name string, want map[string]string) *U
 		have, ok := o.Policies[policy]
 		switch {
 		case !ok:
-			return &UnsafeRoleError{Fault: "policy " + policy + " on table " + name + " is missing", Fix: want[policy] + ";"}
+			return unsafeRole(want[policy]+";", "policy %s on table %s is missing", policy, name)
 		case have != want[policy]:
 			return &UnsafeRoleError{
 				Fault: "policy " + policy + " on table " + name + " is not as its migration made it",

@@ -37,7 +37,8 @@ func checkPooler(ctx context.Context, pool *postgres.Pool) error {
 		return fmt.Errorf("check for a pooler: %w", err)
 	}
 	if has != postgres.StatementTimeout {
-		return errors.New("the settings of a connection do not reach the database; behind a pooler in transaction mode set LUMEN_DATABASE_POOLER=transaction")
+		return errors.New("the settings of a connection do not reach the database; " +
+			"behind a pooler in transaction mode set LUMEN_DATABASE_POOLER=transaction")
 	}
 	return nil
 }

@@ -317,8 +317,8 @@ func (r *rekeying) update(ctx context.Context, tx *sql.Tx, rows []rekeyedRow, fi
 		types = append(types, fmt.Sprintf("$%d::%s[]", len(args), r.keys[k].SQLType))
 		set = append(set, name+" = fresh."+name)
 	}
-	statement := "UPDATE " + r.table + " AS c SET " + strings.Join(set, ", ") + " FROM unnest(" + strings.Join(types, ", ") +
-		") AS fresh (" + strings.Join(names, ", ") + ") WHERE " + isFresh
+	statement := "UPDATE " + r.table + " AS c SET " + strings.Join(set, ", ") +
+		" FROM unnest(" + strings.Join(types, ", ") + ") AS fresh (" + strings.Join(names, ", ") + ") WHERE " + isFresh
 	if _, err := tx.ExecContext(ctx, "SAVEPOINT keys"); err != nil {
 		return 0, err
 	}

@@ -141,7 +141,9 @@ func (l Loss) Tables() (lost []string) {
 // row-level security applies to the owner, too, so CountLoss lifts it in a transaction that it
 // rolls back.
 func (m *Migrator) CountLoss(ctx context.Context) (loss Loss, err error) {
-	err = m.pool.NewRaw("SELECT name FROM "+migrationsTable+" WHERE group_id = (SELECT max(group_id) FROM "+migrationsTable+") ORDER BY name").Scan(ctx, &loss.Steps)
+	const lastGroup = "SELECT name FROM " + migrationsTable +
+		" WHERE group_id = (SELECT max(group_id) FROM " + migrationsTable + ") ORDER BY name"
+	err = m.pool.NewRaw(lastGroup).Scan(ctx, &loss.Steps)
 	if postgres.SQLState(err) == "42P01" { // undefined_table: nothing was ever migrated
 		return Loss{}, nil
 	}
@@ -172,7 +174,9 @@ func (m *Migrator) CountLoss(ctx context.Context) (loss Loss, err error) {
 // Down undoes the steps that the last Up applied, with everything in their tables, and returns
 // them.
 func (m *Migrator) Down(ctx context.Context) ([]Migration, error) {
-	undone, err := m.migrating(ctx, func(m *migrate.Migrator) (*migrate.MigrationGroup, error) { return m.Rollback(ctx) })
+	undone, err := m.migrating(ctx, func(m *migrate.Migrator) (*migrate.MigrationGroup, error) {
+		return m.Rollback(ctx)
+	})
 	for i := range undone {
 		undone[i].AppliedAt = nil
 	}
@@ -267,7 +271,8 @@ func countPending(steps []Migration) (n int) {
 // checkUnseen returns why a role sees no applied steps, or nil if none were applied.
 func checkUnseen(ctx context.Context, pool *postgres.Pool) error {
 	var found []struct{ Migrated bool }
-	if err := pool.Query(ctx, &found, "SELECT to_regclass('public.merchants') IS NOT NULL AS migrated"); err != nil || !found[0].Migrated {
+	err := pool.Query(ctx, &found, "SELECT to_regclass('public.merchants') IS NOT NULL AS migrated")
+	if err != nil || !found[0].Migrated {
 		return err
 	}
 	if err := checkLogin(ctx, pool); err != nil {
@@ -356,7 +361,8 @@ func recordStep(ctx context.Context, tx bun.IConn, step *migrate.Migration) erro
 		_, err := tx.ExecContext(ctx, "DELETE FROM "+migrationsTable+" WHERE id = ?", step.ID)
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, "INSERT INTO "+migrationsTable+" (name, group_id) VALUES (?, ?)", step.Name, step.GroupID); err != nil {
+	const insert = "INSERT INTO " + migrationsTable + " (name, group_id) VALUES (?, ?)"
+	if _, err := tx.ExecContext(ctx, insert, step.Name, step.GroupID); err != nil {
 		return err
 	}
 	return revokeThirdRoles(ctx, tx)

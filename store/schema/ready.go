@@ -34,7 +34,8 @@ func (e *NotReadyError) Unwrap() error { return e.cause }
 func Ready(ctx context.Context, database *postgres.Database) error {
 	fresh := *database
 	fresh.Config = database.Config.Copy()
-	fresh.Config.DefaultQueryExecMode = pgx.QueryExecModeExec // each statement runs once; preparing it costs a round trip
+	// Each statement runs once, so preparing it would cost a round trip.
+	fresh.Config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	pool := fresh.Open(1)
 	defer func() { _ = pool.Close() }()
 	if err := checkMigrations(ctx, pool); err != nil {

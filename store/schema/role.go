@@ -97,7 +97,8 @@ func (f roleFacts) unsafe() error {
 	case !f.Member || !f.MayUse:
 		// In this order, because since Postgres 16 each grant keeps the INHERIT that the role had
 		// when it was granted.
-		return unsafeRole("REVOKE lumen_app FROM "+role+"; ALTER ROLE "+role+" INHERIT; GRANT lumen_app TO "+role+";", "role %s is not a member of lumen_app", role)
+		return unsafeRole("REVOKE lumen_app FROM "+role+"; ALTER ROLE "+role+" INHERIT; GRANT lumen_app TO "+role+";",
+			"role %s is not a member of lumen_app", role)
 	case f.NoFunction != nil:
 		return missing(*f.NoFunction)
 	case !f.MayLookUp:
@@ -167,15 +168,18 @@ func quoteIdent(name string) string { return `"` + strings.ReplaceAll(name, `"`,
 // of another database may be creating it at the same time.
 func ensureAppRole(ctx context.Context, pool *postgres.Pool) error {
 	var exists bool
-	if err := pool.NewRaw("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = ?)", appRole).Scan(ctx, &exists); err != nil {
+	const isThere = "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = ?)"
+	if err := pool.NewRaw(isThere, appRole).Scan(ctx, &exists); err != nil {
 		return fmt.Errorf("look for role %s: %w", appRole, err)
 	}
 	if exists {
 		return nil
 	}
-	_, err := pool.ExecContext(ctx, `DO $$ BEGIN CREATE ROLE lumen_app NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$`)
+	_, err := pool.ExecContext(ctx, `DO $$ BEGIN CREATE ROLE lumen_app NOLOGIN;
+		EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$`)
 	if postgres.SQLState(err) == "42501" {
-		return errors.New("this owner may not create roles; have a superuser or a role with CREATEROLE run these two lines, then migrate again:\n" +
+		return errors.New("this owner may not create roles; " +
+			"have a superuser or a role with CREATEROLE run these two lines, then migrate again:\n" +
 			"  CREATE ROLE lumen_app NOLOGIN;\n" +
 			"  CREATE ROLE lumen_serve LOGIN PASSWORD '...' IN ROLE lumen_app;")
 	}

@@ -9,7 +9,9 @@ import (
 )
 
 // bind encodes the arguments and, if there are any, prepares the statement.
-func (c *conn) bind(ctx context.Context, query string, args []any) (*pgconn.StatementDescription, [][]byte, []int16, error) {
+func (c *conn) bind(
+	ctx context.Context, query string, args []any,
+) (*pgconn.StatementDescription, [][]byte, []int16, error) {
 	if len(args) == 0 {
 		return nil, nil, nil, nil
 	}

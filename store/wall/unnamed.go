@@ -23,7 +23,9 @@ func NewPooledConnector(config *pgx.ConnConfig, scope Scope, begin string, setti
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		prelude += ", pg_catalog.set_config(" + literal(name) + ", " + literal(settings[name]) + ", true)"
 	}
-	return &Connector{config: config, scope: scope, begin: begin, setScope: prelude, unnamed: true, Losses: new(postgres.Losses)}
+	return &Connector{
+		config: config, scope: scope, begin: begin, setScope: prelude, unnamed: true, Losses: new(postgres.Losses),
+	}
 }
 
 func literal(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
@@ -54,5 +56,6 @@ func (c *conn) commit(pipeline *pgconn.Pipeline) error {
 func (c *conn) rollBack() {
 	ctx, cancel := context.WithTimeout(context.Background(), rollbackTime)
 	defer cancel()
-	_, _ = c.pg.Exec(ctx, "ROLLBACK").ReadAll() // on failure the connection stays in the transaction and counts as broken
+	// If it fails, the connection stays in the transaction and counts as broken.
+	_, _ = c.pg.Exec(ctx, "ROLLBACK").ReadAll()
 }

@@ -111,7 +111,8 @@ func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if c.unnamed {
 		return opened, nil
 	}
-	opened.prepared, _ = simplelru.NewLRU[string, *pgconn.StatementDescription](maxPrepared, nil) // fails only for size 0
+	// NewLRU fails only for the size 0.
+	opened.prepared, _ = simplelru.NewLRU[string, *pgconn.StatementDescription](maxPrepared, nil)
 	for _, sql := range []string{setScope, setScopeAndLock} {
 		if opened.prelude[sql], err = opened.describe(ctx, sql); err != nil {
 			_ = pg.Close(ctx)
