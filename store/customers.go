@@ -135,7 +135,7 @@ func (c *Customers) Create(ctx context.Context, in Input) (*Customer, error) {
 	if err != nil {
 		return nil, Failed("create customer", err)
 	}
-	created, err := c.insert(lockAddress(ctx, v), v, unlessTaken)
+	created, err := c.insert(lockAddress(ctx, v), v, refuseTaken)
 	switch {
 	case postgres.Violates(err, uniqueEmail), err == nil && created == nil:
 		return nil, emailTaken()
@@ -160,7 +160,7 @@ func (c *Customers) Update(ctx context.Context, id string, in Input) (*Customer,
 	if err != nil {
 		return nil, Failed("update customer", err)
 	}
-	updated, err := c.update(lockAddress(ctx, v), id, v, unlessTakenByAnother)
+	updated, err := c.update(lockAddress(ctx, v), id, v, refuseTakenByAnother)
 	taken := postgres.Violates(err, uniqueEmail)
 	if err != nil && !taken {
 		return nil, Failed("update customer", err)
@@ -230,16 +230,16 @@ func lockAddress(ctx context.Context, v values) context.Context {
 	return wall.WithLock(ctx, merchant+" "+address.MustKey(*email))
 }
 
-// unlessTaken makes an insert conditional: no live row has the email, or the flag is set.
-func unlessTaken(w *writer) {
+// refuseTaken makes an insert conditional: no live row has the email, or the flag is set.
+func refuseTaken(w *writer) {
 	flag := w.flag(DangerousFlag)
 	w.set("email_shared", flag)
-	w.unless(flag, w.others("holder").Where("holder.email_key = "+w.ref("email_key")))
+	w.refuseIfFound(flag, w.others("holder").Where("holder.email_key = "+w.ref("email_key")))
 }
 
-// unlessTakenByAnother makes an update conditional: the email does not change, no other live row
+// refuseTakenByAnother makes an update conditional: the email does not change, no other live row
 // has it, or the flag is set.
-func unlessTakenByAnother(w *writer) {
+func refuseTakenByAnother(w *writer) {
 	key, email := w.ref("email_key"), w.ref("email")
 	if key == "" {
 		return
@@ -250,5 +250,5 @@ func unlessTakenByAnother(w *writer) {
 	w.set("email_shared", "CASE WHEN "+moves+" THEN "+flag+" ELSE c.email_shared END")
 	// The row itself does not count. If this statement waited for a writer that changed the row's
 	// email, the check still sees the row's earlier version.
-	w.unless("NOT ("+moves+") OR "+flag, w.others("holder").Where("holder.email_key = "+key).Where("holder.id <> c.id"))
+	w.refuseIfFound("NOT ("+moves+") OR "+flag, w.others("holder").Where("holder.email_key = "+key).Where("holder.id <> c.id"))
 }

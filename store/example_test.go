@@ -11,8 +11,8 @@ import (
 	"lumen/store/postgres"
 )
 
-// shopDatabase returns a store for the examples. It connects when the first statement is sent, which
-// the examples do not do.
+// shopDatabase returns a store for the examples. It connects when the first statement is sent,
+// which the examples do not do.
 func shopDatabase() *store.Store {
 	database, err := postgres.ParseDatabase("postgres://lumen_serve:secret@localhost/lumen", false)
 	if err != nil {

@@ -87,7 +87,8 @@ func TestCustomerIDForm(t *testing.T) {
 	}
 }
 
-// FuzzCustomerID compares the expression with the rule in words: the prefix, then 1 to 64 of the 63 characters.
+// FuzzCustomerID compares the expression with the rule in words: the prefix, then 1 to 64 of the 63
+// characters.
 func FuzzCustomerID(f *testing.F) {
 	for id := range customerIDs {
 		f.Add(id)

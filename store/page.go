@@ -25,8 +25,9 @@ type PageQuery struct {
 	Sort          Sort
 	First, Last   *int
 	After, Before *string
-	// Began is when the list began, by the database's clock. The page's cursors carry it. If After
-	// carries a time, that is used instead. If both are zero, the cursors carry none.
+	// Began is when the list began, by the database's clock. The page's cursors carry it; zero
+	// means that they carry no time. If After is given, the cursors carry what After carries
+	// instead.
 	Began time.Time
 }
 

@@ -80,9 +80,9 @@ var maxKey = map[string]struct{ key, expression string }{
 
 // expression returns the SQL expression that the list is sorted by, which an index has as well. In
 // it, a row without a value has a key that puts it last: after every value in an ascending index,
-// before every value in an index that is read backwards. It is not COALESCE, which Postgres does not
-// count as leakproof: under row-level security Postgres would read the index from its start to the
-// cursor.
+// before every value in an index that is read backwards. It is not COALESCE, which Postgres does
+// not count as leakproof: under row-level security Postgres would read the index from its start to
+// the cursor.
 func (o order) expression() string {
 	column := "c." + o.column
 	switch {

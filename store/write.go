@@ -135,8 +135,8 @@ func (w *writer) others(alias string) *bun.SelectQuery {
 		Where(w.scoped(alias)).Where(alias + ".deleted_at IS NULL")
 }
 
-// unless makes the write change nothing if the query finds a row and the exception is false.
-func (w *writer) unless(exception string, found *bun.SelectQuery) {
+// refuseIfFound makes the write change nothing if the query finds a row and the exception is false.
+func (w *writer) refuseIfFound(exception string, found *bun.SelectQuery) {
 	w.where = append(w.where, exception+" OR NOT EXISTS ("+found.String()+")")
 }
 

@@ -21,12 +21,12 @@ const retryInterval = time.Second / 4
 // the last error. Any other error, such as a wrong password, is returned at once.
 func Await(ctx context.Context, config *pgx.ConnConfig, timeout time.Duration, waiting func(reason error)) error {
 	began := time.Now()
-	for said := false; ; said = true {
+	for reported := false; ; reported = true {
 		err := reach(ctx, config)
 		if err == nil || !isNotThereYet(err) || time.Since(began) >= timeout {
 			return err
 		}
-		if !said {
+		if !reported {
 			waiting(err)
 		}
 		select {

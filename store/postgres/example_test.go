@@ -53,8 +53,8 @@ func ExampleIsOutage() {
 	// true false
 }
 
-// Behind PgBouncer in transaction mode, each transaction makes the settings that PgBouncer cannot keep
-// for a connection.
+// Behind PgBouncer in transaction mode, each transaction makes the settings that PgBouncer cannot
+// keep for a connection.
 func ExampleBehindPooler() {
 	config, err := postgres.ParseService("postgres://lumen:secret@pgbouncer.example:6432/lumen")
 	if err != nil {

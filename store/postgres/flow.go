@@ -15,13 +15,13 @@ import (
 // errVanished is the read error of a connection whose server no longer works on its statement.
 var errVanished = errors.New("the server no longer works on the statement, and no answer arrived")
 
-// askAgain is the time after which the server is asked again about a statement that it still works
-// on.
-const askAgain = time.Second
+// askInterval is the time after which the server is asked again about a statement that it still
+// works on.
+const askInterval = time.Second
 
-// slowest is the slowest network that is assumed, in bytes per second. A long statement takes time
-// to arrive.
-const slowest = 8 << 10
+// minBandwidth is the bandwidth of the slowest network that is assumed, in bytes per second. A long
+// statement takes time to arrive.
+const minBandwidth = 8 << 10
 
 // flow is the network connection below a Postgres connection. It measures how long the statement
 // that was sent has had no answer. After a while it has the server asked whether it works on the
@@ -135,12 +135,12 @@ func (f *flow) overdue() {
 	if asked == 0 {
 		return
 	}
-	limit := maxSilence + time.Duration(f.sent.Load())*time.Second/slowest
+	limit := maxSilence + time.Duration(f.sent.Load())*time.Second/minBandwidth
 	if waited := f.waited(asked); waited < limit {
 		f.arm(limit - waited)
 		return
 	}
-	f.arm(askAgain)
+	f.arm(askInterval)
 	f.losses.inquiry.add(f, asked)
 }
 

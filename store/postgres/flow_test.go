@@ -36,7 +36,7 @@ func TestServerLimit(t *testing.T) {
 // A long statement takes time to arrive, so the server is asked about it later.
 func TestLongStatementsHaveMoreTime(t *testing.T) {
 	t.Parallel()
-	for sent, want := range map[int]int{0: 1, 500: 1, slowest: 0} {
+	for sent, want := range map[int]int{0: 1, 500: 1, minBandwidth: 0} {
 		l := &Losses{}
 		l.inquiry.running = true // prevents an inquiry
 		f := &flow{Conn: discarding{}, losses: l, opened: time.Now().Add(-time.Minute)}

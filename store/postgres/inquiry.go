@@ -67,8 +67,8 @@ func (i *inquiry) run() {
 const (
 	// inquiryTime bounds one inquiry.
 	inquiryTime = 2 * time.Second
-	// secondLook is the pause between the two queries of an inquiry.
-	secondLook = 300 * time.Millisecond
+	// lookInterval is the pause between the two queries of an inquiry.
+	lookInterval = 300 * time.Millisecond
 )
 
 // workingQuery returns those of the backends $1 that work. $2 are the ages of their connections in
@@ -108,7 +108,7 @@ func (i *inquiry) ask(answers []overdueAnswer) (map[uint32]bool, error) {
 	args := [][]byte{array(pids), array(ages), []byte(strconv.FormatUint(uint64(pg.PID()), 10))}
 	working := make(map[uint32]bool)
 	for look := range 2 { // on a busy machine a backend may be slow to receive a statement
-		time.Sleep(time.Duration(look) * secondLook)
+		time.Sleep(time.Duration(look) * lookInterval)
 		result := pg.ExecParams(ctx, workingQuery, args, nil, nil, nil).Read()
 		if result.Err != nil {
 			return nil, result.Err

@@ -55,8 +55,8 @@ func parse(text string, more []setting) (*pgx.ConnConfig, error) {
 	return config, nil
 }
 
-// looksLike ends an error message with an example.
-const looksLike = "; it looks like postgres://user:password@host:5432/database"
+// urlExample ends an error message with an example.
+const urlExample = "; it looks like postgres://user:password@host:5432/database"
 
 // keyword matches the name of a parameter, in key=value text and in the query of a URL.
 var keyword = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
@@ -72,13 +72,13 @@ func check(text string) error {
 	case strings.ContainsFunc(text, unicode.IsControl):
 		return errors.New("not a connection string: it holds a line break or another control character")
 	case strings.ContainsAny(text[:min(1, len(text))], "\"'`"):
-		return errors.New("in quotes: remove them" + looksLike)
+		return errors.New("in quotes: remove them" + urlExample)
 	case isURL(text) && endsEarly:
 		return errors.New(reservedFault)
 	case isURL(text), keyword.MatchString(strings.TrimSpace(first)) && strings.Contains(text, "="):
 		return nil
 	}
-	return errors.New("neither a URL nor key=value text" + looksLike)
+	return errors.New("neither a URL nor key=value text" + urlExample)
 }
 
 // reservedFault is the error message for a URL whose user or password holds a reserved character.
@@ -110,7 +110,7 @@ func faultOf(text string) string {
 	case strings.Count(authority, "@") != 1:
 		return reservedFault
 	}
-	return "not a Postgres connection URL" + looksLike
+	return "not a Postgres connection URL" + urlExample
 }
 
 var badEscape = regexp.MustCompile(`%($|.$|[^0-9A-Fa-f]|.[^0-9A-Fa-f])`)

@@ -22,7 +22,7 @@ import (
 // them for Rekey to drop.
 func (m *Migrator) registerKeys(steps *migrate.Migrations) error {
 	return steps.Register(func(ctx context.Context, db *bun.DB) error {
-		err := m.briefly(ctx, `ALTER TABLE customers ADD COLUMN IF NOT EXISTS name_sort bytea;
+		err := m.withShortLock(ctx, `ALTER TABLE customers ADD COLUMN IF NOT EXISTS name_sort bytea;
 			GRANT UPDATE (name_sort) ON customers TO lumen_app`)
 		if err != nil {
 			return fmt.Errorf("add name_sort: %w", err)
@@ -38,7 +38,7 @@ func (m *Migrator) registerKeys(steps *migrate.Migrations) error {
 		if err := m.replaceIndexes(ctx, nameKeyIndexes, nameSortIndexes); err != nil {
 			return err
 		}
-		return m.briefly(ctx, `ALTER TABLE customers DROP COLUMN IF EXISTS name_sort`)
+		return m.withShortLock(ctx, `ALTER TABLE customers DROP COLUMN IF EXISTS name_sort`)
 	})
 }
 
@@ -67,11 +67,11 @@ var (
 func (m *Migrator) replaceIndexes(ctx context.Context, fresh, old []index) error {
 	var err error
 	for _, i := range fresh {
-		err = errors.Join(err, untilNoDeadlock(func() error { return m.makeIndex(ctx, i) }))
+		err = errors.Join(err, retryDeadlock(func() error { return m.makeIndex(ctx, i) }))
 	}
 	for _, i := range old {
 		if err == nil {
-			err = untilNoDeadlock(func() error { return m.onLock(ctx, "DROP INDEX CONCURRENTLY IF EXISTS "+i.name) })
+			err = retryDeadlock(func() error { return m.onLock(ctx, "DROP INDEX CONCURRENTLY IF EXISTS "+i.name) })
 		}
 	}
 	if err != nil {
@@ -80,8 +80,8 @@ func (m *Migrator) replaceIndexes(ctx context.Context, fresh, old []index) error
 	return nil
 }
 
-// untilNoDeadlock repeats work while Postgres ends it because of a deadlock.
-func untilNoDeadlock(work func() error) error {
+// retryDeadlock repeats work while Postgres ends it because of a deadlock.
+func retryDeadlock(work func() error) error {
 	for {
 		if err := work(); postgres.SQLState(err) != "40P01" { // deadlock_detected
 			return err
@@ -121,9 +121,9 @@ const (
 	betweenTries = 200 * time.Millisecond
 )
 
-// briefly runs statements that lock a table, in a transaction of their own. It tries again until it
-// gets the lock.
-func (m *Migrator) briefly(ctx context.Context, statements string) error {
+// withShortLock runs statements that lock a table, in a transaction of their own. It tries again
+// until it gets the lock.
+func (m *Migrator) withShortLock(ctx context.Context, statements string) error {
 	return retryLock(ctx, func() error {
 		return m.pool.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 			_, err := tx.Tx.ExecContext(ctx, "SET LOCAL lock_timeout = '"+lockTimeout+"'; "+statements)

@@ -277,7 +277,7 @@ func (o describedObject) regrant(grants []string) string {
 // lumen_app and lumen_janitor. A hosted database may grant privileges to the platform's roles by
 // default.
 func revokeThirdRoles(ctx context.Context, tx bun.IConn) error {
-	if _, err := tx.ExecContext(ctx, trustedPath); err != nil {
+	if _, err := tx.ExecContext(ctx, trustedSearchPath); err != nil {
 		return err
 	}
 	found, err := queryCatalogue(ctx, tx, revocationsQuery, expectedNames)
@@ -293,7 +293,7 @@ func revokeThirdRoles(ctx context.Context, tx bun.IConn) error {
 	return nil
 }
 
-// trustedPath sets the search path for an owner's queries on the catalogue. Other roles may be able
-// to create functions and operators in the schema public, which would run with the owner's
+// trustedSearchPath sets the search path for an owner's queries on the catalogue. Other roles may
+// be able to create functions and operators in the schema public, which would run with the owner's
 // privileges.
-const trustedPath = "SET LOCAL search_path = pg_catalog, pg_temp"
+const trustedSearchPath = "SET LOCAL search_path = pg_catalog, pg_temp"

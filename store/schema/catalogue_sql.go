@@ -207,11 +207,11 @@ SELECT fault, fix FROM (
 ) AS found
 ORDER BY fault`
 
-// unboundRolesQuery returns warnings: the logins that can bypass Lumen's privileges or row-level
+// warningsQuery returns warnings: the logins that can bypass Lumen's privileges or row-level
 // security through an attribute or a membership, and the roles that may create objects in Lumen's
 // schema. Each has the SQL that corrects it, or "" if there is none. The cluster's first superuser
 // is left out, because every cluster has it.
-const unboundRolesQuery = lumensObjects + `
+const warningsQuery = lumensObjects + `
 powers AS (
     SELECT u.rolname, min(CASE WHEN p.rolsuper THEN 1 WHEN p.rolbypassrls THEN 2 WHEN p.rolreplication THEN 3 WHEN p.rolcreaterole THEN 4 ELSE 5 END) AS kind
     FROM pg_roles AS u JOIN pg_roles AS p ON pg_has_role(u.oid, p.oid, 'MEMBER')

@@ -50,7 +50,7 @@ func Warnings(ctx context.Context, database *postgres.Database) (warnings []stri
 	pool := database.Open(1)
 	defer func() { _ = pool.Close() }()
 	err = pool.Use(ctx, func(db bun.IDB) error {
-		found, err := queryCatalogue(ctx, db, unboundRolesQuery, expectedNames)
+		found, err := queryCatalogue(ctx, db, warningsQuery, expectedNames)
 		for _, finding := range found {
 			text := finding[0]
 			if finding[1] != "" {

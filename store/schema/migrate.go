@@ -78,7 +78,7 @@ func (m *Migrator) Up(ctx context.Context) (applied []Migration, err error) {
 	}
 	return applied, checkSchema(ctx, m.pool, func(newer bool) error {
 		return m.pool.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
-			if _, err := tx.ExecContext(ctx, trustedPath); err != nil {
+			if _, err := tx.ExecContext(ctx, trustedSearchPath); err != nil {
 				return fmt.Errorf("read the catalogue: %w", err)
 			}
 			return checkCatalogue(ctx, tx, newer)

@@ -44,7 +44,7 @@ func Ready(ctx context.Context, database *postgres.Database) error {
 	if err := checkRole(ctx, pool); err != nil {
 		return notReady(NoRole, err)
 	}
-	if err := pool.Exec(ctx, tryWriting); err != nil {
+	if err := pool.Exec(ctx, writeProbe); err != nil {
 		return notReady(NoDatabase, err)
 	}
 	return nil
@@ -61,10 +61,10 @@ func notReady(reason string, err error) error {
 	return &NotReadyError{reason, err}
 }
 
-// tryWriting writes without a table. It writes a record to the write-ahead log, which is flushed
+// writeProbe writes without a table. It writes a record to the write-ahead log, which is flushed
 // when it commits, and sorts more than fits into the smallest work_mem, which takes room on the
 // disk. A full disk would refuse the next new row.
-const tryWriting = `DO $$ BEGIN
+const writeProbe = `DO $$ BEGIN
 	IF pg_is_in_recovery() OR current_setting('transaction_read_only')::bool OR current_setting('default_transaction_read_only')::bool THEN
 		RAISE read_only_sql_transaction;
 	END IF;

@@ -39,7 +39,7 @@ func checkTarget(ctx context.Context, pool *postgres.Pool) error {
 	var facts targetFacts
 	query := strings.NewReplacer("$1", expectedNames.relations, "$2", expectedNames.functions).Replace(targetQuery)
 	if err := pool.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
-		if _, err := tx.ExecContext(ctx, trustedPath); err != nil {
+		if _, err := tx.ExecContext(ctx, trustedSearchPath); err != nil {
 			return err
 		}
 		return tx.NewRaw(query).Scan(ctx, &facts)
@@ -54,7 +54,7 @@ func checkTarget(ctx context.Context, pool *postgres.Pool) error {
 
 func (f targetFacts) fault() *TargetError {
 	role, database := quoteIdent(f.Role), quoteIdent(f.Database)
-	own := "CREATE DATABASE lumen OWNER " + role + " ENCODING 'UTF8' TEMPLATE template0; and name it in the URL"
+	newDatabase := "CREATE DATABASE lumen OWNER " + role + " ENCODING 'UTF8' TEMPLATE template0; and name it in the URL"
 	target := func(fix, fault string, args ...any) *TargetError {
 		return &TargetError{Fault: fmt.Sprintf(fault, args...), Fix: fix}
 	}
@@ -67,14 +67,14 @@ func (f targetFacts) fault() *TargetError {
 	case f.ReadOnly:
 		return target(f.WritesAgain, "the database %s is read-only", database)
 	case f.Encoding != "UTF8":
-		return target(own, "the database %s has the encoding %s, and Lumen needs UTF8", database, f.Encoding)
+		return target(newDatabase, "the database %s has the encoding %s, and Lumen needs UTF8", database, f.Encoding)
 	case !f.HasSchema:
 		return target("CREATE SCHEMA public AUTHORIZATION "+role+";", "the database %s has no schema public", database)
 	case !f.MayCreate:
 		return target("GRANT USAGE, CREATE ON SCHEMA public TO "+role+";",
 			"role %s may not create tables in the schema public", role)
 	case f.Foreign != nil:
-		return target(own, "the database %s has a table %s that is not Lumen's", database, quoteIdent(*f.Foreign))
+		return target(newDatabase, "the database %s has a table %s that is not Lumen's", database, quoteIdent(*f.Foreign))
 	case f.Owners != nil:
 		return target(*f.TakeOver, "Lumen's tables belong to %s, and this is role %s; "+
 			"run lumen migrate up as that owner, or change the owner", *f.Owners, role)

@@ -9,8 +9,8 @@ import (
 	"lumen/store/wall"
 )
 
-// Query passes each row to a function that reads its columns in their order. NewRow makes a row for the
-// tests of such a function.
+// Query passes each row to a function that reads its columns in their order. NewRow makes a row for
+// the tests of such a function.
 func ExampleRow() {
 	type customer struct {
 		email string
