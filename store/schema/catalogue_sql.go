@@ -6,11 +6,11 @@ package schema
 // Lumen's objects are:
 //
 //   - the expected relations and functions
-//   - in the schema public, the objects of Lumen's owner whose names begin with lumen_, and the objects on
-//     which lumen_app has privileges
+//   - in the schema public, the objects of Lumen's owner whose names begin with lumen_, and the
+//     objects on which lumen_app has privileges
 //   - the sequences of all of these
-//   - in any schema, the views that read one of the tables, the tables with a rule that does, and the
-//     functions that name one and run as Lumen's owner, as a superuser or with BYPASSRLS
+//   - in any schema, the views that read one of the tables, the tables with a rule that does, and
+//     the functions that name one and run as Lumen's owner, as a superuser or with BYPASSRLS
 //
 // Lumen's owner is the role that owns most of the expected relations. Trigger functions are left
 // out, because they cannot be called, and so are the objects of extensions.

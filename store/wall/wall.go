@@ -5,8 +5,8 @@
 // The driver wraps pgx. It sends every statement in one pipeline together with the settings that
 // row-level security reads, under a single Sync:
 //
-//	set_config('lumen.merchant_id', <merchant>, is_local => true), set_config('lumen.customer_id', <customer>, ...)
-//	[pg_advisory_xact_lock(...)]      if the context asks for it, see WithLock; in the same query where possible
+//	set_config('lumen.merchant_id', <merchant>, true), set_config('lumen.customer_id', <customer>, true)
+//	[pg_advisory_xact_lock(...)]  if the context asks for it (WithLock); where possible in one query
 //	<the statement>
 //	Sync
 //
