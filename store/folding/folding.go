@@ -30,7 +30,7 @@ func foldRune(r rune) rune {
 // (ß equals ss), the marks of Latin, Greek and Cyrillic letters, the kind of apostrophe, and the
 // kind and length of white space. Other scripts keep their marks, which are vowels there.
 func Search(text string) string {
-	var plain strings.Builder
+	var folded strings.Builder
 	inSpace := false
 	for _, r := range withoutMarks(fold(withoutMarks(text))) {
 		if base, ok := crossed[r]; ok {
@@ -40,15 +40,15 @@ func Search(text string) string {
 		switch {
 		case isSpace && inSpace:
 		case isSpace:
-			plain.WriteByte(' ')
+			folded.WriteByte(' ')
 		case strings.ContainsRune(apostrophes, r):
-			plain.WriteByte('\'')
+			folded.WriteByte('\'')
 		default:
-			plain.WriteRune(r)
+			folded.WriteRune(r)
 		}
 		inSpace = isSpace
 	}
-	return norm.NFC.String(plain.String())
+	return norm.NFC.String(folded.String())
 }
 
 // crossed maps letters with a stroke, which Unicode does not decompose, to the letters without it.
