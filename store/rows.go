@@ -13,8 +13,9 @@ import (
 )
 
 // Rows reads and writes the rows of one noun. Each method works for the merchant whose credential
-// the context carries (I1), and returns Unauthenticated without one. A bound caller sees only its
-// owner's rows. All errors are of the type *Error.
+// the context carries (I1), and returns Unauthenticated without one. A bound caller, whose access
+// token is bound to one customer, sees only rows that the customer owns. All errors are of the type
+// *Error.
 type Rows[T any] struct {
 	noun  *noun[T]
 	scope scope
