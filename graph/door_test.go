@@ -256,7 +256,7 @@ func FuzzRequest(f *testing.F) {
 				"BAD_REQUEST", "PAYLOAD_TOO_LARGE", "INVALID_ID", "INVALID_INPUT", "FORBIDDEN", "NOT_FOUND",
 				"GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED", "LIMIT_EXCEEDED", "DOCUMENT_NOT_TRUSTED", "PERSISTED_QUERY_NOT_SUPPORTED",
 			}, e.Extensions.Code, "%s", w.Body)
-			require.LessOrEqual(t, len([]rune(e.Message)), maxWording)
+			require.LessOrEqual(t, len([]rune(e.Message)), maxMessage)
 		}
 		require.LessOrEqual(t, len(reply.Errors), guard.DefaultLimits.Errors)
 		if reply.Extensions.Cost != nil && bytes.Contains(w.Body.Bytes(), []byte(`"data"`)) {

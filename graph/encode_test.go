@@ -359,7 +359,7 @@ func TestEncoderPanics(t *testing.T) {
 	server := newServer(store.New(db, store.Options{}), nil, func(r *http.Request) (context.Context, error) {
 		return store.WithCredential(r.Context(), store.Credential{Merchant: store.Merchant{ID: "merchant_1"}}), nil
 	}, Options{Limits: guard.DefaultLimits, Log: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "request" }})
-	server.Use(encode.NewRows(encoded...))
+	server.Use(encode.NewRows(encoders...))
 	server.AroundFields(func(ctx context.Context, next graphql.Resolver) (any, error) {
 		value, err := next(ctx)
 		switch value := value.(type) {

@@ -19,8 +19,9 @@ import (
 	"lumen/store"
 )
 
-// userErrors divides the outcomes of a mutation: outcomes that the caller can mend become user errors, all
-// others stay errors of the field. An outcome that names no field of the input is about the argument id.
+// userErrors splits the error of a mutation into user errors, which the client can correct, and an
+// error of the field. A code of the enum UserErrorCode makes user errors; any other code stays an
+// error of the field. An error that names no field of the input is about the argument id.
 func userErrors(ctx context.Context, err error) ([]*model.UserError, error) {
 	list := []*model.UserError{}
 	if err == nil {
@@ -34,7 +35,9 @@ func userErrors(ctx context.Context, err error) ([]*model.UserError, error) {
 	}
 	for _, f := range known.Faults {
 		reason := model.InvalidInputReason(f.Reason)
-		list = append(list, &model.UserError{Code: code, Field: []string{"input", f.Field}, Message: f.Message, Reason: &reason})
+		list = append(list, &model.UserError{
+			Code: code, Field: []string{"input", f.Field}, Message: f.Message, Reason: &reason,
+		})
 	}
 	if len(list) == 0 {
 		path := []string{"id"}
@@ -46,8 +49,9 @@ func userErrors(ctx context.Context, err error) ([]*model.UserError, error) {
 	return list, nil
 }
 
-// presenter turns every top-level error into one that a caller may see: the registry's, the library's wording for a
-// document it refused, and Internal for all else.
+// presenter turns each top-level error into one that a client may see. Errors of the store keep
+// their registered message. Refusals of a document or a variable keep the library's message,
+// without values. Every other error becomes store.Internal.
 type presenter struct {
 	requestID func(context.Context) string
 	log       *slog.Logger
@@ -61,16 +65,18 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 			guard.PersistedQueryNotSupported:
 			recordFailure(ctx, store.Code(code))
 			return &gqlerror.Error{
-				Message: wording(library), Path: shortened(library.Path), Locations: library.Locations,
+				Message: safeMessage(library), Path: safePath(library.Path), Locations: library.Locations,
 				Extensions: map[string]any{"code": code},
 			}
 		}
 	}
 	known := store.AsError(err)
 	recordFailure(ctx, known.Outcome())
-	shown := &gqlerror.Error{Message: known.Message, Path: graphql.GetPath(ctx), Extensions: map[string]any{"code": known.Code}}
-	if library != nil && len(shown.Path) == 0 { // The request is refused: the library knows where the fault is.
-		shown.Path, shown.Locations = shortened(library.Path), library.Locations
+	shown := &gqlerror.Error{
+		Message: known.Message, Path: graphql.GetPath(ctx), Extensions: map[string]any{"code": known.Code},
+	}
+	if library != nil && len(shown.Path) == 0 { // No field ran, so only the library knows the place.
+		shown.Path, shown.Locations = safePath(library.Path), library.Locations
 	}
 	if len(known.Faults) > 0 {
 		shown.Extensions["details"] = details(known.Faults)
@@ -84,7 +90,8 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 	return shown
 }
 
-// schemaField is the field that ctx is in as the schema calls it, where a path has the client's aliases.
+// schemaField returns the field of ctx by its names in the schema, such as "Query.customer", or "".
+// A path would hold the client's aliases, which must not reach the log.
 func schemaField(ctx context.Context) string {
 	if field := graphql.GetFieldContext(ctx); field != nil && field.Field.Field != nil {
 		return field.Object + "." + field.Field.Name
@@ -100,44 +107,44 @@ func details(faults []store.Fault) []map[string]any {
 	return list
 }
 
-// recovered is what a panic becomes; its stack goes to the log alone.
-func (p presenter) recovered(ctx context.Context, cause any) error {
+// recoverPanic logs a panic with its stack and returns the store.Internal that the client sees.
+func (p presenter) recoverPanic(ctx context.Context, cause any) error {
 	p.log.ErrorContext(ctx, "panic", "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
 	return store.NewError(store.Internal)
 }
 
-// maxWording is the longest message of the library's that is passed on, in characters.
-const maxWording = 300
+// maxMessage is the length of the longest library message that a client sees, in characters.
+const maxMessage = 300
 
-// wording returns the library's message as clients may see it. The library repeats what it did not
-// expect. A name may stand there, cut when it is long. A value may not: it can be anything, and of
-// any length. Values stand in the messages of one rule of validation, of the parser, and of the
-// check of variables.
-func wording(refused *gqlerror.Error) string {
+// safeMessage returns the message of a library error without values that the client sent. A value
+// can be personal data of any length. The library repeats values in the messages of the parser, of
+// the rule ValuesOfCorrectType and of the check of variables. Names stay, cut at guard.MaxName
+// characters.
+func safeMessage(refused *gqlerror.Error) string {
 	message := refused.Message
 	switch {
 	case refused.Rule == rules.ValuesOfCorrectTypeRule.Name:
 		message = withoutLiteral(message)
-	case isOfVariable(refused.Path):
+	case isVariablePath(refused.Path):
 		message = withoutVariable(message)
 	case refused.Extensions["code"] == errcode.ParseFailed:
 		message = withoutToken(message)
 	}
 	parts := strings.Split(message, `"`)
-	for i := 1; i < len(parts); i += 2 { // what stands in quotes
+	for i := 1; i < len(parts); i += 2 { // the quoted parts
 		if name := []rune(parts[i]); len(name) > guard.MaxName {
 			parts[i] = string(name[:guard.MaxName]) + "..."
 		}
 	}
 	text := []rune(strings.Join(parts, `"`))
-	if len(text) > maxWording {
-		return string(text[:maxWording-3]) + "..."
+	if len(text) > maxMessage {
+		return string(text[:maxMessage-3]) + "..."
 	}
 	return string(text)
 }
 
-// withoutLiteral takes the literal out of a message of the rule ValuesOfCorrectType. The type comes
-// before the literal, but in the message of an unknown enum value.
+// withoutLiteral removes the literal from a message of the rule ValuesOfCorrectType. The literal
+// follows the type, except in the message about an unknown enum value.
 func withoutLiteral(message string) string {
 	const unknownEnum = " does not exist in "
 	message, _, _ = strings.Cut(message, ", found ") // Expected value of type "ID!", found {a:1}.
@@ -148,8 +155,8 @@ func withoutLiteral(message string) string {
 	return message
 }
 
-// withoutVariable takes the value out of a message about a variable. An enum's value comes first in
-// its message, so all before the type goes; the other values are numbers.
+// withoutVariable removes the value from a message about a variable. The message about an enum
+// begins with the value, so everything before the type goes. The other values are numbers.
 func withoutVariable(message string) string {
 	const unknownEnum = " is not a valid "
 	if at := strings.LastIndex(message, unknownEnum); at >= 0 {
@@ -163,8 +170,7 @@ func withoutVariable(message string) string {
 	return message
 }
 
-// withoutToken takes out of a parser's message what it found, unless that is a name where none is
-// expected.
+// withoutToken removes the token that the parser found from its message. An unexpected name stays.
 func withoutToken(message string) string {
 	kind, _, isQuoted := strings.Cut(message, ` "`)
 	if isQuoted && strings.HasPrefix(kind, "Unexpected ") && kind != "Unexpected Name" {
@@ -174,13 +180,14 @@ func withoutToken(message string) string {
 	return message
 }
 
-// isOfVariable reports whether a path of the library's leads to a variable.
-func isOfVariable(path ast.Path) bool { return len(path) > 1 && path[0] == ast.PathName("variable") }
+// isVariablePath reports whether a path of a library error leads to a variable.
+func isVariablePath(path ast.Path) bool { return len(path) > 1 && path[0] == ast.PathName("variable") }
 
-// shortened returns a path of the library's. That of a fault in a variable goes no further than the variable: beyond it
-// are keys that the client sent, which can be anything. A long name of a variable is cut, as in wording.
-func shortened(path ast.Path) ast.Path {
-	if !isOfVariable(path) {
+// safePath returns the path of a library error, cut behind the name of a variable: the keys that
+// follow are the client's own and can hold any text. A name of more than guard.MaxName bytes is
+// cut.
+func safePath(path ast.Path) ast.Path {
+	if !isVariablePath(path) {
 		return path
 	}
 	name, isName := path[1].(ast.PathName)

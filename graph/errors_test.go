@@ -86,6 +86,6 @@ func TestWording(t *testing.T) {
 		circle += fmt.Sprintf(" fragment %s%d on Query{...%[1]s%[3]d}", name, i, (i+1)%fragments)
 	}
 	reply := decode(t, ask(door, bodyOf(t, circle, ``)))
-	require.Len(t, reply.Errors[0].Message, maxWording)
+	require.Len(t, reply.Errors[0].Message, maxMessage)
 	require.Regexp(t, `^Cannot spread fragment "F+0" within itself via "F+1", .*\.\.\.$`, reply.Errors[0].Message)
 }

@@ -11,20 +11,21 @@ import (
 	"lumen/store"
 )
 
-// loader answers all by-id fields of one operation with one statement a noun. It needs no timer to collect
-// them: root fields carry their ids in the operation itself, so the first field that asks fetches for all.
+// loader reads all rows that one operation asks for by id, with one statement for each noun. The
+// ids are arguments of root fields, which are known before any field runs. So the first field reads
+// the rows of all fields, and no timer has to collect them.
 type loader []*batch
 
-// batch is what an operation asks for of one noun.
+// batch holds the rows of one noun that an operation asks for.
 type batch struct {
 	source
 	once  sync.Once
-	asked map[string]bool
-	found map[string]any
+	asked map[string]bool // by id
+	found map[string]any  // by id
 	err   error
 }
 
-// source is where the rows of a noun come from.
+// source reads the rows of one noun.
 type source struct {
 	noun    store.Noun
 	getMany func(context.Context, []string) (map[string]any, error)
@@ -46,34 +47,36 @@ func sourceOf[T any](rows *store.Rows[T]) source {
 
 type loaderKey struct{}
 
-// withLoader gives each operation a loader of its own. Nothing is kept from one to the next.
+// withLoader gives each operation its own loader, so no row is reused by another operation.
 func (r *Resolver) withLoader(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
-	l := make(loader, len(r.sources)) // by the prefix of ids
+	l := make(loader, len(r.sources))
 	for i, source := range r.sources {
 		l[i] = &batch{source: source}
 	}
 	return next(context.WithValue(ctx, loaderKey{}, l))
 }
 
-// find returns the rows of the nouns among ids, which are all of nouns.
+// find returns the rows with these ids, by id, from all nouns. It ignores ids that are of no noun.
 func find(ctx context.Context, ids ...string) (map[string]any, error) {
 	all := make(map[string]any, len(ids))
 	for _, b := range ctx.Value(loaderKey{}).(loader) {
-		own := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !b.noun.IsID(id) })
-		if len(own) == 0 {
+		nounIDs := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !b.noun.IsID(id) })
+		if len(nounIDs) == 0 {
 			continue
 		}
-		found, err := b.find(ctx, own)
+		found, err := b.find(ctx, nounIDs)
 		if err != nil {
 			return nil, err
 		}
-		for _, id := range own {
+		for _, id := range nounIDs {
 			all[id] = found[id]
 		}
 	}
 	return all, nil
 }
 
+// find returns the rows with these ids, and rows of other ids that the operation asks for. It reads
+// them again only when the operation does not ask for one of the ids.
 func (b *batch) find(ctx context.Context, ids []string) (map[string]any, error) {
 	b.once.Do(func() {
 		b.asked = b.idsIn(graphql.GetOperationContext(ctx))
@@ -105,7 +108,8 @@ func (b *batch) idsIn(operation *graphql.OperationContext) map[string]bool {
 	return ids
 }
 
-// load returns the live row with this id, nil when there is none.
+// load returns the live row with this id, or nil when there is none. A malformed id is
+// store.InvalidID.
 func load[T any](ctx context.Context, id string) (*T, error) {
 	if noun := store.NounOf[T](); !noun.IsID(id) {
 		return nil, noun.NewError(store.InvalidID)
@@ -115,10 +119,11 @@ func load[T any](ctx context.Context, id string) (*T, error) {
 	return row, err
 }
 
-// isSelf reports whether id is that of the caller's own merchant.
+// isSelf reports whether id is the id of the merchant that the credential belongs to.
 func isSelf(self *store.Merchant, id string) bool { return id == self.ID }
 
-// nodes returns the objects with these ids, nil in the place of each that is not there or not the merchant's.
+// nodes returns the objects with these ids, in their order. An object that does not exist or
+// belongs to another merchant is nil.
 func nodes(ctx context.Context, ids []string) ([]scalar.Node, error) {
 	self, err := merchant(ctx)
 	if err != nil {

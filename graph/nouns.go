@@ -9,21 +9,22 @@ import (
 	"lumen/store"
 )
 
-// The nouns: how package encode writes their rows, and where the loader finds them.
+// The registered nouns.
 var (
-	encoded []encode.Noun
-	sources []func(*store.Store) source
+	encoders []encode.Noun               // how package encode writes their rows
+	sources  []func(*store.Store) source // where the loader reads their rows
 )
 
-// register adds the noun whose rows are read into T, and whose type in the schema has this name. It
-// returns where its rows are found.
+// register registers the noun with rows of type T and with this type name in the schema. It returns
+// a function that returns the rows of a resolver's store.
 func register[T any](typeName string) func(*Resolver) *store.Rows[T] {
-	encoded = append(encoded, encode.Of[T](typeName))
+	encoders = append(encoders, encode.Of[T](typeName))
 	sources = append(sources, func(s *store.Store) source { return sourceOf(store.RowsOf[T](s)) })
 	return func(r *Resolver) *store.Rows[T] { return store.RowsOf[T](r.store) }
 }
 
-// values returns an input or a filter of the schema in the store's types: a pointer's value, nil for null.
+// values converts an input or a filter of the schema to the store's types. A pointer becomes its
+// value, or nil for null; an int becomes an int64.
 func values(in map[string]any) map[string]any {
 	out := make(map[string]any, len(in))
 	for name, value := range in {
@@ -56,7 +57,9 @@ func deref[V any](value *V) any {
 	return *value
 }
 
-func pageQuery(first *int, after *string, last *int, before *string, filter map[string]any, sort *store.Sort) store.PageQuery {
+func pageQuery(
+	first *int, after *string, last *int, before *string, filter map[string]any, sort *store.Sort,
+) store.PageQuery {
 	q := store.PageQuery{Filter: values(filter), First: first, Last: last, After: after, Before: before}
 	if sort != nil {
 		q.Sort = *sort
@@ -64,7 +67,7 @@ func pageQuery(first *int, after *string, last *int, before *string, filter map[
 	return q
 }
 
-// connection returns a page of a noun.
+// connection returns a page of a noun. It counts nothing until TotalCount is selected.
 func connection[T any](ctx context.Context, rows *store.Rows[T], query store.PageQuery) (*model.Connection[T], error) {
 	page, err := rows.List(ctx, query)
 	if err != nil {
@@ -86,7 +89,7 @@ func connection[T any](ctx context.Context, rows *store.Rows[T], query store.Pag
 	return c, nil
 }
 
-// payload returns a function that turns the result of a create or an update into its payload.
+// payload returns a function that converts the result of a create or an update to a payload.
 func payload[T any](ctx context.Context) func(*T, error) (*model.Payload[T], error) {
 	return func(row *T, err error) (*model.Payload[T], error) {
 		faults, err := userErrors(ctx, err)
@@ -97,7 +100,7 @@ func payload[T any](ctx context.Context) func(*T, error) (*model.Payload[T], err
 	}
 }
 
-// deletion is payload for a delete.
+// deletion returns a function that converts the result of a delete to a payload.
 func deletion[T any](ctx context.Context) func(*T, error) (*model.Deletion, error) {
 	return func(row *T, err error) (*model.Deletion, error) {
 		faults, err := userErrors(ctx, err)

@@ -15,21 +15,21 @@ import (
 	"lumen/store"
 )
 
-// Outcome is what logs, metrics and traces may tell of a request: words of the schema and of the
-// registry of errors, and numbers. Nothing in it comes from a client.
+// Outcome describes a request to logs, metrics and traces. It holds names of the schema, codes of
+// the error registry and numbers, and nothing that a client sent.
 type Outcome struct {
-	// Operation is the root field's name in the schema. It is guard.SeveralFields when there are
-	// different ones, and guard.NoField when the request was refused before that was known.
+	// Operation is the name of the root field in the schema. It is guard.SeveralFields when the
+	// operation has different root fields, and guard.NoField when the request was refused earlier.
 	Operation string
-	// Code is that of the first error, user errors included; "" for none.
+	// Code is the code of the first error, including user errors; "" for none.
 	Code store.Code
-	// Cost is what the operation costs, 0 when the request was refused before that was known.
+	// Cost is the cost of the operation, or 0 when the request was refused earlier.
 	Cost int
-	// Document is where its document came from.
+	// Document is the source of the document.
 	Document guard.DocumentSource
 }
 
-// Operations returns all that Outcome.Operation can be.
+// Operations returns all values that Outcome.Operation can have.
 func Operations() []string {
 	schema := schema()
 	names := []string{guard.NoField, guard.SeveralFields, "__typename"}
@@ -39,7 +39,8 @@ func Operations() []string {
 	return names
 }
 
-// outcomeRecorder collects the outcome of one request. Fields record their errors concurrently.
+// outcomeRecorder collects the outcome of one request. It has a lock because fields of an operation
+// run, and fail, concurrently.
 type outcomeRecorder struct {
 	mu sync.Mutex
 	Outcome
@@ -53,7 +54,7 @@ func (r *outcomeRecorder) outcome() Outcome {
 	return r.Outcome
 }
 
-// end ends the span of the operation.
+// end ends the span of the operation, with the code of the outcome.
 func (r *outcomeRecorder) end(span trace.Span) {
 	if code := r.outcome().Code; code != "" && span.IsRecording() {
 		span.SetAttributes(codeKey.String(string(code)))
@@ -61,8 +62,8 @@ func (r *outcomeRecorder) end(span trace.Span) {
 	span.End()
 }
 
-// recordCode records an error's code: in the outcome when it is the first, and in the span of ctx,
-// which it returns.
+// recordCode records the code of an error in the span of ctx, which it returns, and in the outcome
+// unless that has one already.
 func recordCode(ctx context.Context, code store.Code) trace.Span {
 	if r, ok := ctx.Value(recorderKey{}).(*outcomeRecorder); ok {
 		r.mu.Lock()
@@ -78,15 +79,17 @@ func recordCode(ctx context.Context, code store.Code) trace.Span {
 	return span
 }
 
-// codeKey is the attribute of spans that holds the registry's code.
+// codeKey is the span attribute for a code of the error registry.
 const codeKey = attribute.Key("lumen.code")
 
-// recordFailure is recordCode for an error that ends the span. Its cause is for the log alone.
+// recordFailure records the code of an error and marks the span of ctx as failed. The cause of the
+// error goes only to the log.
 func recordFailure(ctx context.Context, code store.Code) {
 	recordCode(ctx, code).SetStatus(codes.Error, string(code))
 }
 
-// startSpan starts a span below that of ctx, where that is recorded; else it costs next to nothing.
+// startSpan starts a child of the span of ctx. If that span is not recorded, it returns noSpan,
+// which costs hardly any time.
 func startSpan(ctx context.Context, name string) (context.Context, trace.Span) {
 	parent := trace.SpanFromContext(ctx)
 	if !parent.IsRecording() {
@@ -97,7 +100,7 @@ func startSpan(ctx context.Context, name string) (context.Context, trace.Span) {
 
 var noSpan = trace.SpanFromContext(context.Background())
 
-// traceField has a span for each root field, by its name in the schema.
+// traceField wraps each root field in a span with the field's name in the schema.
 func traceField(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
 	if !trace.SpanFromContext(ctx).IsRecording() {
 		return next(ctx)
@@ -108,7 +111,7 @@ func traceField(ctx context.Context, next graphql.RootResolver) graphql.Marshale
 	return next(ctx)
 }
 
-// operationTypes are the names and the attributes of the spans of operations.
+// operationTypes holds the span attribute of each type of operation.
 var operationTypes = map[ast.Operation]attribute.KeyValue{
 	ast.Query:    semconv.GraphQLOperationTypeQuery,
 	ast.Mutation: semconv.GraphQLOperationTypeMutation,

@@ -16,8 +16,8 @@ import (
 	"lumen/store"
 )
 
-// read reads the one JSON object that the body, of at most maxBody octets, must be. jsontext is strict: UTF-8, no
-// duplicate names at any depth, nothing after the object.
+// read reads a request. Its body must be one JSON object of at most maxBody bytes. jsontext is
+// strict: it demands UTF-8 and refuses duplicate names at any depth and data after the object.
 func read(w http.ResponseWriter, r *http.Request, maxBody int) (*guard.Request, error) {
 	if err := store.CheckMediaType(r.Header); err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func parse(body []byte) (*guard.Request, error) {
 		return nil, store.BadBody(body, formOf("/extensions", err))
 	}
 	read := &guard.Request{Query: sent.Query, DocumentID: sent.DocumentID, OperationName: sent.OperationName}
-	if read.DocumentID == "" { // Apollo's clients and urql's say it in their own way
+	if read.DocumentID == "" { // Apollo's and urql's clients send the id in extensions.
 		read.DocumentID = extensions.PersistedQuery.SHA256Hash
 	}
 	if read.Query == nil && read.DocumentID == "" {
@@ -66,8 +66,8 @@ func parse(body []byte) (*guard.Request, error) {
 	return read, nil
 }
 
-// readObject reads a member that must be an object, null or absent. An array that is empty counts
-// as an empty object: PHP writes one.
+// readObject reads a member that must be an object, null or absent. An empty array counts as an
+// empty object, because PHP writes one for it.
 func readObject(value jsontext.Value, into any, options ...json.Options) error {
 	if len(value) == 0 || value.Kind() == '[' && len(bytes.TrimSpace(value[1:len(value)-1])) == 0 {
 		return nil
@@ -75,7 +75,7 @@ func readObject(value jsontext.Value, into any, options ...json.Options) error {
 	return json.Unmarshal(value, into, options...)
 }
 
-// memberForms say what the members of a body must be.
+// memberForms holds the message about each member of a body that has the wrong type.
 var memberForms = map[jsontext.Pointer]string{
 	"/query":                                "query must be a string",
 	"/documentId":                           "documentId must be a string",
@@ -86,8 +86,8 @@ var memberForms = map[jsontext.Pointer]string{
 	"/extensions/persistedQuery/sha256Hash": "extensions.persistedQuery.sha256Hash must be a string",
 }
 
-// formOf returns what the member must be that an error of json, read at this place of the body, is
-// about.
+// formOf returns the message about the member that err, an error of package json, is about. The
+// pointer at is the place in the body where the value that was read begins.
 func formOf(at jsontext.Pointer, err error) string {
 	var mistyped *json.SemanticError
 	if errors.As(err, &mistyped) {
@@ -96,12 +96,12 @@ func formOf(at jsontext.Pointer, err error) string {
 	return cmp.Or(memberForms[at], store.OneObject)
 }
 
-// maxExactFloat is where float64 stops to hold every integer.
+// maxExactFloat is the limit up to which float64 represents every integer.
 const maxExactFloat = 1 << 53
 
-// numbers reads whole numbers as int64 and others as float64, so that a number is never taken for a string, as a
-// json.Number would be. A number too large for float64 becomes an infinity: it is valid JSON, and every
-// type of the schema refuses it.
+// numbers reads whole numbers as int64 and others as float64. A json.Number would be a string,
+// which a String of the schema accepts. A number too large for float64 becomes an infinity: it is
+// valid JSON, and every type of the schema refuses it.
 var numbers = json.WithUnmarshalers(json.UnmarshalFromFunc(func(decoder *jsontext.Decoder, value *any) error {
 	if decoder.PeekKind() != '0' {
 		return errors.ErrUnsupported
@@ -115,7 +115,7 @@ var numbers = json.WithUnmarshalers(json.UnmarshalFromFunc(func(decoder *jsontex
 		*value = n
 		return nil
 	}
-	f, _ := strconv.ParseFloat(text, 64) // The syntax is JSON's: a number out of range is the only error.
+	f, _ := strconv.ParseFloat(text, 64) // The syntax is that of JSON, so the only error is the range.
 	if f == math.Trunc(f) && math.Abs(f) <= maxExactFloat {
 		*value = int64(f)
 		return nil

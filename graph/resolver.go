@@ -10,8 +10,8 @@ import (
 	"lumen/store/auth"
 )
 
-// Resolver is the root of the resolvers, a line or five each: they call the store and say what came of it in the
-// graph's types. They run concurrently and share nothing but what is here.
+// Resolver is the root of the resolvers. Each resolver calls the store and converts the result to a
+// type of the schema. Resolvers run concurrently and share only these fields.
 type Resolver struct {
 	store   *store.Store
 	tokens  *auth.Tokens

@@ -10,7 +10,7 @@ import (
 func (r *mutationResolver) CreateAccessToken(
 	ctx context.Context, input model.CreateAccessTokenInput,
 ) (*model.CreateAccessTokenPayload, error) {
-	minted, err := r.tokens.Create(ctx, minting(input))
+	minted, err := r.tokens.Create(ctx, tokenInput(input))
 	faults, err := userErrors(ctx, err)
 	if err != nil {
 		return nil, err
@@ -18,12 +18,13 @@ func (r *mutationResolver) CreateAccessToken(
 	return &model.CreateAccessTokenPayload{AccessToken: accessToken(minted), UserErrors: faults}, nil
 }
 
-// minting is the input in the store's words.
-func minting(in model.CreateAccessTokenInput) auth.TokenInput {
+// tokenInput converts the input of the mutation to that of package auth.
+func tokenInput(in model.CreateAccessTokenInput) auth.TokenInput {
 	return auth.TokenInput{Access: in.Access, CustomerID: in.CustomerID, ExpiresIn: in.ExpiresIn}
 }
 
-// accessToken is the token in the graph's words; nil for none. This is where it is shown.
+// accessToken converts a minted token to the type of the schema, nil to nil. It is the only place
+// in this package that makes a token's secret text visible.
 func accessToken(minted *auth.AccessToken) *model.AccessToken {
 	if minted == nil {
 		return nil

@@ -18,8 +18,9 @@ import (
 	"lumen/store"
 )
 
-// transport carries GraphQL over HTTP. gqlgen's own echoes bodies that it can't read, takes the last of duplicate keys,
-// and answers 200 to a body that is too large.
+// transport serves GraphQL over HTTP. It replaces the transport of gqlgen, which repeats unreadable
+// bodies in its replies, takes the last of duplicate keys, and answers 200 when a body is too
+// large.
 type transport struct {
 	authenticate Authenticate
 	charge       func(ctx context.Context, cost int) error
@@ -36,10 +37,11 @@ const (
 	jsonType     = "application/json"
 )
 
-// Supports implements graphql.Transport: it answers everything, if only with a refusal.
+// Supports implements graphql.Transport. The transport answers every request, even if it refuses
+// it.
 func (transport) Supports(*http.Request) bool { return true }
 
-// Do implements graphql.Transport. The order of its checks is that of the REST API.
+// Do implements graphql.Transport. Its checks have the same order as those of the REST API.
 func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.GraphExecutor) {
 	mediaType := accepts(r.Header)
 	w.Header().Set("Content-Type", mediaType+"; charset=utf-8")
@@ -66,11 +68,12 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 		return
 	}
 
-	ctx, span := startSpan(ctx, "GraphQL Operation") // its type is not known yet
+	ctx, span := startSpan(ctx, "GraphQL Operation") // prepare renames it when it knows the type
 	defer recorder.end(span)
 	operation, refused := t.prepare(ctx, executor, sent, recorder)
 	if refused != nil {
-		// The media type for GraphQL has a status for a document that was refused; plain JSON says it in the body.
+		// A refused document is a 400 only in the media type for GraphQL. In plain JSON the
+		// specification asks for 200, so that proxies do not replace the body.
 		status := http.StatusOK
 		if mediaType == responseType {
 			status = http.StatusBadRequest
@@ -89,7 +92,7 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 	}
 	respond, ctx := executor.DispatchOperation(ctx, operation)
 	response := respond(ctx)
-	if response == nil { // the client left
+	if response == nil { // the client disconnected
 		return
 	}
 	status := http.StatusOK
@@ -103,7 +106,7 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 	writeResult(w, status, response)
 }
 
-// prepare returns the operation that a request asks for, ready to be executed, or why it will not be.
+// prepare returns the operation of a request, ready to be executed, or the errors that refuse it.
 func (t transport) prepare(
 	ctx context.Context, executor graphql.GraphExecutor, sent *guard.Request, recorder *outcomeRecorder,
 ) (*graphql.OperationContext, gqlerror.List) {
@@ -131,7 +134,8 @@ func (t transport) prepare(
 	return prepared, refused
 }
 
-// writeError refuses a request for another reason than its document: its status is the error's in both media types.
+// writeError refuses a request for a reason other than its document. Its status is that of the
+// error, in both media types.
 func writeError(ctx context.Context, w http.ResponseWriter, executor graphql.GraphExecutor, err error) {
 	known := store.AsError(err)
 	for name, value := range known.Headers() {
@@ -140,7 +144,8 @@ func writeError(ctx context.Context, w http.ResponseWriter, executor graphql.Gra
 	writeRefusal(w, known.Status(), executor.DispatchError(ctx, gqlerror.List{gqlerror.WrapPath(nil, err)}))
 }
 
-// writeRefusal answers a request that was not executed: there is no data, not even null.
+// writeRefusal answers a request that was not executed. The reply has no member data, not even
+// null.
 func writeRefusal(w http.ResponseWriter, status int, response *graphql.Response) {
 	writeBody(w, status, marshal(struct {
 		Errors     gqlerror.List  `json:"errors"`
@@ -148,8 +153,9 @@ func writeRefusal(w http.ResponseWriter, status int, response *graphql.Response)
 	}{response.Errors, response.Extensions}))
 }
 
-// writeResult sends the reply of an operation that was executed, in the order that the specification
-// advises: errors first. The data is JSON already and may be large. An encoder would read it again.
+// writeResult sends the reply of an executed operation, with errors first, as the specification
+// advises. It copies the data, which is JSON already and can be large: an encoder would read all of
+// it again.
 func writeResult(w http.ResponseWriter, status int, response *graphql.Response) {
 	body := make([]byte, 0, len(response.Data)+256)
 	body = append(body, '{')
@@ -172,19 +178,20 @@ func writeBody(w http.ResponseWriter, status int, body []byte) {
 	_, _ = w.Write(body)
 }
 
-// marshal returns a part of a reply as JSON, in which texts are as readable as they can be.
+// marshal returns a part of a reply as JSON, without HTML escapes, which make messages hard to
+// read.
 func marshal(part any) []byte {
 	var encoded bytes.Buffer
 	encoder := stdjson.NewEncoder(&encoded)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(part); err != nil {
-		panic(err) // what the executor made always encodes
+		panic(err) // the executor's errors and extensions always encode
 	}
 	return bytes.TrimSuffix(encoded.Bytes(), []byte("\n"))
 }
 
-// accepts returns the media type of the reply: the one for GraphQL where the client names it and prefers nothing else,
-// plain JSON for all others.
+// accepts returns the media type of the reply. It is the one for GraphQL if the client names it and
+// does not prefer plain JSON, else plain JSON.
 func accepts(header http.Header) string {
 	weights := make(map[string]float64)
 	for _, accepted := range strings.Split(strings.Join(header.Values("Accept"), ","), ",") {
@@ -206,14 +213,14 @@ func accepts(header http.Header) string {
 
 func isNull(data []byte) bool { return len(data) == 0 || string(data) == "null" }
 
-// isTemporary reports whether a client may send what was refused again in a while.
+// isTemporary reports whether the client can send the refused request again later.
 func isTemporary(err *gqlerror.Error) bool {
 	code := err.Extensions["code"]
 	return code == store.Unavailable || code == store.RateLimited
 }
 
-// statusWithoutData returns the status of a reply without data. Where all errors are temporary, it is
-// 503, or 429 when the merchant's own requests are the only cause.
+// statusWithoutData returns the HTTP status of a reply without data: 200 when an error is
+// permanent. Otherwise it is 503, or 429 when the merchant's own requests are the only cause.
 func statusWithoutData(list gqlerror.List) int {
 	status := http.StatusOK
 	for _, err := range list {

@@ -1,4 +1,5 @@
-// Package model holds the types of the schema that the store does not have. models.go is generated.
+// Package model holds the types of the schema that package store lacks. The file models.go is
+// generated.
 package model
 
 import (
@@ -7,37 +8,39 @@ import (
 	"lumen/store"
 )
 
-// Connection is a page of a noun, as the Relay specification has it.
+// Connection is a page of a list of rows, as defined by the Relay specification.
 type Connection[T any] struct {
 	Edges    []*Edge[T]
 	Nodes    []*T
 	PageInfo *PageInfo
-	// Count returns the total.
+	// Count counts the rows of the whole list.
 	Count func(context.Context) (int, error)
 }
 
-// TotalCount counts the rows that the filter leaves. It runs only when it is selected.
+// TotalCount counts the rows of the whole list that pass the filter. It runs only if it is
+// selected.
 func (c *Connection[T]) TotalCount(ctx context.Context) (int, error) { return c.Count(ctx) }
 
-// Edge is a row of a page with its cursor.
+// Edge is a row of a page and its cursor.
 type Edge[T any] struct {
 	Cursor string
 	Node   *T
 }
 
-// Payload is what a mutation returns that creates or changes a row. Row is nil on user errors.
+// Payload is the result of a mutation that creates or updates a row. Row is nil if there are user
+// errors.
 type Payload[T any] struct {
 	Row        *T
 	UserErrors []*UserError
 }
 
-// Deletion is what a mutation returns that deletes a row. ID is nil on user errors.
+// Deletion is the result of a mutation that deletes a row. ID is nil if there are user errors.
 type Deletion struct {
 	ID         *string
 	UserErrors []*UserError
 }
 
-// The types of customers.
+// The instances for customers.
 type (
 	CustomerConnection = Connection[store.Customer]
 	CustomerEdge       = Edge[store.Customer]
