@@ -73,7 +73,7 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 	operation, refused := t.prepare(ctx, executor, sent, recorder)
 	if refused != nil {
 		// A refused document is a 400 only in the media type for GraphQL. In plain JSON the
-		// specification asks for 200, so that proxies do not replace the body.
+		// specification asks for 200: a client could not tell another status from that of a proxy.
 		status := http.StatusOK
 		if mediaType == responseType {
 			status = http.StatusBadRequest

@@ -1,7 +1,7 @@
-// Package encode writes rows, and the edges of their pages, as JSON straight from the nouns' column
-// tables. A selection is read once, and not once for each row. A row's fields neither resolve nor fail nor
-// violate the schema, so nothing would look at what the executor keeps for each value: a context, a path
-// for its error, a recover for its panic. On a page that is nine tenths of the work.
+// Package encode writes rows, and edges of pages, as JSON directly from the column tables of the
+// nouns. It reads a selection once and not once for each row. gqlgen's executor keeps a context, a
+// path for errors and a recover for each value, which is nine tenths of the work for a page. The
+// fields of a row need none of that: they have no resolvers, cannot fail and always fit the schema.
 package encode
 
 import (
@@ -18,8 +18,9 @@ import (
 	"lumen/store"
 )
 
-// Rows is an extension of the executor. It writes the fields whose values are rows of the nouns. Selections
-// with a field that a noun's column table does not have are left to the executor.
+// Rows is an extension of the executor that writes each field whose value is a row, a list of rows
+// or a list of edges. It leaves a selection to the executor if the column table of the noun lacks
+// one of the fields.
 type Rows struct{ encoders map[reflect.Type]encoder }
 
 var (
@@ -27,7 +28,7 @@ var (
 	_ graphql.FieldInterceptor = Rows{}
 )
 
-// encoder returns a resolved value as JSON, false when its selection is for the executor.
+// encoder returns a resolved value as JSON, or false to leave the value to the executor.
 type encoder func(ctx context.Context, resolved any) (JSON, bool)
 
 // NewRows returns the extension for the nouns.
@@ -39,17 +40,18 @@ func NewRows(nouns ...Noun) Rows {
 	return r
 }
 
-// Noun adds the encoders of a noun.
+// Noun adds the encoders of one noun.
 type Noun func(map[reflect.Type]encoder)
 
-// Of returns the Noun whose rows are read into T, and whose type in the schema has this name.
+// Of returns the Noun with rows of type T and with this type name in the schema.
 func Of[T any](typeName string) Noun {
 	rows := rowFields[T]()
 	row := func(ctx context.Context, selected ast.SelectionSet) (object[*T], bool) {
-		return newObject(ctx, selected, []string{typeName, "Node"}, func(f graphql.CollectedField) appender[*T] { return rows[f.Name] })
+		appenderOf := func(f graphql.CollectedField) appender[*T] { return rows[f.Name] }
+		return newObject(ctx, selected, []string{typeName, "Node"}, appenderOf)
 	}
 	edge := func(ctx context.Context, selected ast.SelectionSet) (object[*model.Edge[T]], bool) {
-		return newObject(ctx, selected, []string{typeName + "Edge"}, func(f graphql.CollectedField) appender[*model.Edge[T]] {
+		appenderOf := func(f graphql.CollectedField) appender[*model.Edge[T]] {
 			switch f.Name {
 			case "cursor":
 				return func(to []byte, e *model.Edge[T]) []byte { return store.AppendText(to, e.Cursor) }
@@ -59,7 +61,8 @@ func Of[T any](typeName string) Noun {
 				}
 			}
 			return nil
-		})
+		}
+		return newObject(ctx, selected, []string{typeName + "Edge"}, appenderOf)
 	}
 	return func(encoders map[reflect.Type]encoder) {
 		encoders[reflect.TypeFor[*T]()] = func(ctx context.Context, resolved any) (JSON, bool) {
@@ -98,8 +101,9 @@ func (r Rows) InterceptField(ctx context.Context, next graphql.Resolver) (any, e
 	return resolved, nil
 }
 
-// memoized returns the object of the selection on the field of ctx. It is made once for each field of a
-// document, unless variables decide what is selected, or the selections of several fields are merged.
+// memoized returns the object for the selection of the field of ctx. It makes the object once for
+// each field of a document, and again for each request if variables decide which fields are
+// selected or if the selections of several fields are merged.
 func memoized[V any](
 	ctx context.Context, objectOf func(context.Context, ast.SelectionSet) (object[V], bool),
 ) (object[V], bool) {
@@ -119,7 +123,7 @@ func memoized[V any](
 	return o, ok
 }
 
-// hasDirective reports whether a selection, or what it spreads, has a directive.
+// hasDirective reports whether a selection, including its fragments, has a directive.
 func hasDirective(set ast.SelectionSet) bool {
 	return slices.ContainsFunc(set, func(selection ast.Selection) bool {
 		switch s := selection.(type) {
@@ -134,18 +138,18 @@ func hasDirective(set ast.SelectionSet) bool {
 	})
 }
 
-// JSON is a value as JSON. It is made while its field is resolved: there, a panic is that field's error,
-// where later it would be the whole reply's.
+// JSON is an encoded value. It is encoded while its field is resolved, so a panic becomes an error
+// of that field. A panic while the reply is written would fail the whole request.
 type JSON []byte
 
 // MarshalGQL implements graphql.Marshaler.
 func (j JSON) MarshalGQL(to io.Writer) { _, _ = to.Write(j) }
 
-// object is how one selection on values of a type is written: member by member.
+// object writes the members of one selection on values of type V, in order.
 type object[V any] []member[V]
 
 type member[V any] struct {
-	key   string // with its quotes and its colon
+	key   string // with quotes and colon
 	write appender[V]
 }
 
@@ -163,10 +167,11 @@ func (o object[V]) append(to []byte, value V) []byte {
 	return append(to, '}')
 }
 
-// newObject collects the fields of a selection on a type, its fragments and conditions included. It returns
-// false when appenderOf has nothing for one of them.
+// newObject returns the object for a selection on a type, including its fragments and conditions.
+// It returns false if appenderOf returns nil for one of the fields.
 func newObject[V any](
-	ctx context.Context, selected ast.SelectionSet, typeNames []string, appenderOf func(graphql.CollectedField) appender[V],
+	ctx context.Context, selected ast.SelectionSet, typeNames []string,
+	appenderOf func(graphql.CollectedField) appender[V],
 ) (object[V], bool) {
 	fields := graphql.CollectFields(graphql.GetOperationContext(ctx), selected, typeNames)
 	o := make(object[V], len(fields))
@@ -183,7 +188,7 @@ func newObject[V any](
 	return o, true
 }
 
-// list returns the encoder of lists of values whose objects are made by objectOf.
+// list returns the encoder of a list. objectOf makes the object for each of its values.
 func list[V any](objectOf func(context.Context, ast.SelectionSet) (object[V], bool)) encoder {
 	return func(ctx context.Context, resolved any) (JSON, bool) {
 		o, ok := memoized(ctx, objectOf)
@@ -197,7 +202,7 @@ func list[V any](objectOf func(context.Context, ast.SelectionSet) (object[V], bo
 				to = append(to, ',')
 			}
 			to = o.append(to, value)
-			if i == 0 { // the others are about as long
+			if i == 0 { // The other values are about as long as the first.
 				to = slices.Grow(to, len(to)*len(values))
 			}
 		}
@@ -205,7 +210,7 @@ func list[V any](objectOf func(context.Context, ast.SelectionSet) (object[V], bo
 	}
 }
 
-// rowFields are the appenders of a noun's fields by name.
+// rowFields returns the appenders of the fields of a noun, by name.
 func rowFields[T any]() map[string]appender[*T] {
 	fields := make(map[string]appender[*T])
 	for _, c := range store.ColumnsOf[T]() {

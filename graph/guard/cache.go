@@ -6,24 +6,24 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// The cache holds at most this many documents, in at most this many octets of memory. All merchants
-// share it, so it holds only documents without strings: see holdsString.
+// The limits of the document cache: documents, and bytes of memory. All merchants share the cache,
+// so it holds only documents without strings; see holdsString.
 const (
 	maxCachedDocuments = 1000
 	maxCacheMemory     = 16 << 20
 )
 
-// tokenMemory is the most memory, in octets, that a token takes once it is parsed and validated. Only
-// tokens that make a node, such as a field's name, take any.
+// tokenMemory is the greatest memory of a token, in bytes, after parsing and validation. Only
+// tokens that make a node of the tree, such as the name of a field, take memory.
 const tokenMemory = 300
 
-// memory returns the most memory that a document takes, in octets. It has no more tokens that make
-// nodes than the limit, nor than every second octet.
+// memory returns an upper bound of the memory that a document takes, in bytes. The number of tokens
+// that make a node is bounded by maxTokens and by half the length of the text.
 func (d *Document) memory(maxTokens int) int {
 	return len(d.Text) + tokenMemory*min(len(d.Text)/2+1, maxTokens)
 }
 
-// documentCache holds the documents that were used last, as they were parsed and validated.
+// documentCache holds the documents that were used most recently, parsed and validated.
 type documentCache struct {
 	mu        sync.Mutex
 	documents *simplelru.LRU[string, *Document]

@@ -17,20 +17,21 @@ import (
 )
 
 // This file coerces every value of a request before any field runs, as sections 5.6.1 and 6.1.2 of
-// the GraphQL specification demand. gqlgen coerces the arguments of a field when the field runs: one
-// bad value would fail a mutation after its neighbors were committed. The literals of a document are
-// coerced once, when it is parsed. Variables are coerced for each request.
+// the GraphQL specification demand. gqlgen coerces the arguments of a field when the field runs:
+// one bad value would fail a mutation after earlier mutations of the operation were committed. The
+// literals of a document are coerced once, when it is parsed. Variables are coerced for each
+// request.
 
 // variableUse describes how one operation uses a variable.
 type variableUse struct {
-	field   string // the argument or input field that holds the variable first, by its schema name
-	nonNull bool   // whether the variable stands where null is refused
+	field   string // the first argument or input field with the variable, by its name in the schema
+	nonNull bool   // whether one of them refuses null
 }
 
 // variableUses holds the uses of the variables of a document, by operation and variable.
 type variableUses map[*ast.OperationDefinition]map[string]variableUse
 
-// literalCheck coerces the literals of a valid document and records where its variables stand.
+// literalCheck coerces the literals of a valid document and records the uses of its variables.
 type literalCheck struct {
 	coerceLeaf
 	uses   variableUses
@@ -53,7 +54,7 @@ func checkLiterals(schema Schema, tree *ast.QueryDocument) (variableUses, gqlerr
 	events.OnDirective(func(w *core.Walker, directive *ast.Directive) {
 		check.arguments(w.CurrentOperation, directive.Arguments)
 	})
-	// The walker reports an operation after everything in it: the uses are known by then.
+	// The walker reports an operation after all of its parts, so the uses are complete here.
 	events.OnOperation(func(_ *core.Walker, operation *ast.OperationDefinition) {
 		for _, variable := range operation.VariableDefinitions {
 			if variable.DefaultValue != nil {
@@ -66,9 +67,9 @@ func checkLiterals(schema Schema, tree *ast.QueryDocument) (variableUses, gqlerr
 	return check.uses, check.faults
 }
 
-// arguments checks arguments that an operation reaches. The walker also visits each fragment outside
-// of any operation. That visit finds nothing new: validation refuses fragments that no operation
-// spreads.
+// arguments checks arguments that an operation reaches. The walker also visits each fragment
+// outside of any operation. That visit finds nothing new: validation refuses fragments that no
+// operation spreads.
 func (c *literalCheck) arguments(operation *ast.OperationDefinition, arguments ast.ArgumentList) {
 	if operation == nil {
 		return
@@ -122,8 +123,8 @@ func (c *literalCheck) leaf(field string, value *ast.Value) {
 // coerceLeaf is Schema.Coerce.
 type coerceLeaf func(inputType *ast.Definition, value any) error
 
-// fault returns the fault of a value that an enum or a scalar does not accept, nil for none. The
-// fault names the argument or input field and never repeats the value.
+// fault returns the fault of a value that an enum or a scalar does not accept, or nil. The fault
+// names the argument or input field and never repeats the value.
 func (coerce coerceLeaf) fault(inputType *ast.Definition, field string, value any) *gqlerror.Error {
 	err := coerce(inputType, value)
 	if err == nil {
@@ -137,17 +138,18 @@ func (coerce coerceLeaf) fault(inputType *ast.Definition, field string, value an
 	for i, fault := range refused.Faults {
 		refused.Faults[i] = fault.Rename(field)
 	}
-	// Clients see refused. The message is for the operator whose trusted document has the fault.
+	// Clients see the error refused. The operator sees the message, if a trusted document has the
+	// fault.
 	return &gqlerror.Error{Err: refused, Message: refused.Faults[0].Message}
 }
 
-// CoerceVariables refuses an operation when the type of a variable does not accept its value. It
-// starts from the values that gqlgen's validator leaves: shapes, nulls and required fields are right
-// by then, enums and scalars need not be.
+// CoerceVariables refuses an operation if the type of a variable does not accept its value.
+// gqlgen's validator runs first and checks shapes, nulls and required fields, but not enums and
+// scalars.
 //
-// It also refuses null in a variable that stands where null is not accepted. A default value lets
-// such an operation through validation. gqlgen would find the null when the field runs, or panic
-// when @skip or @include reads it.
+// CoerceVariables also refuses null in a variable that is used where null is not accepted.
+// Validation accepts such an operation if the variable has a default value. gqlgen would find the
+// null when the field runs, or panic when @skip or @include reads it.
 type CoerceVariables struct{ Schema Schema }
 
 var _ graphql.OperationContextMutator = CoerceVariables{}
@@ -177,8 +179,8 @@ func (c CoerceVariables) MutateOperationContext(
 	return nil
 }
 
-// coerce returns the fault of a value that an input type does not accept, nil for none. A single
-// value may stand for a list.
+// coerce returns the fault of a value that an input type does not accept, or nil. A single value
+// may stand for a list.
 func (c CoerceVariables) coerce(inputType *ast.Type, field string, value any) *gqlerror.Error {
 	definition := c.Schema.Types[inputType.Name()]
 	switch {
@@ -198,8 +200,8 @@ func (c CoerceVariables) coerce(inputType *ast.Type, field string, value any) *g
 	}
 }
 
-// coerceObject coerces the fields of an input object. Of all unknown fields, gqlgen's validator lets
-// only __typename pass.
+// coerceObject coerces the fields of an input object. It refuses __typename, the only unknown field
+// that gqlgen's validator accepts.
 func (c CoerceVariables) coerceObject(inputType *ast.Definition, object map[string]any) *gqlerror.Error {
 	if _, present := object["__typename"]; present {
 		return Refusal(errcode.ValidationFailed, "unknown field")

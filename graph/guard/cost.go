@@ -9,23 +9,23 @@ import (
 	"lumen/store"
 )
 
-// The cost of an operation is known before it runs. Each field costs its price, as often as it can
-// appear in the reply. A list counts with its longest length: a page with the length that the client
-// asks for, objects by id with the number of ids. Neither @skip and @include nor pages that turn out
-// short lower the cost.
+// The cost of an operation is known before it runs. Each field costs its price times the number of
+// times it can appear in the reply. A list counts with its greatest possible length: a page with
+// the length that the client asks for, objects by id with the number of ids. @skip, @include and
+// pages with fewer rows do not lower the cost.
 
-// listLength is the length of a list of unknown length, such as that of user errors.
+// listLength is the assumed length of a list of unknown length, such as a list of user errors.
 const listLength = 10
 
-// Costs computes what operations on one schema cost.
+// Costs computes the costs of operations on one schema.
 type Costs struct {
 	prices  map[[2]string]float64 // by type and field
 	lengths map[[2]string]length  // of introspection, by type and field
 }
 
-// NewCosts returns what operations on a schema cost. Each table holds what fields cost, by type and
-// field as in "Type.field", instead of the price of their kind. A later table overrides an earlier
-// one. A root field with neither a known kind nor a place in a table is an error.
+// NewCosts returns the costs for a schema. A field costs the price of its kind, unless a table
+// gives it another one, under its type and field as in "Type.field". A later table overrides an
+// earlier one. A root field of unknown kind that is in no table is an error.
 func NewCosts(schema *ast.Schema, tables ...map[string]int) (*Costs, error) {
 	prices, err := fieldPrices(schema, tables)
 	if err != nil {
@@ -34,13 +34,13 @@ func NewCosts(schema *ast.Schema, tables ...map[string]int) (*Costs, error) {
 	return &Costs{prices: prices, lengths: introspectionLengths(schema)}, nil
 }
 
-// length holds how long a list is at most, and on average.
+// length is the greatest and the average length of a list.
 type length struct{ longest, average float64 }
 
-// introspectionLengths returns the lengths of the lists of introspection.
+// introspectionLengths returns the lengths of the lists that introspection returns.
 func introspectionLengths(schema *ast.Schema) map[[2]string]length {
 	lengths := map[[2]string]length{
-		// Not a list, but about every second type wraps another.
+		// ofType is not a list, but about every second type wraps another type.
 		{"__Type", "ofType"}: {1, 0.5},
 	}
 	counts := make(map[[2]string]float64)
@@ -73,15 +73,15 @@ func introspectionLengths(schema *ast.Schema) map[[2]string]length {
 	return lengths
 }
 
-// of returns the most that a valid operation with these variables can cost, and a field of it that has
-// more ids than maxIDs, nil for none.
+// of returns the cost of a valid operation with these variables. It also returns a field that has
+// more ids than maxIDs, or nil.
 func (c *Costs) of(operation *ast.OperationDefinition, variables map[string]any, maxIDs int) (int, *ast.Field) {
 	adding := costing{Costs: c, variables: variables, maxIDs: maxIDs, known: make(map[string]price)}
 	return int(min(math.Ceil(adding.selections(operation.SelectionSet).once), saturated)), adding.tooMany
 }
 
-// minCost returns what the cheapest operation of a document costs without variables. Pages then have
-// their default length, and lists of ids are short.
+// minCost returns the cost of the cheapest operation of a document, without variables. Pages then
+// have their default length, and lists of ids in variables have listLength.
 func (c *Costs) minCost(d *Document) int {
 	cheapest := saturated
 	for _, operation := range d.tree.Operations {
@@ -91,11 +91,11 @@ func (c *Costs) minCost(d *Document) int {
 	return cheapest
 }
 
-// price holds what a selection costs once, and for each element of the page around it. typical is what
-// it costs once in a list of all types of the schema, where lists have their average length.
+// price is the cost of a selection: once, and for each element of the page around it. typical is
+// its cost in a list of all types of the schema, with lists of average length.
 type price struct{ once, each, typical float64 }
 
-// costing adds up one operation.
+// costing computes the cost of one operation.
 type costing struct {
 	*Costs
 	variables map[string]any
@@ -134,29 +134,29 @@ func (c *costing) fragment(spread *ast.FragmentSpread) price {
 
 func (c *costing) field(f *ast.Field) price {
 	name := [2]string{f.ObjectDefinition.Name, f.Name}
-	own, known := c.prices[name]
+	base, known := c.prices[name]
 	if !known { // __typename
-		own = 1
+		base = 1
 	}
 	inner := c.selections(f.SelectionSet)
 	length, isIntrospection := c.lengths[name]
-	cost := price{once: own + inner.once, typical: own + inner.typical}
+	cost := price{once: base + inner.once, typical: base + inner.typical}
 	switch isList := f.Definition.Type.Elem != nil; {
 	case name == [2]string{"__Schema", "types"}:
-		cost.once = own + length.longest*inner.typical
+		cost.once = base + length.longest*inner.typical
 	case isIntrospection:
-		cost = price{once: own + length.longest*inner.once, typical: own + length.average*inner.typical}
+		cost = price{once: base + length.longest*inner.once, typical: base + length.average*inner.typical}
 	case isConnection(f.Definition.Type.Name()):
-		cost.once = own + c.searching(f) + inner.once + c.pageSize(f)*inner.each
+		cost.once = base + c.searchCost(f) + inner.once + c.pageSize(f)*inner.each
 	case isList && isConnection(f.ObjectDefinition.Name):
-		cost = price{each: own + inner.once}
+		cost = price{each: base + inner.once}
 	case isList && len(f.SelectionSet) > 0:
-		cost.once = own + c.listLength(f)*(1+inner.once)
+		cost.once = base + c.listLength(f)*(1+inner.once)
 	}
 	return cost
 }
 
-// pageSize returns how many elements a page can have. A size out of range is refused later.
+// pageSize returns the greatest number of elements of a page. A size out of range is refused later.
 func (c *costing) pageSize(f *ast.Field) float64 {
 	for _, name := range []string{"first", "last"} {
 		if n, ok := c.argument(f, name).(int64); ok {
@@ -166,8 +166,8 @@ func (c *costing) pageSize(f *ast.Field) float64 {
 	return store.DefaultPageSize
 }
 
-// searching returns what the search in the filter of a page costs, 0 for no search.
-func (c *costing) searching(f *ast.Field) float64 {
+// searchCost returns the cost of the search in the filter of a page, or 0 without a search.
+func (c *costing) searchCost(f *ast.Field) float64 {
 	if filter, ok := c.argument(f, "filter").(map[string]any); ok && filter["search"] != nil {
 		return searchPrice
 	}
@@ -186,7 +186,7 @@ func (c *costing) listLength(f *ast.Field) float64 {
 	return float64(n)
 }
 
-// argument returns the value of an argument, nil for one that is absent or unreadable.
+// argument returns the value of an argument, or nil if it is absent or unreadable.
 func (c *costing) argument(f *ast.Field, name string) any {
 	argument := f.Arguments.ForName(name)
 	if argument == nil {

@@ -18,8 +18,8 @@ import (
 )
 
 // Documents finds the document of a request: a trusted one, a cached one, or one that it parses. It
-// returns only valid documents within the limits. The executor's own parsing would validate before
-// anything can be counted.
+// returns only valid documents within the limits. gqlgen's executor does not parse, because it
+// would validate a document before the limits can be checked.
 type Documents struct {
 	schema  Schema
 	limits  Limits
@@ -29,15 +29,15 @@ type Documents struct {
 
 // Document is a valid document within the limits.
 type Document struct {
-	Text       string // what it was parsed from
+	Text       string
 	tree       *ast.QueryDocument
 	uses       variableUses
 	rootFields map[*ast.OperationDefinition]string // see graph.Outcome.Operation
 	memo       sync.Map
 }
 
-// Memo returns a map that lasts as long as the document that ctx executes, for what is computed from the
-// document alone. It is nil when ctx executes none.
+// Memo returns a map for values that are computed from the document of ctx alone. It lives as long
+// as the document. It is nil if ctx has no document.
 func Memo(ctx context.Context) *sync.Map {
 	if document, ok := ctx.Value(documentKey{}).(*Document); ok {
 		return &document.memo
@@ -45,7 +45,8 @@ func Memo(ctx context.Context) *sync.Map {
 	return nil
 }
 
-// Operation returns the operation of a document that a request names, or why there is none.
+// Operation returns the operation with this name. With the name "" it returns the only operation.
+// The error says why there is none.
 func (d *Document) Operation(name string) (*ast.OperationDefinition, *gqlerror.Error) {
 	if operation := d.tree.Operations.ForName(name); operation != nil {
 		return operation, nil
@@ -58,19 +59,19 @@ func (d *Document) Operation(name string) (*ast.OperationDefinition, *gqlerror.E
 }
 
 // RootField returns the name in the schema of the root field that an operation of the document
-// selects: SeveralFields for several.
+// selects, or SeveralFields.
 func (d *Document) RootField(operation *ast.OperationDefinition) string {
 	return d.rootFields[operation]
 }
 
-// NewDocuments returns the documents of a schema.
+// NewDocuments returns a Documents with an empty cache. trusted may be nil.
 func NewDocuments(schema Schema, limits Limits, trusted *Trusted) *Documents {
 	return &Documents{
 		schema: schema, limits: limits, trusted: trusted, cache: newDocumentCache(limits.Tokens),
 	}
 }
 
-// Find returns the document of a request and where it came from, or why it is refused.
+// Find returns the document of a request and its source, or the errors that refuse the request.
 func (d *Documents) Find(request *Request) (*Document, DocumentSource, gqlerror.List) {
 	trusted := d.trusted.find(request.DocumentID)
 	switch {
@@ -80,7 +81,7 @@ func (d *Documents) Find(request *Request) (*Document, DocumentSource, gqlerror.
 		return nil, NoDocument, gqlerror.List{Refusal(DocumentNotTrusted, "the id stands for another document")}
 	case d.trusted.Only():
 		return nil, NoDocument, gqlerror.List{Refusal(DocumentNotTrusted, "no such document is trusted here")}
-	case request.Query == nil: // Apollo's and urql's clients know this message, and send the document instead
+	case request.Query == nil: // On this message the clients of Apollo and urql send the document.
 		return nil, NoDocument, gqlerror.List{Refusal(PersistedQueryNotSupported, "PersistedQueryNotSupported")}
 	}
 	if cached := d.cache.get(*request.Query); cached != nil {
@@ -100,7 +101,7 @@ func (d *Documents) parse(text string) (*Document, gqlerror.List) {
 	tree, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: text}, d.limits.Tokens)
 	if err != nil {
 		fault := gqlerror.WrapIfUnwrapped(err)
-		if strings.HasPrefix(fault.Message, "exceeded ") { // the number of tokens, or how deep anything may nest
+		if strings.HasPrefix(fault.Message, "exceeded ") { // the parser's limits of tokens and of depth
 			return nil, gqlerror.List{Refusal(LimitExceeded, fault.Message)}
 		}
 		errcode.Set(fault, errcode.ParseFailed)
@@ -113,7 +114,7 @@ func (d *Documents) parse(text string) (*Document, gqlerror.List) {
 	if beyond := d.limits.check(size); beyond != nil {
 		return nil, gqlerror.List{beyond}
 	}
-	if size.unknown != nil { // validation would compare each of a thousand with all others before it says so
+	if size.unknown != nil { // Before it reports them, validation compares all spreads in pairs.
 		fault := gqlerror.ErrorPosf(size.unknown.Position, "Unknown fragment %q.", size.unknown.Name)
 		errcode.Set(fault, errcode.ValidationFailed)
 		return nil, gqlerror.List{fault}
@@ -121,8 +122,8 @@ func (d *Documents) parse(text string) (*Document, gqlerror.List) {
 	return d.validate(text, tree)
 }
 
-// validate returns the document of a tree that is within the limits. It is ready to be executed when
-// it has no faults.
+// validate returns the document of a tree that is within the limits. If the list of faults is
+// empty, the document is ready to be executed.
 func (d *Documents) validate(text string, tree *ast.QueryDocument) (*Document, gqlerror.List) {
 	prepared := &Document{Text: text, tree: tree, rootFields: make(map[*ast.OperationDefinition]string)}
 	faults := validator.ValidateWithRules(d.schema.Schema, tree, withoutSuggestions())
@@ -139,15 +140,15 @@ func (d *Documents) validate(text string, tree *ast.QueryDocument) (*Document, g
 	for _, fragment := range tree.Fragments {
 		undefer(fragment.SelectionSet)
 	}
-	known := make(rootFields)
+	fragments := make(rootFields)
 	for _, operation := range tree.Operations {
-		prepared.rootFields[operation] = known.of(operation.SelectionSet)
+		prepared.rootFields[operation] = fragments.of(operation.SelectionSet)
 	}
 	return prepared, faults
 }
 
-// undefer takes @defer out of a selection. gqlgen always knows @defer, and would leave fields out of
-// the only reply that this server sends.
+// undefer removes @defer from a selection. This server sends a single reply, and gqlgen, which
+// always supports @defer, would leave deferred fields out of it.
 func undefer(set ast.SelectionSet) {
 	without := func(list ast.DirectiveList) ast.DirectiveList {
 		return slices.DeleteFunc(list, func(d *ast.Directive) bool { return d.Name == "defer" })
@@ -165,7 +166,8 @@ func undefer(set ast.SelectionSet) {
 	}
 }
 
-// withoutSuggestions returns the rules of validation in which no message suggests names of the schema.
+// withoutSuggestions returns the validation rules with messages that suggest no names of the
+// schema.
 func withoutSuggestions() *rules.Rules {
 	all := rules.NewDefaultRules()
 	for suggesting, silent := range map[string]core.Rule{
@@ -182,13 +184,13 @@ func withoutSuggestions() *rules.Rules {
 
 type documentKey struct{}
 
-// WithDocument returns a context from which PreparedDocument gives the executor this document.
+// WithDocument returns a context with the document that PreparedDocument passes to the executor.
 func WithDocument(ctx context.Context, document *Document) context.Context {
 	return context.WithValue(ctx, documentKey{}, document)
 }
 
-// PreparedDocument gives the executor the document that was prepared for its request, as if from a
-// cache. So the executor never parses, and executes what was checked.
+// PreparedDocument is a cache that returns the document of the context. So the executor never
+// parses, and it executes exactly the document that was checked.
 type PreparedDocument struct{}
 
 var _ graphql.Cache[*ast.QueryDocument] = PreparedDocument{}
@@ -205,15 +207,15 @@ func (PreparedDocument) Get(ctx context.Context, _ string) (*ast.QueryDocument, 
 // Add implements graphql.Cache.
 func (PreparedDocument) Add(context.Context, string, *ast.QueryDocument) {}
 
-// lexeme matches what can hold a quote: a block string, in which \u is no escape; a comment; and a
-// string, whose inside is the group.
+// lexeme matches the tokens that can hold a quote: a block string, in which \u is not an escape; a
+// comment; and a string. The group matches the text inside a string.
 var lexeme = regexp.MustCompile(`(?s)"""(?:\\"""|.)*?"""|#[^\n\r]*|"((?:[^"\\\n\r]|\\.)*)"`)
 
-// escape matches one escape, or the two of a surrogate pair. Its groups match half a pair.
+// escape matches one escape, or two that form a surrogate pair. Its groups match half a pair.
 var escape = regexp.MustCompile(`(?i)\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(ud[89a-f][0-9a-f]{2})|(u\{0*d[89a-f][0-9a-f]{2}\})|.)`)
 
-// hasHalfPair reports whether an escape in a document is half a surrogate pair. The parser would read
-// it as U+FFFD, and the server must not store other text than the client sent.
+// hasHalfPair reports whether a document has an escape that is half a surrogate pair. The parser
+// would read it as U+FFFD, so the server would store a text that the client did not send.
 func hasHalfPair(text string) bool {
 	for _, inside := range lexeme.FindAllStringSubmatch(text, -1) {
 		for _, match := range escape.FindAllStringSubmatch(inside[1], -1) {

@@ -12,7 +12,7 @@ import (
 	"lumen/store"
 )
 
-// NoIntrospection refuses operations that read the schema. gqlgen's own refusal comes without a code.
+// NoIntrospection refuses operations that read the schema. gqlgen's own refusal has no code.
 type NoIntrospection struct{}
 
 var _ graphql.OperationContextMutator = NoIntrospection{}
@@ -33,8 +33,8 @@ func (NoIntrospection) MutateOperationContext(_ context.Context, operation *grap
 	return nil
 }
 
-// CostLimit refuses operations that cost more than the limit or whose lists hold too many ids. It
-// writes the cost of an operation into the extensions of the reply.
+// CostLimit refuses operations that cost more than the limit or have a list with too many ids. It
+// adds the cost of an operation to the extensions of the reply.
 type CostLimit struct {
 	Costs  *Costs
 	Limits Limits
@@ -45,7 +45,7 @@ var (
 	_ graphql.ResponseInterceptor     = CostLimit{}
 )
 
-// costStat is the name of the cost in the statistics of an operation.
+// costStat is the key of the cost in the statistics of an operation.
 const costStat = "Cost"
 
 // ExtensionName implements graphql.HandlerExtension.
@@ -68,13 +68,13 @@ func (c CostLimit) MutateOperationContext(_ context.Context, operation *graphql.
 	return nil
 }
 
-// Cost returns what an operation costs, and false when it was refused before that was known.
+// Cost returns the cost of an operation, or false if it was refused before the cost was computed.
 func Cost(operation *graphql.OperationContext) (int, bool) {
 	cost, known := operation.Stats.GetExtension(costStat).(int)
 	return cost, known
 }
 
-// CostReport is extensions.cost in a reply.
+// CostReport is the member extensions.cost of a reply.
 type CostReport struct {
 	Requested int `json:"requested"`
 	Limit     int `json:"limit"`

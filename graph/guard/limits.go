@@ -10,43 +10,43 @@ import (
 	"lumen/store"
 )
 
-// Limits bound what one request may ask for. They are checked before anything is executed, in time
-// linear in the size of the request.
+// Limits bound the size and the cost of one request. They are checked before anything is executed,
+// in time linear in the size of the request.
 type Limits struct {
-	// Body is the largest body that is read, in octets.
+	// Body limits the size of the body, in bytes.
 	Body int
-	// Tokens is how many tokens a document may have.
+	// Tokens limits the tokens of a document.
 	Tokens int
-	// Depth is how deep selections may nest, including those of fragments. ValueDepth is how deep values
-	// may nest, in a document or in variables.
+	// Depth limits the nesting of selections, including those of fragments. ValueDepth limits the
+	// nesting of values, in a document and in variables.
 	Depth, ValueDepth int
-	// Fields, Aliases and Directives are how many an operation or a fragment may have, including the
+	// Fields, Aliases and Directives limit those of an operation or a fragment, including the
 	// fragments that it spreads. A spread counts as a field.
 	Fields, Aliases, Directives int
-	// VariablesSize is the largest text of the variables, in octets.
+	// VariablesSize limits the JSON text of the variables, in bytes.
 	VariablesSize int
-	// IDs is how many ids one list may have.
+	// IDs limits the ids in one list.
 	IDs int
-	// Errors is how many errors a reply lists.
+	// Errors limits the errors in one reply.
 	Errors int
-	// Cost is what an operation may cost. See prices.go for what fields cost.
+	// Cost limits the cost of an operation, in the units of prices.go.
 	Cost int
 }
 
-// DefaultLimits are wide enough for two full pages with all fields, for 30 lookups in one operation and
-// for the introspection query.
+// DefaultLimits admit two pages of 250 rows with all fields, 30 reads by id in one operation, and
+// the introspection query.
 var DefaultLimits = Limits{
 	Body: 64 << 10, Tokens: 2000, Depth: 20, ValueDepth: 10, Fields: 1000, Aliases: 30, Directives: 50,
 	VariablesSize: 32 << 10, IDs: store.MaxPageSize, Errors: 10, Cost: 25_000,
 }
 
-// overLimit returns the refusal of a request that is over a limit.
+// overLimit returns the refusal of a request that exceeds a limit.
 func overLimit(what string, limit int) *gqlerror.Error {
 	return Refusal(LimitExceeded, fmt.Sprintf("%s: the limit is %d", what, limit))
 }
 
-// First returns as many of the errors as a reply lists. If there are more, the last one says so.
-// Errors that say the same count as one.
+// First returns the errors that a reply lists, at most l.Errors. If there are more, the last one
+// says so. Errors that differ only in their place count as one.
 func (l Limits) First(list gqlerror.List) gqlerror.List {
 	list = merge(list)
 	if len(list) <= l.Errors || l.Errors == 1 {
@@ -55,21 +55,21 @@ func (l Limits) First(list gqlerror.List) gqlerror.List {
 	return append(slices.Clone(list[:l.Errors-1]), overLimit("there are more errors than a reply lists", l.Errors))
 }
 
-// countExtension is the extension of an error that says how often a reply would have repeated it.
+// countExtension is the name of the extension that counts the equal errors that became one.
 const countExtension = "count"
 
-// merge returns the errors without those that differ from another in their place alone. Of these it
-// keeps the one whose path sorts first as text, as fields fail in any order.
+// merge merges errors that differ only in their place into one with a count. It keeps the error
+// whose path sorts first as text, because fields fail in any order and replies must not vary.
 func merge(list gqlerror.List) gqlerror.List {
 	var merged gqlerror.List
 	at := make(map[string]int, len(list))
 	count := make([]int, 0, len(list))
 	for _, err := range list {
-		says := fmt.Sprint(err.Message, err.Extensions) // Sprint sorts the keys of maps.
-		i, again := at[says]
+		content := fmt.Sprint(err.Message, err.Extensions) // Sprint sorts the keys of maps.
+		i, again := at[content]
 		switch {
 		case !again:
-			at[says] = len(merged)
+			at[content] = len(merged)
 			merged, count = append(merged, err), append(count, 1)
 			continue
 		case err.Path.String() < merged[i].Path.String():
@@ -88,24 +88,25 @@ func merge(list gqlerror.List) gqlerror.List {
 	return merged
 }
 
-// check returns the refusal of a document that is over a limit, else nil. It runs before validation,
-// whose time grows faster than the document does, so the document need not be valid.
+// check returns the refusal of a document that exceeds a limit, else nil. It runs before
+// validation, because the time of validation grows faster than the document. So the document need
+// not be valid.
 func (l Limits) check(document *measured) *gqlerror.Error {
 	var all shape
 	for _, definition := range document.definitions {
-		if err := l.exceededBy(definition); err != nil {
+		if err := l.checkShape(definition); err != nil {
 			return err
 		}
 		all = all.plus(definition)
 	}
-	// Validation visits each operation and each fragment by itself.
+	// Validation visits each operation and each fragment separately.
 	if most := 2 * l.Fields; all.fields > most {
 		return overLimit("too many fields in all operations and fragments", most)
 	}
 	return nil
 }
 
-func (l Limits) exceededBy(size shape) *gqlerror.Error {
+func (l Limits) checkShape(size shape) *gqlerror.Error {
 	switch {
 	case size.depth > l.Depth:
 		return overLimit("the selections nest too deep", l.Depth)
@@ -123,7 +124,7 @@ func (l Limits) exceededBy(size shape) *gqlerror.Error {
 	return nil
 }
 
-// CheckVariables returns the refusal of a request whose variables are over a limit, else nil.
+// CheckVariables returns the refusal of a request whose variables exceed a limit, else nil.
 func (l Limits) CheckVariables(r *Request) *gqlerror.Error {
 	switch {
 	case r.VariablesSize > l.VariablesSize:

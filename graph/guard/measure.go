@@ -6,17 +6,17 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// shape is the size of a selection with its fragments spread out.
+// shape is the size of a selection, including the fragments that it spreads.
 type shape struct {
 	fields, aliases, directives, depth, valueDepth, aliasLength int
 
-	// here counts the fields of the selection itself and of the inline fragments in it. inlined counts
-	// only those of the inline fragments.
-	here, inlined int
+	// direct counts the fields of the selection itself and of the inline fragments in it. inlined
+	// counts only the fields of the inline fragments.
+	direct, inlined int
 }
 
-// saturated caps sums so they cannot overflow: nested fragments can stand for more fields than an int
-// can count. It is more than any limit.
+// saturated caps sums so they cannot overflow: nested fragments can stand for more fields than an
+// int can count. It is more than any limit.
 const saturated = 1 << 30
 
 func (s shape) plus(other shape) shape {
@@ -27,7 +27,7 @@ func (s shape) plus(other shape) shape {
 		depth:       max(s.depth, other.depth),
 		valueDepth:  max(s.valueDepth, other.valueDepth),
 		aliasLength: max(s.aliasLength, other.aliasLength),
-		here:        s.here + other.here,
+		direct:      s.direct + other.direct,
 		inlined:     s.inlined + other.inlined,
 	}
 }
@@ -41,10 +41,12 @@ type measured struct {
 	known     map[string]shape // by the name of the fragment
 }
 
-// measure visits each part of a document once, however often fragments spread it.
+// measure returns the sizes of the parts of a document. It visits each part once, no matter how
+// many fragments spread it, so its time is linear in the length of the document.
 func measure(document *ast.QueryDocument) *measured {
 	m := &measured{
-		known: make(map[string]shape), fragments: make(map[string]*ast.FragmentDefinition, len(document.Fragments)),
+		known:     make(map[string]shape),
+		fragments: make(map[string]*ast.FragmentDefinition, len(document.Fragments)),
 	}
 	for _, fragment := range document.Fragments {
 		m.fragments[fragment.Name] = fragment
@@ -58,7 +60,8 @@ func measure(document *ast.QueryDocument) *measured {
 		m.definitions = append(m.definitions, size)
 	}
 	for _, fragment := range document.Fragments {
-		m.definitions = append(m.definitions, m.selections(fragment.SelectionSet).plus(m.directives(fragment.Directives)))
+		size := m.selections(fragment.SelectionSet).plus(m.directives(fragment.Directives))
+		m.definitions = append(m.definitions, size)
 	}
 	return m
 }
@@ -84,7 +87,7 @@ func (m *measured) selections(set ast.SelectionSet) shape {
 func (m *measured) field(f *ast.Field) shape {
 	size := m.selections(f.SelectionSet).plus(m.directives(f.Directives))
 	size.fields++
-	size.here, size.inlined = 1, 0
+	size.direct, size.inlined = 1, 0
 	if f.Alias != f.Name {
 		size.aliases++
 		size.aliasLength = max(size.aliasLength, len(f.Alias))
@@ -95,17 +98,18 @@ func (m *measured) field(f *ast.Field) shape {
 	return size
 }
 
-// inlineFragment counts the fields of a nested inline fragment once more for each fragment around it,
-// because validation compares them with each other that often.
+// inlineFragment counts the fields of a nested inline fragment once more for each fragment around
+// it, because validation compares them with each other that often.
 func (m *measured) inlineFragment(f *ast.InlineFragment) shape {
 	size := m.selections(f.SelectionSet)
 	size.fields += size.inlined
-	size.inlined = size.here
+	size.inlined = size.direct
 	return size
 }
 
-// spread returns the size of a fragment and of its spread. The spread counts as a field, because
-// validation compares spreads too. Validation refuses a fragment that is part of itself.
+// spread returns the size of a spread and its fragment. The spread itself counts as a field,
+// because validation compares spreads as well. A fragment that contains itself counts as empty:
+// validation refuses it later.
 func (m *measured) spread(s *ast.FragmentSpread) shape {
 	size, known := m.known[s.Name]
 	definition := m.fragments[s.Name]
@@ -118,7 +122,7 @@ func (m *measured) spread(s *ast.FragmentSpread) shape {
 	default:
 		m.known[s.Name] = shape{}
 		size = m.selections(definition.SelectionSet)
-		size.here, size.inlined = 0, 0
+		size.direct, size.inlined = 0, 0
 		m.known[s.Name] = size
 	}
 	size.fields++
@@ -135,13 +139,13 @@ func (m *measured) directives(list ast.DirectiveList) shape {
 	return size
 }
 
-// holdsString reports whether a document may hold a string: a client can write a merchant's data into
-// one, such as a customer's email address. If such documents were kept, a reply without the time for
-// parsing would tell other merchants that somebody has sent the same data. Every string begins with a
-// quote, so the test is for a quote alone: one in a comment counts as well.
+// holdsString reports whether a document can contain a string. A client can write data into a
+// string, such as the email address of a customer. If such documents were cached, a fast reply
+// would tell a merchant that another merchant has sent the same data. Every string begins with a
+// quote, so a document with any quote, even in a comment, counts.
 func holdsString(text string) bool { return strings.Contains(text, `"`) }
 
-// valueDepth returns how deep the lists and objects of a value nest.
+// valueDepth returns the depth to which lists and objects of a value nest: 0 for other values.
 func valueDepth(value *ast.Value) int {
 	if value == nil || value.Kind != ast.ListValue && value.Kind != ast.ObjectValue {
 		return 0

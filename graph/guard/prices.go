@@ -8,27 +8,27 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// kind says what work a field causes. The schema tells it, so a new noun's fields have their prices
-// without a line written.
+// kind says how much work a field causes. It follows from the schema, so the fields of a new noun
+// have prices without a new line here.
 type kind string
 
 const (
-	plainField    kind = "plain"      // is written out from what was read for its parent
-	schemaField   kind = "schema"     // describes the whole schema
-	typeField     kind = "type"       // describes one type
+	plainField    kind = "plain"      // written from the row of its parent
+	schemaField   kind = "schema"     // the description of the whole schema
+	typeField     kind = "type"       // the description of one type
 	byIDField     kind = "by id"      // one object
 	manyField     kind = "many by id" // a list of objects
-	pageField     kind = "page"       // a part of a list
+	pageField     kind = "page"       // a page of a list
 	totalField    kind = "total"      // the length of a list
 	mutationField kind = "mutation"
 	unknownField  kind = "unknown"
 )
 
-// prices holds what a field of each kind costs apart from its selection. They were set by measuring:
-// the unit is about half a microsecond of the server's and the database's time. Objects that one
-// operation asks for by id share one statement. A total looks at every row of the merchant; its
-// price fits a merchant with ten thousand. The descriptions in the schema are long texts, so their
-// price keeps clients from reading them many times over.
+// prices holds the price of a field of each kind, without its selection. The prices were measured:
+// one unit is about half a microsecond of processor time on the server and the database. Objects
+// that one operation asks for by id share one statement. A total reads every row of the merchant;
+// its price fits a merchant with 10,000 customers. Descriptions of the schema are long texts, and
+// their price keeps clients from reading them many times in one operation.
 var prices = map[kind]int{
 	plainField:    1,
 	schemaField:   2000,
@@ -40,12 +40,13 @@ var prices = map[kind]int{
 	mutationField: 760,
 }
 
-// searchPrice is what a filter with a search adds to a page, whether or not its total is selected.
-// Like a total, a search looks at every row of the merchant.
+// searchPrice is the price that a search in the filter adds to a page, whether or not the total is
+// selected. Like a total, a search reads every row of the merchant.
 const searchPrice = 4400
 
-// kindOf returns the kind of a field of a type. It is unknownField for a root field that the schema
-// says too little of: such a field can be a statement, and must not cost as little as a plain one.
+// kindOf returns the kind of a field of a type. It is unknownField for a root field whose kind does
+// not follow from the schema: such a field can run a statement and must not be as cheap as a plain
+// field.
 func kindOf(schema *ast.Schema, owner *ast.Definition, field *ast.FieldDefinition) kind {
 	returnsPage := isConnection(field.Type.Name())
 	switch {
@@ -71,16 +72,16 @@ func kindOf(schema *ast.Schema, owner *ast.Definition, field *ast.FieldDefinitio
 	return unknownField
 }
 
-// isConnection reports whether a type is a page by its name, as the Relay specification has it.
+// isConnection reports whether a type is a connection, by the name that Relay prescribes.
 func isConnection(name string) bool { return strings.HasSuffix(name, "Connection") }
 
-// isNode reports whether a type is Relay's interface Node or implements it.
+// isNode reports whether a type is the interface Node of Relay or implements it.
 func isNode(schema *ast.Schema, name string) bool {
 	return name == "Node" || slices.Contains(schema.Types[name].Interfaces, "Node")
 }
 
-// CheckFieldCosts returns an error unless each name is a field of the schema, as in "Type.field", and
-// no cost is negative.
+// CheckFieldCosts returns an error unless each name is a field of the schema, as in "Type.field",
+// and no cost is negative.
 func CheckFieldCosts(schema *ast.Schema, costs map[string]int) error {
 	for name, cost := range costs {
 		owner, field, _ := strings.Cut(name, ".")
@@ -94,7 +95,7 @@ func CheckFieldCosts(schema *ast.Schema, costs map[string]int) error {
 	return nil
 }
 
-// exampleField returns the first page that clients can query, by type and field.
+// exampleField returns the type and the name of the first root field that is a page.
 func exampleField(schema *ast.Schema) string {
 	for _, field := range schema.Query.Fields {
 		if isConnection(field.Type.Name()) {
@@ -104,9 +105,9 @@ func exampleField(schema *ast.Schema) string {
 	return schema.Query.Name + ".__typename"
 }
 
-// fieldPrices returns the price of every field of a schema, by type and field. A field costs what
-// the last of the tables says that names it, else what its kind costs. A field of unknown kind that
-// no table names is an error.
+// fieldPrices returns the price of every field of a schema, by type and field. It is the price in
+// the last table that has the field, else the price of the field's kind. A field of unknown kind
+// that is in no table is an error.
 func fieldPrices(schema *ast.Schema, tables []map[string]int) (map[[2]string]float64, error) {
 	found := make(map[[2]string]float64)
 	var unpriced []string

@@ -2,35 +2,36 @@ package guard
 
 import "github.com/vektah/gqlparser/v2/ast"
 
-// These stand in the place of a root field's name.
+// SeveralFields and NoField replace the name of the root field of an operation that selects
+// different root fields, or none.
 const (
 	SeveralFields = "several"
 	NoField       = "none"
 )
 
-// rootFields finds the root fields of the operations of one document, whatever @skip and @include leave
-// out. It visits each fragment once, however often it is spread, and keeps what it found there.
+// rootFields finds the root fields of the operations of one document, including fields with @skip
+// or @include. It holds the root field of each fragment, so that it visits a fragment only once.
 type rootFields map[*ast.FragmentDefinition]string
 
-func (known rootFields) of(set ast.SelectionSet) string {
+func (fragments rootFields) of(set ast.SelectionSet) string {
 	name := NoField
 	for _, selection := range set {
-		this := NoField
+		selected := NoField
 		switch s := selection.(type) {
 		case *ast.Field:
-			this = s.Name
+			selected = s.Name
 		case *ast.InlineFragment:
-			this = known.of(s.SelectionSet)
+			selected = fragments.of(s.SelectionSet)
 		case *ast.FragmentSpread:
-			if _, seen := known[s.Definition]; !seen {
-				known[s.Definition] = known.of(s.Definition.SelectionSet)
+			if _, seen := fragments[s.Definition]; !seen {
+				fragments[s.Definition] = fragments.of(s.Definition.SelectionSet)
 			}
-			this = known[s.Definition]
+			selected = fragments[s.Definition]
 		}
 		switch name {
-		case this:
+		case selected:
 		case NoField:
-			name = this
+			name = selected
 		default:
 			return SeveralFields
 		}

@@ -1,12 +1,12 @@
 package guard
 
-// DocumentSource is where the document of a request came from.
+// DocumentSource says where the document of a request came from.
 type DocumentSource string
 
 // The sources of documents.
 const (
-	NoDocument      DocumentSource = "" // the request was refused before
+	NoDocument      DocumentSource = "" // the request was refused earlier
 	TrustedDocument DocumentSource = "trusted"
-	KeptDocument    DocumentSource = "kept" // from an earlier request
+	KeptDocument    DocumentSource = "kept" // from the cache
 	ParsedDocument  DocumentSource = "parsed"
 )

@@ -10,12 +10,12 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// apolloFormat is the format that Apollo's manifests name.
+// apolloFormat is the member format of a manifest of Apollo.
 const apolloFormat = "apollo-persisted-query-manifest"
 
-// ReadManifest returns the documents of a manifest of trusted documents by their ids. It reads two
-// forms: the JSON object of ids and documents that graphql-codegen's client preset and Relay's compiler
-// write, and Apollo's manifest with its list of operations.
+// ReadManifest returns the documents of a manifest of trusted documents, by id. It reads the JSON
+// object of ids and documents that graphql-codegen's client preset and Relay's compiler write, and
+// the list of operations that Apollo's tools write. Any other form is an error.
 func ReadManifest(manifest []byte) (map[string]string, error) {
 	var members map[string]jsontext.Value
 	if err := json.Unmarshal(manifest, &members); err != nil {
@@ -53,8 +53,8 @@ func readApolloManifest(manifest []byte) (map[string]string, error) {
 	return documents, nil
 }
 
-// digestPrefix stands before an id that is a SHA-256 digest, as the specification of persisted
-// documents has it. Not every tool writes it, and not every client sends it.
+// digestPrefix precedes an id that is a SHA-256 digest, according to the specification of persisted
+// documents. Not every tool writes it, and not every client sends it.
 const digestPrefix = "sha256:"
 
 // Trusted holds the documents that an operator has approved, ready to be executed.
@@ -63,8 +63,8 @@ type Trusted struct {
 	only      bool
 }
 
-// Trust prepares the documents of a manifest, given by their ids. With only, the server executes no
-// other documents. A document that the schema or a limit refuses is an error that names it.
+// Trust prepares the documents of a manifest, which maps ids to documents. With only, the server
+// executes no other documents. The error names each document that the schema or a limit refuses.
 func Trust(
 	schema Schema, manifest map[string]string, limits Limits, costs *Costs, only bool,
 ) (*Trusted, error) {
@@ -101,7 +101,7 @@ func Trust(
 	return t, nil
 }
 
-// Only reports whether the server executes trusted documents alone.
+// Only reports whether the server executes only trusted documents.
 func (t *Trusted) Only() bool { return t != nil && t.only }
 
 func (t *Trusted) find(id string) *Document {

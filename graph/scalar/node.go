@@ -1,5 +1,5 @@
 package scalar
 
-// Node is what Query.node returns: a *store.Customer or a *store.Merchant. It asks for no method, so that the store
-// need not know of it.
+// Node is the interface Node of the schema: a *store.Customer or a *store.Merchant. It has no
+// methods, so package store does not depend on it.
 type Node interface{}

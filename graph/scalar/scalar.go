@@ -1,5 +1,6 @@
-// Package scalar holds the graph's scalars. They are strict: a value of another type is refused, where gqlgen's own
-// would convert it.
+// Package scalar implements the scalars and shared enums of the schema. They refuse a value of
+// another type. The scalars of gqlgen would convert it: the number 5 would be stored as the text
+// "5".
 package scalar
 
 import (
@@ -17,14 +18,15 @@ import (
 	"lumen/store"
 )
 
-// wrongType refuses a value as the schema's own validation would have.
+// wrongType returns the error for a value of another type, with the code that validation against
+// the schema uses.
 func wrongType(expected string) error {
 	err := gqlerror.Errorf("expected a value of type %s", expected)
 	errcode.Set(err, errcode.ValidationFailed)
 	return err
 }
 
-// coercions holds the Unmarshal functions of the schema's scalars by the names of the scalars.
+// coercions holds the Unmarshal functions by the names of the scalars.
 var coercions = map[string]func(any) error{
 	"String":   coercion(UnmarshalString),
 	"ID":       coercion(UnmarshalID),
@@ -40,8 +42,8 @@ func coercion[T any](unmarshal func(any) (T, error)) func(any) error {
 	}
 }
 
-// Coerce returns nil when an enum or a scalar of the schema accepts a value, else an error such as the
-// scalar's Unmarshal function returns. It refuses every value of a scalar that coercions lacks.
+// Coerce returns nil if an enum or a scalar of the schema accepts a value, else the error of the
+// scalar's Unmarshal function. It refuses every value of a scalar that is missing in coercions.
 func Coerce(inputType *ast.Definition, value any) error {
 	coerce, known := coercions[inputType.Name]
 	text, isText := value.(string)
@@ -70,7 +72,7 @@ func UnmarshalString(value any) (string, error) {
 // MarshalID writes an ID.
 func MarshalID(id string) graphql.Marshaler { return graphql.MarshalString(id) }
 
-// UnmarshalID reads an ID, which the specification lets be an integer as well.
+// UnmarshalID reads an ID. As the GraphQL specification allows, it also reads an integer.
 func UnmarshalID(value any) (string, error) {
 	switch id := value.(type) {
 	case string:
@@ -97,10 +99,11 @@ func UnmarshalBoolean(value any) (bool, error) {
 // MarshalInt writes an Int.
 func MarshalInt(n int) graphql.Marshaler { return graphql.MarshalInt(n) }
 
-// UnmarshalInt reads an Int, which is of 32 bits. A default of the schema comes as an int, all else as an int64.
+// UnmarshalInt reads an Int, which has 32 bits. Default values of the schema have the type int, all
+// other values int64.
 func UnmarshalInt(value any) (int, error) {
-	if fallback, ok := value.(int); ok {
-		value = int64(fallback)
+	if schemaDefault, ok := value.(int); ok {
+		value = int64(schemaDefault)
 	}
 	n, ok := value.(int64)
 	if !ok || n < math.MinInt32 || n > math.MaxInt32 {
@@ -109,10 +112,11 @@ func UnmarshalInt(value any) (int, error) {
 	return int(n), nil
 }
 
-// DateTime is the field of a DateTime's fault: a scalar does not know which argument it is read for.
+// DateTime stands for the name of the field in the fault of a DateTime: a scalar does not know the
+// argument that it reads.
 const DateTime = "DateTime"
 
-// MarshalDateTime writes a DateTime: UTC, three fractional digits.
+// MarshalDateTime writes a DateTime in RFC 3339, in UTC and with milliseconds.
 func MarshalDateTime(t time.Time) graphql.Marshaler {
 	return graphql.WriterFunc(func(w io.Writer) { _, _ = w.Write(AppendDateTime(nil, t)) })
 }
@@ -122,7 +126,8 @@ func AppendDateTime(to []byte, t time.Time) []byte {
 	return t.UTC().AppendFormat(to, `"2006-01-02T15:04:05.000Z"`)
 }
 
-// UnmarshalDateTime reads a DateTime: RFC 3339 with any offset. Anything else is store.InvalidInput.
+// UnmarshalDateTime reads a DateTime, RFC 3339 with any offset. Other values are
+// store.InvalidInput.
 func UnmarshalDateTime(value any) (time.Time, error) {
 	text, _ := value.(string)
 	t, ok := store.ParseTime(text)
@@ -132,7 +137,7 @@ func UnmarshalDateTime(value any) (time.Time, error) {
 	return t, nil
 }
 
-// enum reads the value of the enum with this name, in its exact letter case.
+// enum reads a value of the enum with this name. The letter case must match.
 func enum[E ~string](name string, value any, values ...E) (E, error) {
 	text, ok := value.(string)
 	for _, known := range values {
@@ -148,7 +153,8 @@ func MarshalSortField(field store.SortField) graphql.Marshaler {
 	return graphql.MarshalString(string(field))
 }
 
-// UnmarshalSortField reads a sort field of any noun. The schema has already refused those that its enum lacks.
+// UnmarshalSortField reads a sort field of any noun. It accepts every text, because Coerce has
+// compared the text with the enum of the schema before.
 func UnmarshalSortField(value any) (store.SortField, error) {
 	field, ok := value.(string)
 	if !ok {
