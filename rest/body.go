@@ -12,11 +12,12 @@ import (
 	"lumen/store"
 )
 
-// maxBody is the largest body that is read, in bytes.
+// maxBody is the size of the largest accepted body, in bytes.
 const maxBody = 64 << 10
 
-// readBody returns the members of the one JSON object that the body must be. jsontext is strict: UTF-8, no duplicate
-// names at any depth, no lone surrogates, nothing after the object.
+// readBody returns the members of the body, which must be one JSON object. jsontext is strict: it
+// demands UTF-8 and refuses duplicate names at any depth, lone surrogates, and data after the
+// object.
 func readBody(w http.ResponseWriter, r *http.Request) (map[string]jsontext.Value, error) {
 	if err := store.CheckMediaType(r.Header); err != nil {
 		return nil, err
@@ -26,7 +27,7 @@ func readBody(w http.ResponseWriter, r *http.Request) (map[string]jsontext.Value
 	switch {
 	case errors.As(err, &tooLarge):
 		return nil, store.NewError(store.PayloadTooLarge)
-	case err != nil: // the client broke off, or broke the framing
+	case err != nil: // The client disconnected, or the framing is malformed.
 		return nil, store.NewError(store.BadRequest)
 	}
 	var members map[string]jsontext.Value
@@ -36,8 +37,8 @@ func readBody(w http.ResponseWriter, r *http.Request) (map[string]jsontext.Value
 	return members, nil
 }
 
-// readInput reads the documented keys of a noun and ignores all others. The store reports a value that has
-// the wrong type together with the faults that it finds itself.
+// readInput reads the documented keys of a noun and ignores all others. A value of the wrong type
+// becomes store.Mistyped, which the store reports together with the faults that it finds.
 func readInput(members map[string]jsontext.Value, noun store.Noun) store.Input {
 	in := make(store.Input)
 	for _, field := range noun.Inputs() {
@@ -76,7 +77,7 @@ func readValue(value jsontext.Value, kind store.Kind) any {
 	return store.Mistyped{}
 }
 
-// send answers with a body that is JSON already.
+// send writes a reply whose body is encoded already.
 func send(w http.ResponseWriter, status int, mediaType string, body []byte) {
 	w.Header().Set("Content-Type", mediaType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
@@ -84,11 +85,11 @@ func send(w http.ResponseWriter, status int, mediaType string, body []byte) {
 	_, _ = w.Write(body)
 }
 
-// writeJSON answers with a body of a media type that is JSON.
+// writeJSON encodes the body as JSON and writes the reply.
 func writeJSON(w http.ResponseWriter, status int, mediaType string, body any) {
 	encoded, err := json.Marshal(body)
 	if err != nil {
-		panic(err) // the wire types always encode
+		panic(err) // All types of bodies encode without an error.
 	}
 	send(w, status, mediaType, encoded)
 }

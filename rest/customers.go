@@ -13,7 +13,7 @@ var customers = register(resource[store.Customer]{
 	rows: func(s *store.Store) rows[store.Customer] { return s.Customers },
 })
 
-// What messages name instead of parameters that the list of customers has none for.
+// The parameters that messages suggest to clients that want to search or to page.
 const (
 	searching = "email or userId"
 	paging    = "limit and cursor"

@@ -10,8 +10,8 @@ import (
 //go:embed openapi.yaml
 var openAPI []byte
 
-// OpenAPI returns the OpenAPI document of the routes, in YAML. Its server is the one that serves the
-// document, below the base path, which is "" or as in "/lumen".
+// OpenAPI returns the OpenAPI document of the API, in YAML. Its server URL is the base path, such as
+// "/lumen", or "/" if the base path is "".
 func OpenAPI(basePath string) []byte {
 	if basePath == "" {
 		return bytes.Clone(openAPI)
@@ -19,20 +19,21 @@ func OpenAPI(basePath string) []byte {
 	return bytes.Replace(openAPI, []byte("\n  - url: /\n"), []byte("\n  - url: "+basePath+"\n"), 1)
 }
 
-// OpenAPIJSON returns the document in JSON, its keys in the same order.
+// OpenAPIJSON returns the same document in JSON, with its keys in the same order.
 func OpenAPIJSON(basePath string) []byte {
 	converted, err := yaml.YAMLToJSON(OpenAPI(basePath))
 	if err != nil {
-		panic(err) // the document is embedded
+		panic(err) // The document is embedded and tested.
 	}
 	return converted
 }
 
-// Docs are the files of the reference page, which docs/build makes: docs/site/index.html, a
-// template, and docs/site/assets, whose names change with their content. The template is given
-// BasePath, APIKey and Playground. BasePath stands before all paths. APIKey is sent with what the page tries out, and shown to everyone who
-// opens it: only for development servers. Without one the page asks for a key, which it keeps in
-// memory. Playground has the page link to the playground.
+// Docs holds the files of the reference page, which docs/build makes: the template
+// docs/site/index.html, and docs/site/assets, whose names change with their content. The template
+// uses BasePath, APIKey and Playground. BasePath is the prefix of all paths. The page sends APIKey
+// with the requests that it tries out, and shows it to everybody who opens the page, so only
+// development servers set it. Without an APIKey the page asks for a key, which it keeps in memory.
+// If Playground is set, the page links to the playground.
 //
 //go:embed docs/site/index.html docs/site/assets
 var Docs embed.FS

@@ -17,7 +17,7 @@ type detail struct {
 	Message string       `json:"message"`
 }
 
-// writeError answers with an error. Its cause goes to the log, and only there.
+// writeError writes the reply for an error. The cause of the error goes only to the log.
 func (h *handler) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	known := store.AsError(err)
 	h.annotate(r.Context(), "", known.Outcome())

@@ -14,16 +14,17 @@ import (
 	"lumen/store"
 )
 
-// ownNames are the parameters that the store knows by other names.
-var ownNames = map[string]string{"first": "limit", "after": "cursor", "updatedAt": "updatedSince"}
+// parameterNames holds the names of parameters by the names that the store has for them.
+var parameterNames = map[string]string{"first": "limit", "after": "cursor", "updatedAt": "updatedSince"}
 
-// parameters are the names of the list's parameters, in the documented order.
+// parameters returns the names of the parameters of the list, in the documented order.
 func (r resource[T]) parameters() []string {
 	return slices.Concat([]string{"limit", "cursor"}, r.filters, []string{"updatedSince", "includeDeleted"})
 }
 
-// readQuery reads the list's parameters. Unknown ones are ignored, but for near misses. Those, and
-// known ones that are repeated, malformed or out of range, are InvalidInput, all of them together.
+// readQuery reads the parameters of the list. It ignores unknown parameters, except near misses.
+// Near misses and known parameters that are repeated, malformed or out of range are reported
+// together, in one store.InvalidInput.
 func (s *service[T]) readQuery(r *http.Request, rows rows[T]) (store.PageQuery, error) {
 	q := queryReader{
 		values: make(map[string][]string), plus: make(map[string]string), faults: make(map[string]store.Fault),
@@ -66,18 +67,19 @@ func (s *service[T]) readParameters(ctx context.Context, q queryReader, rows row
 	}
 	query.After = q.text("cursor")
 	if query.After != nil && q.values["limit"] == nil {
-		q.refuse("cursor", "must be given with limit") // without one there are no pages to continue
+		q.refuse("cursor", "must be given with limit") // Without limit the list has no pages.
 	}
 	return query, q.check(rows.Check(ctx, query), s.parameters(), s.nearMisses(q.values))
 }
 
-// commitTime is how long a write may take to its commit. A list does not show the writes that are not
-// committed when it begins, and their times are earlier.
+// commitTime is how long a write may take until it is committed. A list does not show writes that
+// are uncommitted when it begins, but the times of these writes are earlier. So the next list must
+// reach back by this time.
 const commitTime = 15 * time.Second
 
-// began returns the time at which a list begins that is asked for what changed since another time, and
-// zero for every other list.
-func (s *service[T]) began(h *handler, r *http.Request, filter store.Filter) (time.Time, error) {
+// startTime returns the database's time at the start of a list with updatedSince, and the zero time
+// for every other list.
+func (s *service[T]) startTime(h *handler, r *http.Request, filter store.Filter) (time.Time, error) {
 	if filter["updatedAt"] == nil {
 		return time.Time{}, nil
 	}
@@ -88,8 +90,9 @@ func (s *service[T]) began(h *handler, r *http.Request, filter store.Filter) (ti
 	return now, nil
 }
 
-// appendSyncedUntil appends the time from which a client goes on, to a list of what changed since another.
-// A list whose cursors do not say when it began gets no further than it was.
+// appendSyncedUntil appends syncedUntil to a list with updatedSince: the time from which the client
+// continues. If the cursor of the list does not hold the time at which the list began, syncedUntil
+// is updatedSince.
 func appendSyncedUntil(to []byte, filter store.Filter, began time.Time) []byte {
 	since, ok := filter["updatedAt"].(store.TimeRange)
 	if !ok {
@@ -102,15 +105,16 @@ func appendSyncedUntil(to []byte, filter store.Filter, began time.Time) []byte {
 	return store.AppendTime(append(to, `,"syncedUntil":`...), until)
 }
 
-// queryReader collects the parameters and what is wrong with them, by name.
+// queryReader holds the parameters of a query and their faults, by name.
 type queryReader struct {
 	values map[string][]string
-	// plus are the values with each raw "+" left as it is, where it stands for a space in values.
+	// plus holds the values that contain a raw "+", with the "+" kept. In values it is a space.
 	plus   map[string]string
 	faults map[string]store.Fault
 }
 
-// parse reads the pairs one by one: what is wrong with an unknown one must not spoil the known.
+// parse reads the pairs one by one, so that a malformed unknown parameter does not affect known
+// ones.
 func (q queryReader) parse(raw string) {
 	for pair := range strings.SplitSeq(raw, "&") {
 		name, value, _ := strings.Cut(pair, "=")
@@ -128,7 +132,8 @@ func (q queryReader) parse(raw string) {
 	}
 }
 
-// malformed stands for a value that is not percent-encoded text. Like others that are not UTF-8 it is refused.
+// malformed replaces a value with malformed percent-encoding. It is refused, because it is not
+// UTF-8.
 const malformed = "\xff"
 
 func (q queryReader) text(name string) *string {
@@ -151,8 +156,8 @@ func (q queryReader) refuse(name, form string) {
 	q.faults[name] = store.NewFault(name, store.InvalidFormat, form)
 }
 
-// restorePlus prepares a second reading, in which refused values hold the "+" that clients forgot
-// to encode, as in email=a+b@example.com. It reports whether there are any.
+// restorePlus replaces refused values by their variants with a raw "+", which clients forget to
+// encode, as in email=a+b@example.com, and clears the faults. It reports whether there are any.
 func (q queryReader) restorePlus() bool {
 	restored := false
 	for name := range q.faults {
@@ -164,8 +169,9 @@ func (q queryReader) restorePlus() bool {
 	return restored
 }
 
-// check adds what the store finds and returns all faults in the documented order, then the near
-// misses, or another error of the store's.
+// check adds the faults in an error of the store. It returns all faults in the documented order of
+// the parameters, followed by the near misses. If the error has another code, it returns that
+// error.
 func (q queryReader) check(err error, parameters []string, nearMisses []store.Fault) error {
 	var invalid *store.Error
 	if errors.As(err, &invalid) && invalid.Code != store.InvalidInput {
@@ -174,8 +180,8 @@ func (q queryReader) check(err error, parameters []string, nearMisses []store.Fa
 	if invalid != nil {
 		for _, f := range invalid.Faults {
 			name := f.Field
-			if own, ok := ownNames[name]; ok {
-				name = own
+			if parameter, ok := parameterNames[name]; ok {
+				name = parameter
 			}
 			q.faults[name] = f.Rename(name)
 		}

@@ -8,44 +8,44 @@ import (
 	"lumen/store"
 )
 
-// meanings returns the parameters that clients may have meant, by the loose names of what they
-// send.
-func (r resource[T]) meanings() map[string]string {
-	meant := make(map[string]string)
-	for name, right := range r.misnomers {
-		meant[loose(name)] = right
+// suggest returns the known parameters to suggest, by the normalized names that clients send
+// instead.
+func (r resource[T]) suggest() map[string]string {
+	suggestions := make(map[string]string)
+	for name, known := range r.misnomers {
+		suggestions[normalized(name)] = known
 	}
 	for _, name := range r.parameters() {
-		meant[loose(name)] = name
+		suggestions[normalized(name)] = name
 	}
-	return meant
+	return suggestions
 }
 
-// nearMisses returns a fault for each parameter that is unknown, but close to one that the client
-// must have meant: to ignore it would answer another question than the client asked.
+// nearMisses returns a fault for each unknown parameter that is close to a known one. If the server
+// ignored such a parameter, it would answer a question that the client did not ask.
 func (s *service[T]) nearMisses(values map[string][]string) []store.Fault {
 	var faults []store.Fault
-	told := make(map[string]bool) // by loose name, so that many spellings make no long reply
+	reported := make(map[string]bool) // by normalized name, so that many spellings make one fault
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		key := loose(name)
-		right := s.meant[key]
-		if right == "" || right == name || told[key] || !slices.ContainsFunc(values[name], func(value string) bool {
-			return value != "" && !slices.Contains(harmless[key], value)
-		}) {
+		key := normalized(name)
+		known := s.suggestions[key]
+		matters := func(value string) bool { return value != "" && !slices.Contains(noEffect[key], value) }
+		if known == "" || known == name || reported[key] || !slices.ContainsFunc(values[name], matters) {
 			continue
 		}
-		told[key] = true
-		form := "is not a parameter of this list: use " + right
+		reported[key] = true
+		form := "is not a parameter of this list: use " + known
 		faults = append(faults, store.NewFault(shortName(name), store.InvalidFormat, form))
 	}
 	return faults
 }
 
-// harmless are values of misnomers that change nothing, by loose name: the list begins at its
-// start.
-var harmless = map[string][]string{"page": {"0", "1"}, "offset": {"0"}, "skip": {"0"}}
+// noEffect holds the values of misnomers, by normalized name, that ask for the start of the list.
+// The list starts there anyway, so these values are ignored.
+var noEffect = map[string][]string{"page": {"0", "1"}, "offset": {"0"}, "skip": {"0"}}
 
-// loose returns a parameter's name without what clients tend to write differently.
-func loose(name string) string { return strings.ToLower(separators.Replace(name)) }
+// normalized returns the name of a parameter in lower case and without separators, which clients
+// spell in different ways.
+func normalized(name string) string { return strings.ToLower(separators.Replace(name)) }
 
 var separators = strings.NewReplacer("_", "", "-", "", ".", "", "[", "", "]", "")

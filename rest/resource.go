@@ -10,18 +10,19 @@ import (
 	"lumen/store"
 )
 
-// resource is the routes of one noun.
+// resource describes the routes of one noun.
 type resource[T any] struct {
 	path string
-	// filters are the parameters of the list that are filters of the noun under the same name.
+	// filters are the parameters of the list that are filters of the noun with the same name.
 	filters []string
-	// misnomers are parameters of other APIs, and what messages name instead.
+	// misnomers maps parameters of other APIs to the parameters that messages suggest instead.
 	misnomers map[string]string
-	// rows are a noun's own rules; nil for store.RowsOf.
+	// rows returns the noun's own rules; nil for store.RowsOf.
 	rows func(*store.Store) rows[T]
 }
 
-// rows is what a resource needs of a noun: store.Rows, or a noun's own rules around them.
+// rows is the part of a noun that a resource needs: store.Rows, or a type with the noun's own
+// rules.
 type rows[T any] interface {
 	Authorize(context.Context, store.Operation) error
 	Check(context.Context, store.PageQuery) error
@@ -38,12 +39,13 @@ type service[T any] struct {
 	resource[T]
 	noun   store.Noun
 	fields []field[T]
-	meant  map[string]string // see meanings
+
+	suggestions map[string]string // see suggest
 }
 
 // field writes one member of a T.
 type field[T any] struct {
-	key    string // with its quotes, its colon and the comma or brace before it
+	key    string // with quotes and colon, and with the comma or brace before it
 	append func([]byte, *T) []byte
 }
 
@@ -51,7 +53,7 @@ func (r resource[T]) service() *service[T] {
 	if r.rows == nil {
 		r.rows = func(s *store.Store) rows[T] { return store.RowsOf[T](s) }
 	}
-	s := &service[T]{resource: r, noun: store.NounOf[T](), meant: r.meanings()}
+	s := &service[T]{resource: r, noun: store.NounOf[T](), suggestions: r.suggest()}
 	before := "{"
 	for _, c := range store.ColumnsOf[T]() {
 		if c.Field != "" && !c.GraphQLOnly {
@@ -62,7 +64,7 @@ func (r resource[T]) service() *service[T] {
 	return s
 }
 
-// routes returns the routes of the noun, whose operations are named after it.
+// routes returns the routes of the noun. Their operations have names such as "createCustomer".
 func (s *service[T]) routes() []route {
 	title := func(name string) string { return strings.ToUpper(name[:1]) + name[1:] }
 	one, all := title(s.noun.Name()), title(s.noun.Plural())
@@ -89,7 +91,7 @@ func (s *service[T]) list(h *handler, w http.ResponseWriter, r *http.Request) er
 		return s.stream(h, w, r, query.Filter)
 	}
 	if query.After == nil {
-		if query.Began, err = s.began(h, r, query.Filter); err != nil {
+		if query.Began, err = s.startTime(h, r, query.Filter); err != nil {
 			return err
 		}
 	}
@@ -140,7 +142,7 @@ func (s *service[T]) delete(h *handler, w http.ResponseWriter, r *http.Request) 
 	return nil
 }
 
-// write returns a function that answers with one row, or returns the error.
+// write returns a function that writes a reply with one row, or returns the error that it is given.
 func (s *service[T]) write(h *handler, w http.ResponseWriter, status int) func(*T, error) error {
 	return func(row *T, err error) error {
 		if err != nil {
@@ -155,8 +157,8 @@ func (s *service[T]) write(h *handler, w http.ResponseWriter, status int) func(*
 	}
 }
 
-// appendRow appends a row as it is on the wire: the documented fields in the documented order. Lists have
-// hundreds of thousands of them, so nothing is allocated for one but its text.
+// appendRow appends a row as JSON, with the documented fields in the documented order. It allocates
+// only the text, because lists can have hundreds of thousands of rows.
 func (s *service[T]) appendRow(to []byte, row *T) []byte {
 	for _, f := range s.fields {
 		to = f.append(append(to, f.key...), row)
@@ -175,7 +177,7 @@ func (s *service[T]) appendRows(to []byte, rows []T) []byte {
 	return to
 }
 
-// appendPage appends a page as it is on the wire, without the brace that ends it.
+// appendPage appends a page as JSON, without the closing brace.
 func (s *service[T]) appendPage(to []byte, p *store.Page[T]) []byte {
 	to = s.appendRows(append(to, `{"`+s.noun.Plural()+`":[`...), p.Items)
 	to = append(to, `],"nextCursor":`...)
@@ -187,16 +189,16 @@ func (s *service[T]) appendPage(to []byte, p *store.Page[T]) []byte {
 	return to
 }
 
-// batchTime is how long a client may take to receive one batch of a streamed list.
-const batchTime = 30 * time.Second
+// batchTimeout is how long a client may take to receive one batch of a streamed list.
+const batchTimeout = 30 * time.Second
 
-// stream answers with the whole list, two batches in memory at a time. When a batch fails after the first
-// byte, or the credential has ended, the connection is aborted: a client must never take half a list for
-// the whole.
+// stream writes the whole list. At most two batches are in memory at a time. If a batch fails after
+// the first byte was sent, or the credential ends, stream aborts the connection, so that the client
+// cannot take a part of the list for the whole list.
 func (s *service[T]) stream(h *handler, w http.ResponseWriter, r *http.Request, filter store.Filter) error {
 	connection := http.NewResponseController(w)
 	started := false
-	began, err := s.began(h, r, filter)
+	began, err := s.startTime(h, r, filter)
 	if err != nil {
 		return err
 	}
@@ -208,7 +210,7 @@ func (s *service[T]) stream(h *handler, w http.ResponseWriter, r *http.Request, 
 		if err != nil {
 			code := store.AsError(err).Code
 			h.annotate(r.Context(), "", code)
-			if code != store.Unauthenticated { // a credential that ended is no fault of ours
+			if code != store.Unauthenticated { // The end of a credential is not a fault of the server.
 				h.Log.ErrorContext(r.Context(), "list aborted", "error", err)
 			}
 			panic(http.ErrAbortHandler)
@@ -219,11 +221,11 @@ func (s *service[T]) stream(h *handler, w http.ResponseWriter, r *http.Request, 
 			text = append(text, ',')
 		}
 		started = true
-		// The list may take as long as it takes, but no batch of it.
-		_ = connection.SetWriteDeadline(time.Now().Add(batchTime))
+		// The time of the list is unlimited. Only the time of each batch is limited.
+		_ = connection.SetWriteDeadline(time.Now().Add(batchTimeout))
 		text = s.appendRows(text, batch)
 		if _, err := w.Write(text); err != nil {
-			panic(http.ErrAbortHandler) // the client left
+			panic(http.ErrAbortHandler) // The client disconnected.
 		}
 		text = text[:0]
 	}

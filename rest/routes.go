@@ -5,16 +5,17 @@ import (
 	"slices"
 )
 
-// Route is a method and a path that the API answers, and the operation that answers it.
+// Route is a method and a path of the API, with the operation that serves them.
 type Route struct {
 	Method string
-	// Pattern is the path as http.ServeMux writes it.
+	// Pattern is the path in the syntax of http.ServeMux.
 	Pattern string
-	// Operation names what the route does, as Options.Annotate is told. Two routes may do the same.
+	// Operation is the name of the operation that Options.Annotate receives. Two routes can have
+	// the same operation.
 	Operation string
 }
 
-// endpoint answers an authenticated request, or returns why it can't; then nothing was written.
+// endpoint answers an authenticated request. If it returns an error, it has written nothing.
 type endpoint func(*handler, http.ResponseWriter, *http.Request) error
 
 type route struct {
@@ -22,7 +23,8 @@ type route struct {
 	serve endpoint
 }
 
-// routes are all routes under /api/: access tokens, and those of each noun. Nothing else repeats them.
+// routes holds all routes below /api/: the one for access tokens and those of each noun. It is the
+// only list of them.
 var routes = []route{
 	{Route{http.MethodPost, "/api/access-tokens", "createAccessToken"}, (*handler).createAccessToken},
 }
@@ -34,7 +36,7 @@ func register[T any](r resource[T]) *service[T] {
 	return s
 }
 
-// Routes returns all routes under /api/. GET routes answer HEAD as well.
+// Routes returns all routes below /api/. A GET route also answers HEAD.
 func Routes() []Route {
 	var all []Route
 	for _, r := range routes {
@@ -43,7 +45,7 @@ func Routes() []Route {
 	return all
 }
 
-// Operations returns all names of operations that Options.Annotate is told of, each once.
+// Operations returns the names of all operations that Options.Annotate can receive, each once.
 func Operations() []string {
 	var names []string
 	for _, r := range routes {

@@ -1,5 +1,5 @@
-// Package rest is the API for clients of the documented REST routes. It translates between HTTP and the
-// store; the rules are the store's.
+// Package rest serves the REST API below /api/, which openapi.yaml documents. It translates between
+// HTTP and package store, which holds the rules.
 package rest
 
 import (
@@ -13,17 +13,18 @@ import (
 	"lumen/store/auth"
 )
 
-// Authenticate returns the request's context with its credential, or the *store.Error that refuses it.
+// Authenticate returns the context of a request with its credential, or the *store.Error that
+// refuses the request.
 type Authenticate func(*http.Request) (context.Context, error)
 
-// Options configure the API.
+// Options configure the REST API.
 type Options struct {
-	// BasePath is what stands before the API's paths in those that replies name, "" or as in "/lumen".
+	// BasePath is the prefix of paths in replies, such as "/lumen"; "" for none.
 	BasePath string
-	// Log gets the causes of internal errors and outages, which no reply shows.
+	// Log receives the causes of internal errors and outages, which no reply shows.
 	Log *slog.Logger
-	// Annotate is told of each request to one of the operations, first which it is, then, when it fails, the
-	// code of its error. What it is not told is "". Nil tells nobody.
+	// Annotate receives the operation of each request with an empty code, and then, if the request
+	// fails, the code of its error with an empty operation. It may be nil.
 	Annotate func(ctx context.Context, operation string, code store.Code)
 }
 
@@ -40,7 +41,7 @@ type handler struct {
 	Options
 }
 
-// NewHandler returns the routes under /api/. Everything else is a 404 in their form.
+// NewHandler returns the handler of all routes below /api/. It answers every other path with a 404.
 func NewHandler(s *store.Store, tokens *auth.Tokens, authenticate Authenticate, options Options) http.Handler {
 	h := &handler{s, tokens, authenticate, options}
 	byPattern := make(map[string]map[string]route) // by method
@@ -60,7 +61,8 @@ func NewHandler(s *store.Store, tokens *auth.Tokens, authenticate Authenticate, 
 	return mux
 }
 
-// methods picks the route by method, HEAD being GET, and authenticates: first the route, then the credential.
+// methods returns the handler of the routes of one path. It treats HEAD as GET. It selects the
+// route before it checks the credential, so an unknown method is a 405 even without a credential.
 func (h *handler) methods(byMethod map[string]route) http.Handler {
 	var allowed []string
 	for method := range byMethod {

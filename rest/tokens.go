@@ -37,7 +37,8 @@ func (h *handler) createAccessToken(w http.ResponseWriter, r *http.Request) erro
 	return nil
 }
 
-// accessToken is a token on the wire, where it is shown.
+// accessToken is the JSON form of a token. It is the only type of this package that shows the
+// secret text of a token.
 type accessToken struct {
 	Token      string       `json:"token"`
 	Access     store.Access `json:"access"`
@@ -45,8 +46,8 @@ type accessToken struct {
 	ExpiresAt  instant      `json:"expiresAt"`
 }
 
-// readTokenInput reads the keys of a token to mint. Null is as good as absent. Unlike a customer's, unknown keys are noted,
-// to be refused.
+// readTokenInput reads the keys of a token to mint. Null counts as absent. It records unknown keys,
+// which are refused, while unknown keys of a customer are ignored.
 func readTokenInput(members map[string]jsontext.Value) auth.TokenInput {
 	var in auth.TokenInput
 	read := map[string]func(jsontext.Value) error{
@@ -55,7 +56,7 @@ func readTokenInput(members map[string]jsontext.Value) auth.TokenInput {
 		"expiresIn":  func(value jsontext.Value) error { return json.Unmarshal(value, &in.ExpiresIn, wholeNumbers) },
 	}
 	for _, name := range auth.TokenFieldNames {
-		if value, said := members[name]; said && read[name](value) != nil {
+		if value, present := members[name]; present && read[name](value) != nil {
 			in.WrongType = append(in.WrongType, name)
 		}
 	}
@@ -67,7 +68,7 @@ func readTokenInput(members map[string]jsontext.Value) auth.TokenInput {
 	return in
 }
 
-// maxName is how much of a name that the client made up is repeated, in characters.
+// maxName is the length, in characters, beyond which replies cut a name that the client chose.
 const maxName = 64
 
 func shortName(name string) string {
@@ -77,8 +78,9 @@ func shortName(name string) string {
 	return name
 }
 
-// wholeNumbers reads an int from every number that is one, as JSON Schema and GraphQL's variables have it: 900.0 is. One
-// that no int32 holds becomes the nearest that it does, which is out of range wherever it matters.
+// wholeNumbers reads an int from every JSON number with an integral value. As in JSON Schema and in
+// GraphQL variables, 900.0 is one. A number beyond int32 becomes the nearest int32, which is out of
+// range for every field.
 var wholeNumbers = json.WithUnmarshalers(json.UnmarshalFromFunc(func(decoder *jsontext.Decoder, n *int) error {
 	value, err := decoder.ReadValue()
 	if err != nil {
@@ -92,21 +94,24 @@ var wholeNumbers = json.WithUnmarshalers(json.UnmarshalFromFunc(func(decoder *js
 	return nil
 }))
 
-// jwksAge is how long a copy of the public keys is good: as long as a new key waits before it signs.
-const jwksAge = 5 * time.Minute
+// jwksMaxAge is how long clients may cache the public keys. A new key is published for as long
+// before it signs.
+const jwksMaxAge = 5 * time.Minute
 
-// jwksKept is how long the server itself keeps the keys. Nobody needs a credential to ask for them, so many may ask.
-const jwksKept = time.Second
+// jwksCacheTime is how long the server caches the keys. Clients need no credential to read them, so
+// the number of requests is unlimited.
+const jwksCacheTime = time.Second
 
-// NewJWKS returns the handler of the public keys that verify access tokens, as a JWK Set (RFC 7517). It answers GET
-// and HEAD, whatever the path, and needs no credential. log gets the causes of internal errors and outages.
+// NewJWKS returns the handler of the public keys that verify access tokens, as a JWK Set (RFC
+// 7517). It answers GET and HEAD on any path and needs no credential. log receives the causes of
+// internal errors and outages.
 func NewJWKS(tokens *auth.Tokens, log *slog.Logger) http.Handler {
 	h := &handler{Options: Options{Log: log}}
-	var asking singleflight.Group // while one asks the database, the others wait for what it brings, be it an error
+	var fetches singleflight.Group // Concurrent requests share one query and its result.
 	var set jose.JSONWebKeySet
-	var good time.Time
+	var validUntil time.Time
 	keys := func(ctx context.Context) (any, error) {
-		if time.Now().Before(good) {
+		if time.Now().Before(validUntil) {
 			return set, nil
 		}
 		keys, err := tokens.PublicKeys(ctx)
@@ -114,7 +119,7 @@ func NewJWKS(tokens *auth.Tokens, log *slog.Logger) http.Handler {
 			return nil, err
 		}
 		set = jose.JSONWebKeySet{Keys: keys}
-		good = time.Now().Add(jwksKept)
+		validUntil = time.Now().Add(jwksCacheTime)
 		return set, nil
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -123,18 +128,18 @@ func NewJWKS(tokens *auth.Tokens, log *slog.Logger) http.Handler {
 			h.writeError(w, r, store.NewError(store.MethodNotAllowed))
 			return
 		}
-		// One who leaves must not take the answer from those who wait.
-		set, err, _ := asking.Do("", func() (any, error) { return keys(context.WithoutCancel(r.Context())) })
+		// A client that disconnects must not cancel the query that other clients wait for.
+		set, err, _ := fetches.Do("", func() (any, error) { return keys(context.WithoutCancel(r.Context())) })
 		if err != nil {
 			h.writeError(w, r, err)
 			return
 		}
-		w.Header().Set("Cache-Control", "public, max-age="+strconv.Itoa(int(jwksAge.Seconds())))
+		w.Header().Set("Cache-Control", "public, max-age="+strconv.Itoa(int(jwksMaxAge.Seconds())))
 		writeJSON(w, http.StatusOK, "application/jwk-set+json", set)
 	})
 }
 
-// instant is a time on the wire.
+// instant is a time that encodes as RFC 3339, in UTC and with milliseconds.
 type instant time.Time
 
 // MarshalJSON implements json.Marshaler.

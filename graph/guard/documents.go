@@ -212,7 +212,8 @@ func (PreparedDocument) Add(context.Context, string, *ast.QueryDocument) {}
 var lexeme = regexp.MustCompile(`(?s)"""(?:\\"""|.)*?"""|#[^\n\r]*|"((?:[^"\\\n\r]|\\.)*)"`)
 
 // escape matches one escape, or two that form a surrogate pair. Its groups match half a pair.
-var escape = regexp.MustCompile(`(?i)\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(ud[89a-f][0-9a-f]{2})|(u\{0*d[89a-f][0-9a-f]{2}\})|.)`)
+var escape = regexp.MustCompile(
+	`(?i)\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(ud[89a-f][0-9a-f]{2})|(u\{0*d[89a-f][0-9a-f]{2}\})|.)`)
 
 // hasHalfPair reports whether a document has an escape that is half a surrogate pair. The parser
 // would read it as U+FFFD, so the server would store a text that the client did not send.

@@ -1,5 +1,5 @@
-// Package contract holds servers to an OpenAPI document, in tests. It knows nothing of the program: what it is given is
-// the document and the traffic.
+// Package contract compares HTTP traffic with an OpenAPI document, in tests. It depends only on the
+// document and the traffic, not on the server.
 package contract
 
 import (
@@ -23,7 +23,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// Contract is an OpenAPI document that traffic can be compared with.
+// Contract is an OpenAPI document to compare traffic with.
 type Contract struct {
 	document *openapi3.T
 	paths    map[string]*regexp.Regexp
@@ -47,8 +47,10 @@ func Load(document []byte) (*Contract, error) {
 		return nil, fmt.Errorf("the OpenAPI document is not valid: %w", err)
 	}
 	c := &Contract{
-		document: parsed, paths: map[string]*regexp.Regexp{},
-		bodies: map[*openapi3.MediaType]*jsonschema.Schema{}, headers: map[*openapi3.Response]map[string]headerSchema{},
+		document: parsed,
+		paths:    make(map[string]*regexp.Regexp),
+		bodies:   make(map[*openapi3.MediaType]*jsonschema.Schema),
+		headers:  make(map[*openapi3.Response]map[string]headerSchema),
 	}
 	for path := range parsed.Paths.Map() {
 		pattern := parameter.ReplaceAllString(regexp.QuoteMeta(path), `(?P<$1>[^/]+)`)
@@ -59,9 +61,9 @@ func Load(document []byte) (*Contract, error) {
 	return c, c.compile()
 }
 
-// compile moves the schemas of bodies and of response headers from the document into c, compiled. The
-// library compiles a schema again for each value, which takes ten times as long as everything else in
-// the comparison of an exchange.
+// compile compiles the schemas of bodies and of response headers, and removes them from the document.
+// The library would compile a schema again for each value, which takes ten times as long as the rest of
+// the comparison.
 func (c *Contract) compile() error {
 	const document = "openapi.json"
 	text, err := c.document.MarshalJSON()
@@ -80,7 +82,7 @@ func (c *Contract) compile() error {
 	compile := func(location string, content openapi3.Content) error {
 		for mime, media := range content {
 			if media.Schema == nil {
-				continue // without one, or compiled as another operation's
+				continue // The body has no schema, or another operation shares it.
 			}
 			schema, err := compiler.Compile(document + location + "/content/" + jsonpointer.Escape(mime) + "/schema")
 			if err != nil {
@@ -128,16 +130,18 @@ func (c *Contract) compile() error {
 	return nil
 }
 
-// parameter matches a path's parameter after QuoteMeta.
+// parameter matches a parameter in a path, as regexp.QuoteMeta writes it.
 var parameter = regexp.MustCompile(`\\{(\w+)\\}`)
 
-// Check compares a reply with the document: its status, headers, media type and body. When the reply is a success the
-// request is compared as well: what is not documented must not work. The bodies are given whole and decoded; those of the
-// request and the response are not read.
+// Check compares a reply with the document: its status, headers, media type and body. If the status
+// is below 300, Check also compares the request, because an undocumented request must not succeed.
+// The bodies are complete and decoded. Check does not read request.Body and response.Body. The
+// error describes the first difference.
 func (c *Contract) Check(request *http.Request, requestBody []byte, response *http.Response, body []byte) error {
 	err := c.check(request, requestBody, response, body)
 	if err != nil {
-		return fmt.Errorf("%s %s was answered with %d: %w", request.Method, request.URL.RequestURI(), response.StatusCode, err)
+		return fmt.Errorf("%s %s was answered with %d: %w",
+			request.Method, request.URL.RequestURI(), response.StatusCode, err)
 	}
 	return nil
 }
@@ -152,7 +156,7 @@ func (c *Contract) check(request *http.Request, requestBody []byte, response *ht
 	switch {
 	case operation == nil && response.StatusCode != http.StatusMethodNotAllowed:
 		return errors.New("the path has no such method, which is a 405")
-	case operation == nil: // what a 405 is like is told once per path
+	case operation == nil: // One operation of each path documents the 405 of the path.
 		for _, o := range item.Operations() {
 			if o.Responses.Status(http.StatusMethodNotAllowed) != nil {
 				operation = o
@@ -172,14 +176,16 @@ func (c *Contract) check(request *http.Request, requestBody []byte, response *ht
 	if response.StatusCode < 300 {
 		err := openapi3filter.ValidateRequest(request.Context(), input)
 		if query := request.URL.RawQuery; err != nil && strings.Contains(query, "+") {
-			// The document says that a raw + stands for itself where a space would be refused.
+			// As documented, a raw + stands for itself where a space would be refused.
 			plain := request.Clone(request.Context())
 			plain.URL.RawQuery = strings.ReplaceAll(query, "+", "%2B")
-			err = openapi3filter.ValidateRequest(request.Context(), c.input(plain, requestBody, path, operation, values))
+			input := c.input(plain, requestBody, path, operation, values)
+			err = openapi3filter.ValidateRequest(request.Context(), input)
 		}
 		if err == nil && operation.RequestBody != nil && len(requestBody) > 0 {
-			// A value is compared as it is stored: the document says that white space around it does not count.
-			err = c.checkBody(operation.RequestBody.Value.Content.Get(request.Header.Get("Content-Type")), trimmed(requestBody))
+			// As documented, white space around a value is removed before it is checked.
+			media := operation.RequestBody.Value.Content.Get(request.Header.Get("Content-Type"))
+			err = c.checkBody(media, trimmed(requestBody))
 		}
 		if err != nil {
 			return fmt.Errorf("the request is not documented, and should have been refused: %w", err)
@@ -188,7 +194,7 @@ func (c *Contract) check(request *http.Request, requestBody []byte, response *ht
 	return c.checkResponse(input, response, body)
 }
 
-// checkUnrouted holds that what the document does not know is a 404 like those that it knows.
+// checkUnrouted checks the reply for an undocumented path: it must be a 404 of the documented form.
 func (c *Contract) checkUnrouted(request *http.Request, response *http.Response, body []byte) error {
 	if response.StatusCode != http.StatusNotFound {
 		return errors.New("the path is not documented, which is a 404")
@@ -203,12 +209,17 @@ func (c *Contract) checkUnrouted(request *http.Request, response *http.Response,
 	return errors.New("the document knows no 404")
 }
 
-func (c *Contract) input(request *http.Request, body []byte, path string, operation *openapi3.Operation, values map[string]string) *openapi3filter.RequestValidationInput {
+func (c *Contract) input(
+	request *http.Request, body []byte, path string, operation *openapi3.Operation, values map[string]string,
+) *openapi3filter.RequestValidationInput {
 	r := request.Clone(request.Context())
 	r.Body, r.GetBody = io.NopCloser(bytes.NewReader(body)), nil
 	return &openapi3filter.RequestValidationInput{
 		Request: r, PathParams: values,
-		Route: &routers.Route{Spec: c.document, Path: path, PathItem: c.document.Paths.Value(path), Method: r.Method, Operation: operation},
+		Route: &routers.Route{
+			Spec: c.document, Path: path, PathItem: c.document.Paths.Value(path),
+			Method: r.Method, Operation: operation,
+		},
 		Options: &openapi3filter.Options{
 			MultiError: true, SkipSettingDefaults: true,
 			AuthenticationFunc: func(_ context.Context, input *openapi3filter.AuthenticationInput) error {
@@ -221,7 +232,9 @@ func (c *Contract) input(request *http.Request, body []byte, path string, operat
 	}
 }
 
-func (c *Contract) checkResponse(input *openapi3filter.RequestValidationInput, response *http.Response, body []byte) error {
+func (c *Contract) checkResponse(
+	input *openapi3filter.RequestValidationInput, response *http.Response, body []byte,
+) error {
 	documented := input.Route.Operation.Responses.Status(response.StatusCode).Value
 	bodiless := input.Request.Method == http.MethodHead
 	switch {
@@ -230,7 +243,7 @@ func (c *Contract) checkResponse(input *openapi3filter.RequestValidationInput, r
 	case !bodiless && len(documented.Content) == 0 && len(body) > 0:
 		return errors.New("a body is not documented")
 	case bodiless:
-		// The library leaves HEAD out; the headers count there, too.
+		// The library does not check replies to HEAD, but their headers must be right as well.
 		get := *input
 		get.Request = input.Request.Clone(input.Request.Context())
 		get.Request.Method = http.MethodGet
@@ -280,16 +293,18 @@ func (c *Contract) checkBody(media *openapi3.MediaType, body []byte) error {
 	}
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("the body is no JSON: %w", err)
+		return fmt.Errorf("the body is not JSON: %w", err)
 	}
 	return schema.Validate(value)
 }
 
-// find returns the documented path of a URL, the literal one before one with parameters, and the parameters' values.
+// find returns the documented path of a URL and the values of its parameters. It prefers the path
+// with fewer parameters.
 func (c *Contract) find(u *url.URL) (string, map[string]string) {
 	var found string
 	for path, pattern := range c.paths {
-		if pattern.MatchString(u.EscapedPath()) && (found == "" || strings.Count(path, "{") < strings.Count(found, "{")) {
+		hasFewer := found == "" || strings.Count(path, "{") < strings.Count(found, "{")
+		if hasFewer && pattern.MatchString(u.EscapedPath()) {
 			found = path
 		}
 	}
@@ -311,7 +326,8 @@ func (c *Contract) covers(u *url.URL) bool {
 	})
 }
 
-// trimmed returns a JSON object with the white space around its text values removed, and anything else as it is.
+// trimmed returns a JSON object without the white space around its text values. It returns any
+// other body unchanged.
 func trimmed(body []byte) []byte {
 	var members map[string]any
 	if json.Unmarshal(body, &members) != nil {

@@ -11,9 +11,10 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Transport returns a RoundTripper that reports what next was answered otherwise than the document says, and changes
-// nothing. It looks at requests below the first segments of the documented paths. report is like testing.TB's Errorf, and
-// is called by whoever reads the body.
+// Transport returns a RoundTripper that compares the traffic of next with the document and reports
+// each difference. It does not change the traffic. It checks requests whose path begins with the
+// first segment of a documented path. report has the signature of testing.TB's Errorf; the
+// goroutine that reads the body of the reply calls it.
 func (c *Contract) Transport(next http.RoundTripper, report func(format string, args ...any)) http.RoundTripper {
 	return &transport{c, next, report}
 }
@@ -29,7 +30,7 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	if !t.contract.covers(request.URL) {
 		return t.next.RoundTrip(request)
 	}
-	// What is sent is noted on its way, not read ahead: how a body is sent may be what a test is about.
+	// The body is copied while it is sent, not read in advance: a test can be about how it is sent.
 	sent := new(tee)
 	if request.Body != nil && request.Body != http.NoBody {
 		clone := request.Clone(request.Context())
@@ -42,7 +43,7 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 		return response, err
 	}
 	received := &tee{ReadCloser: response.Body}
-	received.whole = func() {
+	received.onEnd = func() {
 		body, err := decoded(response.Header, received.read())
 		if err == nil {
 			err = t.contract.Check(request, sent.read(), response, body)
@@ -58,12 +59,12 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// tee copies what is read, and calls whole once when that was all of it.
+// tee copies the bytes that are read, and calls onEnd once, at the end of the body.
 type tee struct {
 	io.ReadCloser
-	whole func()
+	onEnd func()
 
-	mu   sync.Mutex // net/http may still be sending a request when its reply is there
+	mu   sync.Mutex // net/http can still be sending a request when its reply arrives.
 	copy bytes.Buffer
 }
 
@@ -78,10 +79,10 @@ func (r *tee) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close ends a body that was read up to the end of its JSON, though not to EOF, as json.Decoder does. One that broke off,
-// or was left on purpose, is not judged.
+// Close calls onEnd if the body was read to the end of its JSON but not to EOF, as json.Decoder
+// does. A body that ended early, or that the test left unread, is not compared.
 func (r *tee) Close() error {
-	if r.whole != nil && json.Valid(r.read()) {
+	if r.onEnd != nil && json.Valid(r.read()) {
 		r.finish()
 	}
 	return r.ReadCloser.Close()
@@ -94,13 +95,14 @@ func (r *tee) read() []byte {
 }
 
 func (r *tee) finish() {
-	if whole := r.whole; whole != nil {
-		r.whole = nil
-		whole()
+	if onEnd := r.onEnd; onEnd != nil {
+		r.onEnd = nil
+		onEnd()
 	}
 }
 
-// decoded undoes the compression that a client asked for itself; net/http undoes its own.
+// decoded decompresses a body if the client set Accept-Encoding itself. In all other cases net/http
+// has decompressed the body already.
 func decoded(header http.Header, body []byte) ([]byte, error) {
 	if len(body) == 0 {
 		return body, nil
