@@ -13,8 +13,8 @@ import (
 	"lumen/graph/scalar"
 )
 
-// The table in package scalar knows every scalar that the schema takes as input. Without its row a
-// scalar would refuse all values.
+// TestEveryScalarCoerces checks that the table of package scalar has every input type of the
+// schema. A scalar without a row would refuse all values.
 func TestEveryScalarCoerces(t *testing.T) {
 	t.Parallel()
 	good := map[string]any{
@@ -54,11 +54,11 @@ func TestEveryScalarCoerces(t *testing.T) {
 	}
 }
 
-// A variable with a default may be null by its type. Where it stands decides whether null is
-// accepted, in each operation by itself.
+// TestNullVariables checks null in variables with a default value, whose types accept null. Whether
+// null is accepted depends on the uses of the variable, separately in each operation.
 func TestNullVariables(t *testing.T) {
 	t.Parallel()
-	door := newDoor(t)
+	handler := newTestHandler(t)
 	const refused = `{"errors":[{"message":"variable \"x\" must not be null",` +
 		`"extensions":{"code":"GRAPHQL_VALIDATION_FAILED"}}]}`
 	for _, query := range []string{
@@ -71,24 +71,25 @@ func TestNullVariables(t *testing.T) {
 		`mutation Q($x:String="a@b.io"){createCustomer(input:{email:$x}){customer{id}}}`,
 		`mutation Q($x:CreateCustomerInput={email:"a@b.io"}){createCustomer(input:$x){customer{id}}}`,
 	} {
-		require.JSONEq(t, refused, ask(door, bodyOf(t, query, `{"x":null}`)).Body.String(), query)
-		require.Empty(t, decode(t, ask(door, bodyOf(t, query, `{}`))).Errors, query)
+		require.JSONEq(t, refused, post(handler, bodyOf(t, query, `{"x":null}`)).Body.String(), query)
+		require.Empty(t, decode(t, post(handler, bodyOf(t, query, `{}`))).Errors, query)
 	}
 
 	const two = `query A($x:String="x"){customers(filter:{userId:$x}){nodes{id}}} ` +
 		`query B($x:String="T"){__type(name:$x){name}}`
 	run := func(operation string) string {
 		body := strings.Replace(bodyOf(t, two, `{"x":null}`), `{`, `{"operationName":"`+operation+`",`, 1)
-		return ask(door, body).Body.String()
+		return post(handler, body).Body.String()
 	}
 	require.Contains(t, run("A"), `"data":{"customers":{"nodes":[]}}`)
 	require.JSONEq(t, refused, run("B"))
 }
 
-// A fault names the argument or input field, and says where a literal stands.
+// TestFaultsOfValues checks that a fault names the argument or input field, and that it has the
+// place of a literal in the document or the name of a variable.
 func TestFaultsOfValues(t *testing.T) {
 	t.Parallel()
-	door := newDoor(t)
+	handler := newTestHandler(t)
 	notInt := func(where string) string {
 		return `{"message":"expected a value of type Int for \"first\"",` + where +
 			`"extensions":{"code":"GRAPHQL_VALIDATION_FAILED"}}`
@@ -119,13 +120,13 @@ func TestFaultsOfValues(t *testing.T) {
 		{`query($f:CustomerFilter){customers(filter:$f){totalCount}}`, `{"f":{"__typename":"CustomerFilter"}}`,
 			`{"message":"unknown field","path":["variable","f"],"extensions":{"code":"GRAPHQL_VALIDATION_FAILED"}}`},
 	} {
-		w := ask(door, bodyOf(t, c.query, c.variables))
+		w := post(handler, bodyOf(t, c.query, c.variables))
 		require.JSONEq(t, `{"errors":[`+c.want+`]}`, w.Body.String(), c.query)
 		require.Equal(t, http.StatusOK, w.Code)
 	}
 }
 
-// A trusted document with a fault is refused when the server starts.
+// TestTrustedLiterals checks that a trusted document with a wrong literal prevents the start.
 func TestTrustedLiterals(t *testing.T) {
 	t.Parallel()
 	_, err := Trust(map[string]string{

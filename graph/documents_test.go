@@ -10,11 +10,11 @@ import (
 	"lumen/graph/guard"
 )
 
-// @defer is no more than a remark: there is one reply, and all that was asked for is in it. gqlgen leaves out what has a
-// resolver of its own, which of all that can be deferred the total alone has, and says null in its place.
+// TestDefer checks that @defer has no effect: the server sends one reply with all selected fields.
+// gqlgen would send null for a deferred field with a resolver. totalCount is the only such field.
 func TestDefer(t *testing.T) {
 	t.Parallel()
-	doors := newBothDoors(t)
+	handlers := newHandlerPair(t)
 	for deferred, same := range map[string]string{
 		`{customers(first:1){nodes{id} ...@defer{totalCount}}}`: `{customers(first:1){nodes{id} totalCount}}`,
 		`{customers{...T@defer(label:"x") ...on CustomerConnection@defer{...{totalCount}}}} fragment T on CustomerConnection{t:totalCount ...@defer{u:totalCount}}`: `{customers{t:totalCount u:totalCount totalCount}}`,
@@ -26,26 +26,27 @@ func TestDefer(t *testing.T) {
 		`query($x:Boolean){merchant{id ...@defer(if:$x){name}}}`:                                                                                                    `{merchant{id name}}`,
 	} {
 		var got, wanted answered
-		require.NoError(t, json.Unmarshal([]byte(doors.alike(t, bodyOf(t, deferred, ``))), &got))
-		require.NoError(t, json.Unmarshal([]byte(doors.alike(t, bodyOf(t, same, ``))), &wanted))
+		require.NoError(t, json.Unmarshal([]byte(handlers.sameReply(t, bodyOf(t, deferred, ``))), &got))
+		require.NoError(t, json.Unmarshal([]byte(handlers.sameReply(t, bodyOf(t, same, ``))), &wanted))
 		require.Empty(t, got.Errors)
 		require.JSONEq(t, string(wanted.Data), string(got.Data), deferred)
 	}
 }
 
-// A document with a string is parsed for each request, so that its time tells nobody who has sent it
-// before. A trusted document never is.
-func TestDocumentsWithStringsAreNotKept(t *testing.T) {
+// TestDocumentsWithStringsAreNotCached checks that a document with a string is parsed for each
+// request. So the time of a reply does not reveal whether another merchant has sent the document. A
+// trusted document is never parsed again.
+func TestDocumentsWithStringsAreNotCached(t *testing.T) {
 	t.Parallel()
 	const trustedText = `{customer(id:"cust_1"){id}}`
 	trusted, err := Trust(map[string]string{"one": trustedText}, trusting, false)
 	require.NoError(t, err)
 	var outcome Outcome
-	door := newDoor(t, func(o *Options) {
+	handler := newTestHandler(t, func(o *Options) {
 		o.Trusted, o.Observe = trusted, func(_ context.Context, told Outcome) { outcome = told }
 	})
 	source := func(body string) guard.DocumentSource {
-		require.Empty(t, decode(t, ask(door, body)).Errors, body)
+		require.Empty(t, decode(t, post(handler, body)).Errors, body)
 		return outcome.Document
 	}
 	for _, query := range []string{

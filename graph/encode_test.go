@@ -40,14 +40,16 @@ import (
 	"lumen/store/wall"
 )
 
-// shelf is a database in which every statement finds the same few customers, but those finds nothing that look for nobody.
+// shelf is a database in which every statement finds the same three customers, except a statement
+// that looks for "nobody": it finds none.
 type shelf struct{ storetest.NoDatabase }
 
-// The columns of a customer: texts, times, a flag, texts; and one more flag, for whether a page has anything before it.
+// kindsOfColumns has a letter for each column of a customer: t for text, z for a time, b for a
+// Boolean. The last column says whether a page has rows before it.
 const kindsOfColumns = "tttttttttttzzzbttb"
 
-// hostile is what a text may hold: all that JSON escapes, all that some writers of JSON escape beyond that, and characters
-// of each length.
+// hostile is a text with all characters that JSON escapes, with characters that only some JSON
+// writers escape, and with characters of each length in UTF-8.
 var hostile = func() string {
 	var all strings.Builder
 	for r := range rune(0x80) {
@@ -93,10 +95,11 @@ func (shelf) Query(ctx context.Context, statement string, args []any, each func(
 	return nil
 }
 
-// bothDoors are the door with plain and without, over the same customers and with room for any question.
-type bothDoors struct{ plain, executor http.Handler }
+// handlerPair holds the handler with the encoder and the one without, over the same customers and
+// with limits that admit every document of the tests.
+type handlerPair struct{ encoder, executor http.Handler }
 
-func newBothDoors(t testing.TB) bothDoors {
+func newHandlerPair(t testing.TB) handlerPair {
 	db := bun.NewDB(sql.OpenDB(shelf{}), pgdialect.New())
 	t.Cleanup(func() { _ = db.Close() })
 	customers := store.New(db, store.Options{})
@@ -106,14 +109,14 @@ func newBothDoors(t testing.TB) bothDoors {
 	wide := guard.DefaultLimits
 	wide.Body, wide.Tokens, wide.Depth, wide.Fields, wide.Aliases, wide.Directives, wide.Cost = 1<<20, 100_000, 1000, 100_000, 10_000, 10_000, 1<<30
 	options := Options{Limits: wide, Log: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "request" }}
-	return bothDoors{NewHandler(customers, nil, authenticate, options), newServer(customers, nil, authenticate, options)}
+	return handlerPair{NewHandler(customers, nil, authenticate, options), newServer(customers, nil, authenticate, options)}
 }
 
-// alike returns a reply, of which both doors must give the same. Its bytes are compared, the order of its fields and the
-// absence of duplicate keys included; only the texts are spelled anew before, as gqlgen writes U+0008 and U+000C by their
-// numbers.
-func (d bothDoors) alike(t require.TestingT, body string) string {
-	reply, wanted := ask(d.plain, body), ask(d.executor, body)
+// sameReply returns a reply, which must be the same from both handlers. It compares bytes, and so
+// the order of fields and the absence of duplicate keys. Before that it writes each text in the
+// same spelling, because gqlgen escapes U+0008 and U+000C by their numbers.
+func (d handlerPair) sameReply(t require.TestingT, body string) string {
+	reply, wanted := post(d.encoder, body), post(d.executor, body)
 	require.Equal(t, http.StatusOK, reply.Code, reply.Body)
 	require.Equal(t, http.StatusOK, wanted.Code, wanted.Body)
 	require.Equal(t, respelled(t, wanted.Body.Bytes()), respelled(t, reply.Body.Bytes()), body)
@@ -128,78 +131,81 @@ func respelled(t require.TestingT, text []byte) string {
 
 const conditional = `query($t:Boolean=true,$f:Boolean=false){merchant @include(if:$t) @skip(if:$f){id}`
 
-// What plain writes is what the executor would have written.
-func TestEncoderWritesWhatTheExecutorWould(t *testing.T) {
+// TestEncoderMatchesExecutor checks that the encoder writes the same bytes as the executor.
+func TestEncoderMatchesExecutor(t *testing.T) {
 	t.Parallel()
-	doors := newBothDoors(t)
+	handlers := newHandlerPair(t)
 	for name, query := range map[string]string{
-		"all fields":                          `{customers{edges{cursor node` + all + `} nodes` + all + ` pageInfo{hasNextPage hasPreviousPage startCursor endCursor} totalCount}}`,
-		"another order of fields":             `{customer(id:"cust_1"){emailShared deletedAt id __typename billingCity}}`,
-		"aliases":                             `{customer(id:"cust_1"){id:email email:id a:name b:name _:taxId __x:createdAt}}`,
-		"a field twice":                       `{customer(id:"cust_1"){id name id a:name name a:name}}`,
-		"a field that is merged":              `{customers{edges{node{id} cursor node{name id} n:node{id} node{...on Node{id}} n:node{email}} edges{node{taxId}}} customers{edges{x:cursor}}}`,
-		"fragments":                           `{customer(id:"cust_3"){...A ...B ...A}} fragment A on Customer{id ...B} fragment B on Customer{name taxId id ...C} fragment C on Node{id __typename}`,
-		"inline fragments":                    `{customer(id:"cust_3"){...{email} ...on Customer{name ...on Node{id ...on Customer{taxId ...{createdAt name}}}} id}}`,
-		"fragments of edges and pages":        `{customers{...P}} fragment P on CustomerConnection{edges{...E ...on CustomerEdge{cursor}} nodes{...C}} fragment E on CustomerEdge{node{...C} __typename} fragment C on Customer{id name}`,
-		"a field of the interface and of it":  `{node(id:"cust_1"){id ...on Customer{id name} ...on Node{id} x:id ...on Customer{x:id}}}`,
-		"__typename":                          `{__typename customers{__typename edges{__typename node{__typename t:__typename}} nodes{__typename}} node(id:"cust_1"){__typename} nodes(ids:["cust_1"]){__typename ...on Customer{__typename}}}`,
-		"edges with several nodes":            `{customers{edges{a:node{id} b:node{name} c:node` + all + ` x:cursor cursor y:cursor}}}`,
-		"by id":                               `{customer(id:"cust_2")` + all + ` node(id:"cust_3"){...on Customer` + all + ` ...on Merchant{id}} a:customer(id:"cust_1"){id} b:customer(id:"cust_404"){id} c:node(id:"cust_404"){id} d:node(id:"merchant_1"){id ...on Merchant{name}}}`,
-		"nodes":                               `{nodes(ids:["cust_1","cust_404","merchant_1","merchant_2","nonsense","cust_3","cust_1"]){__typename id ...on Customer{email} ...on Merchant{name}} none:nodes(ids:[]){id}}`,
-		"an empty page":                       `{customers(filter:{userId:"nobody"}){edges{cursor node{id}} nodes{id} pageInfo{hasNextPage startCursor}}}`,
-		"a short page":                        `{customers(first:1){edges{node{id}} nodes{id}} last:customers(last:2){edges{cursor node{id}} nodes{id}}}`,
-		"a payload's customer":                `mutation{createCustomer(input:{email:"a@b.io"}){customer` + all + ` userErrors{code}} updateCustomer(id:"cust_1",input:{name:"x"}){customer{i:id ...on Customer{name}} userErrors{code}} deleteCustomer(id:"cust_1"){deletedCustomerId}}`,
-		"a payload without one":               `mutation{createCustomer(input:{email:"nonsense"}){customer` + all + ` userErrors{code field message reason}}}`,
-		"conditions on fields":                conditional + ` customers{edges @include(if:$t){cursor @skip(if:$t) node @skip(if:$f){id @include(if:$f) name @include(if:$t) @skip(if:$f) email @include(if:$t) @skip(if:$t) taxId @skip(if:true) userId @skip(if:false)}} nodes @include(if:$f){id}}}`,
-		"conditions on fragments":             conditional + ` customer(id:"cust_1"){...A @skip(if:$t) ...B @include(if:$t) ...on Customer @include(if:$f){taxId} ...@skip(if:$f){userId}} customers{edges{...@skip(if:$t){cursor} node{id}}}} fragment A on Customer{name} fragment B on Customer{email ...A @include(if:$f)}`,
-		"nothing that is not skipped":         conditional + ` customer(id:"cust_1"){id @skip(if:$t)} customers{edges{cursor @include(if:$f)} nodes{...on Customer @skip(if:true){id}} other:edges{node{id @skip(if:$t)}}}}`,
-		"one that is skipped and one that is": conditional + ` customer(id:"cust_1"){id @skip(if:$t) name id}}`,
+		"all fields":                      `{customers{edges{cursor node` + all + `} nodes` + all + ` pageInfo{hasNextPage hasPreviousPage startCursor endCursor} totalCount}}`,
+		"another order of fields":         `{customer(id:"cust_1"){emailShared deletedAt id __typename billingCity}}`,
+		"aliases":                         `{customer(id:"cust_1"){id:email email:id a:name b:name _:taxId __x:createdAt}}`,
+		"a field twice":                   `{customer(id:"cust_1"){id name id a:name name a:name}}`,
+		"a field that is merged":          `{customers{edges{node{id} cursor node{name id} n:node{id} node{...on Node{id}} n:node{email}} edges{node{taxId}}} customers{edges{x:cursor}}}`,
+		"fragments":                       `{customer(id:"cust_3"){...A ...B ...A}} fragment A on Customer{id ...B} fragment B on Customer{name taxId id ...C} fragment C on Node{id __typename}`,
+		"inline fragments":                `{customer(id:"cust_3"){...{email} ...on Customer{name ...on Node{id ...on Customer{taxId ...{createdAt name}}}} id}}`,
+		"fragments of edges and pages":    `{customers{...P}} fragment P on CustomerConnection{edges{...E ...on CustomerEdge{cursor}} nodes{...C}} fragment E on CustomerEdge{node{...C} __typename} fragment C on Customer{id name}`,
+		"fields of Node and of Customer":  `{node(id:"cust_1"){id ...on Customer{id name} ...on Node{id} x:id ...on Customer{x:id}}}`,
+		"__typename":                      `{__typename customers{__typename edges{__typename node{__typename t:__typename}} nodes{__typename}} node(id:"cust_1"){__typename} nodes(ids:["cust_1"]){__typename ...on Customer{__typename}}}`,
+		"edges with several nodes":        `{customers{edges{a:node{id} b:node{name} c:node` + all + ` x:cursor cursor y:cursor}}}`,
+		"by id":                           `{customer(id:"cust_2")` + all + ` node(id:"cust_3"){...on Customer` + all + ` ...on Merchant{id}} a:customer(id:"cust_1"){id} b:customer(id:"cust_404"){id} c:node(id:"cust_404"){id} d:node(id:"merchant_1"){id ...on Merchant{name}}}`,
+		"nodes":                           `{nodes(ids:["cust_1","cust_404","merchant_1","merchant_2","nonsense","cust_3","cust_1"]){__typename id ...on Customer{email} ...on Merchant{name}} none:nodes(ids:[]){id}}`,
+		"an empty page":                   `{customers(filter:{userId:"nobody"}){edges{cursor node{id}} nodes{id} pageInfo{hasNextPage startCursor}}}`,
+		"a short page":                    `{customers(first:1){edges{node{id}} nodes{id}} last:customers(last:2){edges{cursor node{id}} nodes{id}}}`,
+		"a payload's customer":            `mutation{createCustomer(input:{email:"a@b.io"}){customer` + all + ` userErrors{code}} updateCustomer(id:"cust_1",input:{name:"x"}){customer{i:id ...on Customer{name}} userErrors{code}} deleteCustomer(id:"cust_1"){deletedCustomerId}}`,
+		"a payload without a customer":    `mutation{createCustomer(input:{email:"nonsense"}){customer` + all + ` userErrors{code field message reason}}}`,
+		"conditions on fields":            conditional + ` customers{edges @include(if:$t){cursor @skip(if:$t) node @skip(if:$f){id @include(if:$f) name @include(if:$t) @skip(if:$f) email @include(if:$t) @skip(if:$t) taxId @skip(if:true) userId @skip(if:false)}} nodes @include(if:$f){id}}}`,
+		"conditions on fragments":         conditional + ` customer(id:"cust_1"){...A @skip(if:$t) ...B @include(if:$t) ...on Customer @include(if:$f){taxId} ...@skip(if:$f){userId}} customers{edges{...@skip(if:$t){cursor} node{id}}}} fragment A on Customer{name} fragment B on Customer{email ...A @include(if:$f)}`,
+		"selections that are all skipped": conditional + ` customer(id:"cust_1"){id @skip(if:$t)} customers{edges{cursor @include(if:$f)} nodes{...on Customer @skip(if:true){id}} other:edges{node{id @skip(if:$t)}}}}`,
+		"a field with and without @skip":  conditional + ` customer(id:"cust_1"){id @skip(if:$t) name id}}`,
 	} {
 		for _, variables := range []string{`{}`, `{"t":false}`, `{"f":true}`, `{"t":false,"f":true}`} {
 			if !strings.HasPrefix(query, conditional) && variables != `{}` {
 				continue
 			}
-			require.NotContains(t, doors.alike(t, bodyOf(t, query, variables)), `"errors"`, name)
+			require.NotContains(t, handlers.sameReply(t, bodyOf(t, query, variables)), `"errors"`, name)
 		}
 	}
-	// Next to a field that fails, nothing changes.
-	require.Contains(t, doors.alike(t, bodyOf(t, `{customer(id:"cust_1"){id} customers(first:0){nodes{id}}}`, ``)), `"errors"`)
-	require.Contains(t, doors.alike(t, bodyOf(t, `{bad:customer(id:"x"){id} customer(id:"cust_1"){id}}`, ``)), `{"bad":null,"customer":{"id":"cust_1"}}`)
+	// A field that fails does not change its neighbors.
+	require.Contains(t, handlers.sameReply(t, bodyOf(t, `{customer(id:"cust_1"){id} customers(first:0){nodes{id}}}`, ``)), `"errors"`)
+	require.Contains(t, handlers.sameReply(t, bodyOf(t, `{bad:customer(id:"x"){id} customer(id:"cust_1"){id}}`, ``)), `{"bad":null,"customer":{"id":"cust_1"}}`)
 
-	// What was compared are two ways of writing, and what they wrote is what there is.
+	// The handlers really differ, and the text that they write is the stored text.
 	const query = `{customer(id:"cust_3"){email billingPostalCode createdAt}}`
-	require.Contains(t, ask(doors.plain, bodyOf(t, query, ``)).Body.String(), `"\b\f"`)
-	require.Contains(t, ask(doors.executor, bodyOf(t, query, ``)).Body.String(), `"\u0008\u000C"`)
+	require.Contains(t, post(handlers.encoder, bodyOf(t, query, ``)).Body.String(), `"\b\f"`)
+	require.Contains(t, post(handlers.executor, bodyOf(t, query, ``)).Body.String(), `"\u0008\u000C"`)
 	var data struct {
 		Customer struct{ Email, CreatedAt string }
 	}
-	require.NoError(t, json.Unmarshal(decode(t, ask(doors.plain, bodyOf(t, query, ``))).Data, &data))
+	require.NoError(t, json.Unmarshal(decode(t, post(handlers.encoder, bodyOf(t, query, ``))).Data, &data))
 	require.Equal(t, hostile, data.Customer.Email)
 	require.Equal(t, "9999-12-31T23:59:59.000Z", data.Customer.CreatedAt)
 }
 
-// Selections of all kinds are written as the executor would.
-func TestEncoderProperty(t *testing.T) {
+// TestEncoderMatchesExecutorOnRandomSelections checks random selections.
+func TestEncoderMatchesExecutorOnRandomSelections(t *testing.T) {
 	t.Parallel()
-	doors := newBothDoors(t)
+	handlers := newHandlerPair(t)
 	rapid.Check(t, func(r *rapid.T) {
 		s := &selections{t: r}
 		query := conditional + " customers" + s.of("CustomerConnection", 4) + ` customer(id:"cust_2")` + s.of("Customer", 4) + ` node(id:"cust_3")` + s.of("Node", 4) + "}" + s.fragments
 		variables := fmt.Sprintf(`{"t":%t,"f":%t}`, rapid.Bool().Draw(r, "t"), rapid.Bool().Draw(r, "f"))
-		if reply := doors.alike(r, bodyOf(t, query, variables)); strings.Contains(reply, `"errors"`) {
+		if reply := handlers.sameReply(r, bodyOf(t, query, variables)); strings.Contains(reply, `"errors"`) {
 			r.Fatalf("%s\n%s", reply, query)
 		}
 	})
 }
 
-// selections draws selections. An alias says its field, so that whatever is merged can be.
+// selections draws selections. An alias contains the name of its field, so fields with the same
+// alias can be merged.
 type selections struct {
 	t         *rapid.T
-	fragments string              // their definitions
-	named     map[string][]string // by type: those that can be spread
+	fragments string              // the definitions of all fragments
+	named     map[string][]string // the names of the fragments by type
 }
 
-var selectable = func() map[string]map[string]string { // by type and field: the type of what is selected in it
+// selectable holds the fields that selections draws, by type and field: "" for a leaf, else the
+// type of the selection in the field.
+var selectable = func() map[string]map[string]string {
 	schema := generated.NewExecutableSchema(generated.Config{}).Schema()
 	types := make(map[string]map[string]string)
 	for _, name := range []string{"CustomerConnection", "CustomerEdge", "Customer", "Node", "PageInfo"} {
@@ -263,9 +269,9 @@ func (s *selections) of(owner string, depth int) string {
 	return text + "}"
 }
 
-// The column table of each noun and its type in the schema have the same fields: each is written by the
-// encoder, and nothing else is.
-func TestColumnsAreTheFieldsOfTheSchema(t *testing.T) {
+// TestColumnsMatchSchema checks that the column table of each noun and its type in the schema have
+// the same fields: the encoder writes these fields and no others.
+func TestColumnsMatchSchema(t *testing.T) {
 	t.Parallel()
 	schema := schema()
 	for _, noun := range store.Nouns() {
@@ -281,7 +287,7 @@ func TestColumnsAreTheFieldsOfTheSchema(t *testing.T) {
 			columns = append(columns, column.Name)
 		}
 		require.ElementsMatch(t, fields, columns)
-		// Nor is there an interface that fragments could be on besides.
+		// The encoder knows no other interface that fragments could have as type condition.
 		require.Equal(t, []string{"Node"}, definition.Interfaces)
 		require.Empty(t, schema.Types[titleOf(noun)+"Edge"].Interfaces)
 	}
@@ -290,16 +296,17 @@ func TestColumnsAreTheFieldsOfTheSchema(t *testing.T) {
 	}
 }
 
-// titleOf is the noun's name in the schema.
+// titleOf returns the type name of a noun in the schema.
 func titleOf(noun store.Noun) string { return strings.ToUpper(noun.Name()[:1]) + noun.Name()[1:] }
 
-// scalars are the types in the schema of the kinds of inputs; those of enums have names of their own.
+// scalars holds the type in the schema of each kind of input. Each enum has its own type.
 var scalars = map[store.Kind]string{
 	store.TextKind: "String", store.NumberKind: "Int", store.TimeKind: "DateTime", store.ReferenceKind: "ID", store.FlagKind: "Boolean",
 }
 
-// The schema has every noun's inputs, with the noun's names, types and required fields.
-func TestInputsAreThoseOfTheSchema(t *testing.T) {
+// TestInputsMatchSchema checks that the schema has the inputs of every noun, with the same names,
+// types and required fields.
+func TestInputsMatchSchema(t *testing.T) {
 	t.Parallel()
 	types := schema().Types
 	inputs := func(name string) map[string]*ast.FieldDefinition {
@@ -337,7 +344,8 @@ func TestInputsAreThoseOfTheSchema(t *testing.T) {
 	}
 }
 
-// The loader finds the rows of every noun: an id whose noun it lacks would be null in node and nodes.
+// TestLoaderHasEveryNoun checks that the loader reads the rows of every noun. An id of a missing
+// noun would be null in node and nodes.
 func TestLoaderHasEveryNoun(t *testing.T) {
 	t.Parallel()
 	db := bun.NewDB(sql.OpenDB(shelf{}), pgdialect.New())
@@ -351,8 +359,9 @@ func TestLoaderHasEveryNoun(t *testing.T) {
 	}
 }
 
-// A panic while rows are written is an error of their field, like one in a resolver, and not of the whole request.
-func TestEncoderPanics(t *testing.T) {
+// TestEncoderPanicsFailOneField checks that a panic while rows are encoded is an error of their
+// field, like a panic in a resolver, and not of the whole request.
+func TestEncoderPanicsFailOneField(t *testing.T) {
 	t.Parallel()
 	db := bun.NewDB(sql.OpenDB(shelf{}), pgdialect.New())
 	t.Cleanup(func() { _ = db.Close() })
@@ -371,7 +380,7 @@ func TestEncoderPanics(t *testing.T) {
 		return value, err
 	})
 	for _, query := range []string{`{customers{edges{node{id}}}}`, `{customers{nodes{id}}}`} {
-		w := ask(server, bodyOf(t, query, ``))
+		w := post(server, bodyOf(t, query, ``))
 		reply := decode(t, w)
 		require.Equal(t, http.StatusOK, w.Code, query)
 		require.Len(t, reply.Errors, 1, query)
@@ -380,12 +389,13 @@ func TestEncoderPanics(t *testing.T) {
 	}
 }
 
-// writeResult writes what encoding/json would make of a response, without looking at the data.
+// TestWriteResult checks that writeResult writes the same JSON as encoding/json, with the data
+// copied byte by byte.
 func TestWriteResult(t *testing.T) {
 	t.Parallel()
 	faults := gqlerror.List{
 		{Message: "a \"fault\" <&> \u2028 \\", Path: ast.Path{ast.PathName("a"), ast.PathIndex(1)}, Locations: []gqlerror.Location{{Line: 1, Column: 2}}, Extensions: map[string]any{"code": "INTERNAL"}},
-		{Message: "another", Err: errors.New("which nobody sees")},
+		{Message: "another", Err: errors.New("the cause")},
 	}
 	cost := map[string]any{"cost": guard.CostReport{Requested: 1, Limit: 2}, "z": nil, "a": "<b>"}
 	data := json.RawMessage(`{"z":1,"a":"é😀<","n":12345678901234567890.10,"o":{"x":[null,true]}}`)
@@ -394,12 +404,12 @@ func TestWriteResult(t *testing.T) {
 		begins   string
 	}{
 		"data":                    {graphql.Response{Data: data}, `{"data":{"z":1,`},
-		"data and what it cost":   {graphql.Response{Data: data, Extensions: cost}, `{"data":{"z":1,`},
-		"data and faults":         {graphql.Response{Data: data, Errors: faults, Extensions: cost}, `{"errors":[{"message":"a \"fault\" <&>`},
-		"null and faults":         {graphql.Response{Data: json.RawMessage("null"), Errors: faults}, `{"errors":[`},
+		"data and cost":           {graphql.Response{Data: data, Extensions: cost}, `{"data":{"z":1,`},
+		"data and errors":         {graphql.Response{Data: data, Errors: faults, Extensions: cost}, `{"errors":[{"message":"a \"fault\" <&>`},
+		"null and errors":         {graphql.Response{Data: json.RawMessage("null"), Errors: faults}, `{"errors":[`},
 		"no data":                 {graphql.Response{Errors: faults, Extensions: cost}, `{"errors":[`},
-		"no data, not even nil":   {graphql.Response{Errors: faults[:1]}, `{"errors":[`},
-		"neither data nor faults": {graphql.Response{Errors: gqlerror.List{}, Extensions: map[string]any{}}, `{"data":null}`},
+		"no data and no cost":     {graphql.Response{Errors: faults[:1]}, `{"errors":[`},
+		"neither data nor errors": {graphql.Response{Errors: gqlerror.List{}, Extensions: map[string]any{}}, `{"data":null}`},
 	} {
 		w := httptest.NewRecorder()
 		writeResult(w, http.StatusTeapot, &c.response)
@@ -413,13 +423,14 @@ func TestWriteResult(t *testing.T) {
 	}
 }
 
-// The length of a reply is said of what is sent: compressed replies are of another, and one to HEAD has no body.
+// TestContentLength checks that Content-Length is the length of the body that is sent, also if the
+// body is compressed, and for a HEAD, whose reply has no body.
 func TestContentLength(t *testing.T) {
 	t.Parallel()
 	compress, err := gzhttp.NewWrapper(gzhttp.MinSize(1024))
 	require.NoError(t, err)
-	doors := newBothDoors(t)
-	server := httptest.NewServer(compress(doors.plain))
+	handlers := newHandlerPair(t)
+	server := httptest.NewServer(compress(handlers.encoder))
 	t.Cleanup(server.Close)
 	for _, c := range []struct {
 		method, query, encoding string
@@ -444,7 +455,7 @@ func TestContentLength(t *testing.T) {
 			require.NoError(t, err)
 		}
 		read, err := io.ReadAll(response.Body)
-		require.NoError(t, err, "what is said is what is sent")
+		require.NoError(t, err, "Content-Length differs from the body")
 		body := string(read)
 		require.Equal(t, c.status, response.StatusCode)
 		require.Equal(t, c.compressed, response.Header.Get("Content-Encoding") == "gzip")
@@ -452,17 +463,18 @@ func TestContentLength(t *testing.T) {
 			require.Empty(t, body)
 			continue
 		}
-		require.Equal(t, ask(doors.plain, bodyOf(t, c.query, ``)).Body.String(), body)
+		require.Equal(t, post(handlers.encoder, bodyOf(t, c.query, ``)).Body.String(), body)
 		if !c.compressed {
 			require.EqualValues(t, len(body), response.ContentLength)
 		}
 	}
 }
 
-// A document that is executed again, with other variables, is answered like the first time by the executor.
-func TestEncoderFollowsTheVariablesOfEachRequest(t *testing.T) {
+// TestEncoderFollowsVariables checks that a cached document with other variables still gets the
+// reply of the executor.
+func TestEncoderFollowsVariables(t *testing.T) {
 	t.Parallel()
-	doors := newBothDoors(t)
+	handlers := newHandlerPair(t)
 	for _, query := range []string{
 		`query($x:Boolean!){customers{nodes{id name @include(if:$x)}}}`,
 		`query($x:Boolean!){customers{nodes{id ...F @skip(if:$x)} edges{node{id ...F}}}} fragment F on Customer{email}`,
@@ -470,9 +482,9 @@ func TestEncoderFollowsTheVariablesOfEachRequest(t *testing.T) {
 		`query($x:Boolean!){a:customers{nodes{id}} b:customers{nodes{name}} merchant{id @skip(if:$x)}}`,
 	} {
 		for _, variables := range []string{`{"x":true}`, `{"x":false}`, `{"x":true}`} {
-			want := ask(doors.executor, bodyOf(t, query, variables)).Body.String()
+			want := post(handlers.executor, bodyOf(t, query, variables)).Body.String()
 			require.Contains(t, want, `"data":{`, query)
-			require.JSONEq(t, want, ask(doors.plain, bodyOf(t, query, variables)).Body.String(), "%s %s", query, variables)
+			require.JSONEq(t, want, post(handlers.encoder, bodyOf(t, query, variables)).Body.String(), "%s %s", query, variables)
 		}
 	}
 }

@@ -8,10 +8,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A refusal has the library's wording, without values and with long names cut.
-func TestWording(t *testing.T) {
+// TestMessagesRepeatNoValues checks that a refusal has the message of the library, without values
+// and with long names cut.
+func TestMessagesRepeatNoValues(t *testing.T) {
 	t.Parallel()
-	door := newDoor(t)
+	handler := newTestHandler(t)
 	long, cut := strings.Repeat("n", 65), strings.Repeat("n", 64)+"..."
 	const (
 		order = `query($x:CustomerSort){customers(sort:$x){totalCount}}`
@@ -68,7 +69,7 @@ func TestWording(t *testing.T) {
 		{order, `{"x":{"field":"cannot use SECRET as A","direction":"ASC"}}`, `not a valid CustomerSortField`},
 		{order, `{"x":{"field":true,"direction":"ASC"}}`, `enums must be ints or strings`},
 	} {
-		reply := decode(t, ask(door, bodyOf(t, c.query, c.variables)))
+		reply := decode(t, post(handler, bodyOf(t, c.query, c.variables)))
 		require.NotEmpty(t, reply.Errors, c.query)
 		var messages []string
 		for _, refused := range reply.Errors {
@@ -78,14 +79,14 @@ func TestWording(t *testing.T) {
 		require.Contains(t, messages, c.want, c.query)
 	}
 
-	// A circle of fragments is told with all of their names.
+	// The message about a cycle of fragments has all of their names, so it is cut as a whole.
 	const fragments = 10
 	name := strings.Repeat("F", 60)
 	circle := "{..." + name + "0}"
 	for i := range fragments {
 		circle += fmt.Sprintf(" fragment %s%d on Query{...%[1]s%[3]d}", name, i, (i+1)%fragments)
 	}
-	reply := decode(t, ask(door, bodyOf(t, circle, ``)))
+	reply := decode(t, post(handler, bodyOf(t, circle, ``)))
 	require.Len(t, reply.Errors[0].Message, maxMessage)
 	require.Regexp(t, `^Cannot spread fragment "F+0" within itself via "F+1", .*\.\.\.$`, reply.Errors[0].Message)
 }

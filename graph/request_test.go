@@ -24,8 +24,9 @@ func readBody(body []byte) (*guard.Request, error) {
 	return read(httptest.NewRecorder(), r, guard.DefaultLimits.Body)
 }
 
-// FuzzGraphQLBody holds that a body is read or refused, never with a panic; that what is read is UTF-8, one object and
-// without a key twice; and that numbers in variables keep their value and never become text.
+// FuzzGraphQLBody checks that every body is read or refused, without a panic. A body that is read
+// is one object in UTF-8 without duplicate keys. Numbers in variables keep their values and never
+// become text.
 func FuzzGraphQLBody(f *testing.F) {
 	for _, body := range []string{
 		`{"query":"{merchant{id}}"}`, `{"query":"","variables":null,"operationName":null,"extensions":{}}`, `{"query":"q","variables":{"a":1,"b":1.5,"c":-0,"d":1e3,"e":9223372036854775807,"f":9223372036854775808,"g":"5","h":[true,null]}}`,
@@ -67,7 +68,7 @@ func FuzzGraphQLBody(f *testing.F) {
 	})
 }
 
-// same holds that a variable is what the body says.
+// same checks that a variable has the value that the body has for it.
 func same(t *testing.T, said, read any) {
 	t.Helper()
 	switch said := said.(type) {
@@ -78,10 +79,10 @@ func same(t *testing.T, said, read any) {
 			require.NoError(t, err)
 			require.InDelta(t, f, float64(read), math.Abs(f)*1e-15)
 		case float64:
-			f, _ := said.Float64() // an infinity when the number is too large
+			f, _ := said.Float64() // An infinity if the number is too large.
 			require.Equal(t, f, read)
 		default:
-			require.Failf(t, "no number", "%s became %T", said, read)
+			require.Failf(t, "not a number", "%s became %T", said, read)
 		}
 	case []any:
 		list, ok := read.([]any)
@@ -119,8 +120,9 @@ func TestStatusWithoutData(t *testing.T) {
 	require.Equal(t, 200, statusWithoutData(list(store.Unavailable, store.InvalidID)))
 }
 
-// A body of another shape is told what it must be, and is not called "not valid JSON".
-func TestShapesOfBodies(t *testing.T) {
+// TestBodiesOfWrongShape checks the message about a body that is JSON but has the wrong shape: it
+// says what the body or its member must be.
+func TestBodiesOfWrongShape(t *testing.T) {
 	t.Parallel()
 	const noJSON, oneObject = "The request body is not valid JSON", "The request body must be one JSON object"
 	for body, message := range map[string]string{
@@ -138,7 +140,8 @@ func TestShapesOfBodies(t *testing.T) {
 	}
 }
 
-// PHP writes an empty map as an empty array.
+// TestEmptyArraysAreEmptyObjects checks that an empty array counts as an empty object, because PHP
+// writes one for an empty map.
 func TestEmptyArraysAreEmptyObjects(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{

@@ -11,7 +11,8 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// undescribed returns what a schema names without saying what it is.
+// undescribed returns the types, fields, arguments, enum values and directives of a schema that
+// have no description.
 func undescribed(t *testing.T, text string) []string {
 	t.Helper()
 	schema, err := gqlparser.LoadSchema(&ast.Source{Name: "schema.graphql", Input: text})
@@ -59,7 +60,7 @@ func TestSchemaDescribesEverything(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, undescribed(t, string(schema)))
 
-	t.Run("and the check would tell", func(t *testing.T) {
+	t.Run("the check finds each missing description", func(t *testing.T) {
 		t.Parallel()
 		require.Equal(t, []string{"@d", "@d(a)", "E", "E.V", "I", "I.f", "N", "N.id", "Query", "Query.q", "Query.q(a)", "S", "U", "schema"}, undescribed(t, `
 			directive @d(a: Int) on FIELD

@@ -219,8 +219,8 @@ func isTemporary(err *gqlerror.Error) bool {
 	return code == store.Unavailable || code == store.RateLimited
 }
 
-// statusWithoutData returns the HTTP status of a reply without data: 200 when an error is
-// permanent. Otherwise it is 503, or 429 when the merchant's own requests are the only cause.
+// statusWithoutData returns the status of a reply without data. Where all errors are temporary, it is
+// 503, or 429 when the merchant's own requests are the only cause.
 func statusWithoutData(list gqlerror.List) int {
 	status := http.StatusOK
 	for _, err := range list {

@@ -11,8 +11,9 @@ import (
 
 var trusting = Options{Limits: guard.DefaultLimits}
 
-// What is trusted is executed by its id, in every way that clients send it; what is not is refused, all else only where
-// only the trusted are served.
+// TestTrustedDocuments checks that a trusted document is executed by its id, in every form in which
+// clients send the id. Unknown ids are refused. Other documents are refused only in the mode
+// "only".
 func TestTrustedDocuments(t *testing.T) {
 	t.Parallel()
 	const text = "query Who($yes:Boolean!){merchant{id @include(if:$yes) name}}"
@@ -29,7 +30,7 @@ func TestTrustedDocuments(t *testing.T) {
 		for _, only := range []bool{false, true} {
 			trusted, err := Trust(map[string]string{prefix + digest: text}, trusting, only)
 			require.NoError(t, err)
-			door := newDoor(t, func(o *Options) { o.Trusted = trusted })
+			handler := newTestHandler(t, func(o *Options) { o.Trusted = trusted })
 			for _, body := range []string{
 				`{"documentId":"` + digest + `"` + variables + `}`,
 				`{"documentId":"sha256:` + digest + `"` + variables + `}`,
@@ -38,7 +39,7 @@ func TestTrustedDocuments(t *testing.T) {
 				`{` + query + `,"documentId":"` + digest + `"` + variables + `}`,
 				`{"query":null,"documentId":"` + digest + `"` + variables + `}`,
 			} {
-				w := ask(door, body)
+				w := post(handler, body)
 				require.Equal(t, 200, w.Code)
 				reply := decode(t, w)
 				require.Empty(t, reply.Errors, body)
@@ -48,23 +49,23 @@ func TestTrustedDocuments(t *testing.T) {
 			for _, body := range []string{
 				`{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"other"}}}`, `{"documentId":"other"}`, `{"documentId":"` + digest + `x"}`, `{"documentId":"sha256:sha256:` + digest + `"}`,
 			} {
-				w := ask(door, body)
+				w := post(handler, body)
 				if only {
 					require.JSONEq(t, `{"errors":[{"message":"no such document is trusted here","extensions":{"code":"DOCUMENT_NOT_TRUSTED"}}]}`, w.Body.String(), body)
 				} else {
 					require.JSONEq(t, notSupported, w.Body.String(), body)
 				}
 			}
-			w := ask(door, `{"query":"{merchant{name}}","documentId":"`+digest+`"}`)
+			w := post(handler, `{"query":"{merchant{name}}","documentId":"`+digest+`"}`)
 			require.JSONEq(t, `{"errors":[{"message":"the id stands for another document","extensions":{"code":"DOCUMENT_NOT_TRUSTED"}}]}`, w.Body.String())
 			for _, body := range []string{free, `{"query":"{merchant{name}}","documentId":"other"}`, `{` + query + variables + `}`, `{"query":"{__schema{queryType{name}}}"}`, `{"query":"{"}`} {
-				reply := decode(t, ask(door, body))
+				reply := decode(t, post(handler, body))
 				require.Equal(t, only, len(reply.Errors) > 0 && reply.Errors[0].Extensions.Code == guard.DocumentNotTrusted, body)
 			}
 		}
 	}
 	for _, body := range []string{`{"documentId":"x"}`, `{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"x"}}}`} {
-		require.JSONEq(t, notSupported, ask(newDoor(t), body).Body.String(), "where nothing is trusted")
+		require.JSONEq(t, notSupported, post(newTestHandler(t), body).Body.String(), "without trusted documents")
 	}
-	require.Equal(t, "BAD_REQUEST", decode(t, ask(newDoor(t), `{"variables":{}}`)).Errors[0].Extensions.Code)
+	require.Equal(t, "BAD_REQUEST", decode(t, post(newTestHandler(t), `{"variables":{}}`)).Errors[0].Extensions.Code)
 }

@@ -16,7 +16,8 @@ import (
 	"lumen/store/storetest"
 )
 
-// reply is a connection without one. Its memory is used again, so that what is counted is the door's.
+// reply is an http.ResponseWriter that reuses its memory, so that the benchmarks count only the
+// allocations of the handler.
 type reply struct {
 	header http.Header
 	status int
@@ -33,17 +34,18 @@ func (r *reply) reset() {
 	r.body.Reset()
 }
 
-// BenchmarkRoutes has each route, without a network and without authentication, for a merchant of 10,000 customers beside
-// two others. Those that write come last, where they disturb nothing.
+// BenchmarkRoutes measures each route, without a network and without authentication, for a merchant
+// with 10,000 customers beside two other merchants. Routes that write come last, where they do not
+// affect the others.
 func BenchmarkRoutes(b *testing.B) {
 	const held = 10_000
 	db, merchant, ids := storetest.Filled(b, held)
 	credential, _ := store.CredentialFrom(db.Context(b, merchant))
-	door := NewHandler(db.Store(b), nil, func(r *http.Request) (context.Context, error) {
+	api := NewHandler(db.Store(b), nil, func(r *http.Request) (context.Context, error) {
 		return store.WithCredential(r.Context(), credential), nil
 	}, Options{Log: slog.New(slog.DiscardHandler)})
 
-	// ask gives the path and the body of the next request.
+	// ask returns the path and the body of the next request.
 	bench := func(name, method string, status int, ask func(*testing.B) (path, body string), holds func(body []byte) bool) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
@@ -56,12 +58,12 @@ func BenchmarkRoutes(b *testing.B) {
 				}
 				r.Header.Set("Content-Type", "application/json")
 				w.reset()
-				door.ServeHTTP(w, r)
+				api.ServeHTTP(w, r)
 				if w.status != status {
 					b.Fatalf("%d %s", w.status, &w.body)
 				}
 			}
-			serve() // connects and prepares
+			serve() // The first request connects and prepares the statement.
 			require.True(b, holds(w.body.Bytes()))
 			for b.Loop() {
 				serve()
@@ -103,7 +105,7 @@ func BenchmarkRoutes(b *testing.B) {
 	}, starts(`{"success":true}`))
 }
 
-// BenchmarkEncodePage has what is left of a page of 50 without Postgres: its way from the store's customers to JSON.
+// BenchmarkEncodePage measures the encoding of a page of 50 customers as JSON, without Postgres.
 func BenchmarkEncodePage(b *testing.B) {
 	text := "Some text of a usual length"
 	page := &store.Page[store.Customer]{}

@@ -24,8 +24,8 @@ func read(body []byte) (store.Input, error) {
 	return readInput(members, store.NounOf[store.Customer]()), nil
 }
 
-// FuzzRESTBody holds that a body is read or refused, never with a panic; that what is read is what the standard library,
-// which is lenient, reads as well; and that what is read twice over, or is no text, is refused.
+// FuzzRESTBody checks that every body is read or refused, without a panic. A body that is read is
+// UTF-8 without duplicate keys, and has the values that the lenient standard library reads.
 func FuzzRESTBody(f *testing.F) {
 	for _, body := range []string{
 		`{}`, `{"email":"a@x.io"}`, `{"email":null,"name":""}`, ` {"email" : "a@x.io" , "x":[1,{"y":null}]} `, `{"name":5,"taxId":true,"userId":[],"billingCity":{}}`,
@@ -65,7 +65,8 @@ func FuzzRESTBody(f *testing.F) {
 	})
 }
 
-// exactNumbers lets the standard library read numbers that no float64 holds: their values do not matter here.
+// exactNumbers replaces all numbers by 0, because the standard library cannot read numbers beyond
+// float64 and their values do not matter here.
 func exactNumbers(body []byte) []byte {
 	decoder := stdjson.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
@@ -96,12 +97,12 @@ func exactNumbers(body []byte) []byte {
 	return out
 }
 
-// repeatsKeys reports whether an object in the body has a key twice, by reading its tokens one after the other.
+// repeatsKeys reports whether an object in the body has a duplicate key, by reading all tokens.
 func repeatsKeys(t *testing.T, body []byte) bool {
 	t.Helper()
 	type object struct {
 		keys  map[string]bool // nil for an array
-		value bool            // the next token is a value
+		value bool            // whether the next token is a value
 	}
 	var open []*object
 	decoder := stdjson.NewDecoder(bytes.NewReader(body))

@@ -15,7 +15,7 @@ import (
 	"lumen/store/auth"
 )
 
-// openAPIDocument is as much of the OpenAPI document as the tests look at.
+// openAPIDocument is the part of the OpenAPI document that the tests read.
 type openAPIDocument struct {
 	Paths      map[string]map[string]json.RawMessage
 	Components struct {
@@ -45,7 +45,7 @@ func readDocument(t *testing.T) openAPIDocument {
 	return d
 }
 
-// errorTexts are the documented texts by status, wherever an operation may answer with them.
+// errorTexts returns the documented error texts of all operations, by status.
 func (d openAPIDocument) errorTexts(t *testing.T) map[int][]string {
 	t.Helper()
 	texts := map[int][]string{}
@@ -86,7 +86,7 @@ func (d openAPIDocument) errorTexts(t *testing.T) map[int][]string {
 	return texts
 }
 
-func TestDocumentHasEveryErrorAndNoOther(t *testing.T) {
+func TestDocumentHasExactlyTheErrors(t *testing.T) {
 	t.Parallel()
 	want := map[int][]string{
 		400: {store.OneObject},
@@ -105,7 +105,7 @@ func TestDocumentHasEveryErrorAndNoOther(t *testing.T) {
 	require.Equal(t, want, readDocument(t).errorTexts(t))
 }
 
-func TestDocumentHasEveryField(t *testing.T) {
+func TestDocumentHasExactlyTheFields(t *testing.T) {
 	t.Parallel()
 	d := readDocument(t)
 	properties := func(schema string) (names []string) {
@@ -144,8 +144,9 @@ func TestDocumentHasEveryField(t *testing.T) {
 	require.Equal(t, store.MaxPageSize, d.Components.Parameters["Limit"].Schema.Maximum)
 }
 
-// The document has the routes and no others; HEAD is answered where GET is.
-func TestDocumentHasTheRoutes(t *testing.T) {
+// TestDocumentHasExactlyTheRoutes checks that the document has all routes, with HEAD for each GET,
+// and no others.
+func TestDocumentHasExactlyTheRoutes(t *testing.T) {
 	t.Parallel()
 	var document struct {
 		Paths map[string]map[string]json.RawMessage `json:"paths"`

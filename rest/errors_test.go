@@ -14,7 +14,7 @@ import (
 	"lumen/store"
 )
 
-func TestRetryAfterIsInWholeSeconds(t *testing.T) {
+func TestRetryAfterIsWholeSeconds(t *testing.T) {
 	t.Parallel()
 	h := &handler{Options: Options{Log: slog.New(slog.DiscardHandler)}}
 	for wait, want := range map[time.Duration]string{0: "1", time.Nanosecond: "1", time.Second: "1", time.Second + 1: "2", 90*time.Second - 1: "90"} {
@@ -29,7 +29,7 @@ func TestRetryAfterIsInWholeSeconds(t *testing.T) {
 	}
 }
 
-func TestAClientThatLeavesIsNoFault(t *testing.T) {
+func TestClientDisconnectIsNotLogged(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	h := &handler{Options: Options{Log: slog.New(slog.NewTextHandler(&log, nil))}}

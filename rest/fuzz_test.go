@@ -21,26 +21,28 @@ import (
 	"lumen/store/storetest"
 )
 
-// newDoor returns the door over a database that holds nothing, for a merchant who may write.
-func newDoor(t testing.TB) http.Handler {
+// newTestHandler returns the handler over an empty database. Every request has write access to the
+// merchant merchant_1.
+func newTestHandler(t testing.TB) http.Handler {
 	merchant := store.Merchant{ID: "merchant_1", Name: "One"}
 	return NewHandler(store.New(storetest.Nothing(t), store.Options{}), new(auth.Tokens), func(r *http.Request) (context.Context, error) {
 		return store.WithCredential(r.Context(), store.Credential{Access: store.WriteAccess, Merchant: merchant}), nil
 	}, Options{Log: slog.New(slog.DiscardHandler)})
 }
 
-// answer is a reply in the documented form.
+// answer is a decoded reply.
 type answer struct {
 	Error     string
 	Details   []struct{ Field, Code, Message string }
 	Customers *[]struct{}
 }
 
-// ask sends a request to the door and returns the status and the reply, which must be JSON, or empty for a HEAD.
-func ask(t *testing.T, door http.Handler, r *http.Request) (int, answer) {
+// ask sends a request to the handler and returns the status and the reply. The reply must be JSON;
+// to a HEAD it is empty.
+func ask(t *testing.T, api http.Handler, r *http.Request) (int, answer) {
 	t.Helper()
 	w := httptest.NewRecorder()
-	door.ServeHTTP(w, r)
+	api.ServeHTTP(w, r)
 	require.Less(t, w.Code, 500)
 	require.Equal(t, "application/json", w.Header().Get("Content-Type"))
 	var a answer
@@ -52,7 +54,7 @@ func ask(t *testing.T, door http.Handler, r *http.Request) (int, answer) {
 	return w.Code, a
 }
 
-// inputNames are the documented names of what callers may say of a customer.
+// inputNames returns the names of the inputs of a customer.
 func inputNames() (names []string) {
 	for _, input := range store.NounOf[store.Customer]().Inputs() {
 		names = append(names, input.Name)
@@ -60,8 +62,8 @@ func inputNames() (names []string) {
 	return names
 }
 
-// FuzzRESTRequest holds that no method, id and body bring the door down or make it fail: whatever is sent, the reply is one of
-// the documented ones, brief, and repeats nothing of it.
+// FuzzRESTRequest checks that no method, id and body make the handler panic or fail. Every reply
+// has the documented form and at most 8 KiB, and repeats nothing that the client sent.
 func FuzzRESTRequest(f *testing.F) {
 	for _, seed := range []struct{ method, id, body string }{
 		{"POST", "", `{"email":"a@x.io"}`}, {"POST", "", `{"name":5,"email":"a@x.io","billingCountry":"XX"}`}, {"POST", "cust_1", `{"name":null,"taxId":"\u0000"}`}, {"PATCH", "cust_1", `{"email":"B@X.io","dangerouslyAllowSameEmailForDifferentCustomers":true}`},
@@ -69,7 +71,7 @@ func FuzzRESTRequest(f *testing.F) {
 	} {
 		f.Add(seed.method, seed.id, []byte(seed.body))
 	}
-	door := newDoor(f)
+	api := newTestHandler(f)
 	f.Fuzz(func(t *testing.T, method, id string, body []byte) {
 		if !slices.Contains([]string{"GET", "HEAD", "POST", "PATCH", "DELETE", "PUT"}, method) {
 			method = "POST"
@@ -84,27 +86,27 @@ func FuzzRESTRequest(f *testing.F) {
 		}
 		r.Header.Set("Content-Type", "application/json")
 		w := httptest.NewRecorder()
-		door.ServeHTTP(w, r)
+		api.ServeHTTP(w, r)
 		require.Less(t, w.Code, 500)
-		if len(w.Header().Get("Location")) > 0 && w.Code < 400 && w.Code >= 300 { // ServeMux's, which the server keeps from getting here
-			return
+		if w.Header().Get("Location") != "" && w.Code < 400 && w.Code >= 300 {
+			return // A redirect of ServeMux for an unclean path, which package server refuses earlier.
 		}
-		status, reply := ask(t, door, r.Clone(t.Context()))
+		status, reply := ask(t, api, r.Clone(t.Context()))
 		if status >= 400 && method != http.MethodHead {
 			require.NotEmpty(t, reply.Error)
 			for _, d := range reply.Details {
 				require.Contains(t, inputNames(), d.Field)
-				require.True(t, strings.HasPrefix(d.Message, d.Field), "%q is of our making", d.Message)
+				require.True(t, strings.HasPrefix(d.Message, d.Field), "%q does not begin with the field", d.Message)
 			}
 		}
-		// Here nothing is ever found, so nothing is created either: the statement yields no row.
+		// The database is empty and no statement returns a row, so only the list can succeed.
 		require.True(t, status >= 400 || id == "" && (method == http.MethodGet || method == http.MethodHead), "%d", status)
 	})
 }
 
-// FuzzListQuery holds that each query is answered with a list or a refusal. A refusal names known
-// parameters, each once and in the documented order, and then near misses. A query without either is
-// answered with the list.
+// FuzzListQuery checks that the reply to each query is a list or a refusal. A refusal names known
+// parameters, each once and in the documented order, and then near misses. The reply to a query
+// without known parameters and near misses is the list.
 func FuzzListQuery(f *testing.F) {
 	for _, query := range []string{
 		"", "limit=5", "limit=0", "limit=1&limit=2", "limit=5&cursor=AQ", "cursor=x", "email=a%40x.io", "email=%00", "userId=u&includeDeleted=true", "updatedSince=2026-01-01T00:00:00Z", "updatedSince=9999-12-31T23:59:59-01:00",
@@ -113,12 +115,12 @@ func FuzzListQuery(f *testing.F) {
 	} {
 		f.Add(query)
 	}
-	door := newDoor(f)
+	api := newTestHandler(f)
 	f.Fuzz(func(t *testing.T, query string) {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/customers", nil)
 		r.URL.RawQuery = query
-		status, reply := ask(t, door, r)
-		var meant []string // parameters, and misnomers
+		status, reply := ask(t, api, r)
+		var named []string // known parameters and near misses
 		for _, pair := range strings.Split(query, "&") {
 			given, _, _ := strings.Cut(pair, "=")
 			if given, err := url.QueryUnescape(given); err == nil {
@@ -129,7 +131,7 @@ func FuzzListQuery(f *testing.F) {
 						}
 						return c
 					}, given), name) {
-						meant = append(meant, shortName(given))
+						named = append(named, shortName(given))
 					}
 				}
 			}
@@ -143,11 +145,11 @@ func FuzzListQuery(f *testing.F) {
 		require.NotEmpty(t, reply.Details)
 		last := -1
 		for _, d := range reply.Details {
-			require.Contains(t, meant, d.Field, "what is unknown is ignored")
-			require.True(t, strings.HasPrefix(d.Message, d.Field+" "), "%q is of our making", d.Message)
+			require.Contains(t, named, d.Field, "an unknown parameter must be ignored")
+			require.True(t, strings.HasPrefix(d.Message, d.Field+" "), "%q does not begin with the field", d.Message)
 			at := slices.Index(customers.parameters(), d.Field)
 			if at < 0 {
-				last = len(customers.parameters()) // near misses come last
+				last = len(customers.parameters()) // Near misses come last.
 				continue
 			}
 			require.Greater(t, at, last)

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// shapes make documents whose tokens take the most memory each, the n-th of its kind; the parser keeps most for fields,
-// then for arguments and values.
+// shapes holds functions that return the n-th document of a kind. Their tokens take the most
+// memory: the parser uses the most for fields, then for arguments and values.
 var shapes = map[string]func(n int) string{
 	"fields": func(n int) string { return fmt.Sprintf("query n%d{merchant{", n) + strings.Repeat("id ", 950) + "}}" },
 	"selections": func(n int) string {
@@ -41,7 +41,7 @@ var shapes = map[string]func(n int) string{
 	"comment": func(n int) string { return fmt.Sprintf("query n%d{merchant{id}}", n) + strings.Repeat("#\n", 1900) },
 }
 
-func TestDocumentsTakeNoMoreThanIsThought(t *testing.T) {
+func TestDocumentMemoryIsBounded(t *testing.T) {
 	heap := func() int {
 		runtime.GC()
 		runtime.GC()
@@ -53,21 +53,21 @@ func TestDocumentsTakeNoMoreThanIsThought(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			const many = 20
 			d := NewDocuments(testSchema, DefaultLimits, nil)
-			parsed, thought := make([]*Document, many), 0
+			parsed, estimate := make([]*Document, many), 0
 			before := heap()
 			for n := range many {
 				document, refused := d.parse(strings.Clone(shape(n)))
-				if strings.Contains(name, "fragments") { // unused ones are refused, but were parsed
+				if strings.Contains(name, "fragments") { // Unused fragments are refused after parsing.
 					require.NotNil(t, document)
 				} else {
 					require.Empty(t, refused)
 				}
 				parsed[n] = document
-				thought += document.memory(DefaultLimits.Tokens)
+				estimate += document.memory(DefaultLimits.Tokens)
 			}
-			took := heap() - before
-			t.Logf("%d octets each, thought to be %d", took/many, thought/many)
-			require.Less(t, took, thought+many*4096, "each has a few octets of its own")
+			used := heap() - before
+			t.Logf("%d bytes each, estimated as %d", used/many, estimate/many)
+			require.Less(t, used, estimate+many*4096, "a document has up to 4 KiB beside its tokens")
 			runtime.KeepAlive(parsed)
 		})
 	}
@@ -80,7 +80,7 @@ func TestDocumentCacheIsBounded(t *testing.T) {
 		require.Empty(t, refused)
 	}
 	hot := "{merchant{id}}"
-	t.Run("by their number", func(t *testing.T) {
+	t.Run("by number", func(t *testing.T) {
 		t.Parallel()
 		d := NewDocuments(testSchema, DefaultLimits, nil)
 		for n := range 3 * maxCachedDocuments {
@@ -88,10 +88,10 @@ func TestDocumentCacheIsBounded(t *testing.T) {
 			add(d, hot)
 		}
 		require.Equal(t, maxCachedDocuments, d.cache.documents.Len())
-		require.NotNil(t, d.cache.get(hot), "what is used stays")
+		require.NotNil(t, d.cache.get(hot), "a document in use stays")
 		require.Nil(t, d.cache.get("query n0{merchant{id}}"))
 	})
-	t.Run("by their memory", func(t *testing.T) {
+	t.Run("by memory", func(t *testing.T) {
 		t.Parallel()
 		d := NewDocuments(testSchema, DefaultLimits, nil)
 		for n := range 45 {
@@ -102,6 +102,6 @@ func TestDocumentCacheIsBounded(t *testing.T) {
 		require.Less(t, d.cache.documents.Len(), 45)
 		require.NotNil(t, d.cache.get(hot))
 		d.cache.documents.Purge()
-		require.Zero(t, d.cache.memory, "what goes is taken off")
+		require.Zero(t, d.cache.memory, "evicted documents are not subtracted")
 	})
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The costs of fields are taken out, so that each costs 1: what is tested is how they add up.
+// plainCosts sets the cost of every field to 1, so that TestCost checks only the sums.
 var plainCosts = map[string]int{
 	"Query.__schema": 1, "Query.__type": 1, "Query.customer": 1, "Query.node": 1, "Query.nodes": 1, "Query.customers": 1, "Query.merchant": 1, "CustomerConnection.totalCount": 1,
 	"Mutation.createCustomer": 1, "Mutation.updateCustomer": 1, "Mutation.deleteCustomer": 1, "Mutation.createAccessToken": 1,
@@ -32,7 +32,8 @@ func TestCost(t *testing.T) {
 		{`{nodes(ids:"x"){id}}`, nil, 1 + 2},
 		{`query($i:[ID!]!){nodes(ids:$i){id}}`, map[string]any{"i": []any{"x", "y"}}, 1 + 2*2},
 		{`query($i:ID!){nodes(ids:[$i,"y"]){id}}`, map[string]any{"i": "x"}, 1 + 2*2},
-		// The connection, pageInfo and its field once; an edge with its cursor, node and id, and a node with its id, each.
+		// Once: the connection, pageInfo and its field. For each row: an edge with cursor, node and
+		// id, and a node with its id.
 		{`{customers` + page + `}`, nil, 3 + 50*(4+2)},
 		{`{customers(first:10)` + page + `}`, nil, 3 + 10*6},
 		{`{customers(last:7)` + page + `}`, nil, 3 + 7*6},
@@ -57,7 +58,7 @@ func TestCost(t *testing.T) {
 		require.Nil(t, tooMany)
 	}
 
-	t.Run("a list of too many ids is found", func(t *testing.T) {
+	t.Run("the field with too many ids is returned", func(t *testing.T) {
 		t.Parallel()
 		document, refused := NewDocuments(testSchema, DefaultLimits, nil).parse(`query($i:[ID!]!){nodes(ids:["x","y"]){id} a:nodes(ids:$i){id}}`)
 		require.Empty(t, refused)
@@ -68,7 +69,7 @@ func TestCost(t *testing.T) {
 		_, tooMany := plain.of(document.tree.Operations[0], map[string]any{"i": []string{"x"}}, 2)
 		require.Nil(t, tooMany)
 	})
-	t.Run("what a field costs can be set", func(t *testing.T) {
+	t.Run("a table overrides the cost of a field", func(t *testing.T) {
 		t.Parallel()
 		own := newTestCosts(t, map[string]int{"Customer.email": 7, "Query.customer": 20})
 		document, refused := NewDocuments(testSchema, DefaultLimits, nil).parse(`{customer(id:"x"){id email}}`)
@@ -80,7 +81,7 @@ func TestCost(t *testing.T) {
 		}
 		require.Error(t, CheckFieldCosts(schema, map[string]int{"Customer.email": -1}))
 	})
-	t.Run("a fan-out costs more than can be", func(t *testing.T) {
+	t.Run("the cost of nested fragments is saturated", func(t *testing.T) {
 		t.Parallel()
 		text := "{...F0}"
 		for i := range 60 {
@@ -93,7 +94,7 @@ func TestCost(t *testing.T) {
 		require.Empty(t, refused)
 		require.Equal(t, saturated, plain.minCost(document))
 	})
-	t.Run("the lists of the introspection count as long as they are", func(t *testing.T) {
+	t.Run("lists of introspection have their real lengths", func(t *testing.T) {
 		t.Parallel()
 		for name := range plain.lengths {
 			definition := schema.Types[name[0]]
@@ -111,7 +112,8 @@ func TestCost(t *testing.T) {
 		require.Empty(t, refused)
 		require.Equal(t, 2+len(schema.Types), plain.minCost(document))
 
-		// A type that was chosen may have the longest lists, all types together have them as long as they are on average.
+		// One type counts with the longest lists, because a client may choose that type. In a list
+		// of all types, lists count with their average length.
 		for query, atLeast := range map[string]int{
 			`{__type(name:"Node"){possibleTypes{fields{description}}}}`:                                    2 * len(schema.Types["Customer"].Fields),
 			`{__type(name:"CreateCustomerInput"){inputFields{name type{name}}}}`:                           3 * len(schema.Types["CreateCustomerInput"].Fields),

@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestHalvesOfSurrogatePairs(t *testing.T) {
+func TestHasHalfPair(t *testing.T) {
 	t.Parallel()
 	for document, refused := range map[string]bool{
 		`{a(b:"\ud83d\ude00")}`:              false,

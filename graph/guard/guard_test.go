@@ -7,8 +7,8 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// testSchema is the graph's own schema. Its scalars accept everything here: the tests of package
-// graph hold how literals and variables are coerced.
+// testSchema is schema.graphql with scalars that accept every value. The tests of package graph
+// check the coercion of literals and variables.
 var testSchema = func() Schema {
 	text, err := os.ReadFile("../../schema.graphql")
 	if err != nil {

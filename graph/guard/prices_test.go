@@ -9,10 +9,10 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// ownFields names the root fields of testSchema whose kind it does not tell.
+// ownFields holds the costs of the root fields of testSchema whose kind is unknown.
 var ownFields = map[string]int{"Query.merchant": 1}
 
-// newTestCosts returns the costs of testSchema, in which the tables go before the kinds.
+// newTestCosts returns the costs of testSchema with these tables.
 func newTestCosts(t *testing.T, tables ...map[string]int) *Costs {
 	t.Helper()
 	costs, err := NewCosts(testSchema.Schema, append([]map[string]int{ownFields}, tables...)...)
@@ -20,7 +20,7 @@ func newTestCosts(t *testing.T, tables ...map[string]int) *Costs {
 	return costs
 }
 
-// The prices of the fields that cost more than 1 were set by measuring and are published.
+// TestPrices checks the prices above 1. They were measured, and graph/README.md publishes them.
 func TestPrices(t *testing.T) {
 	t.Parallel()
 	dear := make(map[string]int)
@@ -49,7 +49,7 @@ func extended(t *testing.T, more string) *ast.Schema {
 	return schema
 }
 
-// The fields of a new noun have the prices of their kinds, with nothing written for them.
+// TestPricesOfANewNoun checks that the fields of a new noun have the prices of their kinds.
 func TestPricesOfANewNoun(t *testing.T) {
 	t.Parallel()
 	costs, err := NewCosts(extended(t, `
@@ -73,8 +73,9 @@ func TestPricesOfANewNoun(t *testing.T) {
 	}
 }
 
-// A root field of unknown kind has no price until a table gives it one.
-func TestUnknownKinds(t *testing.T) {
+// TestUnknownKindsNeedAPrice checks that a root field of unknown kind is an error until a table
+// gives it a price.
+func TestUnknownKindsNeedAPrice(t *testing.T) {
 	t.Parallel()
 	_, err := NewCosts(testSchema.Schema)
 	require.EqualError(t, err, "no price is known for Query.merchant")

@@ -17,7 +17,7 @@ import (
 	"lumen/rest/contract"
 )
 
-// exchange is a request and what it is answered.
+// exchange is a request and its reply.
 type exchange struct {
 	method, url, body string
 	status            int
@@ -25,7 +25,8 @@ type exchange struct {
 	reply             string
 }
 
-// RoundTrip implements http.RoundTripper: it reads the request as a server would, and answers.
+// RoundTrip implements http.RoundTripper. It reads the request, as a server does, and returns the
+// reply.
 func (e exchange) RoundTrip(request *http.Request) (*http.Response, error) {
 	if request.Body != nil {
 		_, _ = io.Copy(io.Discard, request.Body)
@@ -42,7 +43,7 @@ var loaded = sync.OnceValues(func() (*contract.Contract, error) {
 	return contract.Load(document)
 })
 
-// reports returns what a Transport reports of the exchange.
+// reports returns the reports of a Transport about the exchange.
 func (e exchange) reports(t *testing.T, read func(io.Reader)) []string {
 	t.Helper()
 	c, err := loaded()
@@ -85,7 +86,7 @@ const (
 	location = "/api/customers/cust_1"
 )
 
-func TestReportsNothingOfWhatIsDocumented(t *testing.T) {
+func TestAcceptsDocumentedTraffic(t *testing.T) {
 	t.Parallel()
 	wide := strings.Repeat("ä", 255)
 	for _, e := range []exchange{
@@ -108,7 +109,7 @@ func TestReportsNothingOfWhatIsDocumented(t *testing.T) {
 	}
 }
 
-func TestReportsWhatIsNotDocumented(t *testing.T) {
+func TestReportsUndocumentedTraffic(t *testing.T) {
 	t.Parallel()
 	for name, e := range map[string]exchange{
 		"a status":                      {"GET", "/api/customers", "", 418, header(), `{"error":"Unauthorized"}`},
@@ -116,34 +117,34 @@ func TestReportsWhatIsNotDocumented(t *testing.T) {
 		"a redirect":                    {"GET", "/api/customers/", "", 304, header(), ``},
 		"an error text":                 {"GET", "/api/customers/cust_1", "", 404, header(), `{"error":"No such customer"}`},
 		"another operation's text":      {"DELETE", "/api/customers/cust_1", "", 500, header(), `{"error":"Failed to create customer"}`},
-		"a reason":                      {"GET", "/api/customers", "", 400, header(), `{"error":"Invalid request data","details":[{"field":"limit","code":"BAD","message":"x"}]}`},
-		"a field":                       {"GET", "/api/customers/cust_1", "", 200, header(), strings.Replace(one, `"id"`, `"emailKey":"x","id"`, 1)},
+		"a code of a fault":             {"GET", "/api/customers", "", 400, header(), `{"error":"Invalid request data","details":[{"field":"limit","code":"BAD","message":"x"}]}`},
+		"an additional field":           {"GET", "/api/customers/cust_1", "", 200, header(), strings.Replace(one, `"id"`, `"emailKey":"x","id"`, 1)},
 		"a missing field":               {"GET", "/api/customers/cust_1", "", 200, header(), strings.Replace(one, `"taxId":null,`, "", 1)},
-		"a null":                        {"GET", "/api/customers/cust_1", "", 200, header(), strings.Replace(one, `"a@example.com"`, "null", 1)},
-		"a type":                        {"GET", "/api/customers/cust_1", "", 200, header(), strings.Replace(one, `"name":null`, `"name":5`, 1)},
-		"a form of time":                {"GET", "/api/customers", "", 200, header(), strings.Replace(list, ".000Z", "Z", 1)},
-		"half a body":                   {"GET", "/api/customers", "", 200, header(), list[:40]},
+		"null in a required field":      {"GET", "/api/customers/cust_1", "", 200, header(), strings.Replace(one, `"a@example.com"`, "null", 1)},
+		"a type of a field":             {"GET", "/api/customers/cust_1", "", 200, header(), strings.Replace(one, `"name":null`, `"name":5`, 1)},
+		"a time without milliseconds":   {"GET", "/api/customers", "", 200, header(), strings.Replace(list, ".000Z", "Z", 1)},
+		"a body that ends early":        {"GET", "/api/customers", "", 200, header(), list[:40]},
 		"no body":                       {"GET", "/api/customers", "", 200, header(), ""},
 		"a status for HEAD":             {"HEAD", "/api/customers", "", 418, header(), ""},
 		"a media type":                  {"GET", "/api/customers", "", 200, header("Content-Type", "text/plain"), list},
 		"no request id":                 {"GET", "/api/customers", "", 200, without(header(), "X-Request-Id"), list},
 		"a rate that is no number":      {"GET", "/api/customers", "", 200, header("RateLimit-Limit", "many"), list},
 		"no request id for HEAD":        {"HEAD", "/api/customers", "", 200, without(header(), "X-Request-Id"), ""},
-		"a created without Location":    {"POST", "/api/customers", `{"email":"a@example.com"}`, 201, header(), one},
+		"a 201 without Location":        {"POST", "/api/customers", `{"email":"a@example.com"}`, 201, header(), one},
 		"a 401 without a challenge":     {"GET", "/api/customers", "", 401, header(), `{"error":"Unauthorized"}`},
-		"a 503 without a time":          {"GET", "/api/customers", "", 503, header(), `{"error":"Service temporarily unavailable"}`},
+		"a 503 without Retry-After":     {"GET", "/api/customers", "", 503, header(), `{"error":"Service temporarily unavailable"}`},
 		"a 405 with the wrong methods":  {"PUT", "/api/customers/cust_1", "", 405, header("Allow", "GET"), `{"error":"Method not allowed"}`},
-		"a 405 for a method that is":    {"GET", "/api/customers", "", 405, header("Allow", "GET, HEAD, POST"), `{"error":"Method not allowed"}`},
-		"a method that works":           {"PUT", "/api/customers/cust_1", "{}", 200, header(), one},
-		"a path that works":             {"GET", "/api/merchants", "", 200, header(), `{}`},
-		"a path that answers oddly":     {"GET", "/api/merchants", "", 404, header("Content-Type", "text/plain"), `Not found`},
+		"a 405 for a documented method": {"GET", "/api/customers", "", 405, header("Allow", "GET, HEAD, POST"), `{"error":"Method not allowed"}`},
+		"an undocumented method":        {"PUT", "/api/customers/cust_1", "{}", 200, header(), one},
+		"an undocumented path":          {"GET", "/api/merchants", "", 200, header(), `{}`},
+		"a 404 of another form":         {"GET", "/api/merchants", "", 404, header("Content-Type", "text/plain"), `Not found`},
 		"a time with a space":           {"GET", "/api/customers?updatedSince=2024-01-01T00:00:00%2002:00&userId=a+b", "", 200, header(), list},
-		"a limit that works":            {"GET", "/api/customers?limit=251", "", 200, header(), list},
-		"an id that works":              {"GET", "/api/customers/customer-1", "", 200, header(), one},
-		"a body that works":             {"POST", "/api/customers", `{"email":5}`, 201, header("Location", location), one},
+		"a limit out of range":          {"GET", "/api/customers?limit=251", "", 200, header(), list},
+		"a malformed id":                {"GET", "/api/customers/customer-1", "", 200, header(), one},
+		"a wrong type in the request":   {"POST", "/api/customers", `{"email":5}`, 201, header("Location", location), one},
 		"a body without email":          {"POST", "/api/customers", `{"name":"A"}`, 201, header("Location", location), one},
-		"a length that works":           {"POST", "/api/customers/cust_1", `{"name":"` + strings.Repeat("a", 256) + `"}`, 200, header(), one},
-		"not JSON that works":           {"POST", "/api/customers/cust_1", `{`, 200, header(), one},
+		"a value that is too long":      {"POST", "/api/customers/cust_1", `{"name":"` + strings.Repeat("a", 256) + `"}`, 200, header(), one},
+		"a request that is not JSON":    {"POST", "/api/customers/cust_1", `{`, 200, header(), one},
 	} {
 		t.Run(name, func(t *testing.T) {
 			reported := e.reports(t, all)
@@ -153,24 +154,24 @@ func TestReportsWhatIsNotDocumented(t *testing.T) {
 	}
 }
 
-func TestJudgesWhatWasRead(t *testing.T) {
+func TestChecksBodiesReadToTheEnd(t *testing.T) {
 	t.Parallel()
 	wrong := exchange{"GET", "/api/customers", "", 200, header(), `{"customers":{}}` + "\n"}
 	require.Len(t, wrong.reports(t, func(r io.Reader) {
 		var value any
 		require.NoError(t, json.NewDecoder(r).Decode(&value))
-	}), 1, "to the end of the JSON")
-	require.Empty(t, wrong.reports(t, func(r io.Reader) { _, _ = io.ReadFull(r, make([]byte, 5)) }), "a reply that was left")
+	}), 1, "a reply that was read to the end of its JSON")
+	require.Empty(t, wrong.reports(t, func(r io.Reader) { _, _ = io.ReadFull(r, make([]byte, 5)) }), "a reply that was not read to its end")
 
 	var packed bytes.Buffer
 	w := gzip.NewWriter(&packed)
 	_, _ = w.Write([]byte(wrong.reply))
 	require.NoError(t, w.Close())
 	wrong.header, wrong.reply = header("Content-Encoding", "gzip"), packed.String()
-	require.Len(t, wrong.reports(t, all), 1, "compressed")
+	require.Len(t, wrong.reports(t, all), 1, "a compressed reply")
 }
 
-func TestRefusesADocumentThatIsNone(t *testing.T) {
+func TestLoadRefusesInvalidDocuments(t *testing.T) {
 	t.Parallel()
 	for _, document := range []string{"", "openapi: 3.1.0", `{"openapi":"3.1.0","info":{"title":"x","version":"1"},"paths":{"/a":{"get":{"responses":{"200":{}}}}}}`} {
 		_, err := contract.Load([]byte(document))

@@ -24,8 +24,9 @@ import (
 	"lumen/store/storetest"
 )
 
-// newDoor returns the door over a database that holds nothing, for a merchant who may write.
-func newDoor(t testing.TB, change ...func(*Options)) http.Handler {
+// newTestHandler returns the handler over an empty database. Every request has write access to the
+// merchant merchant_1.
+func newTestHandler(t testing.TB, change ...func(*Options)) http.Handler {
 	db := storetest.Nothing(t)
 	options := Options{
 		Introspection: true, Limits: guard.DefaultLimits, Log: slog.New(slog.DiscardHandler),
@@ -40,16 +41,16 @@ func newDoor(t testing.TB, change ...func(*Options)) http.Handler {
 	}, options)
 }
 
-// ask sends a body to a door.
-func ask(door http.Handler, body string) *httptest.ResponseRecorder {
+// post sends a body to a handler.
+func post(handler http.Handler, body string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodPost, "/graphql", strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
-	door.ServeHTTP(w, r)
+	handler.ServeHTTP(w, r)
 	return w
 }
 
-// answered is a reply as its reader sees it.
+// answered is a decoded reply.
 type answered struct {
 	Data   json.RawMessage
 	Errors []struct {
@@ -77,7 +78,8 @@ func bodyOf(t testing.TB, query string, variables string) string {
 	return `{"query":` + string(text) + `,"variables":` + variables + `}`
 }
 
-// A panic is INTERNAL to its caller, wherever it happens; what panicked is in the log alone.
+// TestPanics checks that a panic is INTERNAL to the client and that its cause appears only in the
+// log.
 func TestPanics(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
@@ -92,10 +94,10 @@ func TestPanics(t *testing.T) {
 		"in a resolver": {func(r *http.Request) (context.Context, error) {
 			return store.WithCredential(r.Context(), store.Credential{Merchant: store.Merchant{ID: "merchant_1"}}), nil
 		}, 200},
-		"before there is an operation": {func(*http.Request) (context.Context, error) { panic("secret cause") }, 500},
+		"before the operation": {func(*http.Request) (context.Context, error) { panic("secret cause") }, 500},
 	} {
 		log.Reset()
-		w := ask(NewHandler(store.New(bun.NewDB(nil, pgdialect.New()), store.Options{}), nil, c.authenticate, options), bodyOf(t, `{customer(id:"cust_1"){id}}`, ""))
+		w := post(NewHandler(store.New(bun.NewDB(nil, pgdialect.New()), store.Options{}), nil, c.authenticate, options), bodyOf(t, `{customer(id:"cust_1"){id}}`, ""))
 		require.Equal(t, c.status, w.Code, name)
 		require.Equal(t, "application/json; charset=utf-8", w.Header().Get("Content-Type"), name)
 		require.Contains(t, w.Body.String(), shown, name)
@@ -103,17 +105,17 @@ func TestPanics(t *testing.T) {
 		for _, text := range []string{"secret cause", "goroutine", "nil pointer", ".go:"} {
 			require.NotContains(t, w.Body.String(), text, name)
 		}
-		require.Contains(t, log.String(), "door_test.go", name)
+		require.Contains(t, log.String(), "handler_test.go", name)
 	}
 }
 
-// An operation is charged once, for its cost, when nothing else keeps it from being executed; one that is refused for that
-// is not executed.
+// TestCharge checks that an operation is charged once, for its cost, and only if nothing else
+// refuses it. An operation that Charge refuses is not executed.
 func TestCharge(t *testing.T) {
 	t.Parallel()
 	var charged []int
 	var refusal error
-	door := newDoor(t, func(o *Options) {
+	handler := newTestHandler(t, func(o *Options) {
 		o.Limits.Cost = 1000
 		o.Charge = func(ctx context.Context, cost int) error {
 			_, ok := store.CredentialFrom(ctx)
@@ -128,7 +130,7 @@ func TestCharge(t *testing.T) {
 		`query($x:Boolean!){merchant{id @skip(if:$x)}}`: nil,
 	} {
 		charged = nil
-		w := ask(door, bodyOf(t, query, ""))
+		w := post(handler, bodyOf(t, query, ""))
 		require.Equal(t, want, charged, "%s: %s", query, w.Body)
 		require.Equal(t, want != nil, strings.Contains(w.Body.String(), `"data"`), query)
 	}
@@ -136,66 +138,69 @@ func TestCharge(t *testing.T) {
 		limited := store.NewError(store.RateLimited)
 		limited.RetryAfter = wait
 		refusal = limited
-		w := ask(door, bodyOf(t, `{merchant{id}}`, ""))
+		w := post(handler, bodyOf(t, `{merchant{id}}`, ""))
 		require.Equal(t, http.StatusTooManyRequests, w.Code)
 		require.Equal(t, says, w.Header().Get("Retry-After"))
 		require.Equal(t, `{"errors":[{"message":"Too many requests","extensions":{"code":"RATE_LIMITED"}}]}`, w.Body.String())
 	}
 }
 
-// An outage is one, however many fields met it: 503, and said once.
+// TestOutageOfManyFields checks that an outage is a 503 with one error, no matter how many fields
+// fail.
 func TestOutageOfManyFields(t *testing.T) {
 	t.Parallel()
 	db := bun.NewDB(sql.OpenDB(gone{}), pgdialect.New())
 	t.Cleanup(func() { _ = db.Close() })
 	customers := store.New(db, store.Options{})
-	door := NewHandler(customers, nil, func(r *http.Request) (context.Context, error) {
+	handler := NewHandler(customers, nil, func(r *http.Request) (context.Context, error) {
 		return store.WithCredential(r.Context(), store.Credential{Merchant: store.Merchant{ID: "merchant_1"}}), nil
 	}, Options{Limits: guard.DefaultLimits, Log: slog.New(slog.DiscardHandler), RequestID: func(context.Context) string { return "" }})
-	w := ask(door, bodyOf(t, `{a:customers{nodes{id}} b:customers{nodes{id}} c:customers{nodes{id}} d:customers{nodes{id}} e:customers{nodes{id}} f:customers{nodes{id}}
+	w := post(handler, bodyOf(t, `{a:customers{nodes{id}} b:customers{nodes{id}} c:customers{nodes{id}} d:customers{nodes{id}} e:customers{nodes{id}} f:customers{nodes{id}}
 		g:customers{nodes{id}} h:customers{nodes{id}} i:customers{nodes{id}} j:customers{nodes{id}} k:customers{nodes{id}} l:customers{nodes{id}}}`, ""))
 	require.Equal(t, http.StatusServiceUnavailable, w.Code, w.Body)
 	require.Equal(t, "1", w.Header().Get("Retry-After"))
 	require.JSONEq(t, `[{"message":"Service temporarily unavailable","path":["a"],"extensions":{"code":"UNAVAILABLE","requestId":"","count":12}}]`,
 		string(decodeErrors(t, w)))
 
-	// Where some of it is data, HTTP calls it a success, which tells all the same when to ask again.
-	w = ask(door, bodyOf(t, `{merchant{id} customer(id:"cust_a"){id}}`, ""))
+	// A reply with some data is a 200, but also has Retry-After.
+	w = post(handler, bodyOf(t, `{merchant{id} customer(id:"cust_a"){id}}`, ""))
 	require.Equal(t, http.StatusOK, w.Code, w.Body)
 	require.Equal(t, "1", w.Header().Get("Retry-After"))
-	w = ask(door, bodyOf(t, `{merchant{id} customer(id:"bad"){id}}`, ""))
+	w = post(handler, bodyOf(t, `{merchant{id} customer(id:"bad"){id}}`, ""))
 	require.Empty(t, w.Header().Get("Retry-After"), w.Body)
 }
 
-// gone is a database that can't be reached.
+// gone is a database that refuses connections.
 type gone struct{ storetest.NoDatabase }
 
 func (gone) Connect(context.Context) (driver.Conn, error) { return nil, io.ErrUnexpectedEOF }
 
-// A null for a condition, which a default lets through validation, is refused before anything is done.
+// TestNullConditions checks that null for @skip or @include is refused before anything is executed.
+// Validation accepts it if the variable has a default value.
 func TestNullConditions(t *testing.T) {
 	t.Parallel()
 	for _, introspection := range []bool{false, true} {
-		door := newDoor(t, func(o *Options) { o.Introspection = introspection })
+		handler := newTestHandler(t, func(o *Options) { o.Introspection = introspection })
 		for _, query := range []string{
 			`query Q($x:Boolean=true){merchant @include(if:$x){id}}`, `query Q($x:Boolean=true){merchant{id @skip(if:$x)}}`, `query Q($x:Boolean=false){...F} fragment F on Query{...@skip(if:$x){merchant{id}}}`,
 			`mutation Q($x:Boolean=true){createCustomer(input:{email:"a@b.io"}){customer{id @include(if:$x)}}}`,
 		} {
-			w := ask(door, bodyOf(t, query, `{"x":null}`))
+			w := post(handler, bodyOf(t, query, `{"x":null}`))
 			require.JSONEq(t, `{"errors":[{"message":"variable \"x\" must not be null","extensions":{"code":"GRAPHQL_VALIDATION_FAILED"}}]}`, w.Body.String(), query)
-			for _, said := range []string{``, `{}`, `{"x":true}`, `{"x":false}`} {
-				require.Empty(t, decode(t, ask(door, bodyOf(t, query, said))).Errors, query+said)
+			for _, variables := range []string{``, `{}`, `{"x":true}`, `{"x":false}`} {
+				require.Empty(t, decode(t, post(handler, bodyOf(t, query, variables))).Errors, query+variables)
 			}
 		}
-		// What is null elsewhere is none of it.
-		require.Empty(t, decode(t, ask(door, bodyOf(t, `query($n:Int=5,$x:Boolean=true){customers(first:$n){nodes{id @include(if:$x)}}}`, `{"n":null}`))).Errors)
+		// Null is accepted in other places.
+		require.Empty(t, decode(t, post(handler, bodyOf(t, `query($n:Int=5,$x:Boolean=true){customers(first:$n){nodes{id @include(if:$x)}}}`, `{"n":null}`))).Errors)
 	}
 }
 
-// Nothing that a client sent comes back in a refusal but names of the language, and those cut.
-func TestRefusalsRepeatNothing(t *testing.T) {
+// TestRefusalsRepeatNoValues checks that a refusal repeats nothing that the client sent, except
+// names, which are cut.
+func TestRefusalsRepeatNoValues(t *testing.T) {
 	t.Parallel()
-	door := newDoor(t)
+	handler := newTestHandler(t)
 	const secret = "SECRET word"
 	for _, body := range []string{
 		`{"query":"query A{merchant{id}} query B{merchant{id}}","operationName":"` + secret + `"}`, `{"query":"{merchant{id}}","operationName":"` + strings.Repeat(secret, 50) + `"}`,
@@ -204,9 +209,9 @@ func TestRefusalsRepeatNothing(t *testing.T) {
 		bodyOf(t, `query($x:CustomerSort){customers(sort:$x){nodes{id}}}`, `{"x":{"field":"`+secret+`","direction":"ASC"}}`),
 		bodyOf(t, `{customers(sort:{field:`+strings.Repeat("SECRET", 9000)+`,direction:ASC}){nodes{id}}}`, ``),
 	} {
-		reply := decode(t, ask(door, body))
+		reply := decode(t, post(handler, body))
 		require.Equal(t, "GRAPHQL_VALIDATION_FAILED", reply.Errors[0].Extensions.Code, body)
-		text := ask(door, body).Body.String()
+		text := post(handler, body).Body.String()
 		for _, word := range []string{"SECRET", "12345678", "1.2345", "e+19", "float64", "slice", "UseNumber"} {
 			require.NotContains(t, text, word, body)
 		}
@@ -227,8 +232,8 @@ func TestAccepts(t *testing.T) {
 	require.Equal(t, responseType, accepts(http.Header{"Accept": {jsonType + ";q=0.1", responseType}}))
 }
 
-// FuzzRequest holds that no body brings the door down, makes it fail, or gets out of it more than it may: whatever is
-// asked, the reply is JSON of moderate size, its errors have codes of the registry, and none of them is INTERNAL.
+// FuzzRequest checks that no body makes the handler panic or fail. Every reply is JSON of at most 1
+// MiB, and its errors have codes of the registry other than INTERNAL.
 func FuzzRequest(f *testing.F) {
 	for _, seed := range [][2]string{
 		{`{merchant{id name}}`, ``},
@@ -244,9 +249,9 @@ func FuzzRequest(f *testing.F) {
 	}
 	f.Add([]byte(`{"documentId":"sha256:00","variables":{}}`))
 	f.Add([]byte(`{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"00"}}}`))
-	door := newDoor(f)
+	handler := newTestHandler(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
-		w := ask(door, string(body))
+		w := post(handler, string(body))
 		require.Less(t, w.Code, 500)
 		require.LessOrEqual(t, w.Body.Len(), 1<<20)
 		reply := decode(t, w)
