@@ -165,26 +165,26 @@ func newExecutionContext(
 }
 
 var sources = []*ast.Source{
-	{Name: "../../schema.graphql", Input: `"The customer records of one merchant: what can be read, and what can be changed."
+	{Name: "../../schema.graphql", Input: `"The customer records of one merchant. The merchant is the one that the credential of the request belongs to."
 schema {
   query: Query
   mutation: Mutation
 }
 
-"A point in time as RFC 3339 text, for example ` + "`" + `2026-01-31T09:30:00.000Z` + "`" + `. Replies are in UTC with three fractional digits; arguments may carry any offset."
+"A time in RFC 3339, for example ` + "`" + `2026-01-31T09:30:00.000Z` + "`" + `. Replies are in UTC with three fractional digits. Arguments may have any offset."
 scalar DateTime @specifiedBy(url: "https://www.rfc-editor.org/rfc/rfc3339")
 
-"Anything with an id of its own. The id is unique among everything that the merchant can see."
+"An object with an id. The id is unique among all objects of the merchant."
 interface Node {
-  "The id. It stays the same for as long as the object exists."
+  "The id. It never changes."
   id: ID!
 }
 
-"The tenant whose credential the request carries. It owns customers and sees nobody else's."
+"A tenant of this server. A merchant owns its customers and cannot see the customers of other merchants."
 type Merchant implements Node {
   "The merchant's id: ` + "`" + `merchant_` + "`" + ` and a unique part."
   id: ID!
-  "The merchant's name, as the operator gave it."
+  "The merchant's name, set by the operator of the server."
   name: String!
 }
 
@@ -192,7 +192,7 @@ type Merchant implements Node {
 type Customer implements Node {
   "The customer's id: ` + "`" + `cust_` + "`" + ` and a unique part. It never changes."
   id: ID!
-  "The email address, with the letter case in which it was sent."
+  "The email address, in the letter case in which it was sent."
   email: String!
   "The full name."
   name: String
@@ -206,111 +206,111 @@ type Customer implements Node {
   billingCity: String
   "The postal code of the billing address."
   billingPostalCode: String
-  "The country of the billing address, an ISO 3166-1 alpha-2 code or XK, in upper case."
+  "The country of the billing address: an ISO 3166-1 alpha-2 code or ` + "`" + `XK` + "`" + ` (Kosovo), in upper case."
   billingCountry: String
   "The tax identification number."
   taxId: String
   "The id of the merchant that the customer belongs to."
   merchantId: ID!
-  "When the customer was created."
+  "The time at which the customer was created."
   createdAt: DateTime!
-  "When a stored value of the customer last changed."
+  "The time at which a stored value of the customer last changed."
   updatedAt: DateTime!
-  "When the customer was deleted; null while it is live. Deleted customers appear only in lists that include them."
+  "The time at which the customer was deleted; null for a live customer. Only lists with ` + "`" + `includeDeleted` + "`" + ` return deleted customers."
   deletedAt: DateTime
-  "True when the write that gave the customer its present address carried ` + "`" + `dangerouslyAllowSameEmailForDifferentCustomers` + "`" + `, whether another customer had the address or not."
+  "Whether the write that set the email address had the flag ` + "`" + `dangerouslyAllowSameEmailForDifferentCustomers` + "`" + `. The value does not depend on other customers: it can be true for an address that no other customer has."
   emailShared: Boolean!
 }
 
-"A part of a list of customers."
+"A page of a list of customers."
 type CustomerConnection {
   "The customers with their cursors, in list order."
   edges: [CustomerEdge!]!
-  "The customers alone, in list order."
+  "The customers without cursors, in list order."
   nodes: [Customer!]!
-  "Where this part stands in the list."
+  "The position of the page in the list."
   pageInfo: PageInfo!
-  "How many customers the filter leaves in the whole list. Exact, and counted only when selected."
+  "The exact number of customers in the whole list, with the filter applied. The server counts them only if this field is selected."
   totalCount: Int!
 }
 
-"A customer in a list."
+"A customer in a list, with its cursor."
 type CustomerEdge {
-  "Where the customer stands in the list, for ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + `."
+  "The position of the customer in the list, for the arguments ` + "`" + `after` + "`" + ` and ` + "`" + `before` + "`" + `."
   cursor: String!
   "The customer."
   node: Customer!
 }
 
-"Where a part of a list stands in it."
+"The position of a page in its list."
 type PageInfo {
-  "Whether the list goes on after the last edge."
+  "Whether the list has more edges after the last edge of the page."
   hasNextPage: Boolean!
-  "Whether the list has anything before the first edge."
+  "Whether the list has edges before the first edge of the page."
   hasPreviousPage: Boolean!
-  "The first edge's cursor; null when there is no edge."
+  "The cursor of the first edge; null if the page is empty."
   startCursor: String
-  "The last edge's cursor; null when there is no edge."
+  "The cursor of the last edge; null if the page is empty."
   endCursor: String
 }
 
-"A span of time. Open where nothing is given."
+"A range of time. Without ` + "`" + `from` + "`" + ` or ` + "`" + `before` + "`" + `, the range has no limit on that side."
 input DateTimeRange {
-  "The earliest time in the span."
+  "The start of the range, inclusive."
   from: DateTime
-  "The earliest time after the span."
+  "The end of the range, exclusive."
   before: DateTime
 }
 
-"What narrows a list of customers. What is given combines with AND; null means not given."
+"The conditions that a list of customers must meet. All conditions must hold (AND). Null means no condition."
 input CustomerFilter {
-  "The whole email address, in any letter case."
+  "The complete email address, in any letter case."
   email: String
-  "The whole id in the merchant's own system."
+  "The complete id in the merchant's own system."
   userId: String
   "The billing country, in any letter case."
   billingCountry: String
-  "A part of the email, name or userId. 2 to 100 characters, all of them literal. Letter case, marks of Latin, Greek and Cyrillic letters, kinds of apostrophe and white space make no difference."
+  "A part of the email, name or userId: 2 to 100 characters, without wildcards. The search ignores letter case, accents on Latin, Greek and Cyrillic letters, and differences between kinds of apostrophe and of white space."
   search: String
-  "When the customer was created."
+  "The range in which the customer was created."
   createdAt: DateTimeRange
-  "When the customer was last changed."
+  "The range in which the customer last changed."
   updatedAt: DateTimeRange
-  "Whether deleted customers are in the list as well."
+  "Whether the list includes deleted customers."
   includeDeleted: Boolean = false
 }
 
-"The order of a list of customers. Customers that agree in the field are ordered by id."
+"The order of a list of customers. Customers with equal values of the field are ordered by id."
 input CustomerSort {
-  "What to order by."
+  "The field to order by."
   field: CustomerSortField!
-  "Which end comes first."
+  "The direction of the order."
   direction: SortDirection!
 }
 
-"What a list of customers can be ordered by."
+"The fields by which a list of customers can be ordered."
 enum CustomerSortField {
   "By creation time."
   CREATED_AT
   "By the time of the last change."
   UPDATED_AT
-  "By email, without regard to letter case."
+  "By email address, ignoring letter case."
   EMAIL
-  "By name, in the order of the root collation of Unicode. Customers without a name come last in either direction."
+  "By name, in the order of Unicode's root collation. Customers without a name come last in both directions."
   NAME
 }
 
-"The direction of a list."
+"The direction of an order."
 enum SortDirection {
-  "Smallest, oldest or alphabetically first comes first."
+  "Ascending: the smallest, oldest or alphabetically first value comes first."
   ASC
-  "Largest, newest or alphabetically last comes first."
+  "Descending: the largest, newest or alphabetically last value comes first."
   DESC
 }
 
-"What a new customer is. Empty text counts as null."
+"The fields of a new customer. Empty text counts as null."
 input CreateCustomerInput {
-  "The email address. Unique among the merchant's live customers, without regard to letter case. At most 254 octets."
+  "The email address: at most 254 bytes, unique among the merchant's live customers, ignoring letter case."
   email: String!
   "The full name. At most 255 characters."
   name: String
@@ -324,17 +324,17 @@ input CreateCustomerInput {
   billingCity: String
   "The postal code of the billing address. At most 32 characters."
   billingPostalCode: String
-  "The country of the billing address, an ISO 3166-1 alpha-2 code or XK, in any letter case."
+  "The country of the billing address: an ISO 3166-1 alpha-2 code or ` + "`" + `XK` + "`" + ` (Kosovo), in any letter case."
   billingCountry: String
   "The tax identification number. At most 64 characters."
   taxId: String
-  "Admits an email address that another live customer has. Not recommended."
+  "Allows an email address that another live customer has. Not recommended."
   dangerouslyAllowSameEmailForDifferentCustomers: Boolean = false
 }
 
-"What changes of a customer: a field that is left out keeps its value, null or empty text clears it, anything else replaces it."
+"The changes to a customer. An absent field keeps its value, null or empty text clears it, and any other value replaces it."
 input UpdateCustomerInput {
-  "The email address. It can be replaced but not cleared."
+  "The email address. It can be replaced but not cleared. A token that is bound to a customer may not set it."
   email: String
   "The full name. At most 255 characters."
   name: String
@@ -348,159 +348,159 @@ input UpdateCustomerInput {
   billingCity: String
   "The postal code of the billing address. At most 32 characters."
   billingPostalCode: String
-  "The country of the billing address, an ISO 3166-1 alpha-2 code or XK, in any letter case."
+  "The country of the billing address: an ISO 3166-1 alpha-2 code or ` + "`" + `XK` + "`" + ` (Kosovo), in any letter case."
   billingCountry: String
   "The tax identification number. At most 64 characters."
   taxId: String
-  "Admits an email address that another live customer has. Not recommended."
+  "Allows an email address that another live customer has. Not recommended."
   dangerouslyAllowSameEmailForDifferentCustomers: Boolean = false
 }
 
-"What came of creating a customer."
+"The result of creating a customer."
 type CreateCustomerPayload {
-  "The new customer; null when there are user errors."
+  "The new customer; null if there are user errors."
   customer: Customer
-  "What the caller can mend, one for each fault; empty on success."
+  "The errors in the arguments, which the client can correct; empty on success."
   userErrors: [UserError!]!
 }
 
-"What came of updating a customer."
+"The result of updating a customer."
 type UpdateCustomerPayload {
-  "The customer as it now is; null when there are user errors."
+  "The updated customer; null if there are user errors."
   customer: Customer
-  "What the caller can mend, one for each fault; empty on success."
+  "The errors in the arguments, which the client can correct; empty on success."
   userErrors: [UserError!]!
 }
 
-"What an access token may do."
+"The access that a token gives."
 enum Access {
-  "Read."
+  "The token may read."
   READ
-  "Read and write."
+  "The token may read and write."
   WRITE
 }
 
-"What access token to make."
+"The properties of a new access token."
 input CreateAccessTokenInput {
-  "What the token may do."
+  "The access that the token gives."
   access: Access = READ
-  "The one customer that the token reads and updates. Without it the token is for all customers of the merchant."
+  "The only customer that the token may read and update. Without it, the token is valid for all customers of the merchant."
   customerId: ID
-  "How long the token works, in seconds. 1 to 3600."
+  "The lifetime of the token in seconds, 1 to 3600."
   expiresIn: Int = 900
 }
 
-"A credential for a browser or an app, for a short time. It takes the place of the API key in the ` + "`" + `Authorization` + "`" + ` header."
+"A short-lived credential for a browser or an app. The client sends it instead of an API key in the ` + "`" + `Authorization` + "`" + ` header."
 type AccessToken {
-  "The token, a JWT. It is shown only this once."
+  "The token, a JWT. The server shows it only once."
   token: String!
-  "What the token may do."
+  "The access that the token gives."
   access: Access!
-  "The one customer that the token is bound to; null when it is bound to none."
+  "The only customer that the token may read and update; null if it is not bound to a customer."
   customerId: ID
-  "When the token stops working. It does so earlier when the API key that made it is revoked or expires."
+  "The time at which the token expires. It ends earlier if the API key that made it is revoked or expires, or if the merchant is disabled."
   expiresAt: DateTime!
 }
 
-"What came of making an access token."
+"The result of creating an access token."
 type CreateAccessTokenPayload {
-  "The new token; null when there are user errors."
+  "The new token; null if there are user errors."
   accessToken: AccessToken
-  "What the caller can mend, one for each fault; empty on success."
+  "The errors in the arguments, which the client can correct; empty on success."
   userErrors: [UserError!]!
 }
 
-"What came of deleting a customer."
+"The result of deleting a customer."
 type DeleteCustomerPayload {
-  "The deleted customer's id; null when there are user errors."
+  "The id of the deleted customer; null if there are user errors."
   deletedCustomerId: ID
-  "What the caller can mend, one for each fault; empty on success."
+  "The errors in the arguments, which the client can correct; empty on success."
   userErrors: [UserError!]!
 }
 
-"Something in the arguments of a mutation that the caller can mend."
+"An error in the arguments of a mutation, which the client can correct."
 type UserError {
-  "What went wrong, for programs."
+  "The kind of the error, for programs."
   code: UserErrorCode!
-  "The argument at fault, as a path from the mutation's arguments: ` + "`" + `[\"input\", \"email\"]` + "`" + `."
+  "The wrong argument, as a path from the arguments of the mutation, for example ` + "`" + `[\"input\", \"email\"]` + "`" + `."
   field: [String!]
-  "What went wrong, for people."
+  "A description of the error, for people. The text can change."
   message: String!
-  "Why a value was refused; null unless the code is ` + "`" + `INVALID_INPUT` + "`" + `."
+  "The reason for which a value was refused; null unless the code is ` + "`" + `INVALID_INPUT` + "`" + `."
   reason: InvalidInputReason
 }
 
-"What the caller of a mutation can mend."
+"The kinds of errors that the client of a mutation can correct."
 enum UserErrorCode {
-  "An email address is needed and none was given."
+  "The email address is missing or empty."
   EMAIL_REQUIRED
-  "Another live customer has the email address."
+  "Another live customer has this email address."
   EMAIL_TAKEN
-  "The id does not have the form of a customer's id."
+  "The id is not a well-formed customer id."
   INVALID_ID
-  "A value was refused; the reason says why."
+  "A value was refused. The field ` + "`" + `reason` + "`" + ` says why."
   INVALID_INPUT
-  "There is no such customer, or it is not the merchant's."
+  "The customer does not exist, was deleted, or belongs to another merchant."
   NOT_FOUND
 }
 
-"Why a value was refused."
+"The reasons for which a value is refused."
 enum InvalidInputReason {
-  "The value does not have the form that the field asks for."
+  "The value does not have the form that the field requires."
   INVALID_FORMAT
   "The value is longer than the field allows."
   TOO_LONG
-  "The value holds a control or format character that the field does not allow."
+  "The value contains a control or format character that the field does not allow."
   FORBIDDEN_CHARACTER
   "The value has the wrong type."
   WRONG_TYPE
 }
 
-"What can be read. Everything is seen with the eyes of the credential's merchant."
+"The fields that read. They return only objects of the merchant that the credential belongs to."
 type Query {
-  "The customer with this id; null when there is none or it is deleted."
+  "The customer with this id; null if it does not exist or was deleted."
   customer(
     "The customer's id."
     id: ID!
   ): Customer
 
-  "The object with this id; null when there is none."
+  "The object with this id; null if it does not exist or was deleted."
   node(
     "The id of a customer or of the merchant."
     id: ID!
   ): Node
 
-  "The objects with these ids, in their order; null in the place of each that ` + "`" + `node` + "`" + ` would not return."
+  "The objects with these ids, in the same order; null for each id for which ` + "`" + `node` + "`" + ` would return null or an error."
   nodes(
     "The ids, at most 250."
     ids: [ID!]!
   ): [Node]!
 
-  "The merchant whose credential the request carries."
+  "The merchant that the credential of the request belongs to."
   merchant: Merchant!
 
-  "The merchant's customers, a part at a time: 50 unless ` + "`" + `first` + "`" + ` or ` + "`" + `last` + "`" + ` says otherwise."
+  "A page of the merchant's customers: 50 customers unless ` + "`" + `first` + "`" + ` or ` + "`" + `last` + "`" + ` is given."
   customers(
-    "How many from the start of the range, 1 to 250. Excludes ` + "`" + `last` + "`" + `."
+    "The number of customers from the start of the range, 1 to 250. Cannot be combined with ` + "`" + `last` + "`" + `."
     first: Int
     "The cursor after which the range starts."
     after: String
-    "How many from the end of the range, 1 to 250. Excludes ` + "`" + `first` + "`" + `."
+    "The number of customers from the end of the range, 1 to 250. Cannot be combined with ` + "`" + `first` + "`" + `."
     last: Int
     "The cursor before which the range ends."
     before: String
-    "What narrows the list."
+    "The conditions that the list must meet."
     filter: CustomerFilter
-    "The order of the list. Cursors belong to one order."
+    "The order of the list. A cursor is valid only in the order that it comes from."
     sort: CustomerSort = {field: CREATED_AT, direction: DESC}
   ): CustomerConnection!
 }
 
-"What can be changed. Each field is a transaction of its own, and they run in order."
+"The fields that write. Each field is a separate transaction. The fields of one operation run in order."
 type Mutation {
   "Creates a customer."
   createCustomer(
-    "What the customer is."
+    "The fields of the customer."
     input: CreateCustomerInput!
   ): CreateCustomerPayload
 
@@ -508,11 +508,11 @@ type Mutation {
   updateCustomer(
     "The customer's id."
     id: ID!
-    "What changes."
+    "The changes."
     input: UpdateCustomerInput!
   ): UpdateCustomerPayload
 
-  "Deletes a customer, for good. Its record is kept; its email address is free again."
+  "Soft-deletes a customer: the record is kept but cannot be restored. Its email address can be used again."
   deleteCustomer(
     "The customer's id."
     id: ID!
@@ -520,7 +520,7 @@ type Mutation {
 
   "Makes a short-lived credential for a browser or an app. Only an API key with write access may, not an access token."
   createAccessToken(
-    "What the token may do, for how long, and for which customer."
+    "The properties of the token."
     input: CreateAccessTokenInput!
   ): CreateAccessTokenPayload
 }

@@ -11,77 +11,77 @@ import (
 	"time"
 )
 
-// A credential for a browser or an app, for a short time. It takes the place of the API key in the `Authorization` header.
+// A short-lived credential for a browser or an app. The client sends it instead of an API key in the `Authorization` header.
 type AccessToken struct {
-	// The token, a JWT. It is shown only this once.
+	// The token, a JWT. The server shows it only once.
 	Token string `json:"token"`
-	// What the token may do.
+	// The access that the token gives.
 	Access store.Access `json:"access"`
-	// The one customer that the token is bound to; null when it is bound to none.
+	// The only customer that the token may read and update; null if it is not bound to a customer.
 	CustomerID *string `json:"customerId,omitempty"`
-	// When the token stops working. It does so earlier when the API key that made it is revoked or expires.
+	// The time at which the token expires. It ends earlier if the API key that made it is revoked or expires, or if the merchant is disabled.
 	ExpiresAt time.Time `json:"expiresAt"`
 }
 
-// What access token to make.
+// The properties of a new access token.
 type CreateAccessTokenInput struct {
-	// What the token may do.
+	// The access that the token gives.
 	Access *store.Access `json:"access,omitempty"`
-	// The one customer that the token reads and updates. Without it the token is for all customers of the merchant.
+	// The only customer that the token may read and update. Without it, the token is valid for all customers of the merchant.
 	CustomerID *string `json:"customerId,omitempty"`
-	// How long the token works, in seconds. 1 to 3600.
+	// The lifetime of the token in seconds, 1 to 3600.
 	ExpiresIn *int `json:"expiresIn,omitempty"`
 }
 
-// What came of making an access token.
+// The result of creating an access token.
 type CreateAccessTokenPayload struct {
-	// The new token; null when there are user errors.
+	// The new token; null if there are user errors.
 	AccessToken *AccessToken `json:"accessToken,omitempty"`
-	// What the caller can mend, one for each fault; empty on success.
+	// The errors in the arguments, which the client can correct; empty on success.
 	UserErrors []*UserError `json:"userErrors"`
 }
 
-// What can be changed. Each field is a transaction of its own, and they run in order.
+// The fields that write. Each field is a separate transaction. The fields of one operation run in order.
 type Mutation struct {
 }
 
-// Where a part of a list stands in it.
+// The position of a page in its list.
 type PageInfo struct {
-	// Whether the list goes on after the last edge.
+	// Whether the list has more edges after the last edge of the page.
 	HasNextPage bool `json:"hasNextPage"`
-	// Whether the list has anything before the first edge.
+	// Whether the list has edges before the first edge of the page.
 	HasPreviousPage bool `json:"hasPreviousPage"`
-	// The first edge's cursor; null when there is no edge.
+	// The cursor of the first edge; null if the page is empty.
 	StartCursor *string `json:"startCursor,omitempty"`
-	// The last edge's cursor; null when there is no edge.
+	// The cursor of the last edge; null if the page is empty.
 	EndCursor *string `json:"endCursor,omitempty"`
 }
 
-// What can be read. Everything is seen with the eyes of the credential's merchant.
+// The fields that read. They return only objects of the merchant that the credential belongs to.
 type Query struct {
 }
 
-// Something in the arguments of a mutation that the caller can mend.
+// An error in the arguments of a mutation, which the client can correct.
 type UserError struct {
-	// What went wrong, for programs.
+	// The kind of the error, for programs.
 	Code UserErrorCode `json:"code"`
-	// The argument at fault, as a path from the mutation's arguments: `["input", "email"]`.
+	// The wrong argument, as a path from the arguments of the mutation, for example `["input", "email"]`.
 	Field []string `json:"field,omitempty"`
-	// What went wrong, for people.
+	// A description of the error, for people. The text can change.
 	Message string `json:"message"`
-	// Why a value was refused; null unless the code is `INVALID_INPUT`.
+	// The reason for which a value was refused; null unless the code is `INVALID_INPUT`.
 	Reason *InvalidInputReason `json:"reason,omitempty"`
 }
 
-// Why a value was refused.
+// The reasons for which a value is refused.
 type InvalidInputReason string
 
 const (
-	// The value does not have the form that the field asks for.
+	// The value does not have the form that the field requires.
 	InvalidInputReasonInvalidFormat InvalidInputReason = "INVALID_FORMAT"
 	// The value is longer than the field allows.
 	InvalidInputReasonTooLong InvalidInputReason = "TOO_LONG"
-	// The value holds a control or format character that the field does not allow.
+	// The value contains a control or format character that the field does not allow.
 	InvalidInputReasonForbiddenCharacter InvalidInputReason = "FORBIDDEN_CHARACTER"
 	// The value has the wrong type.
 	InvalidInputReasonWrongType InvalidInputReason = "WRONG_TYPE"
@@ -137,19 +137,19 @@ func (e InvalidInputReason) MarshalJSON() ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// What the caller of a mutation can mend.
+// The kinds of errors that the client of a mutation can correct.
 type UserErrorCode string
 
 const (
-	// An email address is needed and none was given.
+	// The email address is missing or empty.
 	UserErrorCodeEmailRequired UserErrorCode = "EMAIL_REQUIRED"
-	// Another live customer has the email address.
+	// Another live customer has this email address.
 	UserErrorCodeEmailTaken UserErrorCode = "EMAIL_TAKEN"
-	// The id does not have the form of a customer's id.
+	// The id is not a well-formed customer id.
 	UserErrorCodeInvalidID UserErrorCode = "INVALID_ID"
-	// A value was refused; the reason says why.
+	// A value was refused. The field `reason` says why.
 	UserErrorCodeInvalidInput UserErrorCode = "INVALID_INPUT"
-	// There is no such customer, or it is not the merchant's.
+	// The customer does not exist, was deleted, or belongs to another merchant.
 	UserErrorCodeNotFound UserErrorCode = "NOT_FOUND"
 )
 
