@@ -43,7 +43,7 @@ func TestDocumentsWithStringsAreNotCached(t *testing.T) {
 	require.NoError(t, err)
 	var outcome Outcome
 	handler := newTestHandler(t, func(o *Options) {
-		o.Trusted, o.Observe = trusted, func(_ context.Context, told Outcome) { outcome = told }
+		o.Trusted, o.Observe = trusted, func(_ context.Context, observed Outcome) { outcome = observed }
 	})
 	source := func(body string) guard.DocumentSource {
 		require.Empty(t, decode(t, post(handler, body)).Errors, body)

@@ -134,13 +134,13 @@ func TestCharge(t *testing.T) {
 		require.Equal(t, want, charged, "%s: %s", query, w.Body)
 		require.Equal(t, want != nil, strings.Contains(w.Body.String(), `"data"`), query)
 	}
-	for wait, says := range map[time.Duration]string{0: "1", time.Nanosecond: "1", time.Second: "1", time.Second + 1: "2", 90*time.Second - 1: "90"} {
+	for wait, want := range map[time.Duration]string{0: "1", time.Nanosecond: "1", time.Second: "1", time.Second + 1: "2", 90*time.Second - 1: "90"} {
 		limited := store.NewError(store.RateLimited)
 		limited.RetryAfter = wait
 		refusal = limited
 		w := post(handler, bodyOf(t, `{merchant{id}}`, ""))
 		require.Equal(t, http.StatusTooManyRequests, w.Code)
-		require.Equal(t, says, w.Header().Get("Retry-After"))
+		require.Equal(t, want, w.Header().Get("Retry-After"))
 		require.Equal(t, `{"errors":[{"message":"Too many requests","extensions":{"code":"RATE_LIMITED"}}]}`, w.Body.String())
 	}
 }

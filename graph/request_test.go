@@ -69,37 +69,37 @@ func FuzzGraphQLBody(f *testing.F) {
 }
 
 // same checks that a variable has the value that the body has for it.
-func same(t *testing.T, said, read any) {
+func same(t *testing.T, sent, read any) {
 	t.Helper()
-	switch said := said.(type) {
+	switch sent := sent.(type) {
 	case stdjson.Number:
 		switch read := read.(type) {
 		case int64:
-			f, err := said.Float64()
+			f, err := sent.Float64()
 			require.NoError(t, err)
 			require.InDelta(t, f, float64(read), math.Abs(f)*1e-15)
 		case float64:
-			f, _ := said.Float64() // An infinity if the number is too large.
+			f, _ := sent.Float64() // An infinity if the number is too large.
 			require.Equal(t, f, read)
 		default:
-			require.Failf(t, "not a number", "%s became %T", said, read)
+			require.Failf(t, "not a number", "%s became %T", sent, read)
 		}
 	case []any:
 		list, ok := read.([]any)
 		require.True(t, ok)
-		require.Len(t, list, len(said))
-		for i := range said {
-			same(t, said[i], list[i])
+		require.Len(t, list, len(sent))
+		for i := range sent {
+			same(t, sent[i], list[i])
 		}
 	case map[string]any:
 		object, ok := read.(map[string]any)
 		require.True(t, ok)
-		require.Len(t, object, len(said))
-		for key := range said {
-			same(t, said[key], object[key])
+		require.Len(t, object, len(sent))
+		for key := range sent {
+			same(t, sent[key], object[key])
 		}
 	default:
-		require.Equal(t, said, read)
+		require.Equal(t, sent, read)
 	}
 }
 

@@ -51,13 +51,13 @@ func TestTrustedDocuments(t *testing.T) {
 			} {
 				w := post(handler, body)
 				if only {
-					require.JSONEq(t, `{"errors":[{"message":"no such document is trusted here","extensions":{"code":"DOCUMENT_NOT_TRUSTED"}}]}`, w.Body.String(), body)
+					require.JSONEq(t, `{"errors":[{"message":"this server executes only trusted documents","extensions":{"code":"DOCUMENT_NOT_TRUSTED"}}]}`, w.Body.String(), body)
 				} else {
 					require.JSONEq(t, notSupported, w.Body.String(), body)
 				}
 			}
 			w := post(handler, `{"query":"{merchant{name}}","documentId":"`+digest+`"}`)
-			require.JSONEq(t, `{"errors":[{"message":"the id stands for another document","extensions":{"code":"DOCUMENT_NOT_TRUSTED"}}]}`, w.Body.String())
+			require.JSONEq(t, `{"errors":[{"message":"the id belongs to another document","extensions":{"code":"DOCUMENT_NOT_TRUSTED"}}]}`, w.Body.String())
 			for _, body := range []string{free, `{"query":"{merchant{name}}","documentId":"other"}`, `{` + query + variables + `}`, `{"query":"{__schema{queryType{name}}}"}`, `{"query":"{"}`} {
 				reply := decode(t, post(handler, body))
 				require.Equal(t, only, len(reply.Errors) > 0 && reply.Errors[0].Extensions.Code == guard.DocumentNotTrusted, body)

@@ -28,12 +28,11 @@ func OpenAPIJSON(basePath string) []byte {
 	return converted
 }
 
-// Docs holds the files of the reference page, which docs/build makes: the template
-// docs/site/index.html, and docs/site/assets, whose names change with their content. The template
-// uses BasePath, APIKey and Playground. BasePath is the prefix of all paths. The page sends APIKey
-// with the requests that it tries out, and shows it to everybody who opens the page, so only
-// development servers set it. Without an APIKey the page asks for a key, which it keeps in memory.
-// If Playground is set, the page links to the playground.
+// Docs are the files of the reference page, which docs/build makes: docs/site/index.html, a
+// template, and docs/site/assets, whose names change with their content. The template is given
+// BasePath, APIKey and Playground. BasePath stands before all paths. APIKey is sent with what the page tries out, and shown to everyone who
+// opens it: only for development servers. Without one the page asks for a key, which it keeps in
+// memory. Playground has the page link to the playground.
 //
 //go:embed docs/site/index.html docs/site/assets
 var Docs embed.FS

@@ -53,7 +53,7 @@ func (d *Document) Operation(name string) (*ast.OperationDefinition, *gqlerror.E
 	}
 	if name == "" {
 		return nil, Refusal(errcode.ValidationFailed,
-			"the document has several operations, and operationName says none of them")
+			"the document has several operations: operationName must name one of them")
 	}
 	return nil, Refusal(errcode.ValidationFailed, "the document has no operation of this name")
 }
@@ -78,9 +78,9 @@ func (d *Documents) Find(request *Request) (*Document, DocumentSource, gqlerror.
 	case trusted != nil && (request.Query == nil || *request.Query == trusted.Text):
 		return trusted, TrustedDocument, nil
 	case trusted != nil:
-		return nil, NoDocument, gqlerror.List{Refusal(DocumentNotTrusted, "the id stands for another document")}
+		return nil, NoDocument, gqlerror.List{Refusal(DocumentNotTrusted, "the id belongs to another document")}
 	case d.trusted.Only():
-		return nil, NoDocument, gqlerror.List{Refusal(DocumentNotTrusted, "no such document is trusted here")}
+		return nil, NoDocument, gqlerror.List{Refusal(DocumentNotTrusted, "this server executes only trusted documents")}
 	case request.Query == nil: // On this message the clients of Apollo and urql send the document.
 		return nil, NoDocument, gqlerror.List{Refusal(PersistedQueryNotSupported, "PersistedQueryNotSupported")}
 	}
@@ -96,7 +96,7 @@ func (d *Documents) Find(request *Request) (*Document, DocumentSource, gqlerror.
 
 func (d *Documents) parse(text string) (*Document, gqlerror.List) {
 	if hasHalfPair(text) {
-		return nil, gqlerror.List{Refusal(errcode.ParseFailed, "a string holds half of a surrogate pair")}
+		return nil, gqlerror.List{Refusal(errcode.ParseFailed, "a string contains half of a surrogate pair")}
 	}
 	tree, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: text}, d.limits.Tokens)
 	if err != nil {

@@ -69,7 +69,7 @@ func Trust(
 	schema Schema, manifest map[string]string, limits Limits, costs *Costs, only bool,
 ) (*Trusted, error) {
 	if len(manifest) == 0 {
-		return nil, errors.New("it holds no document")
+		return nil, errors.New("it has no documents")
 	}
 	preparing := NewDocuments(schema, limits, nil)
 	t := &Trusted{documents: make(map[string]*Document, len(manifest)), only: only}
@@ -80,9 +80,9 @@ func Trust(
 		prepared, refused := preparing.parse(text)
 		switch {
 		case key == "":
-			fault = "it has no id"
+			fault = "the id is empty"
 		case t.documents[key] != nil:
-			fault = "there are two of this id"
+			fault = "another document has the same id"
 		case len(refused) > 0:
 			fault = refused[0].Message
 		case costs.minCost(prepared) > limits.Cost:

@@ -133,7 +133,7 @@ func TestServeReportsAllConfigurationErrorsAtOnce(t *testing.T) {
 
 	manifest := filepath.Join(t.TempDir(), "documents.json")
 	require.NoError(t, os.WriteFile(manifest, []byte(`{"good":"{merchant{id}}","bad":"{nope}","worse":"{"}`), 0o600))
-	require.Equal(t, "lumen: LUMEN_GRAPHQL_FIELD_COSTS: there is no field \"Customer.mail\"; one looks like Query.customers; "+
+	require.Equal(t, "lumen: LUMEN_GRAPHQL_FIELD_COSTS: there is no field \"Customer.mail\"; write it as in Query.customers; "+
 		"LUMEN_CORS_ORIGINS holds \"*\", which is not an origin; one looks like https://app.example.com; "+
 		"LUMEN_TRUSTED_DOCUMENTS: document \"bad\": Cannot query field \"nope\" on type \"Query\".; document \"worse\": Expected Name, found <EOF>; "+
 		"LUMEN_DATABASE_URL is not set; set it to a URL like postgres://lumen_serve:password@host:5432/lumen\n",

@@ -85,7 +85,7 @@ func TestClientsFallBackFromPersistedQueries(t *testing.T) {
 		d := harness.Serve(t, "--trusted-documents", manifest, "--trusted-documents-mode", "only")
 		out, err := npmRun(t, "persisted", server(t, d)...)
 		require.Error(t, err)
-		require.Contains(t, out, "no such document is trusted here")
+		require.Contains(t, out, "this server executes only trusted documents")
 	})
 }
 
