@@ -1,19 +1,15 @@
 package graph
 
 import (
-	"compress/gzip"
 	"context"
 	"database/sql"
 	"database/sql/driver"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -23,12 +19,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
-	"github.com/klauspost/compress/gzhttp"
 	"github.com/stretchr/testify/require"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
-	"github.com/vektah/gqlparser/v2/ast"
-	"github.com/vektah/gqlparser/v2/gqlerror"
 	"pgregory.net/rapid"
 
 	"lumen/graph/encode"
@@ -269,96 +262,6 @@ func (s *selections) of(owner string, depth int) string {
 	return text + "}"
 }
 
-// TestColumnsMatchSchema checks that the column table of each noun and its type in the schema have
-// the same fields: the encoder writes these fields and no others.
-func TestColumnsMatchSchema(t *testing.T) {
-	t.Parallel()
-	schema := schema()
-	for _, noun := range store.Nouns() {
-		definition := schema.Types[titleOf(noun)]
-		require.NotNil(t, definition, titleOf(noun))
-		var fields []string
-		for _, field := range definition.Fields {
-			require.Empty(t, field.Arguments, field.Name)
-			fields = append(fields, field.Name)
-		}
-		var columns []string
-		for _, column := range noun.Fields() {
-			columns = append(columns, column.Name)
-		}
-		require.ElementsMatch(t, fields, columns)
-		// The encoder knows no other interface that fragments could have as type condition.
-		require.Equal(t, []string{"Node"}, definition.Interfaces)
-		require.Empty(t, schema.Types[titleOf(noun)+"Edge"].Interfaces)
-	}
-	for _, definition := range schema.Types {
-		require.NotEqual(t, ast.Union, definition.Kind, definition.Name)
-	}
-}
-
-// titleOf returns the type name of a noun in the schema.
-func titleOf(noun store.Noun) string { return strings.ToUpper(noun.Name()[:1]) + noun.Name()[1:] }
-
-// scalars holds the type in the schema of each kind of input. Each enum has its own type.
-var scalars = map[store.Kind]string{
-	store.TextKind: "String", store.NumberKind: "Int", store.TimeKind: "DateTime", store.ReferenceKind: "ID", store.FlagKind: "Boolean",
-}
-
-// TestInputsMatchSchema checks that the schema has the inputs of every noun, with the same names,
-// types and required fields.
-func TestInputsMatchSchema(t *testing.T) {
-	t.Parallel()
-	types := schema().Types
-	inputs := func(name string) map[string]*ast.FieldDefinition {
-		require.NotNil(t, types[name], "the schema lacks %s", name)
-		fields := make(map[string]*ast.FieldDefinition)
-		for _, field := range types[name].Fields {
-			fields[field.Name] = field
-		}
-		return fields
-	}
-	for _, noun := range store.Nouns() {
-		created, changed := inputs("Create"+titleOf(noun)+"Input"), inputs("Update"+titleOf(noun)+"Input")
-		require.Len(t, created, len(noun.Inputs()), "the noun has all of %v", slices.Collect(maps.Keys(created)))
-		mutable := 0
-		for _, input := range noun.Inputs() {
-			forms := []map[string]*ast.FieldDefinition{created}
-			if !input.Immutable {
-				forms = append(forms, changed)
-				mutable++
-			}
-			for i, form := range forms {
-				require.Contains(t, form, input.Name)
-				of := form[input.Name].Type
-				require.Nil(t, of.Elem, input.Name)
-				require.Equal(t, i == 0 && input.Required, of.NonNull, input.Name)
-				if input.Kind == store.EnumKind {
-					require.Equal(t, ast.Enum, types[of.Name()].Kind, input.Name)
-				} else {
-					require.Equal(t, scalars[input.Kind], of.Name(), input.Name)
-				}
-			}
-		}
-		require.Len(t, changed, mutable, "callers may change all of %v", slices.Collect(maps.Keys(changed)))
-		require.ElementsMatch(t, noun.Filters(), slices.Collect(maps.Keys(inputs(titleOf(noun)+"Filter"))))
-	}
-}
-
-// TestLoaderHasEveryNoun checks that the loader reads the rows of every noun. An id of a missing
-// noun would be null in node and nodes.
-func TestLoaderHasEveryNoun(t *testing.T) {
-	t.Parallel()
-	db := bun.NewDB(sql.OpenDB(shelf{}), pgdialect.New())
-	t.Cleanup(func() { _ = db.Close() })
-	var have []string
-	for _, of := range sources {
-		have = append(have, of(store.New(db, store.Options{})).noun.Name())
-	}
-	for _, noun := range store.Nouns() {
-		require.Contains(t, have, noun.Name())
-	}
-}
-
 // TestEncoderPanicsFailOneField checks that a panic while rows are encoded is an error of their
 // field, like a panic in a resolver, and not of the whole request.
 func TestEncoderPanicsFailOneField(t *testing.T) {
@@ -386,87 +289,6 @@ func TestEncoderPanicsFailOneField(t *testing.T) {
 		require.Len(t, reply.Errors, 1, query)
 		require.Equal(t, "INTERNAL", reply.Errors[0].Extensions.Code, query)
 		require.Contains(t, w.Body.String(), `"path":["customers",`, query)
-	}
-}
-
-// TestWriteResult checks that writeResult writes the same JSON as encoding/json, with the data
-// copied byte by byte.
-func TestWriteResult(t *testing.T) {
-	t.Parallel()
-	faults := gqlerror.List{
-		{Message: "a \"fault\" <&> \u2028 \\", Path: ast.Path{ast.PathName("a"), ast.PathIndex(1)}, Locations: []gqlerror.Location{{Line: 1, Column: 2}}, Extensions: map[string]any{"code": "INTERNAL"}},
-		{Message: "another", Err: errors.New("the cause")},
-	}
-	cost := map[string]any{"cost": guard.CostReport{Requested: 1, Limit: 2}, "z": nil, "a": "<b>"}
-	data := json.RawMessage(`{"z":1,"a":"é😀<","n":12345678901234567890.10,"o":{"x":[null,true]}}`)
-	for name, c := range map[string]struct {
-		response graphql.Response
-		begins   string
-	}{
-		"data":                    {graphql.Response{Data: data}, `{"data":{"z":1,`},
-		"data and cost":           {graphql.Response{Data: data, Extensions: cost}, `{"data":{"z":1,`},
-		"data and errors":         {graphql.Response{Data: data, Errors: faults, Extensions: cost}, `{"errors":[{"message":"a \"fault\" <&>`},
-		"null and errors":         {graphql.Response{Data: json.RawMessage("null"), Errors: faults}, `{"errors":[`},
-		"no data":                 {graphql.Response{Errors: faults, Extensions: cost}, `{"errors":[`},
-		"no data and no cost":     {graphql.Response{Errors: faults[:1]}, `{"errors":[`},
-		"neither data nor errors": {graphql.Response{Errors: gqlerror.List{}, Extensions: map[string]any{}}, `{"data":null}`},
-	} {
-		w := httptest.NewRecorder()
-		writeResult(w, http.StatusTeapot, &c.response)
-		wanted, err := json.Marshal(c.response)
-		require.NoError(t, err)
-		require.Equal(t, respelled(t, wanted), respelled(t, w.Body.Bytes()), name)
-		require.True(t, strings.HasPrefix(w.Body.String(), c.begins), w.Body)
-		require.Contains(t, w.Body.String(), string(c.response.Data), name)
-		require.Equal(t, http.StatusTeapot, w.Code)
-		require.Equal(t, fmt.Sprint(w.Body.Len()), w.Header().Get("Content-Length"), name)
-	}
-}
-
-// TestContentLength checks that Content-Length is the length of the body that is sent, also if the
-// body is compressed, and for a HEAD, whose reply has no body.
-func TestContentLength(t *testing.T) {
-	t.Parallel()
-	compress, err := gzhttp.NewWrapper(gzhttp.MinSize(1024))
-	require.NoError(t, err)
-	handlers := newHandlerPair(t)
-	server := httptest.NewServer(compress(handlers.encoder))
-	t.Cleanup(server.Close)
-	for _, c := range []struct {
-		method, query, encoding string
-		status                  int
-		compressed              bool
-	}{
-		{http.MethodPost, page, "gzip", http.StatusOK, true},
-		{http.MethodPost, page, "identity", http.StatusOK, false},
-		{http.MethodPost, `{merchant{id}}`, "gzip", http.StatusOK, false},
-		{http.MethodHead, ``, "gzip", http.StatusMethodNotAllowed, false},
-	} {
-		r, err := http.NewRequestWithContext(t.Context(), c.method, server.URL, strings.NewReader(bodyOf(t, c.query, ``)))
-		require.NoError(t, err)
-		r.Header.Set("Content-Type", "application/json")
-		r.Header.Set("Accept-Encoding", c.encoding)
-		response, err := http.DefaultTransport.RoundTrip(r)
-		require.NoError(t, err)
-		sent := response.Body
-		t.Cleanup(func() { _ = sent.Close() })
-		if c.compressed {
-			response.Body, err = gzip.NewReader(response.Body)
-			require.NoError(t, err)
-		}
-		read, err := io.ReadAll(response.Body)
-		require.NoError(t, err, "Content-Length differs from the body")
-		body := string(read)
-		require.Equal(t, c.status, response.StatusCode)
-		require.Equal(t, c.compressed, response.Header.Get("Content-Encoding") == "gzip")
-		if c.method == http.MethodHead {
-			require.Empty(t, body)
-			continue
-		}
-		require.Equal(t, post(handlers.encoder, bodyOf(t, c.query, ``)).Body.String(), body)
-		if !c.compressed {
-			require.EqualValues(t, len(body), response.ContentLength)
-		}
 	}
 }
 
