@@ -2,6 +2,7 @@ package guard
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -37,6 +38,12 @@ func TestPrices(t *testing.T) {
 		"Mutation.createAccessToken": 760,
 	}, dear)
 	require.Equal(t, 4400, searchPrice)
+
+	manual, err := os.ReadFile("../README.md")
+	require.NoError(t, err)
+	require.Contains(t, strings.Join(strings.Fields(string(manual)), " "),
+		"an object by id 15, a list of objects by id 600, a page 600, its total 4400, "+
+			"a search in it 4400, a mutation 760, `__schema` 2000, `__type` 200.")
 }
 
 // extended returns testSchema with more types and fields.
