@@ -15,8 +15,8 @@ import (
 	"lumen/store"
 )
 
-// Outcome describes a request to logs, metrics and traces. It holds names of the schema, codes of
-// the error registry and numbers, and nothing that a client sent.
+// Outcome is what logs, metrics and traces may tell of a request: words of the schema and of the
+// registry of errors, and numbers. Nothing in it comes from a client.
 type Outcome struct {
 	// Operation is the name of the root field in the schema. It is guard.SeveralFields when the
 	// operation has different root fields, and guard.NoField when the request was refused earlier.
@@ -54,7 +54,7 @@ func (r *outcomeRecorder) outcome() Outcome {
 	return r.Outcome
 }
 
-// end ends the span of the operation, with the code of the outcome.
+// end ends the span of the operation.
 func (r *outcomeRecorder) end(span trace.Span) {
 	if code := r.outcome().Code; code != "" && span.IsRecording() {
 		span.SetAttributes(codeKey.String(string(code)))

@@ -142,7 +142,7 @@ func (s *service[T]) delete(h *handler, w http.ResponseWriter, r *http.Request) 
 	return nil
 }
 
-// write returns a function that writes a reply with one row, or returns the error that it is given.
+// write returns a function that answers with one row, or returns the error.
 func (s *service[T]) write(h *handler, w http.ResponseWriter, status int) func(*T, error) error {
 	return func(row *T, err error) error {
 		if err != nil {
