@@ -47,8 +47,8 @@ func (f *folder) ownCluster() error {
 
 // discardCluster puts the cluster, once its server is gone, where the next initCluster removes what was left half made:
 // being killed in the middle then leaves nothing that looks like a cluster.
-func (f *folder) discardCluster(ctx context.Context, notice noticeFunc) error {
-	if err := f.clearPIDFile(ctx, notice); err != nil {
+func (f *folder) discardCluster(ctx context.Context, p *progress) error {
+	if err := f.clearPIDFile(ctx, p); err != nil {
 		return err
 	}
 	grave, err := os.MkdirTemp(f.path, initPrefix)
@@ -58,7 +58,7 @@ func (f *folder) discardCluster(ctx context.Context, notice noticeFunc) error {
 	if err := os.Rename(f.cluster(), filepath.Join(grave, clusterName)); err != nil {
 		return fmt.Errorf("discard the data: %w", err)
 	}
-	notice("deleted the database in %s, with all merchants, keys and customers", f.cluster())
+	p.notice("deleted the database in %s, with all merchants, keys and customers", f.cluster())
 	return nil
 }
 
@@ -93,7 +93,7 @@ const initPrefix = "initdb-"
 
 // initCluster makes the cluster in a folder beside its place and moves it there when it is whole, so that being killed in
 // the middle leaves nothing half made.
-func initCluster(ctx context.Context, home *folder, bin, password string, hasty bool, log *serverLog) (err error) {
+func initCluster(ctx context.Context, home *folder, bin, password string, noSync bool, log *serverLog, p *progress) error {
 	left, _ := filepath.Glob(filepath.Join(home.path, initPrefix+"*"))
 	for _, dir := range left {
 		_ = os.RemoveAll(dir)
@@ -118,7 +118,7 @@ func initCluster(ctx context.Context, home *folder, bin, password string, hasty 
 		// One locale everywhere: the order of text must not depend on the machine.
 		"--encoding=UTF8", "--locale=C", "--no-instructions",
 	}
-	if hasty {
+	if noSync {
 		args = append(args, "--no-sync")
 	}
 	log.mark()
@@ -126,7 +126,7 @@ func initCluster(ctx context.Context, home *folder, bin, password string, hasty 
 	if err != nil {
 		return fmt.Errorf("run initdb: %w", err)
 	}
-	if err := initdb.finish(ctx); err != nil {
+	if err := p.waiting("initdb is making the database cluster", func() error { return initdb.finish(ctx) }); err != nil {
 		return fmt.Errorf("initdb failed: %w%s", err, log.tail())
 	}
 	if err := os.Rename(cluster, home.cluster()); err != nil {

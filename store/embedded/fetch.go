@@ -5,107 +5,138 @@ package embedded
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
-
-	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
+	"time"
 )
 
-// newest is the version fetched for new data, and editions are those for data that an older one made: the builds that
-// zonky publishes as io.zonky.test.postgres:embedded-postgres-binaries-*.
+// newest is the major version that is fetched for new data.
 const newest = 18
 
-var editions = map[int]string{18: "18.3.0", 17: "17.5.0", 16: "16.9.0", 15: "15.13.0", 14: "14.18.0"}
+// systemCache holds the downloads of root when the server's account cannot enter root's own cache.
+// It is a variable for the tests.
+var systemCache = "/var/cache/lumen"
 
-// machineCache holds the downloads of a root whose own cache the server's account can't reach. A variable for the tests.
-var machineCache = "/var/cache/lumen"
-
-// fetcher downloads a Postgres once and keeps it.
+// fetcher fetches a Postgres once and keeps it.
 //
-// fergusstrange/embedded-postgres fetches the same archives, but only as a part of starting them, which it refuses to do as
-// root, and takes one without a checksum.
+// The module fergusstrange/embedded-postgres downloads the same archives as fromMaven, but only as
+// part of a start. It refuses to start as root and accepts an archive without a checksum.
 type fetcher struct {
 	account    *account
-	notice     noticeFunc
+	progress   *progress
+	downloader *downloader
 	repository string // a Maven repository, LUMEN_POSTGRES_REPOSITORY
+	npm        string // the path of npm; empty when npm is not on the PATH
+	npmStall   time.Duration
+	editions   map[int]npmEdition
 	cache      string // empty: the user's cache folder
 }
 
-func newFetcher(cfg Config, acct *account, notice noticeFunc) *fetcher {
+func newFetcher(cfg Config, acct *account, p *progress) *fetcher {
 	repository := cmp.Or(cfg.Repository, os.Getenv("LUMEN_POSTGRES_REPOSITORY"), "https://repo1.maven.org/maven2")
-	return &fetcher{account: acct, notice: notice, repository: strings.TrimSuffix(repository, "/")}
+	npm, _ := exec.LookPath("npm")
+	return &fetcher{
+		account: acct, progress: p, downloader: newDownloader(connectLimit, headerLimit, stallLimit),
+		repository: strings.TrimSuffix(repository, "/"), npm: npm, npmStall: npmStallLimit, editions: npmEditions,
+	}
 }
 
-// fetch returns the bin folder of a Postgres of this major version (0: the newest known), downloaded now or earlier.
+// source is a place that offers a Postgres of the wanted major version.
+type source struct {
+	name    string // of the place, for messages
+	version string // of the build
+	folder  string // the name under which the cache keeps the build
+	// unavailable is the reason why the place cannot be tried, or nil.
+	unavailable error
+	// fetch puts the folders bin, lib and share of the build into work.
+	fetch func(ctx context.Context, work string) error
+}
+
+// fetch returns the bin folder of a Postgres of this major version (0: the newest known), fetched
+// now or earlier. Its error has one line for each source.
 func (f *fetcher) fetch(ctx context.Context, major int) (string, error) {
 	if major == 0 {
 		major = newest
 	}
-	edition, ok := editions[major]
-	if !ok {
-		return "", fmt.Errorf("there is no download of Postgres %d", major)
-	}
+	sources := []source{f.fromMaven(major), f.fromNPM(major)}
 	cache, err := f.openCache(ctx)
 	if err != nil {
 		return "", err
 	}
-	name := fmt.Sprintf("embedded-postgres-binaries-%s-%s", platform(), edition)
-	place := filepath.Join(cache, name)
-	bin := filepath.Join(place, "bin")
 
-	// Programs that start at once download once.
-	held, err := waitLock(ctx, filepath.Join(cache, "lock"))
+	// Programs that start at the same time download once.
+	var held *lock
+	err = f.progress.waiting("waiting for another program that fetches Postgres into "+cache, func() (err error) {
+		held, err = waitLock(ctx, filepath.Join(cache, "lock"))
+		return err
+	})
 	if err != nil {
 		return "", fmt.Errorf("lock %s: %w", cache, err)
 	}
 	defer held.release()
-	if complete(bin) {
-		return bin, nil
-	}
-	for _, pattern := range []string{"download-*", "unpack-*"} { // of a program that was killed
-		left, _ := filepath.Glob(filepath.Join(cache, pattern))
-		for _, path := range left {
-			_ = os.RemoveAll(path)
+	for _, s := range sources {
+		if bin := filepath.Join(cache, s.folder, "bin"); s.folder != "" && complete(bin) {
+			return bin, nil
 		}
 	}
-
-	address := fmt.Sprintf("%s/io/zonky/test/postgres/embedded-postgres-binaries-%s/%s/%s.jar", f.repository, platform(), edition, name)
-	f.notice("no fitting Postgres on this machine: fetching %s, once", redacted(address))
-	jar, err := f.download(ctx, address, cache)
-	if err != nil {
-		return "", err
+	left, _ := filepath.Glob(filepath.Join(cache, workPrefix+"*")) // by a program that was killed
+	for _, path := range left {
+		_ = os.RemoveAll(path)
 	}
-	defer os.Remove(jar)
+	var failures []error
+	for i, s := range sources {
+		bin, err := "", s.unavailable
+		if err == nil {
+			bin, err = f.install(ctx, cache, s)
+		}
+		if err == nil {
+			return bin, nil
+		}
+		err = fmt.Errorf("%s: %w", s.name, err)
+		failures = append(failures, err)
+		if ctx.Err() != nil {
+			break
+		}
+		if i < len(sources)-1 { // the error of find repeats the last failure
+			f.progress.notice("%v", err)
+		}
+	}
+	return "", errors.Join(failures...)
+}
 
-	work, err := os.MkdirTemp(cache, "unpack-")
+// workPrefix starts the names of folders with a build that is not yet whole.
+const workPrefix = "unpack-"
+
+// install fetches the build of a source, tries it, and puts it in its place in the cache.
+func (f *fetcher) install(ctx context.Context, cache string, s source) (string, error) {
+	work, err := os.MkdirTemp(cache, workPrefix)
 	if err != nil {
 		return "", err
 	}
 	defer os.RemoveAll(work)
-	if err := unpackJar(jar, work); err != nil {
-		return "", fmt.Errorf("unpack %s: %w", redacted(address), err)
+	if err := s.fetch(ctx, work); err != nil {
+		return "", err
 	}
-	if !complete(filepath.Join(work, "bin")) {
-		return "", fmt.Errorf("unpack %s: %w", redacted(address), errNoServer)
+	// A build that lacks one of this system's libraries must not be kept.
+	if _, err := serverVersion(ctx, f.account, filepath.Join(work, "bin")); err != nil {
+		return "", fmt.Errorf("try the Postgres %s that was fetched: %w", s.version, err)
+	}
+	place := filepath.Join(cache, s.folder)
+	if err := os.RemoveAll(place); err != nil { // incomplete, or fetch would have returned it
+		return "", err
 	}
 	if err := os.Rename(work, place); err != nil {
 		return "", err
 	}
-	f.notice("Postgres %s is kept in %s", edition, place)
-	return bin, nil
+	f.progress.notice("Postgres %s is kept in %s", s.version, place)
+	return filepath.Join(place, "bin"), nil
 }
 
-// openCache makes the folder for downloads, one that the server's account can read.
+// openCache makes the folder for downloads, in a place where the server's account can read it.
 func (f *fetcher) openCache(ctx context.Context) (string, error) {
 	dir := f.cache
 	if dir == "" {
@@ -116,13 +147,13 @@ func (f *fetcher) openCache(ctx context.Context) (string, error) {
 		case f.account == nil:
 			return "", err
 		default:
-			dir = machineCache
+			dir = systemCache
 		}
 	}
 	if ok, err := f.account.canEnter(ctx, deepestExisting(dir)); err != nil {
 		return "", err
 	} else if !ok {
-		dir = machineCache
+		dir = systemCache
 	}
 	if err := makeFolders(dir, f.account); err != nil {
 		return "", fmt.Errorf("make a folder for the download: %w", err)
@@ -130,93 +161,18 @@ func (f *fetcher) openCache(ctx context.Context) (string, error) {
 	return dir, nil
 }
 
+// complete reports whether bin holds the programs that this package runs.
 func complete(bin string) bool {
 	for _, name := range []string{"initdb", "postgres"} {
-		if _, err := os.Stat(filepath.Join(bin, name)); err != nil {
+		if info, err := os.Stat(filepath.Join(bin, name)); err != nil || info.IsDir() {
 			return false
 		}
 	}
 	return true
 }
 
-// platform names this machine as the archives do.
-func platform() string {
-	arch := runtime.GOARCH
-	switch arch {
-	case "arm64":
-		arch = "arm64v8"
-	case "386":
-		arch = "i386"
-	}
-	if _, err := os.Stat("/etc/alpine-release"); err == nil {
-		arch += "-alpine" // musl, not glibc
-	}
-	return runtime.GOOS + "-" + arch
-}
-
-// download saves the file at address in dir. The checksum published beside it must be there and must agree.
-func (f *fetcher) download(ctx context.Context, address, dir string) (_ string, err error) {
-	published, err := get(ctx, address+".sha256")
-	if err != nil {
-		return "", err
-	}
-	defer published.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(published.Body, 1<<10))
-	if err != nil {
-		return "", fmt.Errorf("fetch %s.sha256: %w", redacted(address), err)
-	}
-	want, _, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
-
-	response, err := get(ctx, address)
-	if err != nil {
-		return "", err
-	}
-	defer response.Body.Close()
-	file, err := os.CreateTemp(dir, "download-")
-	if err != nil {
-		return "", err
-	}
-	defer func() {
-		file.Close()
-		if err != nil {
-			os.Remove(file.Name())
-		}
-	}()
-	bar := progressbar.NewOptions64(response.ContentLength,
-		progressbar.OptionSetDescription("Postgres"), progressbar.OptionSetWriter(os.Stderr), progressbar.OptionShowBytes(true),
-		progressbar.OptionSetVisibility(term.IsTerminal(int(os.Stderr.Fd()))), progressbar.OptionClearOnFinish())
-	sum := sha256.New()
-	if _, err := io.Copy(io.MultiWriter(file, sum, bar), response.Body); err != nil {
-		return "", fmt.Errorf("fetch %s: %w", redacted(address), err)
-	}
-	_ = bar.Finish()
-	if got := hex.EncodeToString(sum.Sum(nil)); !strings.EqualFold(got, want) {
-		return "", fmt.Errorf("fetch %s: its checksum is %s, published is %q", redacted(address), got, want)
-	}
-	return file.Name(), nil
-}
-
-// redacted returns an address as it may be shown: that of a repository may hold a password.
-func redacted(address string) string {
-	parsed, err := url.Parse(address)
-	if err != nil {
-		return "the repository"
-	}
-	return parsed.Redacted()
-}
-
-func get(ctx context.Context, address string) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil { // whose text repeats the address
-		return nil, errors.New("the repository's address is not a URL")
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	if response.StatusCode != http.StatusOK {
-		response.Body.Close()
-		return nil, fmt.Errorf("fetch %s: %s", redacted(address), response.Status)
-	}
-	return response, nil
+// usesMusl reports whether the system's C library is musl, for which glibc's programs do not run.
+func usesMusl() bool {
+	_, err := os.Stat("/etc/alpine-release")
+	return err == nil
 }

@@ -3,6 +3,7 @@
 package embedded
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -14,21 +15,23 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
+	"time"
 )
 
-// oldest is the oldest major version of Postgres that serves.
+// oldest is the oldest major version of Postgres that is supported.
 const oldest = 14
 
 // finder looks for the programs of a Postgres.
 type finder struct {
 	account *account
-	bin     string   // LUMEN_POSTGRES_BIN; when set, nothing else is looked at
-	nearby  []string // folders that pg_config and PATH name, which need not hold a server
+	bin     string   // LUMEN_POSTGRES_BIN; when set, it is the only folder considered
+	named   []string // folders that pg_config and PATH name; they need not hold a server
 	usual   []string // patterns of the folders that packages install to
 	fetcher *fetcher
 }
 
-func newFinder(cfg Config, acct *account, notice noticeFunc) *finder {
+func newFinder(cfg Config, acct *account, p *progress) *finder {
 	f := &finder{
 		account: acct,
 		bin:     cmp.Or(cfg.BinDir, os.Getenv("LUMEN_POSTGRES_BIN")),
@@ -42,62 +45,73 @@ func newFinder(cfg Config, acct *account, notice noticeFunc) *finder {
 			"/home/linuxbrew/.linuxbrew/opt/postgresql*/bin",
 			"/Applications/Postgres.app/Contents/Versions/*/bin",
 		},
-		fetcher: newFetcher(cfg, acct, notice),
+		fetcher: newFetcher(cfg, acct, p),
 	}
 	if out, err := exec.Command("pg_config", "--bindir").Output(); err == nil {
-		f.nearby = append(f.nearby, strings.TrimSpace(string(out)))
+		f.named = append(f.named, strings.TrimSpace(string(out)))
 	}
 	if path, err := exec.LookPath("postgres"); err == nil {
-		f.nearby = append(f.nearby, filepath.Dir(path))
+		f.named = append(f.named, filepath.Dir(path))
 	}
 	return f
 }
 
-// find returns the folder with initdb and postgres of the first fitting Postgres, fetching one if the machine has none.
-// A cluster only runs under the major version that made it; 0 asks for any from 14 on.
+// find returns the bin folder of the first suitable Postgres on the machine, or of one that it
+// fetches. A cluster only runs under the major version that made it; 0 asks for any supported one.
 func (f *finder) find(ctx context.Context, major int) (string, error) {
 	if f.bin != "" {
-		found, err := f.version(ctx, f.bin)
+		found, err := serverVersion(ctx, f.account, f.bin)
 		if err == nil {
-			err = fits(found, major)
+			err = suits(found, major)
 		}
 		if err != nil {
 			return "", fmt.Errorf("LUMEN_POSTGRES_BIN=%s: %w", f.bin, err)
 		}
 		return filepath.Abs(f.bin)
 	}
-	var unfit []string
+	var unsuitable []error
 	for _, bin := range f.candidates() {
-		found, err := f.version(ctx, bin)
+		found, err := serverVersion(ctx, f.account, bin)
 		if err == nil {
-			err = fits(found, major)
+			err = suits(found, major)
 		}
 		if err == nil {
 			return bin, nil
 		}
 		if !errors.Is(err, errNoServer) {
-			unfit = append(unfit, fmt.Sprintf("%s: %v", bin, err))
+			unsuitable = append(unsuitable, fmt.Errorf("%s: %w", bin, err))
 		}
 	}
 	bin, err := f.fetcher.fetch(ctx, major)
 	if err == nil {
 		return bin, nil
 	}
-	if ctx.Err() != nil { // not a fault of this machine's
+	if ctx.Err() != nil { // the caller ended the search
 		return "", fmt.Errorf("find or fetch a Postgres: %w", context.Cause(ctx))
 	}
+	return "", noPostgres(major, errors.Join(append(unsuitable, err)...))
+}
+
+// noPostgres returns the error that tells a person how to get a Postgres. reasons has a line for
+// each folder and each source that was tried.
+func noPostgres(major int, reasons error) error {
 	wanted := fmt.Sprintf("Postgres %d or newer", oldest)
 	if major != 0 {
 		wanted = fmt.Sprintf("Postgres %d, which made this data,", major)
 	}
-	reasons := append(unfit, err.Error())
-	return "", fmt.Errorf("no %s was found on this machine and none could be fetched (%s): install it, or set LUMEN_POSTGRES_BIN to its bin folder",
-		wanted, strings.Join(reasons, "; "))
+	commands := installCommands(major, os.Geteuid() == 0, func(program string) bool {
+		_, err := exec.LookPath(program)
+		return err == nil
+	})
+	const indent = "\n  "
+	return fmt.Errorf("no %s is on this machine, and none could be fetched:%s\ninstall it:%s\nor set LUMEN_POSTGRES_BIN to the folder of its programs",
+		wanted, indent+strings.ReplaceAll(reasons.Error(), "\n", indent), indent+strings.Join(commands, indent))
 }
 
-func fits(found, wanted int) error {
+// suits returns an error if a major version is not the wanted one, or is too old where any is wanted.
+func suits(found, wanted int) error {
 	if wanted != 0 && found != wanted {
-		return fmt.Errorf("it is Postgres %d and the data was made by %d", found, wanted)
+		return fmt.Errorf("it is Postgres %d, and the data was made by %d", found, wanted)
 	}
 	if found < oldest {
 		return fmt.Errorf("it is Postgres %d, which is too old", found)
@@ -105,9 +119,9 @@ func fits(found, wanted int) error {
 	return nil
 }
 
-// candidates lists folders in the order they are tried, without repeats.
+// candidates lists folders in the order in which find tries them, without repeats.
 func (f *finder) candidates() []string {
-	all := slices.Clone(f.nearby)
+	all := slices.Clone(f.named)
 	for _, pattern := range f.usual {
 		found, _ := filepath.Glob(pattern)
 		slices.SortStableFunc(found, func(a, b string) int { return versionInPath(b) - versionInPath(a) })
@@ -124,7 +138,7 @@ func (f *finder) candidates() []string {
 
 var digits = regexp.MustCompile(`\d+`)
 
-// versionInPath returns the last number in path, which in the usual locations is the version.
+// versionInPath returns the last number in path, which is the version in the usual folders.
 func versionInPath(path string) int {
 	all := digits.FindAllString(path, -1)
 	if len(all) == 0 {
@@ -134,25 +148,39 @@ func versionInPath(path string) int {
 	return n
 }
 
-// errNoServer says of a folder that it holds no server: pg_config and psql are often installed without one.
+// errNoServer reports a folder without a server. pg_config and psql are often installed without one.
 var errNoServer = errors.New("it does not hold both initdb and postgres")
 
 var versionLine = regexp.MustCompile(`^postgres \(PostgreSQL\) (\d+)`)
 
-// version returns the major version of the server in bin, asked as the account, which must be able to run it.
-func (f *finder) version(ctx context.Context, bin string) (int, error) {
-	for _, name := range []string{"initdb", "postgres"} {
-		if info, err := os.Stat(filepath.Join(bin, name)); err != nil || info.IsDir() {
-			return 0, errNoServer
+// serverVersion returns the major version of the server in bin. It runs the server as the account,
+// and returns what the system's loader says of a server that it cannot load.
+func serverVersion(ctx context.Context, acct *account, bin string) (int, error) {
+	if !complete(bin) {
+		return 0, errNoServer
+	}
+	var stdout, stderr bytes.Buffer
+	run := func() error {
+		stdout.Reset()
+		stderr.Reset()
+		cmd := acct.command(ctx, filepath.Join(bin, "postgres"), "--version")
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		return cmd.Run()
+	}
+	err := run()
+	// A child that another goroutine forks has the files of the download open until its exec.
+	for range 50 {
+		if !errors.Is(err, syscall.ETXTBSY) || pause(ctx, 20*time.Millisecond) != nil {
+			break
 		}
+		err = run()
 	}
-	out, err := f.account.command(ctx, filepath.Join(bin, "postgres"), "--version").Output()
 	if err != nil {
-		return 0, fmt.Errorf("it can't be run: %w", err)
+		return 0, fmt.Errorf("it does not run: %w %s", err, strings.Join(strings.Fields(stderr.String()), " "))
 	}
-	match := versionLine.FindSubmatch(out)
+	match := versionLine.FindSubmatch(stdout.Bytes())
 	if match == nil {
-		return 0, fmt.Errorf("it calls itself %q", strings.TrimSpace(string(out)))
+		return 0, fmt.Errorf("it calls itself %q", strings.TrimSpace(stdout.String()))
 	}
 	return strconv.Atoi(string(match[1]))
 }

@@ -23,8 +23,9 @@ import (
 // scratch is a folder that every user may enter; the ones testing makes are closed to all but root.
 var scratch string
 
-// program is a copy of this test binary that every user may run.
-var program string
+// program is a copy of this test binary that every user may run, and fakeNPM an npm that runs the
+// shell script beside the path by which it is called.
+var program, fakeNPM string
 
 const helperVariable = "LUMEN_EMBEDDED_TEST_FOLDER"
 
@@ -36,22 +37,26 @@ func TestMain(m *testing.M) {
 		scratch = must(os.MkdirTemp("", "lumen-embedded-"))
 		defer os.RemoveAll(scratch)
 		check(os.Chmod(scratch, 0o755))
-		shelter, machineCache = filepath.Join(scratch, "shelter"), filepath.Join(scratch, "cache")
+		shelter, systemCache = filepath.Join(scratch, "shelter"), filepath.Join(scratch, "cache")
 		// What is to be executed is written before anything forks, or the kernel may find it still open for writing.
 		program = filepath.Join(scratch, "helper")
 		check(os.WriteFile(program, must(os.ReadFile(must(os.Executable()))), 0o755))
+		fakeNPM = filepath.Join(scratch, "npm")
+		check(os.WriteFile(fakeNPM, []byte("#!/bin/sh\n. \"${0%/*}/script\"\n"), 0o755))
 		for _, major := range []int{13, 14, 16} {
-			fakePostgres(filepath.Join(scratch, "fake", fmt.Sprint(major), "bin"), major)
+			script := fmt.Sprintf("#!/bin/sh\necho 'postgres (PostgreSQL) %d.1 (Fake)'\n", major)
+			fakePostgres(filepath.Join(scratch, "fake", fmt.Sprint(major), "bin"), script)
 		}
+		fakePostgres(filepath.Join(scratch, "fake", "broken", "bin"), brokenServer)
 		check(os.MkdirAll(filepath.Join(scratch, "fake", "client-only", "bin"), 0o755))
 		return m.Run()
 	}())
 }
 
-func fakePostgres(bin string, major int) {
+func fakePostgres(bin, server string) {
 	check(os.MkdirAll(bin, 0o755))
 	check(os.WriteFile(filepath.Join(bin, "initdb"), []byte("#!/bin/sh\n"), 0o755))
-	check(os.WriteFile(filepath.Join(bin, "postgres"), fmt.Appendf(nil, "#!/bin/sh\necho 'postgres (PostgreSQL) %d.1 (Fake)'\n", major), 0o755))
+	check(os.WriteFile(filepath.Join(bin, "postgres"), []byte(server), 0o755))
 }
 
 // report is what a helper process says of its server.

@@ -31,7 +31,7 @@ func (f *folder) readPIDFile() (pidFile, error) {
 		return pidFile{}, nil
 	}
 	if err != nil {
-		return pidFile{}, err
+		return pidFile{}, fmt.Errorf("read postmaster.pid: %w", err)
 	}
 	lines := strings.Split(string(text), "\n")
 	var p pidFile
@@ -51,24 +51,34 @@ func (f *folder) readPIDFile() (pidFile, error) {
 //
 // The caller holds the folder's lock, so a server that does run there is the last of a program that was killed, on its way
 // out, or one that somebody started by hand: the first is waited for, the second is an *InUseError.
-func (f *folder) clearPIDFile(ctx context.Context, notice noticeFunc) error {
-	deadline := time.Now().Add(2 * stopGrace)
-	for told := false; ; told = true {
+func (f *folder) clearPIDFile(ctx context.Context, p *progress) error {
+	old, err := f.readPIDFile()
+	if err == nil && f.serves(ctx, old.pid) {
+		p.notice("waiting for process %d, the Postgres of an earlier run, to leave %s", old.pid, f.path)
+		err = p.waiting("waiting for the Postgres of an earlier run", func() (err error) {
+			old, err = f.awaitExit(ctx)
+			return err
+		})
+	}
+	if err != nil {
+		return err
+	}
+	return f.removePIDFile(old, p.notice)
+}
+
+// awaitExit waits until no server runs on the cluster and returns what its pid file then says.
+func (f *folder) awaitExit(ctx context.Context) (pidFile, error) {
+	for deadline := time.Now().Add(2 * stopGrace); ; {
 		old, err := f.readPIDFile()
-		if err != nil {
-			return fmt.Errorf("read postmaster.pid: %w", err)
+		if err != nil || !f.serves(ctx, old.pid) {
+			return old, err
 		}
-		if !f.serves(ctx, old.pid) {
-			return f.removePIDFile(old, notice)
-		}
-		if !told {
-			notice("waiting for process %d, the Postgres of an earlier run, to leave %s", old.pid, f.path)
-		}
+		inUse := &InUseError{DataDir: f.path, PID: old.pid}
 		if time.Now().After(deadline) {
-			return &InUseError{DataDir: f.path, PID: old.pid}
+			return old, inUse
 		}
 		if err := pause(ctx, 50*time.Millisecond); err != nil {
-			return fmt.Errorf("%w: %w", &InUseError{DataDir: f.path, PID: old.pid}, err)
+			return old, fmt.Errorf("%w: %w", inUse, err)
 		}
 	}
 }

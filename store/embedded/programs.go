@@ -21,7 +21,7 @@ func FindPrograms(ctx context.Context) (*Programs, error) {
 	if err != nil {
 		return nil, err
 	}
-	bin, err := newFinder(Config{}, account, func(string, ...any) {}).find(ctx, 0)
+	bin, err := newFinder(Config{}, account, newProgress(func(string, ...any) {})).find(ctx, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ var defaults = map[string]string{
 }
 
 // runServer starts Postgres on a free port and returns when it accepts connections there.
-func runServer(ctx context.Context, home *folder, bin string, parameters map[string]string, log *serverLog) (*process, int, error) {
+func runServer(ctx context.Context, home *folder, bin string, parameters map[string]string, log *serverLog, p *progress) (*process, int, error) {
 	deadline := time.Now().Add(2 * stopGrace)
 	for attempt := 0; ; attempt++ {
 		port, err := freePort()
@@ -39,7 +39,7 @@ func runServer(ctx context.Context, home *folder, bin string, parameters map[str
 		if err != nil {
 			return nil, 0, fmt.Errorf("run postgres: %w", err)
 		}
-		err = awaitReady(ctx, home, postmaster, port)
+		err = p.waiting("waiting for Postgres to start", func() error { return awaitReady(ctx, home, postmaster, port) })
 		if err == nil {
 			return postmaster, port, nil
 		}

@@ -38,7 +38,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	server, err := startLocked(ctx, cfg, home, held, notice)
+	server, err := startLocked(ctx, cfg, home, held, newProgress(notice))
 	if err != nil {
 		held.release()
 		return nil, err
@@ -46,18 +46,18 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	return server, nil
 }
 
-func startLocked(ctx context.Context, cfg Config, home *folder, held *lock, notice noticeFunc) (*Server, error) {
+func startLocked(ctx context.Context, cfg Config, home *folder, held *lock, p *progress) (*Server, error) {
 	major, err := home.clusterVersion()
 	if err != nil {
 		return nil, err
 	}
 	if cfg.Reset && major != 0 {
-		if err := home.discardCluster(ctx, notice); err != nil {
+		if err := home.discardCluster(ctx, p); err != nil {
 			return nil, err
 		}
 		major = 0
 	}
-	bin, err := newFinder(cfg, home.account, notice).find(ctx, major)
+	bin, err := newFinder(cfg, home.account, p).find(ctx, major)
 	if err != nil {
 		return nil, err
 	}
@@ -71,24 +71,25 @@ func startLocked(ctx context.Context, cfg Config, home *folder, held *lock, noti
 	if err != nil {
 		return nil, err
 	}
-	if err := home.clearPIDFile(ctx, notice); err != nil {
+	if err := home.clearPIDFile(ctx, p); err != nil {
 		return nil, err
 	}
 	if major != 0 {
-		if err := home.ownCluster(); err != nil {
+		if err := p.waiting("giving the data to the user of Postgres", home.ownCluster); err != nil {
 			return nil, err
 		}
 	} else {
-		if err := initCluster(ctx, home, bin, password, cfg.Parameters["fsync"] == "off", log); err != nil {
+		if err := initCluster(ctx, home, bin, password, cfg.Parameters["fsync"] == "off", log, p); err != nil {
 			return nil, err
 		}
 	}
-	postmaster, port, err := runServer(ctx, home, bin, cfg.Parameters, log)
+	postmaster, port, err := runServer(ctx, home, bin, cfg.Parameters, log, p)
 	if err != nil {
 		return nil, err
 	}
 	u := ownerURL(port, password)
-	if err := prepareDatabase(ctx, u); err != nil {
+	err = p.waiting("waiting for Postgres to accept a session", func() error { return prepareDatabase(ctx, u) })
+	if err != nil {
 		_ = postmaster.stop()
 		return nil, err
 	}

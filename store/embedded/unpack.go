@@ -5,17 +5,20 @@ package embedded
 import (
 	"archive/tar"
 	"archive/zip"
+	"compress/gzip"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
 	"github.com/ulikunitz/xz"
 )
 
-// unpackJar unpacks the one .txz that such a jar holds into dir, readable by every user, whatever the umask.
+// unpackJar unpacks the .txz that a jar of Maven's holds into dir.
 func unpackJar(jar, dir string) error {
 	archive, err := zip.OpenReader(jar)
 	if err != nil {
@@ -31,23 +34,74 @@ func unpackJar(jar, dir string) error {
 			return err
 		}
 		defer packed.Close()
-		return unpackTxz(packed, dir)
+		plain, err := xz.NewReader(packed)
+		if err != nil {
+			return err
+		}
+		return unpackTar(plain, "", dir)
 	}
 	return errors.New("it holds no .txz")
 }
 
-// unpackTxz writes through an os.Root, which lets no name or link in the archive lead out of dir.
-func unpackTxz(packed io.Reader, dir string) error {
+// npmFolder is the folder of npm's package that holds the Postgres.
+const npmFolder = "native"
+
+// unpackNPM unpacks the Postgres in a package of npm's into dir. A tarball of npm's holds no
+// symbolic links. The package lists them, for a script that npm runs after an installation. Without
+// them the loader does not find the libraries under the names that the programs ask for.
+func unpackNPM(tarball, dir string) error {
+	file, err := os.Open(tarball)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	plain, err := gzip.NewReader(file)
+	if err != nil {
+		return err
+	}
+	if err := unpackTar(plain, "package/"+npmFolder, dir); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	const list = "pg-symlinks.json"
+	text, err := root.ReadFile(list)
+	if err != nil {
+		return err
+	}
+	var links []struct{ Source, Target string } // Target becomes a link to Source
+	if err := json.Unmarshal(text, &links); err != nil {
+		return fmt.Errorf("%s: %w", list, err)
+	}
+	for _, link := range links {
+		name, err := filepath.Rel(npmFolder, link.Target)
+		if err != nil {
+			return err
+		}
+		to, err := filepath.Rel(filepath.Dir(link.Target), link.Source)
+		if err != nil {
+			return err
+		}
+		if err := symlink(root, name, to); err != nil {
+			return fmt.Errorf("%s: %w", link.Target, err)
+		}
+	}
+	return nil
+}
+
+// unpackTar unpacks the entries below a folder of the archive ("" is its top) into dir. All users
+// can read what it writes, whatever the umask. It writes through an os.Root: no name and no link in
+// the archive leads out of dir.
+func unpackTar(plain io.Reader, folder, dir string) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
 	if err := root.Chmod(".", 0o755); err != nil {
-		return err
-	}
-	plain, err := xz.NewReader(packed)
-	if err != nil {
 		return err
 	}
 	for archive := tar.NewReader(plain); ; {
@@ -58,19 +112,25 @@ func unpackTxz(packed io.Reader, dir string) error {
 		if err != nil {
 			return err
 		}
-		if err := unpackEntry(root, header, archive); err != nil {
+		name := path.Clean(header.Name)
+		if folder != "" {
+			var below bool
+			if name, below = strings.CutPrefix(name, folder+"/"); !below {
+				continue
+			}
+		}
+		if err := unpackEntry(root, name, header, archive); err != nil {
 			return fmt.Errorf("%s: %w", header.Name, err)
 		}
 	}
 }
 
-func unpackEntry(root *os.Root, header *tar.Header, content io.Reader) error {
-	name := filepath.Clean(header.Name)
+func unpackEntry(root *os.Root, name string, header *tar.Header, content io.Reader) error {
 	switch header.Typeflag {
 	case tar.TypeDir:
-		return openDirs(root, name)
+		return makeDirs(root, name)
 	case tar.TypeReg, tar.TypeSymlink, tar.TypeLink:
-		if err := openDirs(root, filepath.Dir(name)); err != nil {
+		if err := makeDirs(root, path.Dir(name)); err != nil {
 			return err
 		}
 	default:
@@ -78,12 +138,9 @@ func unpackEntry(root *os.Root, header *tar.Header, content io.Reader) error {
 	}
 	switch header.Typeflag {
 	case tar.TypeSymlink:
-		if filepath.IsAbs(header.Linkname) || !filepath.IsLocal(filepath.Join(filepath.Dir(name), header.Linkname)) {
-			return fmt.Errorf("it links out of the archive, to %s", header.Linkname)
-		}
-		return root.Symlink(header.Linkname, name)
+		return symlink(root, name, header.Linkname)
 	case tar.TypeLink:
-		return root.Link(filepath.Clean(header.Linkname), name)
+		return root.Link(path.Clean(header.Linkname), name)
 	}
 	file, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -97,11 +154,20 @@ func unpackEntry(root *os.Root, header *tar.Header, content io.Reader) error {
 	return errors.Join(err, file.Chmod(mode), file.Close())
 }
 
-func openDirs(root *os.Root, name string) error {
+// symlink makes name a link, unless the link leads out of root.
+func symlink(root *os.Root, name, to string) error {
+	if filepath.IsAbs(to) || !filepath.IsLocal(filepath.Join(filepath.Dir(name), to)) {
+		return fmt.Errorf("it links out of the archive, to %s", to)
+	}
+	return root.Symlink(to, name)
+}
+
+// makeDirs is MkdirAll that the umask does not close to other users.
+func makeDirs(root *os.Root, name string) error {
 	if name == "." {
 		return nil
 	}
-	if err := openDirs(root, filepath.Dir(name)); err != nil {
+	if err := makeDirs(root, path.Dir(name)); err != nil {
 		return err
 	}
 	if err := root.Mkdir(name, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
