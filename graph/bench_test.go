@@ -136,7 +136,7 @@ func BenchmarkPageWithoutPostgres(b *testing.B) {
 }
 
 // full is a database in which every statement finds 51 customers.
-type full struct{ storetest.NoDatabase }
+type full struct{ storetest.FakeDriver }
 
 func (full) Connect(context.Context) (driver.Conn, error) { return full{}, nil }
 func (full) Query(_ context.Context, _ string, _ []any, each func(*wall.Row)) error {

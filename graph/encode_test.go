@@ -35,7 +35,7 @@ import (
 
 // shelf is a database in which every statement finds the same three customers, except a statement
 // that looks for "nobody": it finds none.
-type shelf struct{ storetest.NoDatabase }
+type shelf struct{ storetest.FakeDriver }
 
 // kindsOfColumns has a letter for each column of a customer: t for text, z for a time, b for a
 // Boolean. The last column says whether a page has rows before it.
@@ -62,7 +62,7 @@ var shelved = func() [][]any {
 func (shelf) Connect(context.Context) (driver.Conn, error) { return shelf{}, nil }
 func (shelf) Query(ctx context.Context, statement string, args []any, each func(*wall.Row)) error {
 	if strings.Contains(statement, "count(*)") {
-		return storetest.NoDatabase{}.Query(ctx, statement, args, each)
+		return storetest.FakeDriver{}.Query(ctx, statement, args, each)
 	}
 	if strings.Contains(statement, "nobody") {
 		return nil

@@ -27,7 +27,7 @@ import (
 // newTestHandler returns the handler over an empty database. Every request has write access to the
 // merchant merchant_1.
 func newTestHandler(t testing.TB, change ...func(*Options)) http.Handler {
-	db := storetest.Nothing(t)
+	db := storetest.FakeDB(t)
 	options := Options{
 		Introspection: true, Limits: guard.DefaultLimits, Log: slog.New(slog.DiscardHandler),
 		RequestID: func(context.Context) string { return "request" },
@@ -171,7 +171,7 @@ func TestOutageOfManyFields(t *testing.T) {
 }
 
 // gone is a database that refuses connections.
-type gone struct{ storetest.NoDatabase }
+type gone struct{ storetest.FakeDriver }
 
 func (gone) Connect(context.Context) (driver.Conn, error) { return nil, io.ErrUnexpectedEOF }
 

@@ -25,7 +25,7 @@ import (
 // merchant merchant_1.
 func newTestHandler(t testing.TB) http.Handler {
 	merchant := store.Merchant{ID: "merchant_1", Name: "One"}
-	return NewHandler(store.New(storetest.Nothing(t), store.Options{}), new(auth.Tokens), func(r *http.Request) (context.Context, error) {
+	return NewHandler(store.New(storetest.FakeDB(t), store.Options{}), new(auth.Tokens), func(r *http.Request) (context.Context, error) {
 		return store.WithCredential(r.Context(), store.Credential{Access: store.WriteAccess, Merchant: merchant}), nil
 	}, Options{Log: slog.New(slog.DiscardHandler)})
 }

@@ -24,7 +24,7 @@ var update = flag.Bool("update", false, "write testdata/statements.sql")
 
 // recorder is a database that records the text of each statement that is sent to it.
 type recorder struct {
-	storetest.NoDatabase
+	storetest.FakeDriver
 	sent *[]string
 }
 
@@ -32,7 +32,7 @@ func (r recorder) Connect(context.Context) (driver.Conn, error) { return r, nil 
 
 func (r recorder) Query(ctx context.Context, query string, args []any, each func(*wall.Row)) error {
 	*r.sent = append(*r.sent, query)
-	return r.NoDatabase.Query(ctx, query, args, each)
+	return r.FakeDriver.Query(ctx, query, args, each)
 }
 
 // lines breaks a statement into lines. It changes only white space.

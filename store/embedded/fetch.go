@@ -87,6 +87,7 @@ func (f *fetcher) fetch(ctx context.Context, major int) (string, error) {
 	for _, path := range left {
 		_ = os.RemoveAll(path)
 	}
+	f.progress.notice("no suitable Postgres on this machine: fetching one, once")
 	var failures []error
 	for i, s := range sources {
 		bin, err := "", s.unavailable

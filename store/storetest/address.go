@@ -12,9 +12,9 @@ var nextPort atomic.Uint32
 
 func init() { nextPort.Store(rand.Uint32N(10000)) }
 
-// steadyPort returns a free port that stays free while nobody listens there: it is not one of those
-// that the system gives to clients, one of whom could even be connected to itself, and this process
-// is given it once only.
+// steadyPort returns a port that stays free until its caller listens there. The port is not in the
+// range from which the system gives ports to clients: a client could take it, and even be connected
+// to itself. Each call in this process returns another port.
 func steadyPort(t testing.TB) int {
 	t.Helper()
 	for range 100 {
@@ -29,7 +29,7 @@ func steadyPort(t testing.TB) int {
 	return 0
 }
 
-// SteadyAddress returns an address on loopback that stays free while nobody listens there.
+// SteadyAddress returns an address on loopback that stays free until its caller listens there.
 func SteadyAddress(t testing.TB) string {
 	t.Helper()
 	return "127.0.0.1:" + strconv.Itoa(steadyPort(t))

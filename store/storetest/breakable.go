@@ -21,11 +21,12 @@ import (
 	"lumen/store/embedded"
 )
 
-// Breakable is a Postgres that one test has for itself in order to break it, and a migrated database there. Unlike the
-// server that the other tests share it is as a careful operator runs one: on a disk, fsync and all. It ends with its test.
+// Breakable is a Postgres that one test has for itself in order to break it, with a migrated
+// database. Other tests share a server without fsync, in memory. This one runs as a careful operator
+// runs it: with its data on a disk, and with fsync. It is stopped when its test has ended.
 type Breakable struct {
 	*Database
-	// Folder is for what goes with the server. The user it runs as may enter it.
+	// Folder holds the server's files. The user that the server runs as may enter it.
 	Folder string
 
 	t        testing.TB
@@ -36,22 +37,22 @@ type Breakable struct {
 	ended    chan struct{}
 }
 
-// BreakableOptions say how the server differs from the usual one.
+// BreakableOptions are the differences between a Breakable and the default one.
 type BreakableOptions struct {
 	// Settings are lines of postgresql.conf.
 	Settings []string
-	// DiskSize, such as "128m", puts the data on a disk of its own, which is at Folder/disk. The log of changes stays on
-	// another one. It takes root.
+	// DiskSize, such as "128m", puts the data on a disk of its own at Folder/disk. The write-ahead
+	// log is not on that disk. Only root can mount it.
 	DiskSize string
 }
 
-// breakTime bounds each step of the server's: recovering from a crash takes longest.
+// breakTime bounds each step of the server. The recovery from a crash takes longest.
 const breakTime = time.Minute
 
 // NewBreakable starts a server with a migrated database.
 func NewBreakable(t testing.TB, options BreakableOptions) *Breakable {
 	t.Helper()
-	from, err := theMold(t)
+	from, err := theSnapshot(t)
 	if err != nil {
 		t.Fatalf("storetest: %v", err)
 	}
@@ -62,14 +63,14 @@ func NewBreakable(t testing.TB, options BreakableOptions) *Breakable {
 	b.Start()
 	t.Cleanup(b.end)
 	b.Database = &Database{t: t, cluster: from.clusterAt(b.Address()), name: from.database}
-	// Not before the test's end: a pool of the test's may still be open.
+	// These sessions stay open until the test has ended, because a pool of the test may be open.
 	t.Cleanup(func() { b.cluster.maker.close(); b.cluster.admin.close() })
 	return b
 }
 
-// fill puts a copy of the mold's data in place, with the configuration.
-func (b *Breakable) fill(from *mold, options BreakableOptions) error {
-	// The server's user has to get through to its data.
+// fill puts a copy of the snapshot's data in place, with the configuration.
+func (b *Breakable) fill(from *snapshot, options BreakableOptions) error {
+	// The server's user must be able to reach its data.
 	if err := os.Chmod(b.Folder, 0o711); err != nil {
 		return err
 	}
@@ -87,7 +88,7 @@ func (b *Breakable) fill(from *mold, options BreakableOptions) error {
 	if options.DiskSize != "" {
 		wal, within := filepath.Join(b.Folder, "wal"), filepath.Join(b.data, "pg_wal")
 		if out, err := exec.Command("mv", within, wal).CombinedOutput(); err != nil {
-			return fmt.Errorf("move the log of changes: %w: %s", err, out)
+			return fmt.Errorf("move the write-ahead log: %w: %s", err, out)
 		}
 		if err := os.Symlink(wal, within); err != nil {
 			return err
@@ -96,13 +97,13 @@ func (b *Breakable) fill(from *mold, options BreakableOptions) error {
 	return b.configure(options.Settings)
 }
 
-// mount puts an empty disk of this size in place, which goes with the test.
+// mount mounts an empty disk of this size until the test has ended.
 func (b *Breakable) mount(at, size string) error {
 	if err := os.Mkdir(at, 0o755); err != nil {
 		return err
 	}
 	if err := syscall.Mount("lumen-test", at, "tmpfs", 0, "mode=0755,size="+size); err != nil {
-		return fmt.Errorf("mount a small disk, which takes root: %w", err)
+		return fmt.Errorf("mount a small disk, which only root can: %w", err)
 	}
 	b.t.Cleanup(func() {
 		if err := syscall.Unmount(at, syscall.MNT_DETACH); err != nil {
@@ -112,7 +113,7 @@ func (b *Breakable) mount(at, size string) error {
 	return nil
 }
 
-// configure writes what is this server's own, which counts from the next start on.
+// configure writes the settings of this server. They take effect at the next start.
 func (b *Breakable) configure(settings []string) error {
 	lines := append([]string{
 		"port = " + strconv.Itoa(b.port), "listen_addresses = '127.0.0.1'", "unix_socket_directories = ''",
@@ -126,20 +127,20 @@ func (b *Breakable) configure(settings []string) error {
 	return errors.Join(err, file.Close())
 }
 
-// Address is where the server listens, or would.
+// Address returns the address of the server, running or not.
 func (b *Breakable) Address() string { return "127.0.0.1:" + strconv.Itoa(b.port) }
 
-// AppURLAt is AppURL by way of somebody who listens at address and passes on.
+// AppURLAt returns AppURL through a proxy that listens at address.
 func (b *Breakable) AppURLAt(address string) string {
 	u, err := url.Parse(b.AppURL())
 	if err != nil {
-		b.t.Fatal("storetest: the server's URL is none")
+		b.t.Fatal("storetest: the server's URL is not a URL")
 	}
 	u.Host = address
 	return u.String()
 }
 
-// Start starts a server that was stopped or killed, and returns when it lets clients in.
+// Start starts a server that was stopped or killed, and returns when it accepts clients.
 func (b *Breakable) Start() {
 	b.t.Helper()
 	log, err := os.OpenFile(b.logPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -163,13 +164,13 @@ func (b *Breakable) Start() {
 
 func (b *Breakable) logPath() string { return filepath.Join(b.Folder, "log") }
 
-// Log is what the server wrote.
+// Log returns the server's log.
 func (b *Breakable) Log() string {
 	text, _ := os.ReadFile(b.logPath())
 	return string(text)
 }
 
-// isReady reads the server's own word in its pid file, as pg_ctl does.
+// isReady reads the state that the server writes to its pid file, as pg_ctl does.
 func (b *Breakable) isReady() bool {
 	text, _ := os.ReadFile(filepath.Join(b.data, "postmaster.pid"))
 	lines := strings.Split(string(text), "\n")
@@ -185,7 +186,8 @@ func (b *Breakable) hasEnded() bool {
 	}
 }
 
-// Stop ends the server as `pg_ctl stop -m MODE` does, fast or immediate, and returns when it is gone.
+// Stop ends the server as `pg_ctl stop -m MODE` does, with the mode fast or immediate, and returns
+// when the server is gone.
 func (b *Breakable) Stop(mode string) {
 	b.t.Helper()
 	signal, ok := map[string]syscall.Signal{"fast": syscall.SIGINT, "immediate": syscall.SIGQUIT}[mode]
@@ -205,7 +207,7 @@ func (b *Breakable) awaitEnd() {
 	}
 }
 
-// Kill ends the whole server at once, as when the machine loses it: postmaster and children.
+// Kill kills all processes of the server, as the end of its machine would.
 func (b *Breakable) Kill() {
 	b.t.Helper()
 	all := b.Freeze()
@@ -213,18 +215,18 @@ func (b *Breakable) Kill() {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 	b.awaitEnd()
-	// The next server refuses to start while one lives.
+	// The next server refuses to start while one of them lives.
 	for deadline := time.Now().Add(breakTime); anyAlive(all); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			b.t.Fatal("storetest: a killed server's processes stay")
+			b.t.Fatal("storetest: processes of a killed server are still alive")
 		}
 	}
 }
 
-// Freeze stops the whole server where it is, without ending it, and returns its processes.
+// Freeze suspends all processes of the server and returns their ids.
 func (b *Breakable) Freeze() (pids []int) {
 	postmaster := b.cmd.Process.Pid
-	_ = syscall.Kill(postmaster, syscall.SIGSTOP) // first, so that it makes no more children
+	_ = syscall.Kill(postmaster, syscall.SIGSTOP) // first: it must not make more children
 	pids = append(children(postmaster), postmaster)
 	for _, pid := range pids {
 		_ = syscall.Kill(pid, syscall.SIGSTOP)
@@ -232,7 +234,7 @@ func (b *Breakable) Freeze() (pids []int) {
 	return pids
 }
 
-// Thaw lets a server that was frozen go on.
+// Thaw resumes a server that was frozen.
 func (b *Breakable) Thaw() {
 	postmaster := b.cmd.Process.Pid
 	for _, pid := range append(children(postmaster), postmaster) {
@@ -253,7 +255,7 @@ func (b *Breakable) end() {
 	}
 }
 
-// Exec runs statements of the superuser's on a connection of their own, so that it works whatever happened to others.
+// Exec runs statements as the superuser, on a new connection: the test may have broken the others.
 func (b *Breakable) Exec(t testing.TB, statements ...string) {
 	t.Helper()
 	conn := b.Connect(t)
@@ -265,7 +267,7 @@ func (b *Breakable) Exec(t testing.TB, statements ...string) {
 	}
 }
 
-// Forget drops all databases and roles that the server was not made with.
+// Forget drops all databases and roles that were made after the server's first start.
 func (b *Breakable) Forget(t testing.TB) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), b.cluster.server.url)
@@ -290,10 +292,10 @@ func (b *Breakable) Forget(t testing.TB) {
 	}
 }
 
-// Programs is the folder of the programs that belong to the server, such as pg_dump.
+// Programs returns the folder of the server's programs, such as pg_dump.
 func (b *Breakable) Programs() string { return filepath.Dir(b.programs.Command("postgres").Path) }
 
-// Connect returns a connection of the superuser's, which the caller closes.
+// Connect returns a connection of the superuser. The caller closes it.
 func (b *Breakable) Connect(t testing.TB) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), b.SuperuserURL())
@@ -303,7 +305,7 @@ func (b *Breakable) Connect(t testing.TB) *pgx.Conn {
 	return conn
 }
 
-// Sessions counts the sessions that the plain role has open.
+// Sessions counts the open sessions of the service's role.
 func (b *Breakable) Sessions(t testing.TB) (n int) {
 	t.Helper()
 	conn := b.Connect(t)
@@ -315,5 +317,5 @@ func (b *Breakable) Sessions(t testing.TB) (n int) {
 	return n
 }
 
-// AppUser is the name of the plain role.
+// AppUser returns the name of the service's role.
 func (b *Breakable) AppUser() string { return b.cluster.app.user }

@@ -14,16 +14,17 @@ import (
 	"lumen/store/schema"
 )
 
-// cluster is the server with what the tests of one binary need there: the roles and the migrated template.
+// cluster is the server with the roles and the migrated template that the tests of one binary need.
 type cluster struct {
 	server *server
-	name   string // all databases and roles of this binary begin with it
+	name   string // the prefix of all databases and roles of this binary
 	count  atomic.Int64
 
-	owner login // owns the databases; zero when that is the server's superuser
-	app   login // the plain role
+	owner login // owns the databases; zero when the server's superuser does
+	app   login // the service's role
 
-	// Two sessions, so that a test which ends does not wait for one that starts. The maker is the owner's.
+	// There are two sessions, so that a test that ends does not wait for one that starts. maker is a
+	// session of the owner.
 	maker, admin *session
 }
 
@@ -37,16 +38,33 @@ func startCluster() (_ *cluster, err error) {
 	}
 	server, err := findServer(ctx)
 	if err != nil {
-		return nil, err
+		return nil, &noServerError{err}
 	}
 	c := &cluster{server: server, name: "lumen_test_" + randomText()[:12], admin: &session{url: server.url}}
 	c.maker = &session{url: server.url}
-	if err := c.prepare(ctx, weak); err != nil {
+	err = c.prepare(ctx, weak)
+	if err == nil {
+		err = c.announce()
+	}
+	if err != nil {
 		return nil, errors.Join(err, c.stop())
 	}
 	return c, nil
 }
 
+// announce says which Postgres the tests run on.
+func (c *cluster) announce() error {
+	return c.admin.use(func(ctx context.Context, conn *pgx.Conn) error {
+		var version string
+		if err := conn.QueryRow(ctx, "SHOW server_version").Scan(&version); err != nil {
+			return err
+		}
+		say("the tests run on Postgres %s: %s", version, c.server.origin)
+		return nil
+	})
+}
+
+// weakOwner reports whether the databases belong to a weak owner.
 func weakOwner() (bool, error) {
 	switch owner := os.Getenv(ownerVariable); owner {
 	case "":
@@ -54,11 +72,12 @@ func weakOwner() (bool, error) {
 	case "weak":
 		return true, nil
 	default:
-		return false, fmt.Errorf(`%s is %q; it may be "weak" or nothing`, ownerVariable, owner)
+		return false, fmt.Errorf(`%s is %q; it may be "weak" or empty`, ownerVariable, owner)
 	}
 }
 
-// prepare makes the owner, then the template by migrating it, which makes lumen_app, then the plain role, its member.
+// prepare makes the owner, the template and the service's role. The template's migration makes
+// lumen_app, of which the service's role is a member.
 func (c *cluster) prepare(ctx context.Context, weak bool) error {
 	if _, err := urlFor(c.server.url, "", login{}); err != nil {
 		return err
@@ -74,7 +93,7 @@ func (c *cluster) prepare(ctx context.Context, weak bool) error {
 	if err := c.migrate(ctx, c.url(c.template(), c.owner)); err != nil {
 		return err
 	}
-	// A session in the template would keep databases from being made of it.
+	// Postgres makes no database from a template that has a session.
 	if err := c.maker.exec("ALTER DATABASE " + c.template() + " ALLOW_CONNECTIONS false"); err != nil {
 		return err
 	}
@@ -86,13 +105,13 @@ func (c *cluster) prepare(ctx context.Context, weak bool) error {
 	return nil
 }
 
-// makeOwner makes the weak owner. Where the server's own login has no power it is that owner already.
+// makeOwner makes the weak owner. A login of the server without power is that owner already.
 func (c *cluster) makeOwner() error {
-	var powerful bool
+	var isPowerful bool
 	err := c.admin.use(func(ctx context.Context, conn *pgx.Conn) error {
-		return conn.QueryRow(ctx, "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user").Scan(&powerful)
+		return conn.QueryRow(ctx, "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user").Scan(&isPowerful)
 	})
-	if err != nil || !powerful {
+	if err != nil || !isPowerful {
 		return err
 	}
 	owner := login{c.name + "_owner", randomText()}
@@ -112,7 +131,7 @@ func (c *cluster) migrate(ctx context.Context, url string) error {
 	}
 	_, err = migrator.Up(ctx)
 	var unsafe *schema.UnsafeRoleError
-	if errors.As(err, &unsafe) { // a test of package schema says what differs, and needs a database to do so
+	if errors.As(err, &unsafe) { // a test of package schema shows what differs, and needs a database for that
 		err = nil
 	}
 	return errors.Join(err, migrator.Close())
@@ -120,10 +139,10 @@ func (c *cluster) migrate(ctx context.Context, url string) error {
 
 func (c *cluster) template() string { return c.name + "_template" }
 
-// newName returns a name for a database or a role that nobody has.
+// newName returns an unused name for a database or a role.
 func (c *cluster) newName() string { return c.name + "_" + strconv.FormatInt(c.count.Add(1), 10) }
 
-// url never fails: prepare has seen that the server's URL is one.
+// url cannot fail: prepare has parsed the server's URL.
 func (c *cluster) url(database string, as login) string {
 	url, _ := urlFor(c.server.url, database, as)
 	return url
@@ -135,12 +154,13 @@ func (c *cluster) create(template string) (string, error) {
 	return name, c.maker.exec("CREATE DATABASE " + name + " TEMPLATE " + template)
 }
 
-// drop removes a database, whoever is still in it.
+// drop removes a database and ends the sessions in it.
 func (c *cluster) drop(name string) error {
 	err := c.admin.exec("DROP DATABASE IF EXISTS " + name + " WITH (FORCE)")
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && refused.Code == "42501" {
-		// No superuser, so it may not end the sessions of other roles; but it can wait for those that are on their way out.
+		// Only a superuser may end the sessions of other roles. Without FORCE, Postgres waits for
+		// sessions that are about to end.
 		err = c.admin.exec("DROP DATABASE IF EXISTS " + name)
 	}
 	return err
@@ -154,7 +174,8 @@ func (c *cluster) dropRoles(names ...string) error {
 	return errors.Join(errs...)
 }
 
-// stop removes what this binary made, unless it goes with the server, and the server.
+// stop stops the server. It first drops the databases and roles of this binary, if other programs
+// go on to use the server.
 func (c *cluster) stop() error {
 	var errs []error
 	if c.server.shared {

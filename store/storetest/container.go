@@ -18,18 +18,19 @@ import (
 
 const defaultImage = "postgres:17-alpine"
 
-// memoryFolder holds the container's data, in memory: to make a database is to make 300 files, for which a disk takes up
-// to twenty times as long. It is a folder of our own, since the images' default for PGDATA depends on the version.
+// memoryFolder holds the container's data, in memory. Postgres makes 300 files for a database, which
+// takes up to twenty times as long on a disk. The images' own PGDATA depends on the version.
 const memoryFolder = "/var/lib/lumen-test"
 
-// How long each step towards a container may take, so that a daemon without a network does not eat the tests' time.
+// These limits bound the steps of a container's start. A daemon without a network must not use up
+// the time of the tests.
 const (
 	daemonTimeout    = 10 * time.Second
 	pullTimeout      = 60 * time.Second
 	containerTimeout = 2 * time.Minute
 )
 
-// startContainer runs the image, or says what is missing for it.
+// startContainer runs the image. Its error says what is missing.
 func startContainer(ctx context.Context) (_ *server, err error) {
 	if !testing.Verbose() {
 		log.SetDefault(log.NewNoopLogger())
@@ -56,11 +57,11 @@ func startContainer(ctx context.Context) (_ *server, err error) {
 		testcontainers.WithTmpfs(map[string]string{memoryFolder: "rw"}),
 		testcontainers.WithEnv(map[string]string{"PGDATA": memoryFolder + "/data"}),
 		testcontainers.WithCmd(append([]string{"postgres"}, flags()...)...),
-		// The log would say "ready" once too early: the image starts the server twice, first without TCP.
+		// The log says "ready" too early: the image starts the server twice, first without TCP.
 		testcontainers.WithWaitStrategyAndDeadline(containerTimeout,
 			wait.ForSQL("5432/tcp", "pgx", connect).WithPollInterval(50*time.Millisecond)),
 	)
-	// Before the error is looked at: a container that was made and did not start must go, too.
+	// A container that was made and did not start must be removed, too.
 	stop := func() error {
 		return testcontainers.TerminateContainer(container, testcontainers.StopTimeout(0))
 	}
@@ -71,10 +72,10 @@ func startContainer(ctx context.Context) (_ *server, err error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("run %s: %w", image, err), stop())
 	}
-	return &server{url: address, stop: stop}, nil
+	return &server{url: address, origin: "a container of " + image, stop: stop}, nil
 }
 
-// ensureImage returns nil when a daemon answers and has the image, or could pull it.
+// ensureImage returns nil if a daemon answers and has the image, or has pulled it.
 func ensureImage(ctx context.Context, image string) error {
 	reach, cancel := context.WithTimeout(ctx, daemonTimeout)
 	defer cancel()
@@ -83,7 +84,8 @@ func ensureImage(ctx context.Context, image string) error {
 		return fmt.Errorf("no Docker daemon answers: %w", err)
 	}
 	defer daemon.Close()
-	// testcontainers goes on to the default socket when DOCKER_HOST does not answer; who set it meant that one.
+	// testcontainers tries the default socket when DOCKER_HOST does not answer. The user who set
+	// DOCKER_HOST wants that daemon.
 	if host := os.Getenv("DOCKER_HOST"); host != "" && host != daemon.DaemonHost() {
 		return fmt.Errorf("no Docker daemon answers at DOCKER_HOST=%s", host)
 	}
@@ -101,7 +103,7 @@ func ensureImage(ctx context.Context, image string) error {
 	if err := provider.PullImage(pull, image); err != nil {
 		return fmt.Errorf("pull %s: %w", image, err)
 	}
-	// A pull that breaks off halfway is no error of PullImage's.
+	// PullImage returns no error for a pull that ends halfway.
 	if _, err := daemon.ImageInspect(pull, image); err != nil {
 		return fmt.Errorf("pull %s: %w", image, err)
 	}

@@ -11,8 +11,8 @@ import (
 	"lumen/store/owner"
 )
 
-// Database is a database that one test has for itself. It is dropped when the test that made it has ended, with its roles
-// and with whoever is still connected. Its methods may be called from parallel subtests.
+// Database is a database of one test. It is dropped, with its roles and its open sessions, when the
+// test that made it has ended. Parallel subtests may call its methods.
 type Database struct {
 	t       testing.TB
 	cluster *cluster
@@ -32,8 +32,8 @@ func New(t testing.TB) *Database {
 	return create(t, cluster, cluster.template())
 }
 
-// Empty returns a database in which nothing was ever migrated. The roles lumen_app and that of AppURL exist, as they
-// belong to the cluster.
+// Empty returns a database without any migration. The roles lumen_app and that of AppURL exist,
+// because they belong to the cluster.
 func Empty(t testing.TB) *Database {
 	t.Helper()
 	return create(t, require(t), "template0")
@@ -56,28 +56,31 @@ func (d *Database) drop() {
 	if err := d.cluster.drop(d.name); err != nil {
 		d.t.Errorf("storetest: %v", err)
 	}
-	// After the database, where they may own things.
+	// The roles may own objects in the database.
 	if err := d.cluster.dropRoles(d.roles...); err != nil {
 		d.t.Errorf("storetest: %v", err)
 	}
 }
 
-// OwnerURL is for the owner of the tables: the superuser, or with LUMEN_TEST_OWNER=weak a role without power.
+// OwnerURL returns the URL of the owner of the tables: the superuser, or a role without power with
+// LUMEN_TEST_OWNER=weak.
 func (d *Database) OwnerURL() string { return d.cluster.url(d.name, d.cluster.owner) }
 
-// AppURL is for the plain role, a login that is a member of lumen_app and nothing else. It is what the service gets.
+// AppURL returns the URL of the service's role, a login that is a member of lumen_app and has no
+// other rights.
 func (d *Database) AppURL() string { return d.cluster.url(d.name, d.cluster.app) }
 
-// SuperuserURL is for injecting faults, for dumps and for reading the catalogue. It is for a superuser unless
-// LUMEN_TEST_DATABASE_URL names somebody else.
+// SuperuserURL returns a URL for injecting faults, for dumps and for reading the catalogue. Its role
+// is a superuser unless LUMEN_TEST_DATABASE_URL names another role.
 func (d *Database) SuperuserURL() string { return d.cluster.url(d.name, login{}) }
 
-// URLFor is for another login in this database.
+// URLFor returns the URL of another login for this database.
 func (d *Database) URLFor(user, password string) string {
 	return d.cluster.url(d.name, login{user, password})
 }
 
-// Superuser returns connections of the superuser, at most four. They end with the test that made the database.
+// Superuser returns a pool of at most four connections of the superuser. It is closed when the test
+// that made the database has ended.
 func (d *Database) Superuser() *pgxpool.Pool {
 	d.t.Helper()
 	d.mu.Lock()
@@ -90,7 +93,7 @@ func (d *Database) Superuser() *pgxpool.Pool {
 		d.t.Fatalf("storetest: %v", err)
 	}
 	config.MaxConns = 4
-	// Nothing is prepared beforehand, since tests change tables under it.
+	// Prepared statements would break, because tests change tables.
 	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeDescribeExec
 	pool, err := pgxpool.NewWithConfig(d.t.Context(), config)
 	if err != nil {
@@ -101,12 +104,12 @@ func (d *Database) Superuser() *pgxpool.Pool {
 	return pool
 }
 
-// NewRole makes a login with these attributes, such as "SUPERUSER" or "BYPASSRLS IN ROLE lumen_app", and returns its URL
-// for this database. The role is dropped together with the database.
+// NewRole makes a login with these attributes, such as "SUPERUSER" or "BYPASSRLS IN ROLE lumen_app",
+// and returns its URL for this database. The role is dropped together with the database.
 func (d *Database) NewRole(t testing.TB, attributes string) (url string) {
 	t.Helper()
 	role := login{d.cluster.newName() + "_role", randomText()}
-	// The password comes last, so that it is cut off an error.
+	// The password comes last: exec cuts it off its error.
 	if err := d.cluster.admin.exec("CREATE ROLE " + role.user + " LOGIN " + attributes + " PASSWORD '" + role.password + "'"); err != nil {
 		t.Fatalf("storetest: %v", err)
 	}

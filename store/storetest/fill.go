@@ -2,8 +2,9 @@ package storetest
 
 import "testing"
 
-// Filled returns a database in which three merchants hold the same n customers each, as a plan meets them in service, and
-// one of the merchants with the ids of its customers, newest first.
+// Filled returns a database in which three merchants have the same n customers each, so that query
+// plans are those of a shared table. It also returns one of the merchants with the ids of its
+// customers, newest first.
 func Filled(t testing.TB, n int) (*Database, Merchant, []string) {
 	t.Helper()
 	d := New(t)
@@ -14,8 +15,9 @@ func Filled(t testing.TB, n int) (*Database, Merchant, []string) {
 	return d, m, d.Fill(t, m, n)
 }
 
-// Fill gives the merchant n more customers, each with all fields and a minute after the one before, and returns their ids,
-// newest first. It is one statement: as many calls of Create would take minutes.
+// Fill gives the merchant n more customers and returns their ids, newest first. Each has all fields
+// and is one minute younger than the one before. One statement makes them all: n calls of Create
+// would take minutes.
 func (d *Database) Fill(t testing.TB, m Merchant, n int) (ids []string) {
 	t.Helper()
 	err := d.Superuser().QueryRow(t.Context(), `WITH filled AS (
@@ -30,7 +32,7 @@ func (d *Database) Fill(t testing.TB, m Merchant, n int) (ids []string) {
 			LATERAL (SELECT timestamptz '2024-01-01' + i * interval '1 minute' AS at) AS made
 		RETURNING id)
 		SELECT array_agg(id ORDER BY id DESC) FROM filled`, m.ID, n).Scan(&ids)
-	if err == nil { // so that plans are those of a table that has been in use
+	if err == nil { // plans are to be those of a table that has been in use
 		_, err = d.Superuser().Exec(t.Context(), "VACUUM ANALYZE customers")
 	}
 	if err != nil {

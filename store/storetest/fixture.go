@@ -17,8 +17,8 @@ type Merchant struct {
 	WriteKey, ReadKey auth.Secret
 }
 
-// Service returns what the connection string of a service leads to. pooled says that the string is that
-// of a pooler in transaction mode.
+// Service returns the database of a service's connection string. pooled says that the string leads to
+// a pooler in transaction mode.
 func Service(t testing.TB, url string, pooled bool) *postgres.Database {
 	t.Helper()
 	database, err := postgres.ParseDatabase(url, pooled)
@@ -35,7 +35,7 @@ func Open(t testing.TB, database *postgres.Database, options store.Options) *sto
 	return s
 }
 
-// OpenAuth opens what the service authenticates with. It is closed when t has ended.
+// OpenAuth opens the service's authentication. It is closed when t has ended.
 func OpenAuth(t testing.TB, database *postgres.Database, options auth.Options) *auth.Auth {
 	s := Open(t, database, store.Options{MaxConnections: 2})
 	a := auth.Open(database, s.Customers, options)
@@ -43,25 +43,25 @@ func OpenAuth(t testing.TB, database *postgres.Database, options auth.Options) *
 	return a
 }
 
-// Service returns the database as the plain role reaches it.
+// Service returns the database as the service's role reaches it.
 func (d *Database) Service(t testing.TB) *postgres.Database {
 	t.Helper()
 	return Service(t, d.AppURL(), false)
 }
 
-// Store opens a store with the plain role, as `lumen serve` does. It is closed when t has ended.
+// Store opens a store with the service's role, as `lumen serve` does. It is closed when t has ended.
 func (d *Database) Store(t testing.TB) *store.Store {
 	t.Helper()
 	return Open(t, d.Service(t), store.Options{})
 }
 
-// Auth opens what the service authenticates with. It is closed when t has ended.
+// Auth opens the service's authentication. It is closed when t has ended.
 func (d *Database) Auth(t testing.TB) *auth.Auth {
 	t.Helper()
 	return OpenAuth(t, d.Service(t), auth.Options{})
 }
 
-// Owner opens what the operator's commands use. It is closed when t has ended.
+// Owner opens the owner's API, as the operator's commands do. It is closed when t has ended.
 func (d *Database) Owner(t testing.TB) *owner.Owner {
 	t.Helper()
 	o, err := owner.Open(d.OwnerURL())
@@ -72,7 +72,7 @@ func (d *Database) Owner(t testing.TB) *owner.Owner {
 	return o
 }
 
-// Migrator opens what `lumen migrate` uses. It is closed when t has ended.
+// Migrator opens a migrator, as `lumen migrate` does. It is closed when t has ended.
 func (d *Database) Migrator(t testing.TB) *schema.Migrator {
 	t.Helper()
 	m, err := schema.Open(d.OwnerURL())
@@ -83,11 +83,11 @@ func (d *Database) Migrator(t testing.TB) *schema.Migrator {
 	return m
 }
 
-// Merchant creates a merchant of this name, which need not be unique, with a write key and a read key.
+// Merchant creates a merchant with a write key and a read key. The name need not be unique.
 func (d *Database) Merchant(t testing.TB, name string) Merchant {
 	t.Helper()
-	own := d.ownOwner()
-	created, err := own.Merchants.Create(t.Context(), name)
+	operator := d.fixtureOwner()
+	created, err := operator.Merchants.Create(t.Context(), name)
 	if err != nil {
 		t.Fatalf("storetest: %v", err)
 	}
@@ -95,20 +95,22 @@ func (d *Database) Merchant(t testing.TB, name string) Merchant {
 	for access, secret := range map[store.Access]auth.Secret{
 		store.WriteAccess: merchant.WriteKey, store.ReadAccess: merchant.ReadKey,
 	} {
-		if _, err := own.Keys.Create(t.Context(), owner.NewKey{MerchantID: created.ID, Access: access, Secret: secret}); err != nil {
+		if _, err := operator.Keys.Create(t.Context(), owner.NewKey{MerchantID: created.ID, Access: access, Secret: secret}); err != nil {
 			t.Fatalf("storetest: %v", err)
 		}
 	}
 	return merchant
 }
 
-// Context returns t's context with the credential of the merchant's write key, as authentication gives it.
+// Context returns t's context with the credential of the merchant's write key, as authentication
+// returns it.
 func (d *Database) Context(t testing.TB, m Merchant) context.Context {
 	t.Helper()
 	return d.context(t, m.WriteKey)
 }
 
-// ReadContext returns t's context with the credential of the merchant's read key, as authentication gives it.
+// ReadContext returns t's context with the credential of the merchant's read key, as authentication
+// returns it.
 func (d *Database) ReadContext(t testing.TB, m Merchant) context.Context {
 	t.Helper()
 	return d.context(t, m.ReadKey)
@@ -116,15 +118,15 @@ func (d *Database) ReadContext(t testing.TB, m Merchant) context.Context {
 
 func (d *Database) context(t testing.TB, secret auth.Secret) context.Context {
 	t.Helper()
-	credential, err := d.ownAuth().Authenticator.Authenticate(t.Context(), secret)
+	credential, err := d.fixtureAuth().Authenticator.Authenticate(t.Context(), secret)
 	if err != nil {
 		t.Fatalf("storetest: %v", err)
 	}
 	return store.WithCredential(t.Context(), credential)
 }
 
-// ownOwner is the fixtures' operator, one for all of them.
-func (d *Database) ownOwner() *owner.Owner {
+// fixtureOwner returns the owner's API that all fixtures of the database share.
+func (d *Database) fixtureOwner() *owner.Owner {
 	d.t.Helper()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -134,8 +136,8 @@ func (d *Database) ownOwner() *owner.Owner {
 	return d.owner
 }
 
-// ownAuth is the fixtures' authenticator, one for all of them.
-func (d *Database) ownAuth() *auth.Auth {
+// fixtureAuth returns the authentication that all fixtures of the database share.
+func (d *Database) fixtureAuth() *auth.Auth {
 	d.t.Helper()
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -7,11 +7,12 @@ import (
 	"time"
 )
 
-// roomForTests is what a test binary may need, with several of them at a time.
+// roomForTests is the space that several test binaries may need at the same time, in bytes.
 const roomForTests = 4 << 30
 
-// parentFolder is where the data go: to memory, if there is plenty. To make a database is to make 300 files, for which a
-// disk takes up to twenty times as long, fsync or not. "" is the usual folder, and TMPDIR is always obeyed.
+// parentFolder returns the folder for the data: one in memory, if there is enough of it. Postgres
+// makes 300 files for a database, which takes up to twenty times as long on a disk, with or without
+// fsync. "" stands for the usual folder, which TMPDIR always sets.
 func parentFolder() string {
 	const memory, tmpfsMagic = "/dev/shm", 0x01021994
 	var fs syscall.Statfs_t
@@ -24,7 +25,7 @@ func parentFolder() string {
 	return memory
 }
 
-// claim marks a folder as in use until this process closes the file or dies, however that happens.
+// claim marks a folder as in use until this process closes the file or ends in any way.
 func claim(folder string) (*os.File, error) {
 	file, err := os.Open(folder)
 	if err != nil {

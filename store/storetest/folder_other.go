@@ -4,11 +4,12 @@ package storetest
 
 import "os"
 
-// parentFolder is where the data go; "" is the usual folder.
+// parentFolder returns "", which stands for the usual folder.
 func parentFolder() string { return "" }
 
-// claim does nothing here.
+// claim does nothing on this system.
 func claim(string) (*os.File, error) { return nil, nil }
 
-// abandoned can't be told here, so that what a killed test leaves is the system's to clear.
+// abandoned reports false: this system does not tell whether the process that made the folder is
+// alive. The system's own cleaning of its temporary folder removes what killed tests leave.
 func abandoned(string) bool { return false }

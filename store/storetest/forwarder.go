@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Forwarder passes bytes between the service and Postgres until it is told to swallow them, as a
-// NAT does that has forgotten its flows: nothing is answered any more, and nothing is closed.
+// Forwarder passes bytes between the service and Postgres until it is told to drop them. It then acts
+// as a NAT that has lost its flows: the peers get no answer, and no connection is closed.
 type Forwarder struct {
 	listener net.Listener
 	to       string
@@ -17,13 +17,13 @@ type Forwarder struct {
 
 	mu    sync.Mutex
 	flows []*forwarded
-	mute  bool // new flows are swallowed, too
+	mute  bool // bytes of new flows are dropped, too
 }
 
 // forwarded is one connection through a Forwarder.
 type forwarded struct {
 	client, server net.Conn
-	swallowed      atomic.Bool
+	dropped        atomic.Bool
 }
 
 // NewForwarder returns a Forwarder from an address to another one. It ends with its test.
@@ -55,13 +55,13 @@ func Forward(t testing.TB, address string) (*Forwarder, string) {
 // Address is where the Forwarder listens.
 func (f *Forwarder) Address() string { return f.listener.Addr().String() }
 
-// Vanish swallows what is sent on all flows that are open. New ones pass, or are swallowed as well.
-func (f *Forwarder) Vanish(newOnes bool) {
+// Vanish drops all bytes of the open flows. New flows pass, unless newFlows is set.
+func (f *Forwarder) Vanish(newFlows bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.mute = newOnes
+	f.mute = newFlows
 	for _, flow := range f.flows {
-		flow.swallowed.Store(true)
+		flow.dropped.Store(true)
 	}
 }
 
@@ -85,7 +85,7 @@ func (f *Forwarder) accept() {
 		}
 		flow := &forwarded{client: client, server: server}
 		f.mu.Lock()
-		flow.swallowed.Store(f.mute)
+		flow.dropped.Store(f.mute)
 		f.flows = append(f.flows, flow)
 		f.mu.Unlock()
 		f.running.Go(func() { flow.copy(server, client) })
@@ -93,13 +93,13 @@ func (f *Forwarder) accept() {
 	}
 }
 
-// copy passes bytes until either side ends. The end of a swallowed flow is swallowed as well.
+// copy passes bytes until either side ends. A dropped flow does not pass on its end.
 func (flow *forwarded) copy(to, from net.Conn) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
 		switch {
-		case flow.swallowed.Load():
+		case flow.dropped.Load():
 			if err != nil {
 				return
 			}

@@ -16,14 +16,14 @@ import (
 	"time"
 )
 
-// SwallowsSettings is the line with which a PgBouncer takes the settings of a connection that it would refuse, and forgets
-// them.
+// SwallowsSettings is the line of a PgBouncer's configuration with which it accepts and ignores the
+// settings of a connection. Without it, PgBouncer refuses them.
 const SwallowsSettings = "ignore_startup_parameters = search_path, synchronous_commit, statement_timeout, lock_timeout, idle_in_transaction_session_timeout, plan_cache_mode, " +
 	"bytea_output, quote_all_identifiers, row_security, default_transaction_isolation"
 
-// PgBouncer starts a PgBouncer in front of the database, in transaction mode with so many connections to the server and
-// otherwise as it comes except for the lines in settings, and returns AppURL through it. It is stopped when t has ended.
-// Without the program the test fails.
+// PgBouncer starts a PgBouncer in front of the database and returns AppURL through it. PgBouncer runs
+// in transaction mode with this number of connections to the server and with the lines in settings;
+// all else is its default. It is stopped when t has ended. Without the program the test fails.
 func (d *Database) PgBouncer(t testing.TB, connections int, settings ...string) string {
 	t.Helper()
 	return d.PgBouncerFor(t, d.AppURL(), connections, settings...)
@@ -34,27 +34,27 @@ func (d *Database) PgBouncerFor(t testing.TB, login string, connections int, set
 	t.Helper()
 	server, err := url.Parse(login)
 	if err != nil {
-		t.Fatal("storetest: the server's URL is none")
+		t.Fatal("storetest: the server's URL is not a URL")
 	}
 	password, _ := server.User.Password()
 	folder := t.TempDir()
 	write := func(name, text string) string {
 		path := filepath.Join(folder, name)
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil { // in a folder that only we, or its user, may enter
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil { // only this user, and that of PgBouncer, may enter the folder
 			t.Fatalf("storetest: %v", err)
 		}
 		return path
 	}
 	users := write("users", fmt.Sprintf("%q %q\n", server.User.Username(), password))
 	args := []string{}
-	if os.Geteuid() == 0 { // as whom it refuses to run
+	if os.Geteuid() == 0 { // it refuses to run as root
 		args = append(args, "-u", "nobody")
 		if err := os.Chmod(filepath.Dir(folder), 0o711); err != nil {
 			t.Fatalf("storetest: %v", err)
 		}
 	}
 
-	// Somebody else may take the port before PgBouncer does.
+	// Another program may take the port before PgBouncer does.
 	for try := 1; ; try++ {
 		address := freeAddress(t)
 		host, port, _ := net.SplitHostPort(address)
@@ -90,12 +90,12 @@ func freeAddress(t testing.TB) string {
 	return listener.Addr().String()
 }
 
-// runPgBouncer returns when it listens, or what it wrote before it ended.
+// runPgBouncer returns when PgBouncer listens. If it ended before that, log is what it wrote.
 func runPgBouncer(t testing.TB, address string, args ...string) (log string, up bool) {
 	t.Helper()
 	program, err := exec.LookPath("pgbouncer")
 	if err != nil {
-		program = "/usr/sbin/pgbouncer" // where Debian has it, which not everybody's PATH has
+		program = "/usr/sbin/pgbouncer" // Debian's place, which is not on every PATH
 	}
 	var output bytes.Buffer
 	cmd := exec.Command(program, args...)
@@ -107,7 +107,7 @@ func runPgBouncer(t testing.TB, address string, args ...string) (log string, up 
 	ended := make(chan struct{})
 	go func() { _ = cmd.Wait(); close(ended) }()
 	stop := func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM) // which, unlike SIGINT, waits for nobody
+		_ = cmd.Process.Signal(syscall.SIGTERM) // unlike SIGINT, it does not wait for clients
 		<-ended
 	}
 	for deadline := time.Now().Add(10 * time.Second); ; {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// children lists the processes whose parent this one is.
+// children lists the child processes of a process.
 func children(parent int) (pids []int) {
 	all, _ := filepath.Glob("/proc/[0-9]*")
 	for _, folder := range all {
@@ -21,7 +21,7 @@ func children(parent int) (pids []int) {
 	return pids
 }
 
-// anyAlive reports whether one of these processes still runs. What nobody has reaped runs no more.
+// anyAlive reports whether one of these processes still runs. Zombies do not.
 func anyAlive(pids []int) bool {
 	for _, pid := range pids {
 		if state, _ := status("/proc/" + strconv.Itoa(pid)); state != "" && state != "Z" && state != "X" {
@@ -31,13 +31,13 @@ func anyAlive(pids []int) bool {
 	return false
 }
 
-// status reads the state and the parent of a process, "" when there is none.
+// status returns the state and the parent of a process, or "" if there is no such process.
 func status(folder string) (state string, parent int) {
 	text, err := os.ReadFile(filepath.Join(folder, "stat"))
 	if err != nil {
 		return "", 0
 	}
-	// The name before them, in parentheses, may hold anything.
+	// The name before these fields, in parentheses, may hold any character.
 	rest := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
 	if len(rest) < 2 {
 		return "", 0

@@ -12,43 +12,55 @@ import (
 // server is a running Postgres.
 type server struct {
 	url    string // of a superuser, or of a role with CREATEDB and CREATEROLE
-	shared bool   // others use it, too, so that roles and databases must go with the tests
+	origin string // where it comes from, for a person
+	shared bool   // other programs use it, too: the tests must drop their roles and databases
 	stop   func() error
 }
 
-// startTimeout bounds the way to a running server. The first start of the embedded one may have to fetch it.
+// startTimeout bounds the time until a server runs. The first start of the embedded one may have to
+// fetch it.
 const startTimeout = 5 * time.Minute
 
-// findServer goes through the sources in the order that the package's documentation names.
+// noServerError reports that there is no Postgres to test with.
+type noServerError struct{ reason error }
+
+func (e *noServerError) Error() string {
+	return fmt.Sprintf(`there is no Postgres to test with:
+%v
+Start Docker, or install Postgres %s, or set %s to the URL of a superuser.
+CONTRIBUTING.md describes these variables.`, e.reason, "14 or newer", urlVariable)
+}
+
+// findServer tries the sources in the order that the documentation of the package names.
 func findServer(ctx context.Context) (*server, error) {
 	source, url := os.Getenv(sourceVariable), os.Getenv(urlVariable)
 	switch source {
 	case "embedded":
-		return startEmbedded(ctx)
+		return startEmbedded(ctx, "embedded, as "+sourceVariable+" asks")
 	case "", "testcontainers":
 	default:
-		return nil, fmt.Errorf(`%s is %q; it may be "testcontainers", "embedded" or nothing`, sourceVariable, source)
+		return nil, fmt.Errorf(`%s is %q; it may be "testcontainers", "embedded" or empty`, sourceVariable, source)
 	}
 	if url != "" {
-		return &server{url: url, shared: true, stop: func() error { return nil }}, nil
+		return &server{url: url, origin: "the server of " + urlVariable, shared: true, stop: func() error { return nil }}, nil
 	}
 
 	container, err := startContainer(ctx)
 	if err == nil {
 		return container, nil
 	}
+	err = fmt.Errorf("testcontainers: %w", err)
 	if source == "testcontainers" {
-		return nil, fmt.Errorf("testcontainers: %w", err)
+		return nil, err
 	}
-	say("the embedded Postgres takes testcontainers' place: %v", err)
-	stand, embeddedErr := startEmbedded(ctx)
+	replacement, embeddedErr := startEmbedded(ctx, "embedded; "+err.Error())
 	if embeddedErr != nil {
-		return nil, errors.Join(fmt.Errorf("testcontainers: %w", err), embeddedErr)
+		return nil, errors.Join(err, embeddedErr)
 	}
-	return stand, nil
+	return replacement, nil
 }
 
-// oneLine makes a message of Docker's, which may have many lines, fit on one.
+// oneLine joins the lines of a message, such as those of Docker's.
 func oneLine(text string) string {
 	return strings.Join(strings.Fields(text), " ")
 }

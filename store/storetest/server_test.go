@@ -14,50 +14,66 @@ import (
 	"lumen/store/storetest"
 )
 
-func TestStandsInWithoutDocker(t *testing.T) {
+// noDocker is an environment in which no Docker daemon answers and no server is given.
+var noDocker = []string{"DOCKER_HOST=unix:///nonexistent/docker.sock", "LUMEN_TEST_POSTGRES=", "LUMEN_TEST_DATABASE_URL="}
+
+func TestEmbeddedWithoutDocker(t *testing.T) {
 	t.Parallel()
-	result := rerun(t, "^TestNewIsMigrated$", "DOCKER_HOST=unix:///nonexistent/docker.sock", "LUMEN_TEST_POSTGRES=", "LUMEN_TEST_DATABASE_URL=")
+	result := rerun(t, "^Test(NewIsMigrated|Contexts)$", noDocker...)
 
 	require.NoError(t, result.err, result.all())
-	require.Contains(t, result.stderr, "storetest: the embedded Postgres takes testcontainers' place: no Docker daemon answers")
-	require.Equal(t, 1, strings.Count(result.stderr, "takes testcontainers' place"))
+	require.Regexp(t, `(?m)^storetest: the tests run on Postgres \d.*: embedded; testcontainers: no Docker daemon answers`, result.stderr)
+	require.Equal(t, 1, strings.Count(result.stderr, "the tests run on"))
 	require.NotContains(t, result.stdout, "SKIP")
 }
 
-func TestRefusesToStandIn(t *testing.T) {
+func TestNoEmbeddedWhenTestcontainersIsAskedFor(t *testing.T) {
 	t.Parallel()
-	result := rerun(t, "^TestNewIsMigrated$", "DOCKER_HOST=unix:///nonexistent/docker.sock", "LUMEN_TEST_POSTGRES=testcontainers", "LUMEN_TEST_DATABASE_URL=")
+	result := rerun(t, "^TestNewIsMigrated$", append(noDocker, "LUMEN_TEST_POSTGRES=testcontainers")...)
 
 	require.Error(t, result.err, result.all())
-	require.Contains(t, result.stdout, "no Docker daemon answers")
-	require.NotContains(t, result.stderr, "takes testcontainers' place")
+	require.Contains(t, result.stderr, "testcontainers: no Docker daemon answers")
+	require.NotContains(t, result.all(), "embedded")
 }
 
-func TestRefusesWordsItDoesNotKnow(t *testing.T) {
+// Without a Postgres a test binary ends with one message, however many tests need a database.
+func TestNoPostgresIsOneMessage(t *testing.T) {
+	t.Parallel()
+	result := rerun(t, "^Test(NewIsMigrated|EmptyIsNotMigrated|Contexts|Owner)$", append(noDocker, "LUMEN_POSTGRES_BIN=/nowhere")...)
+
+	require.Error(t, result.err, result.all())
+	require.Equal(t, 1, strings.Count(result.all(), "there is no Postgres to test with"), result.all())
+	for _, reason := range []string{"testcontainers: no Docker daemon answers", "embedded: LUMEN_POSTGRES_BIN=/nowhere", "set LUMEN_TEST_DATABASE_URL"} {
+		require.Contains(t, result.stderr, reason)
+	}
+	require.NotContains(t, result.stdout, "--- FAIL")
+}
+
+func TestUnknownValues(t *testing.T) {
 	t.Parallel()
 	for _, variable := range []string{"LUMEN_TEST_POSTGRES=docker", "LUMEN_TEST_OWNER=strong", "LUMEN_TEST_DATABASE_URL=host=localhost password=secret"} {
 		name, _, _ := strings.Cut(variable, "=")
 		result := rerun(t, "^TestNewIsMigrated$", "LUMEN_TEST_POSTGRES=", variable)
 
 		require.Error(t, result.err, result.all())
-		require.Contains(t, result.stdout, name)
+		require.Contains(t, result.all(), name)
 		require.NotContains(t, result.all(), "secret")
 	}
 }
 
-func TestWeakOwner(t *testing.T) { // alone, because it looks for leftovers
+func TestWeakOwner(t *testing.T) { // not parallel, because it looks for leftovers
 	db := storetest.New(t)
-	result := rerun(t, "^Test(Owner|Contexts|EmptyIsNotMigrated|NewIsMigrated|DatabaseGoesWithItsTest)$",
+	result := rerun(t, "^Test(Owner|Contexts|EmptyIsNotMigrated|NewIsMigrated|DatabaseIsDroppedWithItsTest)$",
 		"LUMEN_TEST_POSTGRES=", "LUMEN_TEST_OWNER=weak", "LUMEN_TEST_DATABASE_URL="+db.SuperuserURL())
 
 	require.NoError(t, result.err, result.all())
-	requireNothingOfOthers(t, db)
+	requireNoLeftovers(t, db)
 }
 
-// A managed Postgres: the URL that is given is a weak owner's already.
-func TestURLOfAWeakOwner(t *testing.T) { // alone, because it looks for leftovers
+// On a managed Postgres the given URL is that of a weak owner.
+func TestURLOfAWeakOwner(t *testing.T) { // not parallel, because it looks for leftovers
 	db := storetest.New(t)
-	// As the one who made lumen_app would be; before Postgres 16 the CREATEROLE is enough.
+	// The role that makes lumen_app has this option. Before Postgres 16, CREATEROLE is enough.
 	owner := db.NewRole(t, "CREATEDB CREATEROLE")
 	parsed, err := url.Parse(owner)
 	require.NoError(t, err)
@@ -67,20 +83,21 @@ func TestURLOfAWeakOwner(t *testing.T) { // alone, because it looks for leftover
 		"LUMEN_TEST_POSTGRES=", "LUMEN_TEST_OWNER=weak", "LUMEN_TEST_DATABASE_URL="+owner)
 
 	require.NoError(t, result.err, result.all())
-	requireNothingOfOthers(t, db)
+	requireNoLeftovers(t, db)
 }
 
-// requireNothingOfOthers holds only on a server that no other test binary uses right now.
-func requireNothingOfOthers(t *testing.T, db *storetest.Database) {
+// requireNoLeftovers checks a server that no other test binary uses. It skips the check on a shared
+// server.
+func requireNoLeftovers(t *testing.T, db *storetest.Database) {
 	t.Helper()
 	if os.Getenv("LUMEN_TEST_DATABASE_URL") != "" {
 		return
 	}
-	var names []string
+	var leftovers []string
 	require.NoError(t, db.Superuser().QueryRow(t.Context(), `
 		SELECT array_agg(name) FROM (SELECT datname FROM pg_database UNION ALL SELECT rolname FROM pg_roles) AS all_names (name)
-		WHERE name LIKE 'lumen\_test\_%' AND NOT starts_with(name, left(current_database(), 23))`).Scan(&names))
-	require.Empty(t, names)
+		WHERE name LIKE 'lumen\_test\_%' AND NOT starts_with(name, left(current_database(), 23))`).Scan(&leftovers))
+	require.Empty(t, leftovers)
 }
 
 type result struct {
@@ -103,7 +120,7 @@ func rerun(t *testing.T, tests string, environment ...string) result {
 	return result{stdout.String(), stderr.String(), err}
 }
 
-// connect leaves the session open: it ends with its database.
+// connect returns a session that the drop of its database ends.
 func connect(t *testing.T, url string) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)

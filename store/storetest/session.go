@@ -12,17 +12,17 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// login is a role and how it gets in. The zero value stands for the one that the server's own URL names.
+// login is a role and its password. The zero value stands for the login in the server's URL.
 type login struct{ user, password string }
 
-// urlFor returns the server's URL with another database, and another login unless that is zero.
+// urlFor returns the server's URL with another database, and with another login unless it is zero.
 func urlFor(server, database string, as login) (string, error) {
 	u, err := url.Parse(server)
 	if err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") {
-		// Without the error, which would quote the password.
-		return "", fmt.Errorf("%s has to look like postgres://user:password@host:5432/database", urlVariable)
+		// The error of url.Parse quotes the password.
+		return "", fmt.Errorf("%s must look like postgres://user:password@host:5432/database", urlVariable)
 	}
-	// In the query they would win over what comes before it.
+	// In the query of a URL these win over its path and its user.
 	query := u.Query()
 	query.Del("dbname")
 	query.Del("database")
@@ -38,11 +38,11 @@ func urlFor(server, database string, as login) (string, error) {
 	return u.String(), nil
 }
 
-// randomText is for passwords, and for names that other test binaries on the same server do not use.
+// randomText returns a password, or a name that no other test binary on the same server uses.
 func randomText() string { return strings.ToLower(rand.Text()) }
 
-// session is one connection, made when first used and again when it broke, that runs one statement at a time. It is no
-// pool, because a pool has goroutines, which tests that look for leaked ones would find.
+// session is one connection that runs one statement at a time. It connects at the first use, and
+// again after the connection broke. A pool would have goroutines, which tests for leaks would find.
 type session struct {
 	url string
 
@@ -50,10 +50,11 @@ type session struct {
 	conn *pgx.Conn
 }
 
-// statementTimeout is for a harness that hangs: Postgres itself waits five seconds for a database to be left.
+// statementTimeout ends a statement that hangs. Postgres itself waits 5 s for the sessions of a
+// database to end.
 const statementTimeout = time.Minute
 
-// exec runs the statements one after the other, each in a transaction of its own.
+// exec runs the statements in order, each in a transaction of its own.
 func (s *session) exec(statements ...string) error {
 	return s.use(func(ctx context.Context, conn *pgx.Conn) error {
 		for _, statement := range statements {
@@ -68,7 +69,7 @@ func (s *session) exec(statements ...string) error {
 func (s *session) use(work func(context.Context, *pgx.Conn) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// Not a test's context: it has ended when the test cleans up.
+	// The context of a test has ended when the test cleans up.
 	ctx, cancel := context.WithTimeout(context.Background(), statementTimeout)
 	defer cancel()
 	if s.conn == nil || s.conn.IsClosed() {

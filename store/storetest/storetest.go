@@ -1,30 +1,39 @@
-// Package storetest gives tests a real Postgres, and each test a database of its own. Only tests import it.
+// Package storetest gives tests a real Postgres, and each test a database of its own. Only tests
+// import it.
 //
-// A package that uses it stops the server in its TestMain; without that New fails:
+// A package that uses it stops the server in its TestMain. Without that, New fails:
 //
 //	func TestMain(m *testing.M) { storetest.Main(m) }
 //
-// The server is found or started at the first call of New or Empty, once for a test binary:
+// The first call of New or Empty finds or starts the server, once for a test binary:
 //
-//   - LUMEN_TEST_DATABASE_URL names one that runs already, by the URL of a superuser or of a role with CREATEDB and
-//     CREATEROLE. Several test binaries may share it. What they make there they drop again, except lumen_app.
-//   - Otherwise testcontainers runs the image LUMEN_TEST_POSTGRES_IMAGE (postgres:17-alpine by default), when a Docker
-//     daemon answers and has the image or can pull it. A DOCKER_HOST that does not answer counts as no daemon.
-//   - Otherwise the embedded Postgres takes its place, and a line on standard error says so and why.
+//   - LUMEN_TEST_DATABASE_URL names a running server, by the URL of a superuser or of a role with
+//     CREATEDB and CREATEROLE. Several test binaries may share the server. They drop what they make
+//     there, except lumen_app.
+//   - Otherwise testcontainers runs the image LUMEN_TEST_POSTGRES_IMAGE (default
+//     postgres:17-alpine), if a Docker daemon answers and has the image or can pull it. A
+//     DOCKER_HOST that does not answer counts as no daemon.
+//   - Otherwise the embedded Postgres runs.
 //
-// LUMEN_TEST_POSTGRES=testcontainers makes the last step a failure; LUMEN_TEST_POSTGRES=embedded forces it. Tests are
-// never skipped.
+// A line on standard error says which Postgres the tests run on, and why it is the embedded one.
+// `go test` shows it with -v and when the package fails. Without any Postgres the test binary ends
+// at once with one message. Tests are never skipped.
 //
-// LUMEN_TEST_OWNER=weak makes the owner of the databases a role as on managed Postgres: no superuser, no BYPASSRLS, with
-// CREATEDB and CREATEROLE. It then creates the databases and migrates them. Otherwise the server's superuser does.
+// LUMEN_TEST_POSTGRES=testcontainers excludes the embedded Postgres; LUMEN_TEST_POSTGRES=embedded
+// excludes the other sources.
 //
-// LUMEN_TEST_LONG=1 has the tests that do something many times do it as often as was promised, instead of as often as a
-// change can wait for.
+// LUMEN_TEST_OWNER=weak makes the owner of the databases a role as on managed Postgres: not a
+// superuser, without BYPASSRLS, with CREATEDB and CREATEROLE. That role then creates and migrates
+// the databases. By default the superuser of the server does.
 //
-// Tests within package store itself must be in package store_test, as this package imports store.
+// With LUMEN_TEST_LONG=1, tests that repeat something run the number of rounds that a release
+// needs. By default they run as many as fit a change.
+//
+// Tests of package store itself must be in package store_test, because this package imports store.
 package storetest
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -38,7 +47,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// The environment that chooses the server, and how much is done with it.
+// These variables choose the server and the length of the tests.
 const (
 	urlVariable    = "LUMEN_TEST_DATABASE_URL"
 	sourceVariable = "LUMEN_TEST_POSTGRES"
@@ -47,10 +56,11 @@ const (
 	longVariable   = "LUMEN_TEST_LONG"
 )
 
-// Long reports whether the tests run in their long form, which takes an hour where the short one takes a minute.
+// Long reports whether the tests run in their long form, which takes an hour where the short form
+// takes a minute.
 func Long() bool { return os.Getenv(longVariable) != "" }
 
-// Main runs the tests, stops the server and exits. It is what TestMain calls. Goroutines that are left are a failure.
+// Main runs the tests, stops the server and exits. TestMain calls it. Leaked goroutines fail the run.
 func Main(m *testing.M) {
 	code := Run(m)
 	if err := goleak.Find(); err != nil && code == 0 {
@@ -64,15 +74,15 @@ func Main(m *testing.M) {
 // most tests wait for a deadline or for Postgres.
 const parallelTests = 6
 
-// Run runs the tests, stops the server and returns the exit code. After it nothing of this package is left running, so
-// that a TestMain can look for leaked goroutines.
+// Run runs the tests, stops the server and returns the exit code. Nothing of this package runs after
+// it, so that TestMain can look for leaked goroutines.
 func Run(m *testing.M) (code int) {
 	// A flag on the command line is read later and wins.
 	if err := flag.Set("test.parallel", strconv.Itoa(max(parallelTests, runtime.GOMAXPROCS(0)))); err != nil {
 		panic(err)
 	}
 	running.Lock()
-	running.watched = true
+	running.stops = true
 	running.Unlock()
 
 	interrupted := make(chan os.Signal, 1)
@@ -98,43 +108,49 @@ func Run(m *testing.M) (code int) {
 	return m.Run()
 }
 
-// running is the cluster of this test binary, started when first needed.
+// running is the cluster of this test binary. The first test that needs it starts it.
 var running struct {
 	sync.Mutex
-	watched bool // Run will stop it
+	stops   bool // Run will stop it
 	started bool
 	cluster *cluster
 	err     error
 	atEnd   []func() error
 }
 
-// require returns the cluster, or ends the test with why there is none. A start that failed is not tried again: the next
-// test would wait as long for the same.
+// require returns the cluster, or fails the test. It does not repeat a start that failed: the next
+// test would wait as long for the same failure.
 func require(t testing.TB) *cluster {
 	t.Helper()
 	running.Lock()
 	defer running.Unlock()
-	if !running.watched {
-		t.Fatalf("storetest: this package has to stop the server, too: func TestMain(m *testing.M) { storetest.Main(m) }")
+	if !running.stops {
+		t.Fatalf("storetest: this package must stop the server, too: func TestMain(m *testing.M) { storetest.Main(m) }")
 	}
 	if !running.started {
 		running.started = true
 		running.cluster, running.err = startCluster()
+		var none *noServerError
+		if errors.As(running.err, &none) {
+			// Hundreds of tests would repeat the message.
+			fmt.Fprintln(os.Stderr, "storetest:", none)
+			os.Exit(1)
+		}
 	}
 	if running.err != nil {
-		t.Fatalf("storetest: no Postgres to test with: %v", running.err)
+		t.Fatalf("storetest: prepare Postgres: %v", running.err)
 	}
 	return running.cluster
 }
 
-// atEnd has work done when the tests are over.
+// atEnd registers a function that runs when the tests are over.
 func atEnd(work func() error) {
 	running.Lock()
 	defer running.Unlock()
 	running.atEnd = append(running.atEnd, work)
 }
 
-// stop ends what require started and reports whether all went well.
+// stop ends what require started and reports whether that succeeded.
 func stop() bool {
 	running.Lock()
 	defer running.Unlock()
@@ -148,14 +164,15 @@ func stop() bool {
 		return true
 	}
 	err := running.cluster.stop()
-	running.cluster, running.err = nil, fmt.Errorf("the tests are over")
+	running.cluster, running.err = nil, errors.New("the tests are over")
 	if err != nil {
 		say("could not clean up: %v", err)
 	}
 	return err == nil
 }
 
-// say writes one line to standard error. Not to a test's log, which a passing test does not show.
+// say writes one line to standard error. The log of a test would not do: `go test` does not show it
+// when that test passes.
 func say(format string, args ...any) {
 	fmt.Fprintln(os.Stderr, "storetest: "+oneLine(fmt.Sprintf(format, args...)))
 }

@@ -52,7 +52,7 @@ func TestDatabasesAreIsolated(t *testing.T) {
 	require.Empty(t, found)
 }
 
-func TestDatabaseGoesWithItsTest(t *testing.T) {
+func TestDatabaseIsDroppedWithItsTest(t *testing.T) {
 	t.Parallel()
 	outer := storetest.New(t)
 	var name, role string
@@ -62,7 +62,7 @@ func TestDatabaseGoesWithItsTest(t *testing.T) {
 		merchant := db.Merchant(t, "Acme")
 		require.NoError(t, db.Superuser().QueryRow(db.Context(t, merchant), "SELECT current_database()").Scan(&name))
 
-		// What the role owns and who is still connected must not keep the database.
+		// Neither an object of the role nor an open session may keep the database.
 		conn := connect(t, url)
 		require.NoError(t, conn.QueryRow(t.Context(), "SELECT current_user").Scan(&role))
 		_, err := conn.Exec(t.Context(), "CREATE TABLE mine (id int)")
@@ -106,17 +106,17 @@ func TestNewRoleHasItsAttributes(t *testing.T) {
 	require.Contains(t, unsafe.Fault, "BYPASSRLS")
 }
 
-// The owner of the tables has power unless the environment says otherwise, and owns the tables in either case.
+// The role that owns the tables has power unless LUMEN_TEST_OWNER=weak.
 func TestOwner(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
 
-	var powerful, owns bool
+	var isPowerful, owns bool
 	require.NoError(t, connect(t, db.OwnerURL()).QueryRow(t.Context(), `
 		SELECT r.rolsuper OR r.rolbypassrls,
 		       (SELECT count(*) = 2 FROM pg_class WHERE relname IN ('customers', 'lumen_migrations') AND relowner = r.oid)
-		FROM pg_roles AS r WHERE r.rolname = session_user`).Scan(&powerful, &owns))
-	require.Equal(t, os.Getenv("LUMEN_TEST_OWNER") != "weak", powerful)
+		FROM pg_roles AS r WHERE r.rolname = session_user`).Scan(&isPowerful, &owns))
+	require.Equal(t, os.Getenv("LUMEN_TEST_OWNER") != "weak", isPowerful)
 	require.True(t, owns)
 }
 

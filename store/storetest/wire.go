@@ -13,21 +13,22 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// Sent is a statement as it was sent to Postgres.
+// Sent is a statement as the service sent it to Postgres.
 type Sent struct {
 	SQL     string
 	Values  [][]byte
 	Formats []int16
 }
 
-// Wire is a proxy between the service and Postgres. It records the statements that the service sends.
+// Wire is a proxy between the service and Postgres. It records the statements of the service.
 type Wire struct {
 	mu         sync.Mutex
 	statements []Sent
 	executed   int // statements of any kind
 }
 
-// Tap returns a Wire in front of the server of a connection string, and the connection string of the Wire.
+// Tap returns a Wire in front of the server of a connection string, and the Wire's own connection
+// string.
 func Tap(t testing.TB, address string) (*Wire, string) {
 	t.Helper()
 	to, err := url.Parse(address)
@@ -57,14 +58,14 @@ func Tap(t testing.TB, address string) (*Wire, string) {
 			running.Go(func() { defer both(); _ = w.read(client, server) })
 		}
 	})
-	// Registered before the store is opened, so it runs after the store has hung up.
+	// The test opens its store after this, so that the store is closed before this runs.
 	t.Cleanup(func() { _ = listener.Close(); running.Wait() })
 	to.Host, to.RawQuery = listener.Addr().String(), "sslmode=disable"
 	return w, to.String()
 }
 
-// read keeps the statements of one connection. Each message goes on to Postgres once it is kept, so that nothing is
-// answered that Taken would miss.
+// read records the statements of one connection. It passes a message to Postgres after recording it,
+// so that Taken knows each statement that has been answered.
 func (w *Wire) read(client io.Reader, server io.Writer) error {
 	frame := make([]byte, 4) // the first message has no type
 	prepared := make(map[string]string)

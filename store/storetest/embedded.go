@@ -12,13 +12,14 @@ import (
 	"lumen/store/embedded"
 )
 
-// parameters are those of a server whose data nobody needs tomorrow, used by many tests at once.
+// parameters are the settings of a server that many tests use at the same time, and whose data is
+// not needed after them.
 var parameters = map[string]string{
 	"fsync":           "off",
 	"max_connections": "500",
-	"max_wal_size":    "256MB", // it may lie in memory
+	"max_wal_size":    "256MB", // the data may be in memory
 
-	// For tests that ask the server what it was asked. In other databases it counts nothing.
+	// Some tests ask the server which statements it ran. It counts none in the other databases.
 	"shared_preload_libraries": "pg_stat_statements",
 	"pg_stat_statements.track": "none",
 }
@@ -33,27 +34,27 @@ func flags() []string {
 }
 
 // startEmbedded runs the embedded Postgres in a folder of its own.
-func startEmbedded(ctx context.Context) (*server, error) {
+func startEmbedded(ctx context.Context, origin string) (*server, error) {
 	folder, remove, err := makeFolder()
 	if err != nil {
-		return nil, fmt.Errorf("embedded Postgres: %w", err)
+		return nil, fmt.Errorf("embedded: %w", err)
 	}
 	postgres, err := embedded.Start(ctx, embedded.Config{
 		DataDir: filepath.Join(folder, "data"), Parameters: parameters, Notice: say,
 	})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("embedded Postgres: %w", err), remove())
+		return nil, errors.Join(fmt.Errorf("embedded: %w", err), remove())
 	}
-	return &server{url: postgres.URL(), stop: func() error {
-		// It may have moved its folder, see Server.DataDir.
+	return &server{url: postgres.URL(), origin: origin, stop: func() error {
+		// The data may be in another folder than the one asked for, see Server.DataDir.
 		return errors.Join(postgres.Stop(), os.RemoveAll(postgres.DataDir()), remove())
 	}}, nil
 }
 
 const folderPrefix = "lumen-storetest-"
 
-// makeFolder makes a folder for one server, and removes those of test binaries that were killed. It is not a test's
-// TempDir, as the server outlives the test that came first.
+// makeFolder makes a folder for one server, and removes the folders of test binaries that were
+// killed. It does not use TempDir of a test, because the server outlives the test that starts it.
 func makeFolder() (folder string, remove func() error, err error) {
 	parent := parentFolder()
 	if parent == "" {
@@ -72,11 +73,11 @@ func makeFolder() (folder string, remove func() error, err error) {
 	}
 	claimed, err := claim(folder)
 	remove = func() error {
-		_ = claimed.Close() // nil where folders can't be claimed, which is no harm
+		_ = claimed.Close() // nil, and harmless, on systems where folders cannot be claimed
 		return os.RemoveAll(folder)
 	}
 	if err == nil {
-		// As root the server runs as another user, who has to get through to its data.
+		// When the tests run as root, the server runs as another user and must be able to enter.
 		err = os.Chmod(folder, 0o711)
 	}
 	if err != nil {
