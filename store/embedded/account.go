@@ -15,15 +15,15 @@ import (
 	"syscall"
 )
 
-// account is the unprivileged user that Postgres runs as, because it refuses to run as root. A nil account is the user of
-// this process.
+// account is the unprivileged user that Postgres runs as when this program runs as root: Postgres
+// refuses to run as root. A nil account is the user of this process.
 type account struct {
 	name     string
 	uid, gid uint32
 }
 
-// accountFor returns the account for the instance in dir. Data that an ordinary user made stays that user's, so a single
-// run under sudo does not take it away.
+// accountFor returns the account for the instance in dir. The owner of existing data stays its
+// owner: one run under sudo must not take the data away from an ordinary user.
 func accountFor(dir string) (*account, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
@@ -48,11 +48,12 @@ func accountFor(dir string) (*account, error) {
 		}
 		return &account{name: name, uid: uint32(uid), gid: uint32(gid)}, nil
 	}
-	return nil, errors.New("postgres does not run as root, and there is neither a user postgres nor a user nobody to run it as")
+	return nil, errors.New("postgres does not run as root, and there is no user postgres or nobody to run it as")
 }
 
-// command prepares a program to run as the account, in its own process group (so that Ctrl-C in the terminal reaches this
-// program first) and away from a working directory that the account may not be able to read.
+// command prepares a program to run as the account. The program has its own process group, so that
+// Ctrl-C in the terminal reaches this program first. Its working directory is /, because the
+// account may not be able to read the current one.
 func (a *account) command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = "/"
@@ -64,8 +65,9 @@ func (a *account) command(ctx context.Context, name string, args ...string) *exe
 	return cmd
 }
 
-// serverEnvironment is a short list, not ours minus something: PGDATA, PGPORT, NOTIFY_SOCKET and their like steer Postgres,
-// and our secrets are none of another user's business. The C locale keeps its messages in the language we read.
+// serverEnvironment returns the few variables that the server needs. Others, such as PGDATA, PGPORT
+// and NOTIFY_SOCKET, would change what Postgres does, and this program's secrets must not reach
+// another user. The C locale keeps the server's messages in English, because runServer reads them.
 func serverEnvironment() []string {
 	env := []string{"LC_ALL=C"}
 	for _, entry := range os.Environ() {
@@ -78,8 +80,8 @@ func serverEnvironment() []string {
 	return env
 }
 
-// canEnter reports whether the account may pass into dir. It asks the kernel rather than reading modes, which say nothing
-// of access lists and mounts.
+// canEnter reports whether the account may enter dir. It has the kernel decide: file modes do not
+// show access lists and mounts.
 func (a *account) canEnter(ctx context.Context, dir string) (bool, error) {
 	if a == nil {
 		return true, nil
@@ -95,16 +97,16 @@ func (a *account) canEnter(ctx context.Context, dir string) (bool, error) {
 	return true, nil
 }
 
-// own gives path to the account.
-func (a *account) own(path string) error {
+// chown makes the account the owner of path.
+func (a *account) chown(path string) error {
 	if a == nil {
 		return nil
 	}
 	return os.Lchown(path, int(a.uid), int(a.gid))
 }
 
-// ownTree gives path and everything below it to the account.
-func (a *account) ownTree(path string) error {
+// chownTree makes the account the owner of path and of everything below it.
+func (a *account) chownTree(path string) error {
 	if a == nil {
 		return nil
 	}
@@ -112,6 +114,6 @@ func (a *account) ownTree(path string) error {
 		if err != nil {
 			return err
 		}
-		return a.own(p)
+		return a.chown(p)
 	})
 }

@@ -14,12 +14,12 @@ import (
 	"strings"
 )
 
-// clusterVersion returns the major version that made the cluster, 0 if there is none yet.
+// clusterVersion returns the major version that made the cluster, or 0 if there is no cluster yet.
 func (f *folder) clusterVersion() (int, error) {
 	text, err := os.ReadFile(filepath.Join(f.cluster(), "PG_VERSION"))
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(f.cluster()); err == nil {
-			return 0, fmt.Errorf("%s exists and is no Postgres cluster: move it away", f.cluster())
+			return 0, fmt.Errorf("%s exists and is not a Postgres cluster: move it away", f.cluster())
 		}
 		return 0, nil
 	}
@@ -33,36 +33,38 @@ func (f *folder) clusterVersion() (int, error) {
 	return major, nil
 }
 
-// ownCluster gives the server's account what came here by root's hand, say from a backup. No server may be using it, not
-// even one that is leaving: files would vanish under the walk.
-func (f *folder) ownCluster() error {
+// chownCluster gives the server's account the files that root put here, for example from a backup.
+// No server may use the cluster, not even one that is shutting down: files would disappear
+// meanwhile.
+func (f *folder) chownCluster() error {
 	if f.account == nil {
 		return nil
 	}
-	if err := f.account.ownTree(f.cluster()); err != nil {
+	if err := f.account.chownTree(f.cluster()); err != nil {
 		return fmt.Errorf("give the data to %s: %w", f.account.name, err)
 	}
 	return nil
 }
 
-// discardCluster puts the cluster, once its server is gone, where the next initCluster removes what was left half made:
-// being killed in the middle then leaves nothing that looks like a cluster.
+// discardCluster waits for the end of a server on the cluster and moves the cluster to a folder
+// that the next initCluster removes. A kill at any moment leaves nothing that looks like a cluster.
 func (f *folder) discardCluster(ctx context.Context, p *progress) error {
 	if err := f.clearPIDFile(ctx, p); err != nil {
 		return err
 	}
-	grave, err := os.MkdirTemp(f.path, initPrefix)
+	trash, err := os.MkdirTemp(f.path, initPrefix)
 	if err != nil {
 		return fmt.Errorf("discard the data: %w", err)
 	}
-	if err := os.Rename(f.cluster(), filepath.Join(grave, clusterName)); err != nil {
+	if err := os.Rename(f.cluster(), filepath.Join(trash, clusterName)); err != nil {
 		return fmt.Errorf("discard the data: %w", err)
 	}
 	p.notice("deleted the database in %s, with all merchants, keys and customers", f.cluster())
 	return nil
 }
 
-// password returns the owner's password. It is written before the cluster is made, so that no cluster is ever without.
+// password returns the owner's password. It writes a new one before the cluster is made, so that no
+// cluster exists without its password.
 func (f *folder) password(clusterExists bool) (string, error) {
 	path := filepath.Join(f.path, passwordName)
 	text, err := os.ReadFile(path)
@@ -73,27 +75,30 @@ func (f *folder) password(clusterExists bool) (string, error) {
 		return "", err
 	}
 	if clusterExists {
-		return "", fmt.Errorf("%s is missing, and with it the way into the data: restore it, or remove %s to start anew", path, f.cluster())
+		return "", fmt.Errorf("%s is missing, and without it nobody can read the data: "+
+			"restore it, or remove %s to start with an empty database", path, f.cluster())
 	}
 	password := rand.Text()
-	const fresh = passwordName + ".new"
-	file, err := f.openFile(fresh, os.O_WRONLY|os.O_TRUNC, 0o600)
+	const temporary = passwordName + ".new"
+	file, err := f.openFile(temporary, os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return "", err
 	}
 	_, err = file.WriteString(password + "\n")
 	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return "", fmt.Errorf("keep the password: %w", err)
+		return "", fmt.Errorf("write the password: %w", err)
 	}
-	return password, os.Rename(filepath.Join(f.path, fresh), path)
+	return password, os.Rename(filepath.Join(f.path, temporary), path)
 }
 
-// initPrefix starts the names of folders whose content is not, or no more, a cluster.
+// initPrefix starts the names of folders with a cluster that is being made or was discarded.
 const initPrefix = "initdb-"
 
-// initCluster makes the cluster in a folder beside its place and moves it there when it is whole, so that being killed in
-// the middle leaves nothing half made.
-func initCluster(ctx context.Context, home *folder, bin, password string, noSync bool, log *serverLog, p *progress) error {
+// initCluster makes the cluster in another folder and moves it to its place when it is complete. A
+// kill at any moment leaves no incomplete cluster in that place.
+func initCluster(
+	ctx context.Context, home *folder, bin, password string, noSync bool, log *serverLog, p *progress,
+) error {
 	left, _ := filepath.Glob(filepath.Join(home.path, initPrefix+"*"))
 	for _, dir := range left {
 		_ = os.RemoveAll(dir)
@@ -108,14 +113,14 @@ func initCluster(ctx context.Context, home *folder, bin, password string, noSync
 	err = errors.Join(
 		os.Mkdir(cluster, 0o700),
 		os.WriteFile(secret, []byte(password+"\n"), 0o600),
-		home.account.ownTree(work),
+		home.account.chownTree(work),
 	)
 	if err != nil {
 		return fmt.Errorf("make the cluster: %w", err)
 	}
 	args := []string{
 		"--pgdata=" + cluster, "--username=" + owner, "--pwfile=" + secret, "--auth=scram-sha-256",
-		// One locale everywhere: the order of text must not depend on the machine.
+		// The order of text must not depend on the machine's locale.
 		"--encoding=UTF8", "--locale=C", "--no-instructions",
 	}
 	if noSync {
@@ -126,11 +131,12 @@ func initCluster(ctx context.Context, home *folder, bin, password string, noSync
 	if err != nil {
 		return fmt.Errorf("run initdb: %w", err)
 	}
-	if err := p.waiting("initdb is making the database cluster", func() error { return initdb.finish(ctx) }); err != nil {
+	err = p.waiting("initdb is making the database cluster", func() error { return initdb.finish(ctx) })
+	if err != nil {
 		return fmt.Errorf("initdb failed: %w%s", err, log.tail())
 	}
 	if err := os.Rename(cluster, home.cluster()); err != nil {
-		return fmt.Errorf("put the cluster in its place: %w", err)
+		return fmt.Errorf("move the cluster to its place: %w", err)
 	}
 	return syncFolder(home.path)
 }

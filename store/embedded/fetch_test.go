@@ -19,7 +19,9 @@ import (
 const (
 	workingServer = "#!/bin/sh\necho 'postgres (PostgreSQL) 18.9 (Fake)'\n"
 	// A server as the system's loader reports one whose libraries it does not find.
-	brokenServer = "#!/bin/sh\necho 'postgres: error while loading shared libraries: libicui18n.so.60: no such file' >&2\nexit 127\n"
+	brokenServer = "#!/bin/sh\n" +
+		"echo '" + loaderMessage + ": no such file' >&2\nexit 127\n"
+	loaderMessage = "postgres: error while loading shared libraries: libicui18n.so.60"
 )
 
 // file is an entry of an archive, and link a symbolic link in one.
@@ -56,7 +58,8 @@ func newTestFetcher(t *testing.T, handler http.HandlerFunc) (*fetcher, *notices)
 	require.NoError(t, err)
 	said := &notices{}
 	return &fetcher{
-		account: acct, progress: &progress{said.add, nil, 10 * time.Millisecond}, downloader: newDownloader(time.Minute, time.Minute, time.Minute),
+		account: acct, progress: &progress{said.add, nil, 10 * time.Millisecond},
+		downloader: newDownloader(time.Minute, time.Minute, time.Minute),
 		repository: server.URL, npmStall: time.Minute, editions: npmEditions, cache: newFolder(t),
 	}, said
 }
@@ -72,7 +75,9 @@ func requireEmptyCache(t *testing.T, f *fetcher) {
 // requireKept checks that the cache holds a Postgres that every user can run, and nothing else.
 func requireKept(t *testing.T, f *fetcher, bin string) {
 	t.Helper()
-	for name, mode := range map[string]os.FileMode{".": 0o755, "bin": 0o755, "bin/initdb": 0o755, "bin/postgres": 0o755, "lib/libpq.so.5": 0o644} {
+	for name, mode := range map[string]os.FileMode{
+		".": 0o755, "bin": 0o755, "bin/initdb": 0o755, "bin/postgres": 0o755, "lib/libpq.so.5": 0o644,
+	} {
 		info, err := os.Stat(filepath.Join(filepath.Dir(bin), name))
 		require.NoError(t, err)
 		require.Equal(t, mode, info.Mode().Perm(), name)
@@ -124,6 +129,7 @@ func TestFetchTriesMavenThenNPM(t *testing.T) {
 		require.ErrorContains(t, err, "Maven: fetch "+f.repository)
 		require.ErrorContains(t, err, "npm: it is not on the PATH")
 		_, err = f.fetch(t.Context(), 99)
-		require.EqualError(t, err, "Maven: there is no download of Postgres 99\nnpm: there is no package of Postgres 99 for "+npmPlatform())
+		require.EqualError(t, err, "Maven: there is no download of Postgres 99\n"+
+			"npm: there is no package of Postgres 99 for "+npmPlatform())
 	})
 }

@@ -104,11 +104,13 @@ func noPostgres(major int, reasons error) error {
 		return err == nil
 	})
 	const indent = "\n  "
-	return fmt.Errorf("no %s is on this machine, and none could be fetched:%s\ninstall it:%s\nor set LUMEN_POSTGRES_BIN to the folder of its programs",
+	return fmt.Errorf("no %s is on this machine, and none could be fetched:%s\n"+
+		"install it:%s\nor set LUMEN_POSTGRES_BIN to the folder of its programs",
 		wanted, indent+strings.ReplaceAll(reasons.Error(), "\n", indent), indent+strings.Join(commands, indent))
 }
 
-// suits returns an error if a major version is not the wanted one, or is too old where any is wanted.
+// suits returns an error if a major version is not the wanted one, or is too old where any is
+// wanted.
 func suits(found, wanted int) error {
 	if wanted != 0 && found != wanted {
 		return fmt.Errorf("it is Postgres %d, and the data was made by %d", found, wanted)
@@ -148,7 +150,8 @@ func versionInPath(path string) int {
 	return n
 }
 
-// errNoServer reports a folder without a server. pg_config and psql are often installed without one.
+// errNoServer reports a folder without a server. pg_config and psql are often installed without
+// one.
 var errNoServer = errors.New("it does not hold both initdb and postgres")
 
 var versionLine = regexp.MustCompile(`^postgres \(PostgreSQL\) (\d+)`)

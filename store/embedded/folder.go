@@ -21,10 +21,11 @@ const (
 	passwordName = "password"
 )
 
-// shelter takes in the folders that the server's account can't reach. A variable for the tests.
-var shelter = "/var/lib/lumen"
+// fallbackDir holds the data whose own folder the server's account cannot reach. It is a variable
+// for the tests.
+var fallbackDir = "/var/lib/lumen"
 
-// folder is the home of one instance and the account its server runs as.
+// folder is the folder of one instance, with the account that its server runs as.
 type folder struct {
 	path    string
 	account *account
@@ -32,7 +33,8 @@ type folder struct {
 
 func (f *folder) cluster() string { return filepath.Join(f.path, clusterName) }
 
-// openFolder makes the folder asked for, or the one that takes its place when the server's account can't reach it.
+// openFolder makes the folder, or one in fallbackDir if the server's account cannot reach the
+// folder.
 func openFolder(ctx context.Context, asked string, notice noticeFunc) (*folder, error) {
 	if asked == "" {
 		return nil, errors.New("no data folder was given")
@@ -45,18 +47,18 @@ func openFolder(ctx context.Context, asked string, notice noticeFunc) (*folder, 
 	if err == nil || !errors.Is(err, errClosed) {
 		return home, err
 	}
-	// The name alone would let two folders asked for share one.
+	// The hash keeps two folders of the same name apart.
 	sum := sha256.Sum256([]byte(path))
-	moved := filepath.Join(shelter, filepath.Base(path)+"-"+hex.EncodeToString(sum[:4]))
+	moved := filepath.Join(fallbackDir, filepath.Base(path)+"-"+hex.EncodeToString(sum[:4]))
 	reason := err
 	if home, err = tryFolder(ctx, moved); err != nil {
-		return nil, fmt.Errorf("%w; nor does %s serve in its place: %w", reason, moved, err)
+		return nil, fmt.Errorf("%w; and %s cannot replace it: %w", reason, moved, err)
 	}
 	notice("%v: the data is kept in %s instead", reason, moved)
 	return home, nil
 }
 
-// errClosed marks a folder that the server's account can't enter.
+// errClosed marks a folder that the server's account cannot enter.
 var errClosed = errors.New("out of reach")
 
 func tryFolder(ctx context.Context, path string) (*folder, error) {
@@ -66,7 +68,7 @@ func tryFolder(ctx context.Context, path string) (*folder, error) {
 	}
 	existing := deepestExisting(path)
 	if existing != path || acct == nil {
-		// Nothing is made below a parent that is closed.
+		// This comes first: nothing is made below a parent that the account cannot enter.
 		if err := mustEnter(ctx, acct, existing, path); err != nil {
 			return nil, err
 		}
@@ -94,12 +96,13 @@ func mustEnter(ctx context.Context, acct *account, dir, wanted string) error {
 		return err
 	}
 	if !ok {
-		return fmt.Errorf("postgres must not run as root but as %s, for whom %s is %w", acct.name, wanted, errClosed)
+		return fmt.Errorf("Postgres runs as the user %s, for which %s is %w", acct.name, wanted, errClosed)
 	}
 	return nil
 }
 
-// looksOurs reports whether a closed folder is empty or was made by this package. Another's is not opened to anyone.
+// looksOurs reports whether a closed folder is empty or was made by this package. Only such a
+// folder may be opened to the account.
 func looksOurs(path string) bool {
 	entries, err := os.ReadDir(path)
 	if err != nil {
@@ -113,7 +116,7 @@ func looksOurs(path string) bool {
 	return len(entries) == 0
 }
 
-// admit lets the account's group, and nobody else, pass through the folder.
+// admit lets the account's group enter the folder, and no other user.
 func admit(path string, acct *account) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -125,7 +128,8 @@ func admit(path string, acct *account) error {
 	return os.Chmod(path, info.Mode().Perm()|0o010)
 }
 
-// makeFolders is MkdirAll that, for another account's sake, does not let a tight umask close what it makes.
+// makeFolders is MkdirAll. When the server has another account, it makes folders that the account
+// can enter, whatever the umask.
 func makeFolders(path string, acct *account) error {
 	if acct == nil {
 		return os.MkdirAll(path, 0o700)
@@ -139,14 +143,14 @@ func makeFolders(path string, acct *account) error {
 		return err
 	}
 	if err := os.Mkdir(path, 0o755); errors.Is(err, fs.ErrExist) {
-		return nil // made by another in the meantime
+		return nil // another program has made it meanwhile
 	} else if err != nil {
 		return err
 	}
 	return os.Chmod(path, 0o755)
 }
 
-// resolve makes path absolute and free of symbolic links, so that one folder has one name.
+// resolve makes path absolute and resolves symbolic links, so that each folder has one name.
 func resolve(path string) (string, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -174,8 +178,8 @@ func deepestExisting(path string) string {
 	return path
 }
 
-// openFile opens a file of ours in the folder. Under sudo it is given to the folder's owner; a symbolic link is refused,
-// for that owner must not lead root elsewhere.
+// openFile opens a file of this package in the folder. Under sudo, the file gets the folder's
+// owner. That owner must not lead root to another file: a symbolic link is refused.
 func (f *folder) openFile(name string, flag int, mode os.FileMode) (*os.File, error) {
 	file, err := os.OpenFile(filepath.Join(f.path, name), flag|os.O_CREATE|syscall.O_NOFOLLOW, mode)
 	if err != nil {
@@ -184,7 +188,7 @@ func (f *folder) openFile(name string, flag int, mode os.FileMode) (*os.File, er
 	if f.account != nil {
 		if info, err := os.Stat(f.path); err == nil {
 			if st, ok := info.Sys().(*syscall.Stat_t); ok {
-				_ = file.Chown(int(st.Uid), int(st.Gid)) // a courtesy: root needs it not
+				_ = file.Chown(int(st.Uid), int(st.Gid)) // for later runs without sudo
 			}
 		}
 	}

@@ -10,18 +10,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestAFolderBelowAClosedParent(t *testing.T) {
+func TestFolderBelowClosedParent(t *testing.T) {
 	t.Parallel()
 	parent := filepath.Dir(newFolder(t))
 	require.NoError(t, os.Chmod(parent, 0o700))
 	asked := filepath.Join(parent, "data")
 	server, said := start(t, Config{DataDir: asked})
-	if os.Geteuid() != 0 { // an ordinary user's own closed folders are open to that user's Postgres
+	if os.Geteuid() != 0 { // the Postgres of an ordinary user can enter that user's folders
 		require.Equal(t, asked, server.DataDir())
 		require.Empty(t, said.lines)
 		return
 	}
-	require.Equal(t, shelter, filepath.Dir(server.DataDir()))
+	require.Equal(t, fallbackDir, filepath.Dir(server.DataDir()))
 	require.Len(t, said.lines, 1)
 	require.Contains(t, said.lines[0], asked)
 	require.Contains(t, said.lines[0], server.DataDir())
@@ -29,15 +29,15 @@ func TestAFolderBelowAClosedParent(t *testing.T) {
 	require.NoError(t, server.Stop())
 
 	again, _ := start(t, Config{DataDir: asked})
-	require.Equal(t, server.DataDir(), again.DataDir(), "the data is found again")
+	require.Equal(t, server.DataDir(), again.DataDir(), "the second start finds the data")
 
 	require.NoError(t, os.Mkdir(filepath.Join(parent, "b"), 0o755))
 	other, err := openFolder(t.Context(), filepath.Join(parent, "b", "data"), (&notices{}).add)
 	require.NoError(t, err)
-	require.NotEqual(t, server.DataDir(), other.path, "another folder of the same name has its own place")
+	require.NotEqual(t, server.DataDir(), other.path, "folders of the same name are kept apart")
 }
 
-func TestAClosedFolder(t *testing.T) {
+func TestClosedFolder(t *testing.T) {
 	t.Parallel()
 	t.Run("that is empty is opened for the server's group alone", func(t *testing.T) {
 		t.Parallel()
@@ -64,7 +64,7 @@ func TestAClosedFolder(t *testing.T) {
 	})
 }
 
-func TestOneFolderHasOneName(t *testing.T) {
+func TestFolderHasOneName(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Dir(newFolder(t))
 	link := dir + "-link"

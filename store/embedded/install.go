@@ -7,10 +7,12 @@ import (
 	"strings"
 )
 
+const installWithApt = "sudo apt update && sudo apt install -y postgresql"
+
 // packageManagers have the command that installs any supported Postgres, and the one that installs
 // a major version. The latter names packages as Debian, the PGDG and Homebrew do.
 var packageManagers = []struct{ program, anyVersion, version string }{
-	{"apt", "sudo apt update && sudo apt install -y postgresql", "sudo apt update && sudo apt install -y postgresql-%d"},
+	{"apt", installWithApt, installWithApt + "-%d"},
 	{"dnf", "sudo dnf install -y postgresql-server", "sudo dnf install -y postgresql%d-server"},
 	{"brew", fmt.Sprintf("brew install postgresql@%d", newest), "brew install postgresql@%d"},
 }

@@ -14,19 +14,20 @@ import (
 	"time"
 )
 
-// lock is an advisory lock on a file that names its holder. The kernel drops it when the holder dies, so it is never stale.
+// lock is an advisory lock on a file that contains its holder's process id. The kernel releases it
+// when the holder dies, so it is never stale.
 type lock struct {
 	file    *os.File
 	release func()
 }
 
-// lock claims the folder for this process or returns an *InUseError.
+// lock locks the folder for this process or returns an *InUseError.
 func (f *folder) lock(ctx context.Context) (*lock, error) {
 	file, err := f.openFile(lockName, os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("lock the data folder: %w", err)
 	}
-	// A holder is named a moment after it has locked.
+	// The holder writes its process id a moment after it has the lock.
 	deadline := time.Now().Add(time.Second)
 	for {
 		held, err := tryLock(file)
@@ -48,7 +49,7 @@ func (f *folder) lock(ctx context.Context) (*lock, error) {
 	}
 }
 
-// waitLock claims a file as soon as its holder lets go.
+// waitLock locks a file, and waits until its holder releases it.
 func waitLock(ctx context.Context, path string) (*lock, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
@@ -88,7 +89,7 @@ func tryLock(file *os.File) (*lock, error) {
 	}
 	return &lock{file: file, release: sync.OnceFunc(func() {
 		_ = file.Truncate(0)
-		// Unlocking first: closing alone would leave it held by a child between its fork and its exec.
+		// Close alone would leave the lock with a child between its fork and its exec.
 		_ = syscall.Flock(int(file.Fd()), syscall.LOCK_UN)
 		_ = file.Close()
 	})}, nil
@@ -101,7 +102,7 @@ func holder(file *os.File) int {
 	return pid
 }
 
-// pause waits for d or for the end of ctx, whose error it then returns.
+// pause waits for d. If ctx ends first, pause returns its error.
 func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -9,14 +9,15 @@ import (
 	"strings"
 )
 
-// maxLog is the size at which a start puts the log aside; the one put aside before is dropped.
+// maxLog is the size in bytes at which a start renames the log. The log that was renamed before is
+// deleted.
 const maxLog = 16 << 20
 
-// serverLog is the file that initdb and Postgres write to.
+// serverLog is the file to which initdb and Postgres write.
 type serverLog struct {
 	*os.File
 	path string
-	from int64 // where the latest command began to write
+	from int64 // the offset at which the latest command began to write
 }
 
 func (f *folder) openLog() (*serverLog, error) {
@@ -31,14 +32,15 @@ func (f *folder) openLog() (*serverLog, error) {
 	return &serverLog{File: file, path: path}, nil
 }
 
-// mark remembers that what comes from here on is the next command's.
+// mark notes where the output of the next command begins.
 func (l *serverLog) mark() {
 	if info, err := l.Stat(); err == nil {
 		l.from = info.Size()
 	}
 }
 
-// tail returns the last lines since the mark, each indented on a line of its own, to be appended to an error.
+// tail returns the last lines since the mark, to append to an error. Each is indented, on a line of
+// its own.
 func (l *serverLog) tail() string {
 	const lines, size = 12, 8 << 10
 	info, err := l.Stat()

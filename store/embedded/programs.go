@@ -8,14 +8,15 @@ import (
 	"path/filepath"
 )
 
-// Programs are those of a Postgres on this machine, for tests that run a server themselves in order to break it. They run
-// as the user that Start would run them as.
+// Programs are the programs of a Postgres, for tests that run a server themselves in order to break
+// it. They run as the user that Start would choose.
 type Programs struct {
 	bin     string
 	account *account
 }
 
-// FindPrograms returns the programs that Start would use for new data, fetching them if it would.
+// FindPrograms returns the programs that Start would use for new data. Like Start, it fetches them
+// if none are installed.
 func FindPrograms(ctx context.Context) (*Programs, error) {
 	account, err := accountFor("/")
 	if err != nil {
@@ -33,5 +34,5 @@ func (p *Programs) Command(name string, args ...string) *exec.Cmd {
 	return p.account.command(context.Background(), filepath.Join(p.bin, name), args...)
 }
 
-// Own gives a file or folder to the user that the programs run as.
-func (p *Programs) Own(path string) error { return p.account.own(path) }
+// Own makes the user that the programs run as the owner of a file or folder.
+func (p *Programs) Own(path string) error { return p.account.chown(path) }

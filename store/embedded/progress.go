@@ -34,7 +34,8 @@ func newProgress(notice noticeFunc) *progress {
 }
 
 // during runs a step and reports its status until it ends. The step runs in a goroutine of its own
-// and must not call notice: all notices come from the caller's goroutine, as Config.Notice promises.
+// and must not call notice: all notices come from the caller's goroutine, as Config.Notice
+// promises.
 func (p *progress) during(status func() string, step func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- step() }()

@@ -44,10 +44,13 @@ func TestStartReportsItsSteps(t *testing.T) {
 	held, err := home.lock(t.Context())
 	require.NoError(t, err)
 	said := &notices{}
-	server, err := startLocked(t.Context(), Config{Parameters: quick}, home, held, &progress{said.add, nil, time.Millisecond})
+	p := &progress{said.add, nil, time.Millisecond}
+	server, err := startLocked(t.Context(), Config{Parameters: quick}, home, held, p)
 	require.NoError(t, err)
 	require.NoError(t, server.Stop())
-	for _, status := range []string{"initdb is making the database cluster", "waiting for Postgres to start", "waiting for Postgres to accept a session"} {
+	for _, status := range []string{
+		"initdb is making the database cluster", "waiting for Postgres to start", "waiting for Postgres to accept a session",
+	} {
 		require.Contains(t, strings.Join(said.lines, "\n"), status)
 	}
 	require.Less(t, noticeInterval, 5*time.Second)

@@ -19,15 +19,18 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// defaults fit a small server beside an editor and a browser.
+// defaults are settings for a small server on a developer's machine.
 var defaults = map[string]string{
 	"max_connections": "200", // a pool or two, and psql
 	"shared_buffers":  "64MB",
-	"huge_pages":      "off", // in a container asking for them may end in SIGBUS
+	"huge_pages":      "off", // in a container, asking for them may end in SIGBUS
 }
 
 // runServer starts Postgres on a free port and returns when it accepts connections there.
-func runServer(ctx context.Context, home *folder, bin string, parameters map[string]string, log *serverLog, p *progress) (*process, int, error) {
+func runServer(
+	ctx context.Context, home *folder, bin string, parameters map[string]string, log *serverLog, p *progress,
+) (*process, int, error) {
+	program := filepath.Join(bin, "postgres")
 	deadline := time.Now().Add(2 * stopGrace)
 	for attempt := 0; ; attempt++ {
 		port, err := freePort()
@@ -35,25 +38,27 @@ func runServer(ctx context.Context, home *folder, bin string, parameters map[str
 			return nil, 0, err
 		}
 		log.mark()
-		postmaster, err := supervise(home.account, stopGrace, log.File, filepath.Join(bin, "postgres"), arguments(home, port, parameters)...)
+		postmaster, err := supervise(home.account, stopGrace, log.File, program, arguments(home, port, parameters)...)
 		if err != nil {
 			return nil, 0, fmt.Errorf("run postgres: %w", err)
 		}
-		err = p.waiting("waiting for Postgres to start", func() error { return awaitReady(ctx, home, postmaster, port) })
+		err = p.waiting("waiting for Postgres to start", func() error {
+			return awaitReady(ctx, home, postmaster, port)
+		})
 		if err == nil {
 			return postmaster, port, nil
 		}
 		_ = postmaster.stop()
-		said := log.tail()
-		// Another program took the port between our choice and Postgres's bind.
-		taken := strings.Contains(said, "Address already in use") && attempt < 10
-		// Sessions of a server that was killed hold its shared memory until they notice.
-		lingering := strings.Contains(said, "pre-existing shared memory block") && time.Now().Before(deadline)
+		output := log.tail()
+		// Another program took the port between freePort and the server's bind.
+		taken := strings.Contains(output, "Address already in use") && attempt < 10
+		// The sessions of a server that was killed keep its shared memory until they notice.
+		lingering := strings.Contains(output, "pre-existing shared memory block") && time.Now().Before(deadline)
 		if ctx.Err() != nil || !taken && !lingering {
-			return nil, 0, fmt.Errorf("postgres did not start: %w%s", err, said)
+			return nil, 0, fmt.Errorf("postgres did not start: %w%s", err, output)
 		}
 		if err := pause(ctx, 100*time.Millisecond); err != nil {
-			return nil, 0, fmt.Errorf("postgres did not start: %w%s", err, said)
+			return nil, 0, fmt.Errorf("postgres did not start: %w%s", err, output)
 		}
 	}
 }
@@ -84,8 +89,8 @@ func freePort() (int, error) {
 	return listener.Addr().(*net.TCPAddr).Port, nil
 }
 
-// awaitReady waits until the server says in its pid file that it is ready. Only then is it certain that the port is this
-// server's, and safe to send it a password.
+// awaitReady waits until the server's pid file says that it is ready. Only then does the port
+// belong to this server for certain, so that a password may be sent to it.
 func awaitReady(ctx context.Context, home *folder, postmaster *process, port int) error {
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
@@ -105,7 +110,8 @@ func awaitReady(ctx context.Context, home *folder, postmaster *process, port int
 	}
 }
 
-// prepareDatabase makes sure that the owner gets into the database, which it creates at the first start.
+// prepareDatabase checks that the owner can connect to the database. At the first start it creates
+// the database.
 func prepareDatabase(ctx context.Context, url string) error {
 	err := ping(ctx, url, database, "")
 	var pg *pgconn.PgError
@@ -113,12 +119,12 @@ func prepareDatabase(ctx context.Context, url string) error {
 		err = ping(ctx, url, "postgres", "CREATE DATABASE "+pgx.Identifier{database}.Sanitize())
 	}
 	if err != nil {
-		return fmt.Errorf("postgres runs but lets nobody in: %w", err)
+		return fmt.Errorf("postgres runs but accepts no session: %w", err)
 	}
 	return nil
 }
 
-// ping connects and runs a statement, retrying while the server is not yet open to sessions.
+// ping connects and runs a statement. It tries again while the server does not accept sessions yet.
 func ping(ctx context.Context, url, name, statement string) error {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
@@ -136,8 +142,9 @@ func ping(ctx context.Context, url, name, statement string) error {
 			return err
 		}()
 		var pg *pgconn.PgError
-		starting := errors.As(err, &pg) && pg.Code == "57P03" || errors.Is(err, syscall.ECONNREFUSED) // cannot_connect_now
-		if err == nil || !starting {
+		isStarting := errors.As(err, &pg) && pg.Code == "57P03" || // cannot_connect_now
+			errors.Is(err, syscall.ECONNREFUSED)
+		if err == nil || !isStarting {
 			return err
 		}
 		if pause(ctx, 20*time.Millisecond) != nil {

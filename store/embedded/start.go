@@ -18,13 +18,14 @@ const (
 	database = "lumen"
 )
 
-// stopGrace is how long a fast shutdown may take before it is made an immediate one.
+// stopGrace is the time limit of a fast shutdown, after which it becomes an immediate one.
 const stopGrace = 10 * time.Second
 
-// Start runs the Postgres of cfg.DataDir, making its cluster at the first start, and returns when it accepts connections.
-// ctx bounds the start, downloads included, and not the life of the server: Stop ends that, or the end of this process,
-// however it comes about. Start returns an *InUseError if another live program holds the folder; an error about a server
-// that would not start carries the last lines of its log.
+// Start runs the Postgres of cfg.DataDir and returns when it accepts connections. The first start
+// makes the cluster. ctx bounds the start, with any download, but not the life of the server: Stop
+// ends the server, and so does the end of this process for any reason. Start returns an *InUseError
+// if another live program uses the folder. When the server does not start, the error has the last
+// lines of its log.
 func Start(ctx context.Context, cfg Config) (*Server, error) {
 	notice := cfg.Notice
 	if notice == nil {
@@ -75,7 +76,7 @@ func startLocked(ctx context.Context, cfg Config, home *folder, held *lock, p *p
 		return nil, err
 	}
 	if major != 0 {
-		if err := p.waiting("giving the data to the user of Postgres", home.ownCluster); err != nil {
+		if err := p.waiting("giving the data to the user of Postgres", home.chownCluster); err != nil {
 			return nil, err
 		}
 	} else {
@@ -96,7 +97,8 @@ func startLocked(ctx context.Context, cfg Config, home *folder, held *lock, p *p
 	return newServer(home, held, postmaster, u, log.path), nil
 }
 
-// newServer watches a Postgres that is ready: whichever way it ends, the folder is free before Done says so.
+// newServer returns the Server of a Postgres that is ready. When Postgres ends, for whatever
+// reason, it unlocks the folder before it closes Done.
 func newServer(home *folder, held *lock, postmaster *process, url, logPath string) *Server {
 	done := make(chan struct{})
 	go func() {
@@ -107,7 +109,7 @@ func newServer(home *folder, held *lock, postmaster *process, url, logPath strin
 	stop := sync.OnceValue(func() error {
 		select {
 		case <-done:
-			return fmt.Errorf("postgres had exited by itself (%s); its log is %s", postmaster.outcome(), logPath)
+			return fmt.Errorf("postgres exited by itself (%s); its log is %s", postmaster.outcome(), logPath)
 		default:
 		}
 		err := postmaster.stop()
@@ -133,7 +135,7 @@ func ownerURL(port int, password string) string {
 
 type noticeFunc = func(format string, args ...any)
 
-// alive reports whether a process with this id exists, be it another user's.
+// alive reports whether a process with this id exists, of this user or of another.
 func alive(pid int) bool {
 	err := syscall.Kill(pid, 0)
 	return err == nil || err == syscall.EPERM

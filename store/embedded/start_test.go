@@ -40,7 +40,8 @@ func TestStartKeepsDataBetweenRuns(t *testing.T) {
 	} {
 		require.Equal(t, want, query(t, first.URL(), "SELECT current_setting('"+setting+"')"), setting)
 	}
-	require.Equal(t, "C", query(t, first.URL(), "SELECT datcollate::text FROM pg_database WHERE datname = current_database()"))
+	const locale = "SELECT datcollate::text FROM pg_database WHERE datname = current_database()"
+	require.Equal(t, "C", query(t, first.URL(), locale))
 	group, err := syscall.Getpgid(postmasterIn(dir))
 	require.NoError(t, err)
 	require.NotEqual(t, syscall.Getpgrp(), group, "Ctrl-C reaches this program first")
@@ -67,7 +68,7 @@ func TestStartKeepsDataBetweenRuns(t *testing.T) {
 	require.Equal(t, kept, again)
 }
 
-func TestResetStartsAnew(t *testing.T) {
+func TestResetDeletesTheData(t *testing.T) {
 	t.Parallel()
 	dir := newFolder(t)
 	first, _ := start(t, Config{DataDir: dir, Reset: true, Parameters: map[string]string{"fsync": "off"}})
@@ -84,7 +85,7 @@ func TestResetStartsAnew(t *testing.T) {
 	require.Empty(t, left)
 }
 
-func TestStartRefusesAFolderInUse(t *testing.T) {
+func TestStartRefusesFolderInUse(t *testing.T) {
 	t.Parallel()
 	t.Run("by another process, which it names", func(t *testing.T) {
 		t.Parallel()
@@ -106,7 +107,7 @@ func TestStartRefusesAFolderInUse(t *testing.T) {
 	})
 }
 
-func TestAnOrdinaryUserRunsIt(t *testing.T) {
+func TestRunsAsOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	dir := newFolder(t)
 	var uid uint32 // this user
@@ -121,7 +122,7 @@ func TestAnOrdinaryUserRunsIt(t *testing.T) {
 	require.NoError(t, helper.Wait())
 	require.False(t, alive(said.PID))
 
-	// Root may run it too, and does not take it away.
+	// A run as root in between does not take the data away from the user.
 	server, _ := start(t, Config{DataDir: dir})
 	require.Equal(t, dir, server.DataDir())
 	require.NoError(t, server.Stop())
@@ -130,20 +131,20 @@ func TestAnOrdinaryUserRunsIt(t *testing.T) {
 	require.NoError(t, helper.Wait())
 }
 
-func TestKillingTheProgramLeavesNoPostgres(t *testing.T) {
+func TestKilledProgramLeavesNoPostgres(t *testing.T) {
 	t.Parallel()
 	dir := newFolder(t)
 	helper, said, _ := startHelper(t, dir, 0)
 	require.True(t, alive(said.PID))
 	require.NoError(t, helper.Process.Kill())
 	_ = helper.Wait()
-	// At once: the old server may still be leaving.
+	// This start comes while the old server may still be shutting down.
 	server, _ := start(t, Config{DataDir: dir})
 	gone(t, said.PID)
 	require.Equal(t, "lumen", query(t, server.URL(), "SELECT current_database()::text"))
 }
 
-func TestAnInterruptedFirstStartLeavesNothingHalfMade(t *testing.T) {
+func TestInterruptedFirstStartLeavesNoCluster(t *testing.T) {
 	t.Parallel()
 	underway := func(dir string) bool {
 		made, _ := filepath.Glob(filepath.Join(dir, "initdb-*", "postgres", "base"))
@@ -181,9 +182,10 @@ func TestAnInterruptedFirstStartLeavesNothingHalfMade(t *testing.T) {
 	})
 }
 
-func TestStartReportsTheLogOfAServerThatExits(t *testing.T) {
+func TestStartShowsTheLogOfAServerThatExits(t *testing.T) {
 	t.Parallel()
-	_, err := Start(t.Context(), Config{DataDir: newFolder(t), Parameters: map[string]string{"fsync": "off", "max_connections": "many"}})
+	parameters := map[string]string{"fsync": "off", "max_connections": "many"}
+	_, err := Start(t.Context(), Config{DataDir: newFolder(t), Parameters: parameters})
 	require.ErrorContains(t, err, "it exited early (exit status 1)")
 	require.ErrorContains(t, err, `FATAL:  invalid value for parameter "max_connections": "many"`)
 }
@@ -198,7 +200,7 @@ func TestStartEndsWithItsContext(t *testing.T) {
 	start(t, Config{DataDir: dir})
 }
 
-func TestDoneTellsOfAServerThatDies(t *testing.T) {
+func TestDoneAfterTheServerDies(t *testing.T) {
 	t.Parallel()
 	server, _ := start(t, Config{DataDir: newFolder(t)})
 	require.NoError(t, syscall.Kill(postmasterIn(server.DataDir()), syscall.SIGKILL))
@@ -207,7 +209,7 @@ func TestDoneTellsOfAServerThatDies(t *testing.T) {
 	require.ErrorContains(t, server.Stop(), "exited by itself")
 }
 
-func TestStartRefusesAClusterWithoutItsPassword(t *testing.T) {
+func TestStartRefusesClusterWithoutPassword(t *testing.T) {
 	t.Parallel()
 	dir := newFolder(t)
 	server, _ := start(t, Config{DataDir: dir})

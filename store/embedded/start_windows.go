@@ -5,7 +5,8 @@ import (
 	"errors"
 )
 
-// Start returns an error: on Windows this package runs no Postgres.
+// Start returns an error: this package does not run Postgres on Windows.
 func Start(context.Context, Config) (*Server, error) {
-	return nil, errors.New("the embedded Postgres does not run on Windows: use WSL, or a Postgres of your own with `lumen serve`")
+	return nil, errors.New("the embedded Postgres does not run on Windows: " +
+		"use WSL, or a Postgres of your own with `lumen serve`")
 }

@@ -14,10 +14,12 @@ import (
 	"time"
 )
 
-// supervisor runs "$@" until that ends or the pipe on its standard input closes, which happens when this program lets go of
-// it or dies of whatever cause. Then the command is interrupted (for Postgres: a fast shutdown) every second until it is
-// gone, since a shell starts its background commands deaf to SIGINT and Postgres hears only once its own handlers are in
-// place. After $grace seconds it gets SIGQUIT as well, after twice that SIGKILL.
+// supervisor runs the command "$@" until the command ends, or the pipe on standard input closes.
+// The pipe closes when this program closes it, and when this program dies for whatever reason. The
+// supervisor then sends SIGINT every second until the command is gone; for Postgres that is a fast
+// shutdown. It repeats the signal because a shell starts its background commands with SIGINT
+// ignored: Postgres reacts only after it has installed its own handlers. After $grace seconds the
+// supervisor sends SIGQUIT as well, and after twice that time SIGKILL.
 const supervisor = `
 grace=$1
 shift
@@ -45,15 +47,15 @@ exit "$status"
 // process is a command under the supervisor.
 type process struct {
 	cmd   *exec.Cmd
-	leash *os.File // the pipe's write end; Go opens it close-on-exec, so no other child keeps it open
+	input *os.File // the pipe's write end; it is close-on-exec, so no other child keeps it open
 	grace time.Duration
 	done  chan struct{}
-	err   error // of the command, once done is closed
+	err   error // of the command; set when done is closed
 
-	slip func() // closes leash
+	closeInput func()
 }
 
-// supervise starts a command as the account. Its output goes to the file.
+// supervise starts a command as the account, with its output in a file.
 func supervise(a *account, grace time.Duration, output *os.File, name string, args ...string) (*process, error) {
 	read, write, err := os.Pipe()
 	if err != nil {
@@ -68,8 +70,8 @@ func supervise(a *account, grace time.Duration, output *os.File, name string, ar
 		write.Close()
 		return nil, err
 	}
-	p := &process{cmd: cmd, leash: write, grace: grace, done: make(chan struct{})}
-	p.slip = sync.OnceFunc(func() { p.leash.Close() })
+	p := &process{cmd: cmd, input: write, grace: grace, done: make(chan struct{})}
+	p.closeInput = sync.OnceFunc(func() { p.input.Close() })
 	go p.wait()
 	return p, nil
 }
@@ -77,11 +79,11 @@ func supervise(a *account, grace time.Duration, output *os.File, name string, ar
 func (p *process) wait() {
 	defer close(p.done)
 	p.err = p.cmd.Wait()
-	p.slip()
+	p.closeInput()
 	if p.cmd.ProcessState.Exited() {
 		return
 	}
-	// The shell itself was killed; its watching half now sees the pipe close and ends the command.
+	// The shell was killed. Its background half now sees the pipe close and ends the command.
 	for deadline := time.Now().Add(3 * p.grace); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if errors.Is(syscall.Kill(-p.cmd.Process.Pid, 0), syscall.ESRCH) {
 			return
@@ -90,10 +92,10 @@ func (p *process) wait() {
 	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 }
 
-// stop lets go of the command and waits for its end. It returns how the command ended, nil for in order.
+// stop ends the command and waits for it. It returns nil if the command exited with status 0.
 func (p *process) stop() error {
-	p.slip()
-	// The supervisor escalates. This is for the case that it can't.
+	p.closeInput()
+	// The supervisor kills the command in time, unless the supervisor itself is stuck.
 	select {
 	case <-p.done:
 	case <-time.After(3 * p.grace):
@@ -103,7 +105,7 @@ func (p *process) stop() error {
 	return p.err
 }
 
-// outcome describes the end of a command that is done.
+// outcome describes the end of a command that has ended.
 func (p *process) outcome() string {
 	if p.err == nil {
 		return "exit status 0"
@@ -111,7 +113,7 @@ func (p *process) outcome() string {
 	return p.err.Error()
 }
 
-// finish waits for a command that ends by itself. When ctx ends first the command is stopped.
+// finish waits for a command that ends by itself. If ctx ends first, finish stops the command.
 func (p *process) finish(ctx context.Context) error {
 	select {
 	case <-p.done:

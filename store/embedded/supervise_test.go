@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// stubborn supervises a shell that ignores what it can, and returns it with its id.
-func stubborn(t *testing.T, script string) (*process, int) {
+// superviseShell supervises a shell that prints its process id, and returns it with that id.
+func superviseShell(t *testing.T, script string) (*process, int) {
 	t.Helper()
 	output, err := os.Create(filepath.Join(t.TempDir(), "output"))
 	require.NoError(t, err)
@@ -36,21 +36,21 @@ func stubborn(t *testing.T, script string) (*process, int) {
 
 func TestSupervisor(t *testing.T) {
 	t.Parallel()
-	t.Run("passes on how the command ended", func(t *testing.T) {
+	t.Run("returns how the command ended", func(t *testing.T) {
 		t.Parallel()
-		p, _ := stubborn(t, "echo $$; exit 7")
+		p, _ := superviseShell(t, "echo $$; exit 7")
 		<-p.done
 		require.EqualError(t, p.err, "exit status 7")
 	})
-	t.Run("kills a command that hears nothing", func(t *testing.T) {
+	t.Run("kills a command that ignores signals", func(t *testing.T) {
 		t.Parallel()
-		p, pid := stubborn(t, `trap '' INT QUIT; echo $$; while :; do sleep 0.1; done`)
+		p, pid := superviseShell(t, `trap '' INT QUIT; echo $$; while :; do sleep 0.1; done`)
 		require.EqualError(t, p.stop(), "exit status 137")
 		require.False(t, alive(pid))
 	})
-	t.Run("ends the command when it is killed itself", func(t *testing.T) {
+	t.Run("ends the command when the supervisor is killed", func(t *testing.T) {
 		t.Parallel()
-		p, pid := stubborn(t, `echo $$; while :; do sleep 0.1; done`)
+		p, pid := superviseShell(t, `echo $$; while :; do sleep 0.1; done`)
 		require.NoError(t, syscall.Kill(p.cmd.Process.Pid, syscall.SIGKILL))
 		<-p.done
 		gone(t, pid)

@@ -22,8 +22,8 @@ import (
 )
 
 // Breakable is a Postgres that one test has for itself in order to break it, with a migrated
-// database. Other tests share a server without fsync, in memory. This one runs as a careful operator
-// runs it: with its data on a disk, and with fsync. It is stopped when its test has ended.
+// database. Other tests share a server without fsync, in memory. This one runs as a careful
+// operator runs it: with its data on a disk, and with fsync. It is stopped when its test has ended.
 type Breakable struct {
 	*Database
 	// Folder holds the server's files. The user that the server runs as may enter it.
@@ -276,7 +276,8 @@ func (b *Breakable) Forget(t testing.TB) {
 	}
 	defer conn.Close(context.Background())
 	for _, query := range []string{
-		"SELECT format('DROP DATABASE %I', datname) FROM pg_database WHERE datname NOT IN (current_database(), 'template0', 'template1')",
+		"SELECT format('DROP DATABASE %I', datname) FROM pg_database" +
+			" WHERE datname NOT IN (current_database(), 'template0', 'template1')",
 		"SELECT format('DROP ROLE %I', rolname) FROM pg_roles WHERE rolname <> current_user AND rolname !~ '^pg_'",
 	} {
 		rows, _ := conn.Query(t.Context(), query)
@@ -310,7 +311,8 @@ func (b *Breakable) Sessions(t testing.TB) (n int) {
 	t.Helper()
 	conn := b.Connect(t)
 	defer conn.Close(context.Background())
-	err := conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE usename = $1", b.cluster.app.user).Scan(&n)
+	const query = "SELECT count(*) FROM pg_stat_activity WHERE usename = $1"
+	err := conn.QueryRow(t.Context(), query, b.cluster.app.user).Scan(&n)
 	if err != nil {
 		t.Fatalf("storetest: %v", err)
 	}

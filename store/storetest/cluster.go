@@ -23,8 +23,8 @@ type cluster struct {
 	owner login // owns the databases; zero when the server's superuser does
 	app   login // the service's role
 
-	// There are two sessions, so that a test that ends does not wait for one that starts. maker is a
-	// session of the owner.
+	// There are two sessions, so that a test that ends does not wait for one that starts. maker is
+	// a session of the owner.
 	maker, admin *session
 }
 
@@ -98,7 +98,8 @@ func (c *cluster) prepare(ctx context.Context, weak bool) error {
 		return err
 	}
 	app := login{c.name + "_serve", randomText()}
-	if err := c.admin.exec("CREATE ROLE " + app.user + " LOGIN PASSWORD '" + app.password + "' IN ROLE lumen_app"); err != nil {
+	err := c.admin.exec("CREATE ROLE " + app.user + " LOGIN PASSWORD '" + app.password + "' IN ROLE lumen_app")
+	if err != nil {
 		return err
 	}
 	c.app = app
@@ -109,13 +110,15 @@ func (c *cluster) prepare(ctx context.Context, weak bool) error {
 func (c *cluster) makeOwner() error {
 	var isPowerful bool
 	err := c.admin.use(func(ctx context.Context, conn *pgx.Conn) error {
-		return conn.QueryRow(ctx, "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user").Scan(&isPowerful)
+		const query = "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
+		return conn.QueryRow(ctx, query).Scan(&isPowerful)
 	})
 	if err != nil || !isPowerful {
 		return err
 	}
 	owner := login{c.name + "_owner", randomText()}
-	err = c.admin.exec("CREATE ROLE " + owner.user + " LOGIN NOSUPERUSER NOBYPASSRLS CREATEDB CREATEROLE PASSWORD '" + owner.password + "'")
+	err = c.admin.exec("CREATE ROLE " + owner.user +
+		" LOGIN NOSUPERUSER NOBYPASSRLS CREATEDB CREATEROLE PASSWORD '" + owner.password + "'")
 	if err != nil {
 		return err
 	}

@@ -18,8 +18,8 @@ import (
 
 const defaultImage = "postgres:17-alpine"
 
-// memoryFolder holds the container's data, in memory. Postgres makes 300 files for a database, which
-// takes up to twenty times as long on a disk. The images' own PGDATA depends on the version.
+// memoryFolder holds the container's data, in memory. Postgres makes 300 files for a database,
+// which takes up to twenty times as long on a disk. The images' own PGDATA depends on the version.
 const memoryFolder = "/var/lib/lumen-test"
 
 // These limits bound the steps of a container's start. A daemon without a network must not use up

@@ -70,8 +70,8 @@ func (d *Database) OwnerURL() string { return d.cluster.url(d.name, d.cluster.ow
 // other rights.
 func (d *Database) AppURL() string { return d.cluster.url(d.name, d.cluster.app) }
 
-// SuperuserURL returns a URL for injecting faults, for dumps and for reading the catalogue. Its role
-// is a superuser unless LUMEN_TEST_DATABASE_URL names another role.
+// SuperuserURL returns a URL for injecting faults, for dumps and for reading the catalogue. Its
+// role is a superuser unless LUMEN_TEST_DATABASE_URL names another role.
 func (d *Database) SuperuserURL() string { return d.cluster.url(d.name, login{}) }
 
 // URLFor returns the URL of another login for this database.
@@ -104,13 +104,15 @@ func (d *Database) Superuser() *pgxpool.Pool {
 	return pool
 }
 
-// NewRole makes a login with these attributes, such as "SUPERUSER" or "BYPASSRLS IN ROLE lumen_app",
-// and returns its URL for this database. The role is dropped together with the database.
+// NewRole makes a login with these attributes, such as "SUPERUSER" or "BYPASSRLS IN ROLE
+// lumen_app", and returns its URL for this database. The role is dropped together with the
+// database.
 func (d *Database) NewRole(t testing.TB, attributes string) (url string) {
 	t.Helper()
 	role := login{d.cluster.newName() + "_role", randomText()}
 	// The password comes last: exec cuts it off its error.
-	if err := d.cluster.admin.exec("CREATE ROLE " + role.user + " LOGIN " + attributes + " PASSWORD '" + role.password + "'"); err != nil {
+	err := d.cluster.admin.exec("CREATE ROLE " + role.user + " LOGIN " + attributes + " PASSWORD '" + role.password + "'")
+	if err != nil {
 		t.Fatalf("storetest: %v", err)
 	}
 	d.mu.Lock()

@@ -17,8 +17,8 @@ type Merchant struct {
 	WriteKey, ReadKey auth.Secret
 }
 
-// Service returns the database of a service's connection string. pooled says that the string leads to
-// a pooler in transaction mode.
+// Service returns the database of a service's connection string. pooled says that the string leads
+// to a pooler in transaction mode.
 func Service(t testing.TB, url string, pooled bool) *postgres.Database {
 	t.Helper()
 	database, err := postgres.ParseDatabase(url, pooled)
@@ -49,7 +49,8 @@ func (d *Database) Service(t testing.TB) *postgres.Database {
 	return Service(t, d.AppURL(), false)
 }
 
-// Store opens a store with the service's role, as `lumen serve` does. It is closed when t has ended.
+// Store opens a store with the service's role, as `lumen serve` does. It is closed when t has
+// ended.
 func (d *Database) Store(t testing.TB) *store.Store {
 	t.Helper()
 	return Open(t, d.Service(t), store.Options{})
@@ -95,7 +96,8 @@ func (d *Database) Merchant(t testing.TB, name string) Merchant {
 	for access, secret := range map[store.Access]auth.Secret{
 		store.WriteAccess: merchant.WriteKey, store.ReadAccess: merchant.ReadKey,
 	} {
-		if _, err := operator.Keys.Create(t.Context(), owner.NewKey{MerchantID: created.ID, Access: access, Secret: secret}); err != nil {
+		key := owner.NewKey{MerchantID: created.ID, Access: access, Secret: secret}
+		if _, err := operator.Keys.Create(t.Context(), key); err != nil {
 			t.Fatalf("storetest: %v", err)
 		}
 	}

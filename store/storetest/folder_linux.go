@@ -37,7 +37,8 @@ func claim(folder string) (*os.File, error) {
 	return file, nil
 }
 
-// abandoned reports whether the process that claimed the folder is dead. A new folder may not be claimed yet.
+// abandoned reports whether the process that claimed the folder is dead. A new folder may not be
+// claimed yet.
 func abandoned(folder string) bool {
 	info, err := os.Lstat(folder)
 	if err != nil || !info.IsDir() || time.Since(info.ModTime()) < time.Minute {

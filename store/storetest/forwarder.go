@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Forwarder passes bytes between the service and Postgres until it is told to drop them. It then acts
-// as a NAT that has lost its flows: the peers get no answer, and no connection is closed.
+// Forwarder passes bytes between the service and Postgres until it is told to drop them. It then
+// acts as a NAT that has lost its flows: the peers get no answer, and no connection is closed.
 type Forwarder struct {
 	listener net.Listener
 	to       string

@@ -18,12 +18,13 @@ import (
 
 // SwallowsSettings is the line of a PgBouncer's configuration with which it accepts and ignores the
 // settings of a connection. Without it, PgBouncer refuses them.
-const SwallowsSettings = "ignore_startup_parameters = search_path, synchronous_commit, statement_timeout, lock_timeout, idle_in_transaction_session_timeout, plan_cache_mode, " +
-	"bytea_output, quote_all_identifiers, row_security, default_transaction_isolation"
+const SwallowsSettings = "ignore_startup_parameters = search_path, synchronous_commit, statement_timeout, " +
+	"lock_timeout, idle_in_transaction_session_timeout, plan_cache_mode, bytea_output, quote_all_identifiers, row_security, default_transaction_isolation"
 
-// PgBouncer starts a PgBouncer in front of the database and returns AppURL through it. PgBouncer runs
-// in transaction mode with this number of connections to the server and with the lines in settings;
-// all else is its default. It is stopped when t has ended. Without the program the test fails.
+// PgBouncer starts a PgBouncer in front of the database and returns AppURL through it. PgBouncer
+// runs in transaction mode with this number of connections to the server and with the lines in
+// settings; all else is its default. It is stopped when t has ended. Without the program the test
+// fails.
 func (d *Database) PgBouncer(t testing.TB, connections int, settings ...string) string {
 	t.Helper()
 	return d.PgBouncerFor(t, d.AppURL(), connections, settings...)
@@ -40,7 +41,8 @@ func (d *Database) PgBouncerFor(t testing.TB, login string, connections int, set
 	folder := t.TempDir()
 	write := func(name, text string) string {
 		path := filepath.Join(folder, name)
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil { // only this user, and that of PgBouncer, may enter the folder
+		// Only this user, and that of PgBouncer, may enter the folder.
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatalf("storetest: %v", err)
 		}
 		return path

@@ -27,8 +27,8 @@ type noServerError struct{ reason error }
 func (e *noServerError) Error() string {
 	return fmt.Sprintf(`there is no Postgres to test with:
 %v
-Start Docker, or install Postgres %s, or set %s to the URL of a superuser.
-CONTRIBUTING.md describes these variables.`, e.reason, "14 or newer", urlVariable)
+Start Docker, or install Postgres 14 or newer, or set %s to the URL of a superuser.
+CONTRIBUTING.md describes the variables.`, e.reason, urlVariable)
 }
 
 // findServer tries the sources in the order that the documentation of the package names.
@@ -42,7 +42,8 @@ func findServer(ctx context.Context) (*server, error) {
 		return nil, fmt.Errorf(`%s is %q; it may be "testcontainers", "embedded" or empty`, sourceVariable, source)
 	}
 	if url != "" {
-		return &server{url: url, origin: "the server of " + urlVariable, shared: true, stop: func() error { return nil }}, nil
+		keep := func() error { return nil }
+		return &server{url: url, origin: "the server of " + urlVariable, shared: true, stop: keep}, nil
 	}
 
 	container, err := startContainer(ctx)

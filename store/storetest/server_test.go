@@ -15,14 +15,17 @@ import (
 )
 
 // noDocker is an environment in which no Docker daemon answers and no server is given.
-var noDocker = []string{"DOCKER_HOST=unix:///nonexistent/docker.sock", "LUMEN_TEST_POSTGRES=", "LUMEN_TEST_DATABASE_URL="}
+var noDocker = []string{
+	"DOCKER_HOST=unix:///nonexistent/docker.sock", "LUMEN_TEST_POSTGRES=", "LUMEN_TEST_DATABASE_URL=",
+}
 
 func TestEmbeddedWithoutDocker(t *testing.T) {
 	t.Parallel()
 	result := rerun(t, "^Test(NewIsMigrated|Contexts)$", noDocker...)
 
 	require.NoError(t, result.err, result.all())
-	require.Regexp(t, `(?m)^storetest: the tests run on Postgres \d.*: embedded; testcontainers: no Docker daemon answers`, result.stderr)
+	require.Regexp(t, `(?m)^storetest: the tests run on Postgres \d.*: embedded; testcontainers: no Docker daemon answers`,
+		result.stderr)
 	require.Equal(t, 1, strings.Count(result.stderr, "the tests run on"))
 	require.NotContains(t, result.stdout, "SKIP")
 }
@@ -39,11 +42,14 @@ func TestNoEmbeddedWhenTestcontainersIsAskedFor(t *testing.T) {
 // Without a Postgres a test binary ends with one message, however many tests need a database.
 func TestNoPostgresIsOneMessage(t *testing.T) {
 	t.Parallel()
-	result := rerun(t, "^Test(NewIsMigrated|EmptyIsNotMigrated|Contexts|Owner)$", append(noDocker, "LUMEN_POSTGRES_BIN=/nowhere")...)
+	result := rerun(t, "^Test(NewIsMigrated|EmptyIsNotMigrated|Contexts|Owner)$",
+		append(noDocker, "LUMEN_POSTGRES_BIN=/nowhere")...)
 
 	require.Error(t, result.err, result.all())
 	require.Equal(t, 1, strings.Count(result.all(), "there is no Postgres to test with"), result.all())
-	for _, reason := range []string{"testcontainers: no Docker daemon answers", "embedded: LUMEN_POSTGRES_BIN=/nowhere", "set LUMEN_TEST_DATABASE_URL"} {
+	for _, reason := range []string{
+		"testcontainers: no Docker daemon answers", "embedded: LUMEN_POSTGRES_BIN=/nowhere", "set LUMEN_TEST_DATABASE_URL",
+	} {
 		require.Contains(t, result.stderr, reason)
 	}
 	require.NotContains(t, result.stdout, "--- FAIL")
@@ -51,7 +57,10 @@ func TestNoPostgresIsOneMessage(t *testing.T) {
 
 func TestUnknownValues(t *testing.T) {
 	t.Parallel()
-	for _, variable := range []string{"LUMEN_TEST_POSTGRES=docker", "LUMEN_TEST_OWNER=strong", "LUMEN_TEST_DATABASE_URL=host=localhost password=secret"} {
+	for _, variable := range []string{
+		"LUMEN_TEST_POSTGRES=docker", "LUMEN_TEST_OWNER=strong",
+		"LUMEN_TEST_DATABASE_URL=host=localhost password=secret",
+	} {
 		name, _, _ := strings.Cut(variable, "=")
 		result := rerun(t, "^TestNewIsMigrated$", "LUMEN_TEST_POSTGRES=", variable)
 
@@ -95,7 +104,8 @@ func requireNoLeftovers(t *testing.T, db *storetest.Database) {
 	}
 	var leftovers []string
 	require.NoError(t, db.Superuser().QueryRow(t.Context(), `
-		SELECT array_agg(name) FROM (SELECT datname FROM pg_database UNION ALL SELECT rolname FROM pg_roles) AS all_names (name)
+		SELECT array_agg(name)
+		FROM (SELECT datname FROM pg_database UNION ALL SELECT rolname FROM pg_roles) AS all_names (name)
 		WHERE name LIKE 'lumen\_test\_%' AND NOT starts_with(name, left(current_database(), 23))`).Scan(&leftovers))
 	require.Empty(t, leftovers)
 }

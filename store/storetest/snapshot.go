@@ -104,9 +104,13 @@ func (s *snapshot) prepare(address string) error {
 // clusterAt returns the snapshot's cluster as a copy of the server at this address has it.
 func (s *snapshot) clusterAt(address string) *cluster {
 	u := (&url.URL{
-		Scheme: "postgres", User: url.UserPassword("postgres", s.password), Host: address, Path: "/postgres", RawQuery: "sslmode=disable",
+		Scheme: "postgres", User: url.UserPassword("postgres", s.password),
+		Host: address, Path: "/postgres", RawQuery: "sslmode=disable",
 	}).String()
-	c := &cluster{server: &server{url: u}, name: s.cluster.name, owner: s.cluster.owner, app: s.cluster.app, admin: &session{url: u}, maker: &session{url: u}}
+	c := &cluster{
+		server: &server{url: u}, name: s.cluster.name, owner: s.cluster.owner, app: s.cluster.app,
+		admin: &session{url: u}, maker: &session{url: u},
+	}
 	c.count.Store(s.cluster.count.Load())
 	return c
 }

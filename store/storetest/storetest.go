@@ -60,7 +60,8 @@ const (
 // takes a minute.
 func Long() bool { return os.Getenv(longVariable) != "" }
 
-// Main runs the tests, stops the server and exits. TestMain calls it. Leaked goroutines fail the run.
+// Main runs the tests, stops the server and exits. TestMain calls it. Leaked goroutines fail the
+// run.
 func Main(m *testing.M) {
 	code := Run(m)
 	if err := goleak.Find(); err != nil && code == 0 {
@@ -74,8 +75,8 @@ func Main(m *testing.M) {
 // most tests wait for a deadline or for Postgres.
 const parallelTests = 6
 
-// Run runs the tests, stops the server and returns the exit code. Nothing of this package runs after
-// it, so that TestMain can look for leaked goroutines.
+// Run runs the tests, stops the server and returns the exit code. Nothing of this package runs
+// after it, so that TestMain can look for leaked goroutines.
 func Run(m *testing.M) (code int) {
 	// A flag on the command line is read later and wins.
 	if err := flag.Set("test.parallel", strconv.Itoa(max(parallelTests, runtime.GOMAXPROCS(0)))); err != nil {

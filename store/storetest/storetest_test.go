@@ -69,7 +69,8 @@ func TestDatabaseIsDroppedWithItsTest(t *testing.T) {
 		require.NoError(t, err)
 	})
 
-	const leftovers = `SELECT (SELECT count(*) FROM pg_database WHERE datname = $1), (SELECT count(*) FROM pg_roles WHERE rolname = $2)`
+	const leftovers = `SELECT (SELECT count(*) FROM pg_database WHERE datname = $1),
+		(SELECT count(*) FROM pg_roles WHERE rolname = $2)`
 	var databases, roles int
 	require.NoError(t, outer.Superuser().QueryRow(t.Context(), leftovers, name, role).Scan(&databases, &roles))
 	require.NotEmpty(t, name)
@@ -114,7 +115,8 @@ func TestOwner(t *testing.T) {
 	var isPowerful, owns bool
 	require.NoError(t, connect(t, db.OwnerURL()).QueryRow(t.Context(), `
 		SELECT r.rolsuper OR r.rolbypassrls,
-		       (SELECT count(*) = 2 FROM pg_class WHERE relname IN ('customers', 'lumen_migrations') AND relowner = r.oid)
+		       (SELECT count(*) = 2 FROM pg_class
+		        WHERE relname IN ('customers', 'lumen_migrations') AND relowner = r.oid)
 		FROM pg_roles AS r WHERE r.rolname = session_user`).Scan(&isPowerful, &owns))
 	require.Equal(t, os.Getenv("LUMEN_TEST_OWNER") != "weak", isPowerful)
 	require.True(t, owns)

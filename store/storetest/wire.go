@@ -64,8 +64,8 @@ func Tap(t testing.TB, address string) (*Wire, string) {
 	return w, to.String()
 }
 
-// read records the statements of one connection. It passes a message to Postgres after recording it,
-// so that Taken knows each statement that has been answered.
+// read records the statements of one connection. It passes a message to Postgres after recording
+// it, so that Taken knows each statement that has been answered.
 func (w *Wire) read(client io.Reader, server io.Writer) error {
 	frame := make([]byte, 4) // the first message has no type
 	prepared := make(map[string]string)

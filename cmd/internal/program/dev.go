@@ -96,7 +96,7 @@ func (c devCommand) Run(ctx context.Context, t terminal) error {
 	go func() {
 		select {
 		case <-cluster.Done():
-			stop(errors.New("the embedded Postgres ended; its log is " + filepath.Join(cluster.DataDir(), "cluster.log")))
+			stop(errors.New("the embedded Postgres ended; its log is " + filepath.Join(cluster.DataDir(), "postgres.log")))
 		case <-ctx.Done():
 		}
 	}()
