@@ -53,7 +53,10 @@ func (d *downloader) get(ctx context.Context, address string, read func(body io.
 	}
 	response, err := d.client.Do(request)
 	if err != nil {
-		return err
+		if failed := new(url.Error); errors.As(err, &failed) {
+			err = failed.Err // without the method and the address
+		}
+		return fmt.Errorf("fetch %s: %w", redacted(address), err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {

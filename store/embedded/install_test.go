@@ -28,7 +28,8 @@ func TestInstallCommands(t *testing.T) {
 			apt, "sudo dnf install -y postgresql-server", "brew install postgresql@18",
 		}},
 		"the same, for older data": {"", 16, true, []string{
-			"apt update && apt install -y postgresql-16", "dnf install -y postgresql16-server", "brew install postgresql@16",
+			"apt update && apt install -y postgresql-16", "dnf install -y postgresql16-server",
+			"brew install postgresql@16",
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

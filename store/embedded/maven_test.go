@@ -119,8 +119,8 @@ func TestMaven(t *testing.T) {
 		"refuses a jar without a checksum":      {jar, "", ".sha256: 404 Not Found"},
 		"refuses an empty checksum":             {jar, " ", "its checksum is"},
 		"refuses a file that is not a jar":      {[]byte("no jar"), sha256Of([]byte("no jar")), "not a valid zip file"},
-		"refuses an archive without a server":   {partial, sha256Of(partial), "it does not hold both initdb and postgres"},
-		"refuses a server that does not run":    {broken, sha256Of(broken), "it does not run: exit status 127 " + loaderMessage},
+		"refuses an archive without a server":   {partial, sha256Of(partial), errNoServer.Error()},
+		"refuses a server that does not run":    {broken, sha256Of(broken), "exit status 127 " + loaderMessage},
 		"refuses a file outside of the archive": {outside, sha256Of(outside), "../escaped"},
 		"refuses a link out of the archive":     {linked, sha256Of(linked), "it links out of the archive"},
 	} {

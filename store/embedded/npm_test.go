@@ -117,10 +117,10 @@ func TestNPM(t *testing.T) {
 	}{
 		"refuses another tarball than the pinned one": {tarball, `echo other >any.tgz`, "its SHA-512 is "},
 		"shows what the loader says":                  {npmTarball(t, brokenLoader...), "", loaderMessage},
-		"notices a missing link":                      {npmTarball(t, withoutLinks...), "", "libpq.so.5: No such file or directory"},
+		"notices a missing link":                      {npmTarball(t, withoutLinks...), "", "libpq.so.5: No such file"},
 		"refuses a link out of the package":           {npmTarball(t, badLink...), "", "it links out of the archive"},
 		"shows npm's summary of its error": {
-			tarball, `printf %s '{"error":{"summary":"No matching version\nat x"}}'; exit 1`, "npm: No matching version",
+			tarball, `printf %s '{"error":{"summary":"No such version\nat x"}}'; exit 1`, "npm: No such version",
 		},
 		"shows the end of npm's standard error": {
 			tarball, `echo 'node: not found' >&2; exit 127`, "npm: exit status 127: node: not found",

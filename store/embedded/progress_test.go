@@ -49,7 +49,8 @@ func TestStartReportsItsSteps(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, server.Stop())
 	for _, status := range []string{
-		"initdb is making the database cluster", "waiting for Postgres to start", "waiting for Postgres to accept a session",
+		"initdb is making the database cluster", "waiting for Postgres to start",
+		"waiting for Postgres to accept a session",
 	} {
 		require.Contains(t, strings.Join(said.lines, "\n"), status)
 	}

@@ -111,7 +111,8 @@ func (d *Database) NewRole(t testing.TB, attributes string) (url string) {
 	t.Helper()
 	role := login{d.cluster.newName() + "_role", randomText()}
 	// The password comes last: exec cuts it off its error.
-	err := d.cluster.admin.exec("CREATE ROLE " + role.user + " LOGIN " + attributes + " PASSWORD '" + role.password + "'")
+	err := d.cluster.admin.exec("CREATE ROLE " + role.user + " LOGIN " + attributes +
+		" PASSWORD '" + role.password + "'")
 	if err != nil {
 		t.Fatalf("storetest: %v", err)
 	}

@@ -22,8 +22,8 @@ func (d *Database) Fill(t testing.TB, m Merchant, n int) (ids []string) {
 	t.Helper()
 	err := d.Superuser().QueryRow(t.Context(), `WITH filled AS (
 		INSERT INTO customers (merchant_id, id, email, email_key, email_shared, name, name_key,
-			name_sort, user_id, billing_address_line1, billing_address_line2, billing_city, billing_postal_code, billing_country,
-			tax_id, search_key, created_at, updated_at)
+			name_sort, user_id, billing_address_line1, billing_address_line2, billing_city, billing_postal_code,
+			billing_country, tax_id, search_key, created_at, updated_at)
 		SELECT $1, 'cust_' || lpad(i::text, 26, '0'), 'Filled' || i || '@example.com', 'filled' || i || '@example.com',
 			false, 'Name ' || i, 'name ' || i, convert_to('Name ' || i, 'UTF8'), 'user_' || i, i || ' Long Street',
 			'Floor ' || i % 30, 'Berlin', lpad((i % 100000)::text, 5, '0'),

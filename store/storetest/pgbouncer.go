@@ -19,7 +19,8 @@ import (
 // SwallowsSettings is the line of a PgBouncer's configuration with which it accepts and ignores the
 // settings of a connection. Without it, PgBouncer refuses them.
 const SwallowsSettings = "ignore_startup_parameters = search_path, synchronous_commit, statement_timeout, " +
-	"lock_timeout, idle_in_transaction_session_timeout, plan_cache_mode, bytea_output, quote_all_identifiers, row_security, default_transaction_isolation"
+	"lock_timeout, idle_in_transaction_session_timeout, plan_cache_mode, bytea_output, quote_all_identifiers, " +
+	"row_security, default_transaction_isolation"
 
 // PgBouncer starts a PgBouncer in front of the database and returns AppURL through it. PgBouncer
 // runs in transaction mode with this number of connections to the server and with the lines in

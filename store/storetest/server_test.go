@@ -24,8 +24,8 @@ func TestEmbeddedWithoutDocker(t *testing.T) {
 	result := rerun(t, "^Test(NewIsMigrated|Contexts)$", noDocker...)
 
 	require.NoError(t, result.err, result.all())
-	require.Regexp(t, `(?m)^storetest: the tests run on Postgres \d.*: embedded; testcontainers: no Docker daemon answers`,
-		result.stderr)
+	const line = `(?m)^storetest: the tests run on Postgres \d.*: embedded; testcontainers: no Docker daemon answers`
+	require.Regexp(t, line, result.stderr)
 	require.Equal(t, 1, strings.Count(result.stderr, "the tests run on"))
 	require.NotContains(t, result.stdout, "SKIP")
 }
@@ -48,7 +48,8 @@ func TestNoPostgresIsOneMessage(t *testing.T) {
 	require.Error(t, result.err, result.all())
 	require.Equal(t, 1, strings.Count(result.all(), "there is no Postgres to test with"), result.all())
 	for _, reason := range []string{
-		"testcontainers: no Docker daemon answers", "embedded: LUMEN_POSTGRES_BIN=/nowhere", "set LUMEN_TEST_DATABASE_URL",
+		"testcontainers: no Docker daemon answers", "embedded: LUMEN_POSTGRES_BIN=/nowhere",
+		"set LUMEN_TEST_DATABASE_URL",
 	} {
 		require.Contains(t, result.stderr, reason)
 	}
