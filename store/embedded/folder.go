@@ -96,7 +96,7 @@ func mustEnter(ctx context.Context, acct *account, dir, wanted string) error {
 		return err
 	}
 	if !ok {
-		return fmt.Errorf("Postgres runs as the user %s, for which %s is %w", acct.name, wanted, errClosed)
+		return fmt.Errorf("postgres must run as the user %s, for whom %s is %w", acct.name, wanted, errClosed)
 	}
 	return nil
 }
