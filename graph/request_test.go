@@ -118,6 +118,8 @@ func TestStatusWithoutData(t *testing.T) {
 	require.Equal(t, 503, statusWithoutData(list(store.RateLimited, store.Unavailable)))
 	require.Equal(t, 503, statusWithoutData(list(store.Unavailable, store.RateLimited)))
 	require.Equal(t, 200, statusWithoutData(list(store.Unavailable, store.InvalidID)))
+	require.Equal(t, 503, statusWithoutData(list(store.TokensNotConfigured)))
+	require.Equal(t, 200, statusWithoutData(list(store.TokensNotConfigured, store.Forbidden)))
 }
 
 // TestBodiesOfWrongShape checks the message about a body that is JSON but has the wrong shape: it

@@ -219,13 +219,13 @@ func isTemporary(err *gqlerror.Error) bool {
 	return code == store.Unavailable || code == store.RateLimited
 }
 
-// statusWithoutData returns the status of a reply without data. Where all errors are temporary, it is
+// statusWithoutData returns the status of a reply without data. Where no error is the document's, it is
 // 503, or 429 when the merchant's own requests are the only cause.
 func statusWithoutData(list gqlerror.List) int {
 	status := http.StatusOK
 	for _, err := range list {
 		switch err.Extensions["code"] {
-		case store.Unavailable:
+		case store.Unavailable, store.TokensNotConfigured:
 			status = http.StatusServiceUnavailable
 		case store.RateLimited:
 			status = max(status, http.StatusTooManyRequests)

@@ -21,21 +21,22 @@ type Code string
 
 // The codes. REST maps each to a status; GraphQL shows it as extensions.code or as a UserErrorCode.
 const (
-	EmailRequired    Code = "EMAIL_REQUIRED"
-	InvalidInput     Code = "INVALID_INPUT"
-	InvalidID        Code = "INVALID_ID"
-	BadRequest       Code = "BAD_REQUEST"
-	Unauthenticated  Code = "UNAUTHENTICATED"
-	Forbidden        Code = "FORBIDDEN"
-	NotFound         Code = "NOT_FOUND"
-	RouteNotFound    Code = "ROUTE_NOT_FOUND"
-	MethodNotAllowed Code = "METHOD_NOT_ALLOWED"
-	EmailTaken       Code = "EMAIL_TAKEN"
-	PayloadTooLarge  Code = "PAYLOAD_TOO_LARGE"
-	UnsupportedType  Code = "UNSUPPORTED_MEDIA_TYPE"
-	RateLimited      Code = "RATE_LIMITED"
-	Internal         Code = "INTERNAL"
-	Unavailable      Code = "UNAVAILABLE"
+	EmailRequired       Code = "EMAIL_REQUIRED"
+	InvalidInput        Code = "INVALID_INPUT"
+	InvalidID           Code = "INVALID_ID"
+	BadRequest          Code = "BAD_REQUEST"
+	Unauthenticated     Code = "UNAUTHENTICATED"
+	Forbidden           Code = "FORBIDDEN"
+	NotFound            Code = "NOT_FOUND"
+	RouteNotFound       Code = "ROUTE_NOT_FOUND"
+	MethodNotAllowed    Code = "METHOD_NOT_ALLOWED"
+	EmailTaken          Code = "EMAIL_TAKEN"
+	PayloadTooLarge     Code = "PAYLOAD_TOO_LARGE"
+	UnsupportedType     Code = "UNSUPPORTED_MEDIA_TYPE"
+	RateLimited         Code = "RATE_LIMITED"
+	Internal            Code = "INTERNAL"
+	Unavailable         Code = "UNAVAILABLE"
+	TokensNotConfigured Code = "TOKENS_NOT_CONFIGURED" // lasts until an operator acts, unlike Unavailable
 )
 
 // ClientLeft is an outcome in logs and metrics only. No client sees it.
@@ -49,21 +50,22 @@ type outcome struct {
 }
 
 var registry = map[Code]outcome{
-	EmailRequired:    {400, "Email is required"},
-	InvalidInput:     {400, "Invalid request data"},
-	InvalidID:        {400, "Invalid {noun} ID format"},
-	BadRequest:       {400, "The request body is not valid JSON"},
-	Unauthenticated:  {401, "Unauthorized"},
-	Forbidden:        {403, "This credential may not do that"},
-	NotFound:         {404, "{Noun} not found or access denied"},
-	RouteNotFound:    {404, "Not found"},
-	MethodNotAllowed: {405, "Method not allowed"},
-	EmailTaken:       {409, "A {noun} with this email already exists"},
-	PayloadTooLarge:  {413, "Request body too large"},
-	UnsupportedType:  {415, "Content-Type must be application/json"},
-	RateLimited:      {429, "Too many requests"},
-	Internal:         {500, "Internal server error"},
-	Unavailable:      {503, "Service temporarily unavailable"},
+	EmailRequired:       {400, "Email is required"},
+	InvalidInput:        {400, "Invalid request data"},
+	InvalidID:           {400, "Invalid {noun} ID format"},
+	BadRequest:          {400, "The request body is not valid JSON"},
+	Unauthenticated:     {401, "Unauthorized"},
+	Forbidden:           {403, "This credential may not do that"},
+	NotFound:            {404, "{Noun} not found or access denied"},
+	RouteNotFound:       {404, "Not found"},
+	MethodNotAllowed:    {405, "Method not allowed"},
+	EmailTaken:          {409, "A {noun} with this email already exists"},
+	PayloadTooLarge:     {413, "Request body too large"},
+	UnsupportedType:     {415, "Content-Type must be application/json"},
+	RateLimited:         {429, "Too many requests"},
+	Internal:            {500, "Internal server error"},
+	Unavailable:         {503, "Service temporarily unavailable"},
+	TokensNotConfigured: {503, "Access tokens are not configured on this server"},
 }
 
 // Codes returns all codes, sorted.

@@ -33,6 +33,7 @@ func TestMessages(t *testing.T) {
 		"RATE_LIMITED":           "Too many requests",
 		"INTERNAL":               "Internal server error",
 		"UNAVAILABLE":            "Service temporarily unavailable",
+		"TOKENS_NOT_CONFIGURED":  "Access tokens are not configured on this server",
 	}
 	require.Len(t, registry, len(want))
 	require.Equal(t, emailTakenLonger, emailTakenOnUpdate)
@@ -115,6 +116,7 @@ func TestOutcomeAfterClientLeft(t *testing.T) {
 		{Failed("fetch customer", errors.New("a bug")), true, Internal},
 		{NewError(Unavailable), false, Unavailable},
 		{NewError(NotFound), false, NotFound},
+		{NewError(TokensNotConfigured), false, TokensNotConfigured},
 	} {
 		known := AsError(c.err)
 		require.Equal(t, c.logged, known.IsLogged(), "%v", c.err)

@@ -518,7 +518,10 @@ type Mutation {
     id: ID!
   ): DeleteCustomerPayload
 
-  "Makes a short-lived credential for a browser or an app. Only an API key with write access may, not an access token."
+  """
+  Makes a short-lived credential for a browser or an app. Only an API key with write access may, not an access token. Where
+  the operator has not configured access tokens, the error's ` + "`" + `code` + "`" + ` is ` + "`" + `TOKENS_NOT_CONFIGURED` + "`" + `.
+  """
   createAccessToken(
     "The properties of the token."
     input: CreateAccessTokenInput!

@@ -22,7 +22,8 @@ func TestTokenKeyRotation(t *testing.T) {
 	db := storetest.New(t)
 	operator, secret := db.Owner(t), auth.NewTokenSecret()
 	s := openWith(t, db, secret)
-	ctx := db.Context(t, db.Merchant(t, "Acme"))
+	m := db.Merchant(t, "Acme")
+	ctx := db.Context(t, m)
 
 	pass := func(minutes int) {
 		t.Helper()
@@ -81,8 +82,12 @@ func TestTokenKeyRotation(t *testing.T) {
 
 	require.ErrorIs(t, s.Tokens.CheckSigner(t.Context()), auth.ErrNoTokenKey)
 	require.ErrorIs(t, db.Auth(t).Tokens.CheckSigner(t.Context()), auth.ErrNoTokenKey)
-	_, err := s.Tokens.Create(ctx, auth.TokenInput{})
-	require.Equal(t, store.Forbidden, store.AsError(err).Code)
+	for name, unable := range map[string]*auth.Auth{"no signing key": s, "no token secret": db.Auth(t)} {
+		_, err := unable.Tokens.Create(ctx, auth.TokenInput{ExpiresIn: new(0)})
+		require.Equal(t, store.NewError(store.TokensNotConfigured), err, name)
+		_, err = unable.Tokens.Create(db.ReadContext(t, m), auth.TokenInput{})
+		require.Equal(t, store.Forbidden, store.AsError(err).Code, "%s, and a read key", name)
+	}
 	require.Empty(t, published())
 
 	rotate()

@@ -89,8 +89,8 @@ type Tokens struct {
 }
 
 // Create mints a token in the name of the API key that ctx carries. Forbidden means that the key may
-// not mint, or that the service has no key to sign with. InvalidInput tells what is wrong with the
-// input. NotFound means that the customer is not one of the merchant's live ones. Nothing is stored: the
+// not mint. TokensNotConfigured means that the service has no token secret, or the database no key that
+// signs. InvalidInput tells what is wrong with the input. NotFound means that the customer is not one of the merchant's live ones. Nothing is stored: the
 // token works until it expires or, within five seconds, its API key or its signing key is revoked or the
 // merchant is disabled.
 func (t *Tokens) Create(ctx context.Context, in TokenInput) (*AccessToken, error) {
@@ -102,7 +102,7 @@ func (t *Tokens) Create(ctx context.Context, in TokenInput) (*AccessToken, error
 		return nil, store.Failed("create access token", err)
 	}
 	if signer == nil {
-		return nil, store.NewError(store.Forbidden)
+		return nil, store.NewError(store.TokensNotConfigured)
 	}
 	if in, err = in.normalize(); err != nil {
 		return nil, err
@@ -142,8 +142,10 @@ func (t *Tokens) Authorize(ctx context.Context) error {
 	switch {
 	case !ok:
 		return store.NewError(store.Unauthenticated)
-	case credential.Access != store.WriteAccess || credential.TokenID != "" || len(t.secret) == 0:
+	case credential.Access != store.WriteAccess || credential.TokenID != "":
 		return store.NewError(store.Forbidden)
+	case len(t.secret) == 0:
+		return store.NewError(store.TokensNotConfigured)
 	}
 	return nil
 }

@@ -209,7 +209,7 @@ func TestServeTokenSecret(t *testing.T) {
 	t.Run("without a signing key the log says how to turn tokens on", func(t *testing.T) {
 		for _, env := range [][]string{nil, {"LUMEN_TOKEN_SECRET="}, {"LUMEN_TOKEN_SECRET=" + secret.Text()}} {
 			status, log := mint(t, env...)
-			require.Equal(t, 403, status)
+			require.Equal(t, 503, status)
 			require.Contains(t, log, off[len(env) > 0 && env[0] != "LUMEN_TOKEN_SECRET="])
 			require.NotContains(t, log, secret.Text())
 		}
@@ -225,7 +225,7 @@ func TestServeTokenSecret(t *testing.T) {
 	t.Run("without the secret tokens are refused before the body is read", func(t *testing.T) {
 		body = `{`
 		status, log := mint(t)
-		require.Equal(t, 403, status)
+		require.Equal(t, 503, status)
 		require.Contains(t, log, off[false])
 	})
 	t.Run("a secret that does not open the signing key is refused", func(t *testing.T) {

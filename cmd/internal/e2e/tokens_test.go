@@ -549,10 +549,51 @@ func TestJWKS(t *testing.T) {
 		require.Eventually(t, func() bool { // the server caches the keys for 1 s
 			return brief(d.Send(t, "", "GET", path, "")) == answer{200, `{"keys":[]}`}
 		}, 5*time.Second, 50*time.Millisecond)
-		require.Equal(t, answer{403, restForbidden}, brief(d.Send(t, m.WriteKey, "POST", "/api/access-tokens", `{}`)))
-		r := d.GraphQL(t, m.WriteKey, `mutation{createAccessToken(input:{}){accessToken{token}}}`, nil)
-		require.Equal(t, answer{200, `{"errors":[{"message":"This credential may not do that","path":["createAccessToken"],"extensions":{"code":"FORBIDDEN"}}],"data":{"createAccessToken":null}}`}, brief(r))
+		mintsNothing(t, d, m)
 	})
+}
+
+// A server without a token secret says that tokens are not configured.
+func TestNoTokenSecretNoTokens(t *testing.T) {
+	t.Parallel()
+	d := harness.Serve(t, "--token-secret=")
+	mintsNothing(t, d, d.Merchant(t, "Acme"))
+	r := d.Send(t, d.Merchant(t, "Other").WriteKey, "POST", "/api/access-tokens", `no JSON`)
+	require.Equal(t, answer{503, restNoTokens}, brief(r), "the body is not read")
+}
+
+// restNoTokens is what a server says that can't mint tokens.
+const restNoTokens = `{"error":"Access tokens are not configured on this server"}`
+
+// mintsNothing requires that both APIs say why a write key gets no token. It is no outage: no client is
+// told to try again, and no metric counts it as UNAVAILABLE.
+func mintsNothing(t *testing.T, d *harness.Server, m storetest.Merchant) {
+	t.Helper()
+	r := d.Send(t, m.WriteKey, "POST", "/api/access-tokens", `{"access":"none"}`)
+	require.Equal(t, answer{503, restNoTokens}, brief(r))
+	require.Empty(t, r.Header.Get("Retry-After"))
+	require.Equal(t, answer{403, restForbidden}, brief(d.Send(t, m.ReadKey, "POST", "/api/access-tokens", `{}`)))
+
+	const mutation = `mutation{createAccessToken(input:{}){accessToken{token}}}`
+	refused := func(message, code string) answer {
+		return answer{200, `{"errors":[{"message":"` + message + `","path":["createAccessToken"],` +
+			`"extensions":{"code":"` + code + `"}}],"data":{"createAccessToken":null}}`}
+	}
+	r = d.GraphQL(t, m.WriteKey, mutation, nil)
+	require.Equal(t, refused("Access tokens are not configured on this server", "TOKENS_NOT_CONFIGURED"), brief(r))
+	require.Empty(t, r.Header.Get("Retry-After"))
+	r = d.GraphQL(t, m.ReadKey, mutation, nil)
+	require.Equal(t, refused("This credential may not do that", "FORBIDDEN"), brief(r))
+
+	metrics := d.Metrics(t)
+	for _, door := range []string{"graphql", "rest"} {
+		series := `,door="` + door + `",operation="createAccessToken"} `
+		require.Contains(t, metrics, `lumen_requests_total{code="TOKENS_NOT_CONFIGURED"`+series+"1\n")
+		require.Contains(t, metrics, `lumen_requests_total{code="UNAVAILABLE"`+series+"0\n")
+	}
+	require.NotContains(t, d.Logged(), `"level":"ERROR"`)
+	status, body := harness.Fetch(t, "GET", d.URL+"/readyz", "", "")
+	require.Equal(t, http.StatusOK, status, body)
 }
 
 // TestRotationUnderLoad rotates signing keys while tokens are created and used. No request with a

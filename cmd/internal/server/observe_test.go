@@ -50,6 +50,8 @@ func TestErrorsWithoutACodeCountByStatus(t *testing.T) {
 		require.Equal(t, want, (&requestInfo{status: status}).outcome(), status)
 	}
 	require.Equal(t, store.NotFound, (&requestInfo{status: 404, code: store.NotFound}).outcome())
+	notConfigured := (&requestInfo{status: 503, code: store.TokensNotConfigured}).outcome()
+	require.Equal(t, store.TokensNotConfigured, notConfigured, "no outage, for those that alert on one")
 	require.Equal(t, store.EmailTaken, (&requestInfo{status: 200, code: store.EmailTaken}).outcome(), "a user error of GraphQL's")
 }
 
