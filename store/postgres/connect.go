@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"database/sql/driver"
 	"errors"
-	"fmt"
 	"net"
 	"slices"
 	"strconv"
@@ -45,7 +44,14 @@ func (e *ConnectError) Error() string {
 	if e.Database != "" {
 		name += " " + strconv.Quote(e.Database)
 	}
-	return "can't reach " + name + " at " + strings.Join(e.Hosts, ", ") + ": " + e.reason()
+	f := e.failure()
+	return "can't " + f.verb + " " + name + " at " + strings.Join(e.Hosts, ", ") + ": " + f.reason
+}
+
+// Advice says what to do about the error. source names what holds the connection string, such as a
+// flag or a variable.
+func (e *ConnectError) Advice(source string) string {
+	return strings.ReplaceAll(e.failure().advice, "SOURCE", source)
 }
 
 // Unwrap returns the cause.
@@ -57,43 +63,65 @@ func (e *ConnectError) IsPooler() bool {
 	return errors.As(e.cause, &refused) && strings.Contains(refused.Message, "unsupported startup parameter")
 }
 
-// reasons are the reasons why a server refuses a connection, by Postgres's code.
-var reasons = map[string]string{
-	"28000": "the server refuses the login, by its pg_hba.conf or for lack of TLS",
-	"28P01": "the server refuses the password",
-	"3D000": "the database does not exist",
-	"42501": "the login may not connect to the database",
-	"42704": "the server does not know a parameter of the connection string",
-	"53300": "the server has no free connection",
-	"57P03": "the server is starting or stopping",
+// failure is why no connection was made: what could not be done, the reason, and what to do about it. SOURCE
+// in the advice stands for what holds the connection string.
+type failure struct{ verb, reason, advice string }
+
+const isServerThere = "check the host and the port in SOURCE, and that the server runs"
+
+// refusals are why a server refuses a connection, by Postgres's code. The server was reached, so none of
+// them says that it was not.
+var refusals = map[string]failure{
+	"28000": {"log in to", "the role does not exist, or the server's pg_hba.conf does not admit it",
+		"check the user and sslmode in SOURCE, and pg_hba.conf"},
+	"28P01": {"log in to", "the server refuses the user or the password", "check both in SOURCE"},
+	"3D000": {"open", "it does not exist", "check its name in SOURCE, or create it"},
+	"42501": {"open", "the role lacks CONNECT", "grant it to the user in SOURCE with GRANT CONNECT ON DATABASE"},
+	"42704": {"open", "the server does not know a parameter of the connection string", "check the parameters in SOURCE"},
+	"53300": {"connect to", "the server has no free connection", "close other connections, or raise max_connections"},
+	"57P03": {"connect to", "the server is starting or stopping", "try again in a moment"},
 }
 
-func (e *ConnectError) reason() string {
+func (e *ConnectError) failure() failure {
 	var refused *pgconn.PgError
 	var lookUp *net.DNSError
 	var certificate *tls.CertificateVerificationError
 	var number syscall.Errno
 	switch {
 	case errors.As(e.cause, &refused):
-		reason, ok := reasons[refused.Code]
-		if !ok {
-			reason = "the server refuses the connection"
-		}
-		return fmt.Sprintf("%s (%s)", reason, refused.Code)
+		return e.refusal(refused.Code)
 	case errors.As(e.cause, &lookUp):
-		return "the host is not found"
+		return failure{"reach", "the host is not found", "check the host in SOURCE"}
 	case errors.Is(e.cause, context.Canceled):
-		return "canceled"
+		return failure{"reach", "canceled", "try again"}
 	case isTimeout(e.cause):
-		return "no answer in time"
+		return failure{"reach", "no answer in time", isServerThere}
 	case errors.As(e.cause, &certificate):
-		return "the server's certificate can't be verified"
+		return failure{
+			"connect to", "the server's certificate can't be verified", "check sslrootcert and sslmode in SOURCE",
+		}
 	case errors.As(e.cause, &number):
-		return number.Error()
-	case strings.Contains(e.cause.Error(), "refused TLS"): // pgx has no error value for this
-		return "the server has no TLS, and the connection string demands it"
+		return failure{"reach", number.Error(), isServerThere}
+	case strings.Contains(e.cause.Error(), "refused TLS"): // pgx has no value for it
+		return failure{
+			"connect to", "the server has no TLS, and the connection string demands it",
+			"turn TLS on in the server, or change sslmode in SOURCE",
+		}
 	}
-	return "the connection failed"
+	return failure{"reach", "the connection failed", isServerThere}
+}
+
+func (e *ConnectError) refusal(code string) failure {
+	f, ok := refusals[code]
+	if !ok {
+		f = failure{"connect to", "the server refuses the connection", "check SOURCE and the server's log"}
+	}
+	if e.IsPooler() {
+		f.advice = "SOURCE names a pooler: serve needs LUMEN_DATABASE_POOLER=transaction, " +
+			"and other commands need the URL of Postgres itself"
+	}
+	f.reason += " (" + code + ")"
+	return f
 }
 
 func isTimeout(err error) bool {

@@ -118,14 +118,27 @@ func TestConnectErrors(t *testing.T) {
 	require.NoError(t, err)
 	at := fmt.Sprintf("at %s:%d: ", config.Host, config.Port)
 	sound := fmt.Sprintf("postgres://USER:hunter2@%s:%d/DATABASE?sslmode=disable", config.Host, config.Port)
+	alter := func(user, database string) string {
+		return strings.NewReplacer("DATABASE", database, "USER:hunter2", user).Replace(sound)
+	}
+	own, named := config.User+":"+config.Password, `the database "`+config.Database+`" `+at
+	const there = "; check the host and the port in LUMEN_DATABASE_URL, and that the server runs"
 	for text, want := range map[string]string{
-		strings.NewReplacer("USER", "hunter2user", "DATABASE", config.Database).Replace(sound):                                          `can't reach the database "` + config.Database + `" ` + at + `the server refuses the (password \(28P01\)|login \(28000\))`,
-		strings.NewReplacer("DATABASE", "nowhere", "USER:hunter2", config.User+":"+config.Password).Replace(sound):                      `can't reach the database "nowhere" ` + at + `the database does not exist \(3D000\)`,
-		strings.NewReplacer("DATABASE", config.Database, "USER:hunter2", config.User+":"+config.Password).Replace(sound) + "&hunter2=x": `can't reach the database "` + config.Database + `" ` + at + `the server does not know a parameter of the connection string \(42704\)`,
-		"postgres://u:hunter2@127.0.0.1:1/db?sslmode=disable":                                                                           `can't reach the database "db" at 127.0.0.1:1: connection refused`,
-		"postgres://u:hunter2@127.0.0.1:1,127.0.0.1:2/?sslmode=disable":                                                                 `can't reach the database at 127.0.0.1:1, 127.0.0.1:2: connection refused`,
-		"postgres://u:hunter2@nowhere.invalid/db":                                                                                       `can't reach the database "db" at nowhere.invalid:5432: the host is not found`,
-		"postgres://u:hunter2@/db?host=/nowhere":                                                                                        `can't reach the database "db" at /nowhere:5432: no such file or directory`,
+		alter("hunter2user:hunter2", config.Database): `can't log in to ` + named + `(` +
+			`the server refuses the user or the password \(28P01\); check both in LUMEN_DATABASE_URL|` +
+			`the role does not exist, or .*pg_hba.conf does not admit it \(28000\); check the user and sslmode in LUMEN_DATABASE_URL, and pg_hba.conf)`,
+		alter(own, "nowhere"): `can't open the database "nowhere" ` + at +
+			`it does not exist \(3D000\); check its name in LUMEN_DATABASE_URL, or create it`,
+		alter(own, config.Database) + "&hunter2=x": `can't open ` + named +
+			`the server does not know a parameter of the connection string \(42704\); check the parameters in LUMEN_DATABASE_URL`,
+		"postgres://u:hunter2@127.0.0.1:1/db?sslmode=disable": `can't reach the database "db" at 127.0.0.1:1: connection refused` + there,
+		"postgres://u:hunter2@127.0.0.1:1,127.0.0.1:2/?sslmode=disable": `can't reach the database at 127.0.0.1:1, 127.0.0.1:2: connection refused` +
+			there,
+		"postgres://u:hunter2@nowhere.invalid/db": `can't reach the database "db" at nowhere.invalid:5432: the host is not found` +
+			`; check the host in LUMEN_DATABASE_URL`,
+		"postgres://u:hunter2@/db?host=/nowhere": `can't reach the database "db" at /nowhere:5432: no such file or directory` + there,
+		strings.Replace(alter(own, config.Database), "disable", "require", 1): `can't connect to ` + named +
+			`the server has no TLS, and the connection string demands it; turn TLS on in the server, or change sslmode in LUMEN_DATABASE_URL`,
 	} {
 		config, err := postgres.ParseService(text)
 		require.NoError(t, err)
@@ -134,7 +147,7 @@ func TestConnectErrors(t *testing.T) {
 		require.NoError(t, pool.Close())
 		var connect *postgres.ConnectError
 		require.ErrorAs(t, err, &connect, text)
-		require.Regexp(t, "^"+want+"$", err.Error())
+		require.Regexp(t, "^"+want+"$", err.Error()+"; "+connect.Advice("LUMEN_DATABASE_URL"))
 		require.NotContains(t, err.Error(), secret)
 		require.False(t, connect.IsPooler())
 	}

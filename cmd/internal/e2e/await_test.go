@@ -116,18 +116,18 @@ func TestCommandsEndAtOnceOnPermanentDatabaseErrors(t *testing.T) {
 		timeout      string
 		atLeast      time.Duration
 	}{
-		"wrong password": {
+		"a password that is refused": {
 			url: withAddress(t, db.AppURL(), denied), timeout: "20s",
-			message: `the server refuses the password \(28P01\); check its URL and that it runs`,
+			message: `lumen: can't log in to .*: the server refuses the user or the password \(28P01\); check both in LUMEN_DATABASE_URL\n$`,
 		},
-		"no such database": {url: nowhere.String(), timeout: "20s", message: `the database does not exist \(3D000\)`},
-		"no server until the timeout": {
+		"no such database": {url: nowhere.String(), timeout: "20s", message: `can't open the database "nowhere" .*: it does not exist \(3D000\)`},
+		"nobody for a while": {
 			url: withAddress(t, db.AppURL(), "127.0.0.1:1"), timeout: "1s", atLeast: time.Second,
-			message: "connection refused; check its URL and that it runs\n$",
+			message: "connection refused; check the host and the port in LUMEN_DATABASE_URL, and that the server runs\n$",
 		},
 		"no wait": {
 			url: withAddress(t, db.AppURL(), "127.0.0.1:1"), timeout: "0s",
-			message: "^lumen: [^\n]*connection refused; check its URL and that it runs\n$",
+			message: "^lumen: [^\n]*connection refused; check the host and the port in LUMEN_DATABASE_URL, and that the server runs\n$",
 		},
 	} {
 		for command, args := range map[string][]string{

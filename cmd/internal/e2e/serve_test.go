@@ -113,23 +113,23 @@ func TestServeReportsAllConfigurationErrorsAtOnce(t *testing.T) {
 
 	line := serveRefusal(t, "LUMEN_DATABASE_URL=postgres://user:hunter2@host:notaport/db", "LUMEN_LOG_FORMAT=xml")
 	require.Equal(t, "lumen: LUMEN_DATABASE_URL is not a Postgres connection URL; it looks like postgres://user:password@host:5432/database; "+
-		"LUMEN_LOG_FORMAT is neither json nor text\n", line)
+		"LUMEN_LOG_FORMAT must be json or text\n", line)
 
-	require.Equal(t, "lumen: LUMEN_DATABASE_POOLER is neither none nor transaction; LUMEN_DATABASE_URL is not set; "+
+	require.Equal(t, "lumen: LUMEN_DATABASE_POOLER must be none or transaction; LUMEN_DATABASE_URL is not set; "+
 		"set it to a URL like postgres://lumen_serve:password@host:5432/lumen\n", serveRefusal(t, "LUMEN_DATABASE_POOLER=session"))
 	for _, rate := range []string{"-1", "many", "NaN", "Inf", "0.0001", "1000001", "1e400"} {
 		require.Equal(t, "lumen: LUMEN_KEY_RATE is not a rate; it is requests per second, from 0.001 to 1000000, or 0 for no limit; "+
 			"LUMEN_MERCHANT_RATE is not a rate; it is requests per second, from 0.001 to 1000000, or 0 for no limit; "+
 			"LUMEN_CUSTOMER_RATE is not a rate; it is requests per second, from 0.001 to 1000000, or 0 for no limit; "+
-			"LUMEN_RATE_BURST is not a number of seconds from 0 to 3600; LUMEN_LOG_FORMAT is neither json nor text\n",
+			"LUMEN_RATE_BURST is not a number of seconds from 0 to 3600; LUMEN_LOG_FORMAT must be json or text\n",
 			serveRefusal(t, "LUMEN_KEY_RATE="+rate, "LUMEN_MERCHANT_RATE="+rate, "LUMEN_CUSTOMER_RATE="+rate,
 				"LUMEN_RATE_BURST=-"+rate+"0", "LUMEN_DATABASE_URL=postgres://localhost/db", "LUMEN_LOG_FORMAT=xml"))
 	}
 	require.Equal(t, "lumen: LUMEN_DATABASE_URL is not set; set it to a URL like postgres://lumen_serve:password@host:5432/lumen; "+
 		"LUMEN_PRIVATE_ADDR is not an address; it looks like 127.0.0.1:9090; OTEL_EXPORTER_OTLP_ENDPOINT is not a URL; it looks like http://collector:4318\n",
 		serveRefusal(t, "LUMEN_PRIVATE_ADDR=private", "OTEL_EXPORTER_OTLP_ENDPOINT=collector"))
-	require.Contains(t, serveRefusal(t, "LUMEN_INTROSPECTION=perhaps"), "--introspection")
-	require.Contains(t, serveRefusal(t, "LUMEN_GRAPHQL_MAX_DEPTH=0"), "--graphql-max-depth")
+	require.Contains(t, serveRefusal(t, "LUMEN_INTROSPECTION=perhaps"), "lumen: LUMEN_INTROSPECTION must be true or false")
+	require.Contains(t, serveRefusal(t, "LUMEN_GRAPHQL_MAX_DEPTH=0"), "lumen: LUMEN_GRAPHQL_MAX_DEPTH: a limit is")
 
 	manifest := filepath.Join(t.TempDir(), "documents.json")
 	require.NoError(t, os.WriteFile(manifest, []byte(`{"good":"{merchant{id}}","bad":"{nope}","worse":"{"}`), 0o600))
@@ -149,9 +149,12 @@ func TestServeReportsAllConfigurationErrorsAtOnce(t *testing.T) {
 	for _, wrong := range []string{"-1s", "999ms", "25h"} {
 		require.Contains(t, serveRefusal(t, "LUMEN_IDLE_TIMEOUT="+wrong), "LUMEN_IDLE_TIMEOUT must be 1s to 24h, such as 620s", wrong)
 	}
-	require.Contains(t, serveRefusal(t, "LUMEN_IDLE_TIMEOUT=620"), "--idle-timeout")
+	require.Contains(t, serveRefusal(t, "LUMEN_IDLE_TIMEOUT=620"), "lumen: LUMEN_IDLE_TIMEOUT is not a duration; one looks like 30s or 10m")
 	for _, mode := range []string{"only", "never"} {
-		require.Contains(t, serveRefusal(t, "LUMEN_TRUSTED_DOCUMENTS_MODE="+mode), "LUMEN_TRUSTED_DOCUMENTS_MODE is ")
+		require.Contains(t, serveRefusal(t, "LUMEN_TRUSTED_DOCUMENTS_MODE="+mode), map[string]string{
+			"only":  "LUMEN_TRUSTED_DOCUMENTS_MODE is only, so LUMEN_TRUSTED_DOCUMENTS must name a manifest",
+			"never": "LUMEN_TRUSTED_DOCUMENTS_MODE must be also or only",
+		}[mode])
 	}
 	require.Contains(t, serveRefusal(t, "LUMEN_TRUSTED_DOCUMENTS="+manifest+".not"), "LUMEN_TRUSTED_DOCUMENTS: ")
 	require.Equal(t, "lumen: LUMEN_DATABASE_URL is not set; set it to a URL like postgres://lumen_serve:password@host:5432/lumen\n",
@@ -202,9 +205,9 @@ func TestServeTokenSecret(t *testing.T) {
 		true:  "no access tokens are made; lumen token-key rotate, with the same LUMEN_TOKEN_SECRET, makes a key to sign them with",
 	}
 
-	t.Run("a malformed secret is reported and not printed", func(t *testing.T) {
+	t.Run("one that is malformed is a fault like others, and is not printed", func(t *testing.T) {
 		line := serveRefusal(t, "LUMEN_TOKEN_SECRET=hunter2hunter2", "LUMEN_LOG_FORMAT=xml", "LUMEN_DATABASE_URL="+db.AppURL())
-		require.Equal(t, "lumen: LUMEN_TOKEN_SECRET is not the base64 of 32 bytes; make one with: openssl rand -base64 32; LUMEN_LOG_FORMAT is neither json nor text\n", line)
+		require.Equal(t, "lumen: LUMEN_TOKEN_SECRET is not the base64 of 32 bytes; make one with: openssl rand -base64 32; LUMEN_LOG_FORMAT must be json or text\n", line)
 	})
 	t.Run("without a signing key the log says how to turn tokens on", func(t *testing.T) {
 		for _, env := range [][]string{nil, {"LUMEN_TOKEN_SECRET="}, {"LUMEN_TOKEN_SECRET=" + secret.Text()}} {
@@ -242,7 +245,7 @@ func TestServeDoesNotPrintThePasswordOfADatabaseItCannotReach(t *testing.T) {
 	t.Parallel()
 	line := serveRefusal(t, "LUMEN_DATABASE_URL=postgres://user:hunter2@127.0.0.1:1/db?sslmode=disable", "LUMEN_START_TIMEOUT=0s")
 	require.NotContains(t, line, "hunter2")
-	require.Regexp(t, `^lumen: can't reach the database "db" at 127\.0\.0\.1:1: connection refused; check its URL and that it runs\n$`, line)
+	require.Regexp(t, `^lumen: can't reach the database "db" at 127\.0\.0\.1:1: connection refused; check the host and the port in LUMEN_DATABASE_URL, and that the server runs\n$`, line)
 }
 
 // TestServeTreatsEmptyVariablesAsUnset checks that an empty variable counts as unset, while an
@@ -251,8 +254,8 @@ func TestServeTreatsEmptyVariablesAsUnset(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "lumen: LUMEN_DATABASE_URL is not set; set it to a URL like postgres://lumen_serve:password@host:5432/lumen\n",
 		serveRefusal(t, "LUMEN_GRAPHQL_MAX_DEPTH=", "LUMEN_DATABASE_CONNECTIONS=", "LUMEN_SHUTDOWN_DELAY=", "LUMEN_ADDR=", "LUMEN_LOG_FORMAT=", "LUMEN_PLAYGROUND="))
-	require.Contains(t, serveRefusal(t, "LUMEN_MERCHANT_CONCURRENCY=0"), "--merchant-concurrency")
-	require.Contains(t, serveRefusal(t, "LUMEN_DATABASE_CONNECTIONS=-1"), "--database-connections")
-	require.Contains(t, serveRefusal(t, "LUMEN_SHUTDOWN_DELAY=-1s"), "LUMEN_SHUTDOWN_DELAY is less than nothing")
-	require.Contains(t, serveRefusal(t, "LUMEN_START_TIMEOUT=-1s"), "LUMEN_START_TIMEOUT is less than nothing")
+	require.Contains(t, serveRefusal(t, "LUMEN_MERCHANT_CONCURRENCY=0"), "LUMEN_MERCHANT_CONCURRENCY: a limit is")
+	require.Contains(t, serveRefusal(t, "LUMEN_DATABASE_CONNECTIONS=-1"), "LUMEN_DATABASE_CONNECTIONS: a limit is")
+	require.Contains(t, serveRefusal(t, "LUMEN_SHUTDOWN_DELAY=-1s"), "LUMEN_SHUTDOWN_DELAY must not be negative")
+	require.Contains(t, serveRefusal(t, "LUMEN_START_TIMEOUT=-1s"), "LUMEN_START_TIMEOUT must not be negative")
 }

@@ -97,8 +97,11 @@ func (f limitFlags) limits() guard.Limits {
 }
 
 // apply adds to the options of a server what the flags say, and returns all that is wrong with them.
-func (f apiFlags) apply(options *server.Options) (faults []string) {
-	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
+func (f apiFlags) apply(options *server.Options, s settings) (faults []string) {
+	// fault begins a text with the variable, or with the flag that was given in its place.
+	fault := func(variable, format string, args ...any) {
+		faults = append(faults, s.name(variable)+fmt.Sprintf(format, args...))
+	}
 
 	options.GraphQL.Limits = f.GraphQL.Max.limits()
 	options.GraphQL.FieldCosts = make(map[string]int)
@@ -106,40 +109,40 @@ func (f apiFlags) apply(options *server.Options) (faults []string) {
 		options.GraphQL.FieldCosts[strings.TrimSpace(field)] = cost
 	}
 	if err := graph.CheckFieldCosts(options.GraphQL.FieldCosts); err != nil {
-		fault("LUMEN_GRAPHQL_FIELD_COSTS: %s", err)
+		fault("LUMEN_GRAPHQL_FIELD_COSTS", ": %s", err)
 	}
 
 	for _, origin := range f.CORSOrigins {
 		origin = strings.TrimSpace(origin)
 		options.Origins = append(options.Origins, origin)
 		if !server.IsOrigin(origin) {
-			fault("LUMEN_CORS_ORIGINS holds %q, which is not an origin; one looks like https://app.example.com", origin)
+			fault("LUMEN_CORS_ORIGINS", " holds %q, which is not an origin; one looks like https://app.example.com", origin)
 		}
 	}
 
 	options.BasePath = f.BasePath
 	if f.BasePath != "" {
 		if err := server.CheckBasePath(f.BasePath); err != nil {
-			fault("LUMEN_BASE_PATH %s", err)
+			fault("LUMEN_BASE_PATH", " %s", err)
 		}
 	}
 	if f.IdleTimeout < time.Second || f.IdleTimeout > 24*time.Hour {
-		fault("LUMEN_IDLE_TIMEOUT must be 1s to 24h, such as 620s")
+		fault("LUMEN_IDLE_TIMEOUT", " must be 1s to 24h, such as 620s")
 	}
 
 	switch f.TrustedDocumentsMode {
 	case "also":
 	case "only":
 		if f.TrustedDocuments == "" {
-			fault("LUMEN_TRUSTED_DOCUMENTS_MODE is only, but LUMEN_TRUSTED_DOCUMENTS names no manifest")
+			fault("LUMEN_TRUSTED_DOCUMENTS_MODE", " is only, so %s must name a manifest", s.name("LUMEN_TRUSTED_DOCUMENTS"))
 		}
 	default:
-		fault("LUMEN_TRUSTED_DOCUMENTS_MODE is neither also nor only")
+		fault("LUMEN_TRUSTED_DOCUMENTS_MODE", " must be also or only")
 	}
 	if f.TrustedDocuments != "" {
 		trusted, err := f.trust(options.GraphQL)
 		if err != nil {
-			fault("LUMEN_TRUSTED_DOCUMENTS: %s", err)
+			fault("LUMEN_TRUSTED_DOCUMENTS", ": %s", err)
 		}
 		options.GraphQL.Trusted = trusted
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -48,13 +47,13 @@ func (c devCommand) Run(ctx context.Context, t terminal) error {
 	}
 	options := server.Options{LoopbackOnly: true, Playground: true}
 	options.GraphQL.Introspection = true
-	if faults := c.apply(&options); len(faults) > 0 {
+	if faults := c.apply(&options, t.settings); len(faults) > 0 {
 		return errors.New(strings.Join(faults, "; "))
 	}
 	// The port is taken first: when it is in use, that shows before anything is started.
-	listener, err := net.Listen("tcp", c.Addr)
+	listener, err := listen("--addr", c.Addr)
 	if err != nil {
-		return fmt.Errorf("%w; choose another with --addr, for example --addr 127.0.0.1:0", err)
+		return err
 	}
 	defer func() { _ = listener.Close() }()
 

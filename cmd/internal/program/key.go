@@ -27,7 +27,7 @@ type keyCreate struct {
 }
 
 func (c keyCreate) Run(ctx context.Context, t terminal) error {
-	operator, err := c.operator()
+	operator, err := c.operator(t)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ type keyList struct {
 }
 
 func (c keyList) Run(ctx context.Context, t terminal) error {
-	operator, err := c.operator()
+	operator, err := c.operator(t)
 	if err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ type keyRevoke struct {
 }
 
 func (c keyRevoke) Run(ctx context.Context, t terminal) error {
-	operator, err := c.operator()
+	operator, err := c.operator(t)
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ type merchantCreate struct {
 }
 
 func (c merchantCreate) Run(ctx context.Context, t terminal) error {
-	operator, err := c.operator()
+	operator, err := c.operator(t)
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ type merchantList struct {
 }
 
 func (c merchantList) Run(ctx context.Context, t terminal) error {
-	operator, err := c.operator()
+	operator, err := c.operator(t)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (c merchantSwitch) flip(
 	ctx context.Context, t terminal, done string,
 	change func(*owner.Merchants, context.Context, string) (store.Merchant, error),
 ) error {
-	operator, err := c.operator()
+	operator, err := c.operator(t)
 	if err != nil {
 		return err
 	}

@@ -5,11 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
-
-	"golang.org/x/term"
 
 	"lumen/store/schema"
 )
@@ -28,10 +25,10 @@ type migrateUp struct {
 }
 
 func (c migrateUp) Run(ctx context.Context, t terminal) error {
-	if faults := c.startFlag.faults(); len(faults) > 0 {
+	if faults := c.startFlag.faults(t.settings); len(faults) > 0 {
 		return errors.New(strings.Join(faults, "; "))
 	}
-	migrator, err := c.migrator()
+	migrator, err := c.migrator(t)
 	if err != nil {
 		return err
 	}
@@ -63,7 +60,7 @@ type migrateRekey struct {
 }
 
 func (c migrateRekey) Run(ctx context.Context, t terminal) error {
-	migrator, err := c.migrator()
+	migrator, err := c.migrator(t)
 	if err != nil {
 		return err
 	}
@@ -100,7 +97,7 @@ func (t terminal) printRekeyed(r schema.Rekeyed) error {
 		lines = append(lines, fmt.Sprintf("%s of %s keeps its old key: another live row has the same email address. "+
 			"Change or delete one of them, then run 'lumen migrate rekey'.", taken.ID, taken.MerchantID))
 	}
-	_, err := fmt.Fprintln(t.out, strings.Join(lines, "\n"))
+	_, err := fmt.Fprintln(t.out, t.asInvoked(strings.Join(lines, "\n")))
 	return err
 }
 
@@ -111,7 +108,7 @@ type migrateDown struct {
 }
 
 func (c migrateDown) Run(ctx context.Context, t terminal) error {
-	migrator, err := c.migrator()
+	migrator, err := c.migrator(t)
 	if err != nil {
 		return err
 	}
@@ -119,7 +116,7 @@ func (c migrateDown) Run(ctx context.Context, t terminal) error {
 	if !c.Yes {
 		loss, err := migrator.CountLoss(ctx)
 		if err == nil && len(loss.Steps) > 0 {
-			err = t.confirmLoss(loss, os.Stdin, term.IsTerminal(int(os.Stdin.Fd())))
+			err = t.confirmLoss(loss, t.in, isTerminal(t.in))
 		}
 		if err != nil {
 			return err
@@ -170,7 +167,7 @@ type migrateStatus struct {
 }
 
 func (c migrateStatus) Run(ctx context.Context, t terminal) error {
-	migrator, err := c.migrator()
+	migrator, err := c.migrator(t)
 	if err != nil {
 		return err
 	}

@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"golang.org/x/term"
 
 	"lumen/store/auth"
 	"lumen/store/owner"
@@ -38,6 +41,12 @@ func (t terminal) confirm(in io.Reader, what string) bool {
 	_, _ = fmt.Fprintf(t.err, "%s\nType yes to go on: ", what)
 	answer, _ := bufio.NewReader(in).ReadString('\n')
 	return strings.TrimSpace(answer) == "yes"
+}
+
+// isTerminal reports whether a stream of this process is a terminal.
+func isTerminal(stream any) bool {
+	file, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
 }
 
 func shortTime(t *time.Time) string {

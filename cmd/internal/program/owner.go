@@ -1,6 +1,7 @@
 package program
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -20,31 +21,28 @@ type startFlag struct {
 }
 
 // faults returns what is wrong with the flag.
-func (f startFlag) faults() []string {
+func (f startFlag) faults(s settings) []string {
 	if f.StartTimeout < 0 {
-		return []string{"LUMEN_START_TIMEOUT is less than nothing"}
+		return []string{s.name("LUMEN_START_TIMEOUT") + " must not be negative"}
 	}
 	return nil
 }
 
 // operator connects as the owner.
-func (f ownerFlags) operator() (*owner.Owner, error) { return openAs(f, owner.Open) }
+func (f ownerFlags) operator(t terminal) (*owner.Owner, error) { return openAs(f, t, owner.Open) }
 
 // migrator connects as the owner, to migrate.
-func (f ownerFlags) migrator() (*schema.Migrator, error) { return openAs(f, schema.Open) }
+func (f ownerFlags) migrator(t terminal) (*schema.Migrator, error) { return openAs(f, t, schema.Open) }
 
-// openAs opens the owner's connection string. An error names the variable that holds it.
-func openAs[T any](f ownerFlags, open func(url string) (T, error)) (opened T, err error) {
-	url, variable := f.OwnerDatabaseURL, "LUMEN_OWNER_DATABASE_URL"
+// openAs opens the owner's connection string. An error names the flag or the variable that holds it.
+func openAs[T any](f ownerFlags, t terminal, open func(url string) (T, error)) (opened T, err error) {
+	url := cmp.Or(f.OwnerDatabaseURL, f.DatabaseURL)
 	if url == "" {
-		url, variable = f.DatabaseURL, "LUMEN_DATABASE_URL"
-	}
-	if url == "" {
-		return opened, errors.New("LUMEN_OWNER_DATABASE_URL is not set; " +
+		return opened, errors.New(ownerDatabaseURL + " is not set; " +
 			"set it to a URL like postgres://owner:password@host:5432/lumen")
 	}
 	if opened, err = open(url); err != nil {
-		return opened, errors.New(variable + " is " + err.Error())
+		return opened, errors.New(t.settings.database + " is " + err.Error())
 	}
 	return opened, nil
 }

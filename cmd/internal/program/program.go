@@ -3,13 +3,15 @@
 package program
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"strconv"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 
@@ -42,8 +44,23 @@ type program struct {
 	VersionFlag kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
-// terminal is where a command writes: results to out, everything else to err.
-type terminal struct{ out, err io.Writer }
+// terminal is what a command reads from and writes to: results to out, everything else to err.
+type terminal struct {
+	in       io.Reader
+	out, err io.Writer
+	settings settings
+	// invocation is what the user typed to run the program.
+	invocation string
+	// warnings are about the environment. serve writes them to its log, other commands print them first.
+	warnings []string
+}
+
+// warn prints warnings.
+func (t terminal) warn(warnings ...string) {
+	for _, warning := range warnings {
+		_, _ = fmt.Fprintf(t.err, "lumen: %s\n", warning)
+	}
+}
 
 // Main executes the command line of the process until the command ends or a signal stops it, and
 // returns the exit code. The release is empty when none was linked. An empty variable counts as unset.
@@ -69,14 +86,36 @@ func Main(release Release) (code int) {
 // Run executes one command line until it has ended or ctx is done. It returns the exit code: 0, 1 for a failure, 2 for
 // a wrong command line. Results go to stdout, everything else to stderr.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer, release Release) (code int) {
-	t, built := terminal{out: stdout, err: stderr}, thisBuild(release)
+	t := terminal{in: os.Stdin, out: stdout, err: stderr, invocation: invocation(os.Args[0])}
+	return run(ctx, args, t, release)
+}
+
+// invocation returns what the user typed to run the program at this path. "go run" builds it in a folder of
+// the go command's.
+func invocation(path string) string {
+	if filepath.Base(path) == "lumen" && strings.Contains(path, "go-build") {
+		return "go run ./cmd/lumen"
+	}
+	return "lumen"
+}
+
+// ownCommand matches a command of this program in a text.
+var ownCommand = regexp.MustCompile(`\blumen (dev|serve|migrate|merchant|key|token-key)\b`)
+
+// asInvoked returns a text in which commands of this program begin as the user typed them, to be pasted.
+func (t terminal) asInvoked(text string) string {
+	return ownCommand.ReplaceAllString(text, t.invocation+" $1")
+}
+
+func run(ctx context.Context, args []string, t terminal, release Release) (code int) {
 	var p program
+	built := thisBuild(release)
 	exited := -1
 	parser, err := kong.New(&p,
-		kong.Name("lumen"), kong.Description(description), kong.UsageOnError(),
+		kong.Name(t.invocation), kong.Description(t.asInvoked(description)),
 		kong.Writers(t.out, t.err), kong.Exit(func(code int) { exited = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(t, built),
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(built),
 		kong.PostBuild(describe), defaultLimits(), kong.Vars{"version": built.String()},
 	)
 	if err != nil {
@@ -88,38 +127,22 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer, release R
 			return exited
 		}
 	}
+	variables := variablesOf(parser.Model)
 	command, err := parser.Parse(args)
 	if exited >= 0 { // help was asked for and given
 		return exited
 	}
 	if err != nil {
-		var parseError *kong.ParseError
-		if errors.As(err, &parseError) && parseError.Context.Command() == "" {
-			_ = parseError.Context.PrintUsage(false)
-		}
-		return t.fail(errors.New(withoutSecrets(err.Error(), args)), 2)
+		return t.failUsage(parser, err, args)
 	}
-	if err := command.Run(); err != nil {
+	t.settings, t.warnings = settingsOf(command), unknownVariables(os.Environ(), variables)
+	if command.Command() != "serve" {
+		t.warn(t.warnings...)
+	}
+	if err := command.Run(t); err != nil {
 		return t.fail(err, 1)
 	}
 	return 0
-}
-
-// withoutSecrets returns a text about the command line without the arguments that may be connection strings: a user may
-// have put one where none belongs.
-func withoutSecrets(text string, args []string) string {
-	for _, arg := range args {
-		if flag, value, ok := strings.Cut(arg, "="); ok && strings.HasPrefix(flag, "--") {
-			arg = value
-		}
-		if !strings.ContainsAny(arg, "=@") {
-			continue
-		}
-		for _, form := range []string{arg, strings.Trim(strconv.Quote(arg), `"`)} {
-			text = strings.ReplaceAll(text, form, "...")
-		}
-	}
-	return text
 }
 
 // fail prints an error.
@@ -131,13 +154,8 @@ func (t terminal) fail(err error, code int) int {
 	}
 	var connect *postgres.ConnectError
 	if errors.As(err, &connect) {
-		advice := "check its URL and that it runs"
-		if connect.IsPooler() {
-			advice = "that is a pooler: serve needs LUMEN_DATABASE_POOLER=transaction, " +
-				"and other commands the URL of Postgres itself"
-		}
-		text = connect.Error() + "; " + advice
+		text = connect.Error() + "; " + connect.Advice(cmp.Or(t.settings.database, "the connection string"))
 	}
-	_, _ = fmt.Fprintf(t.err, "lumen: %s\n", text)
+	_, _ = fmt.Fprintf(t.err, "lumen: %s\n", t.asInvoked(text))
 	return code
 }

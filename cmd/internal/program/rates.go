@@ -28,13 +28,13 @@ const customersPerKey = 10
 
 // rates returns the rates that the flags set, and all that is wrong with them. An empty flag or variable counts as
 // unset.
-func (f rateFlags) rates() (rates server.Rates, faults []string) {
+func (f rateFlags) rates(s settings) (rates server.Rates, faults []string) {
 	rate := func(variable, text string) float64 {
 		perSecond, err := strconv.ParseFloat(cmp.Or(text, "0"), 64)
 		if err != nil || perSecond != 0 && !(perSecond >= minRate && perSecond <= maxRate) {
 			faults = append(faults, fmt.Sprintf(
 				"%s is not a rate; it is requests per second, from %g to %.0f, or 0 for no limit",
-				variable, minRate, float64(maxRate)))
+				s.name(variable), minRate, float64(maxRate)))
 		}
 		return perSecond
 	}
@@ -46,7 +46,7 @@ func (f rateFlags) rates() (rates server.Rates, faults []string) {
 	}
 	burst, err := strconv.ParseFloat(cmp.Or(f.RateBurst, "2"), 64)
 	if err != nil || !(burst >= 0 && burst <= maxBurst) {
-		faults = append(faults, fmt.Sprintf("LUMEN_RATE_BURST is not a number of seconds from 0 to %d", maxBurst))
+		faults = append(faults, fmt.Sprintf("%s is not a number of seconds from 0 to %d", s.name("LUMEN_RATE_BURST"), maxBurst))
 	}
 	rates.Burst = burst
 	return rates, faults

@@ -49,13 +49,17 @@ func (c serveCommand) Run(ctx context.Context, t terminal, built build) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(heapGrowth)
 	}
-	backend, options, err := c.configure(t.err)
+	backend, options, err := c.configure(t)
 	if err != nil {
+		t.warn(t.warnings...)
 		return err
 	}
 	defer func() { _ = backend.Close() }()
 	defer options.Tracing.Stop(ctx)
 	log := options.Log
+	for _, warning := range t.warnings {
+		log.WarnContext(ctx, warning)
+	}
 
 	mints, err := c.check(ctx, backend, log)
 	if err != nil {
@@ -65,15 +69,16 @@ func (c serveCommand) Run(ctx context.Context, t terminal, built build) error {
 		return fmt.Errorf("refusing to serve: %w", err)
 	}
 	health := server.NewHealth(backend.Ready, log)
-	listener, err := net.Listen("tcp", c.Addr)
+	listener, err := listen("--addr", c.Addr)
 	if err != nil {
-		return fmt.Errorf("LUMEN_ADDR: %w", err)
+		return err
 	}
 	urls := urlsOf(listener, c.BasePath, c.Playground)
 	if c.PrivateAddr != "" {
-		private, err := net.Listen("tcp", c.PrivateAddr)
+		private, err := listen("--private-addr", c.PrivateAddr)
 		if err != nil {
-			return errors.Join(fmt.Errorf("LUMEN_PRIVATE_ADDR: %w", err), listener.Close())
+			_ = listener.Close()
+			return err
 		}
 		options.Metrics = server.NewMetrics(built.Version, built.Commit, backend.Stats, options.Limiter)
 		urls.PrivateURL = urlOf(private)
@@ -92,7 +97,7 @@ func (c serveCommand) Run(ctx context.Context, t terminal, built build) error {
 		log.InfoContext(ctx, "introspection is off; LUMEN_INTROSPECTION=true or --introspection turns it on")
 	}
 	if !mints {
-		log.InfoContext(ctx, c.whyNoTokens())
+		log.InfoContext(ctx, t.asInvoked(c.whyNoTokens()))
 	}
 	if urls.PrivateURL != "" {
 		log.InfoContext(ctx, "serving metrics and profiles", "url", urls.PrivateURL)
@@ -151,15 +156,16 @@ func (c serveCommand) whyNoTokens() string {
 }
 
 // configure checks the whole configuration and reports everything that is wrong with it at once.
-func (c serveCommand) configure(logs io.Writer) (*server.Backend, server.Options, error) {
+func (c serveCommand) configure(t terminal) (*server.Backend, server.Options, error) {
 	var options server.Options
+	name := t.settings.name
 	options.Playground, options.GraphQL.Introspection = c.Playground, c.Introspection
-	faults := append(c.apply(&options), c.startFlag.faults()...)
-	rates, wrong := c.rates()
+	faults := append(c.apply(&options, t.settings), c.startFlag.faults(t.settings)...)
+	rates, wrong := c.rates(t.settings)
 	faults = append(faults, wrong...)
 	options.Limiter = server.NewLimiter(rates)
 	var backend *server.Backend
-	secret, err := c.tokenSecret()
+	secret, err := c.tokenSecret(t.settings)
 	if err != nil {
 		faults = append(faults, err.Error())
 	}
@@ -168,28 +174,28 @@ func (c serveCommand) configure(logs io.Writer) (*server.Backend, server.Options
 	}
 	pooled := false
 	if c.ShutdownDelay < 0 {
-		faults = append(faults, "LUMEN_SHUTDOWN_DELAY is less than nothing")
+		faults = append(faults, name("LUMEN_SHUTDOWN_DELAY")+" must not be negative")
 	}
 	switch c.DatabasePooler {
 	case "", "none":
 	case "transaction":
 		pooled = true
 	default:
-		faults = append(faults, "LUMEN_DATABASE_POOLER is neither none nor transaction")
+		faults = append(faults, name("LUMEN_DATABASE_POOLER")+" must be none or transaction")
 	}
 	if c.DatabaseURL == "" {
-		faults = append(faults, "LUMEN_DATABASE_URL is not set; "+
+		faults = append(faults, databaseURL+" is not set; "+
 			"set it to a URL like postgres://lumen_serve:password@host:5432/lumen")
 	} else if database, err := postgres.ParseDatabase(c.DatabaseURL, pooled); err != nil {
-		faults = append(faults, "LUMEN_DATABASE_URL is "+err.Error())
+		faults = append(faults, name(databaseURL)+" is "+err.Error())
 	} else {
 		backend = server.OpenBackend(database, storeOptions, auth.Options{TokenSecret: secret})
 	}
 	if _, err := net.ResolveTCPAddr("tcp", c.Addr); err != nil || c.Addr == "" {
-		faults = append(faults, "LUMEN_ADDR is not an address; it looks like 127.0.0.1:8080")
+		faults = append(faults, name("LUMEN_ADDR")+" is not an address; it looks like 127.0.0.1:8080")
 	}
 	if _, err := net.ResolveTCPAddr("tcp", c.PrivateAddr); err != nil && c.PrivateAddr != "" {
-		faults = append(faults, "LUMEN_PRIVATE_ADDR is not an address; it looks like 127.0.0.1:9090")
+		faults = append(faults, name("LUMEN_PRIVATE_ADDR")+" is not an address; it looks like 127.0.0.1:9090")
 	}
 	format := func(io.Writer) slog.Handler { return slog.DiscardHandler }
 	switch c.LogFormat {
@@ -198,9 +204,9 @@ func (c serveCommand) configure(logs io.Writer) (*server.Backend, server.Options
 	case "text":
 		format = func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, nil) }
 	default:
-		faults = append(faults, "LUMEN_LOG_FORMAT is neither json nor text")
+		faults = append(faults, name("LUMEN_LOG_FORMAT")+" must be json or text")
 	}
-	options.Log = server.NewLog(logs, format)
+	options.Log = server.NewLog(t.err, format)
 	if options.Tracing, err = server.NewTracing(context.Background(), options.Log); err != nil {
 		faults = append(faults, err.Error())
 	}

@@ -20,13 +20,13 @@ type tokenSecretFlag struct {
 }
 
 // tokenSecret returns the secret, nil when none is given.
-func (f tokenSecretFlag) tokenSecret() (auth.TokenSecret, error) {
+func (f tokenSecretFlag) tokenSecret(s settings) (auth.TokenSecret, error) {
 	if f.TokenSecret == "" {
 		return nil, nil
 	}
 	secret, err := auth.ParseTokenSecret(f.TokenSecret)
 	if err != nil {
-		return nil, errors.New("LUMEN_TOKEN_SECRET is " + err.Error())
+		return nil, errors.New(s.name("LUMEN_TOKEN_SECRET") + " is " + err.Error())
 	}
 	return secret, nil
 }
@@ -39,7 +39,7 @@ type tokenKeyRotate struct {
 }
 
 func (c tokenKeyRotate) Run(ctx context.Context, t terminal) error {
-	secret, err := c.tokenSecret()
+	secret, err := c.tokenSecret(t.settings)
 	if err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func (c tokenKeyRotate) Run(ctx context.Context, t terminal) error {
 		return errors.New("LUMEN_TOKEN_SECRET is not set; " +
 			"set it to what the service has, or make one with: openssl rand -base64 32")
 	}
-	operator, err := c.operator()
+	operator, err := c.operator(t)
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ type tokenKeyList struct {
 }
 
 func (c tokenKeyList) Run(ctx context.Context, t terminal) error {
-	operator, err := c.operator()
+	operator, err := c.operator(t)
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ type tokenKeyRevoke struct {
 }
 
 func (c tokenKeyRevoke) Run(ctx context.Context, t terminal) error {
-	operator, err := c.operator()
+	operator, err := c.operator(t)
 	if err != nil {
 		return err
 	}
@@ -110,6 +110,6 @@ func (c tokenKeyRevoke) Run(ctx context.Context, t terminal) error {
 	if c.JSON {
 		return t.printJSON(map[string]any{"tokenKey": key})
 	}
-	_, err = fmt.Fprintf(t.out, "Revoked token key %s; 'lumen token-key rotate' makes another.\n", key.ID)
+	_, err = fmt.Fprint(t.out, t.asInvoked(fmt.Sprintf("Revoked token key %s; 'lumen token-key rotate' makes another.\n", key.ID)))
 	return err
 }
