@@ -2,6 +2,7 @@ package owner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -93,15 +94,30 @@ func (k *Keys) List(ctx context.Context, merchantID string) ([]Key, error) {
 // Revoke makes a key stop working within five seconds. It returns the key as it is now. Revoking twice
 // changes nothing.
 func (k *Keys) Revoke(ctx context.Context, id string) (Key, error) {
-	var key Key
-	result, err := k.db.NewUpdate().Model(&key).
-		Set("revoked_at = COALESCE(revoked_at, date_trunc('milliseconds', clock_timestamp()))").
-		Where("id = ?", id).Returning(keyColumns).Exec(ctx)
-	if err != nil {
-		return Key{}, fmt.Errorf("revoke key: %w", err)
-	}
-	if n, _ := result.RowsAffected(); n == 0 {
+	key, found, err := k.revoke(ctx, "id = ?", id)
+	if err == nil && !found {
 		return Key{}, fmt.Errorf("there is no key %q", id)
 	}
-	return key, nil
+	return key, err
+}
+
+// RevokeSecret is like Revoke, for the key that has a secret. Its errors never hold the secret.
+func (k *Keys) RevokeSecret(ctx context.Context, secret auth.Secret) (Key, error) {
+	digest := secret.Digest()
+	key, found, err := k.revoke(ctx, "digest = ?", digest[:])
+	if err == nil && !found {
+		return Key{}, errors.New("no key has this secret")
+	}
+	return key, err
+}
+
+func (k *Keys) revoke(ctx context.Context, condition string, value any) (key Key, found bool, err error) {
+	result, err := k.db.NewUpdate().Model(&key).
+		Set("revoked_at = COALESCE(revoked_at, date_trunc('milliseconds', clock_timestamp()))").
+		Where(condition, value).Returning(keyColumns).Exec(ctx)
+	if err != nil {
+		return Key{}, false, fmt.Errorf("revoke key: %w", err)
+	}
+	n, _ := result.RowsAffected()
+	return key, n > 0, nil
 }

@@ -52,8 +52,22 @@ func (m *Merchants) Create(ctx context.Context, name string) (store.Merchant, er
 
 // List returns all merchants, oldest first.
 func (m *Merchants) List(ctx context.Context) ([]store.Merchant, error) {
+	return m.list(ctx, func(q *bun.SelectQuery) *bun.SelectQuery { return q })
+}
+
+// Namesakes returns the other merchants that have the name of this one, oldest first.
+func (m *Merchants) Namesakes(ctx context.Context, of store.Merchant) ([]store.Merchant, error) {
+	return m.list(ctx, func(q *bun.SelectQuery) *bun.SelectQuery {
+		return q.Where("name = ?", of.Name).Where("id <> ?", of.ID)
+	})
+}
+
+func (m *Merchants) list(
+	ctx context.Context, filter func(*bun.SelectQuery) *bun.SelectQuery,
+) ([]store.Merchant, error) {
 	merchants := []store.Merchant{}
-	if err := m.db.NewSelect().Model(&merchants).Order("created_at", "id").Scan(ctx); err != nil {
+	query := m.db.NewSelect().Model(&merchants).Apply(filter).Order("created_at", "id")
+	if err := query.Scan(ctx); err != nil {
 		return nil, fmt.Errorf("list merchants: %w", err)
 	}
 	return merchants, nil

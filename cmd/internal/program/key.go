@@ -2,8 +2,11 @@ package program
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"lumen/store"
@@ -104,18 +107,39 @@ func (c keyList) Run(ctx context.Context, t terminal) error {
 }
 
 type keyRevoke struct {
-	ID string `arg:"" help:"The key's id, which is not its secret."`
+	ID          string `arg:"" optional:"" help:"The key's ID."`
+	SecretStdin bool   `help:"Read a secret that leaked from standard input, and revoke its key."`
 	ownerFlags
 	jsonFlag
 }
 
+// Validate implements kong's check of a command line.
+func (c keyRevoke) Validate() error {
+	if (c.ID == "") == !c.SecretStdin {
+		return errors.New("give either the key's ID or --secret-stdin")
+	}
+	return nil
+}
+
 func (c keyRevoke) Run(ctx context.Context, t terminal) error {
+	var secret auth.Secret
+	if c.SecretStdin {
+		var err error
+		if secret, err = t.readSecret(); err != nil {
+			return err
+		}
+	}
 	operator, err := c.operator(t)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = operator.Close() }()
-	key, err := operator.Keys.Revoke(ctx, c.ID)
+	var key owner.Key
+	if c.SecretStdin {
+		key, err = operator.Keys.RevokeSecret(ctx, secret)
+	} else {
+		key, err = operator.Keys.Revoke(ctx, c.ID)
+	}
 	if err != nil {
 		return err
 	}
@@ -124,4 +148,30 @@ func (c keyRevoke) Run(ctx context.Context, t terminal) error {
 	}
 	_, err = fmt.Fprintf(t.out, "Revoked key %s of merchant %s.\n", key.ID, key.MerchantID)
 	return err
+}
+
+// maxSecretInput bounds what is read of standard input, in bytes. A secret has about 60, a token about 600.
+const maxSecretInput = 64 << 10
+
+// readSecret reads the secret of an API key from standard input. Its errors never repeat what it read.
+func (t terminal) readSecret() (auth.Secret, error) {
+	if isTerminal(t.in) {
+		_, _ = fmt.Fprintln(t.err, "Paste the secret, then press Enter and Ctrl-D:")
+	}
+	input, err := io.ReadAll(io.LimitReader(t.in, maxSecretInput))
+	if err != nil {
+		return "", fmt.Errorf("read standard input: %w", err)
+	}
+	secret := auth.Secret(strings.TrimSpace(string(input)))
+	switch {
+	case secret == "":
+		return "", errors.New("standard input is empty; it must hold the secret of an API key")
+	case auth.Token(secret).IsWellFormed():
+		return "", errors.New("standard input holds an access token, not the secret of an API key; " +
+			"the token ends when the key that made it is revoked: that key's ID is the token's client_id")
+	case !secret.IsWellFormed():
+		return "", errors.New("standard input does not hold the secret of an API key; " +
+			"one is lumen_sk_ and 52 lowercase letters and digits")
+	}
+	return secret, nil
 }

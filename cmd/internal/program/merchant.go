@@ -37,6 +37,13 @@ func (c merchantCreate) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return fmt.Errorf("merchant %s was created, its first key was not: %w", merchant.ID, err)
 	}
+	namesakes, err := operator.Merchants.Namesakes(ctx, merchant)
+	if err != nil {
+		t.warn(fmt.Sprintf("whether another merchant has the same name is not known: %v", err))
+	}
+	for _, other := range namesakes {
+		t.warn(fmt.Sprintf("merchant %s has the name %q, too", other.ID, other.Name))
+	}
 	if c.JSON {
 		return t.printJSON(map[string]any{"merchant": merchant, "apiKey": newKey{Key: key, Secret: string(secret)}})
 	}
