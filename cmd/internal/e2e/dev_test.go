@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -90,7 +89,28 @@ func TestDevShowsSomething(t *testing.T) {
 	defer func() { _ = operator.Close() }()
 	merchants, err := operator.Merchants.List(t.Context())
 	require.NoError(t, err)
-	require.Len(t, merchants, 1)
+	require.Len(t, merchants, 2)
+}
+
+// dev makes two merchants with the same customers, and neither reaches the customers of the other.
+func TestDevShowsTenantIsolation(t *testing.T) {
+	t.Parallel()
+	_, r := harness.LaunchDev(t, harness.DataDir(t))
+	require.Len(t, r.Merchants, 2)
+	require.Equal(t, []string{"Demo Shop", "Other Shop"}, []string{r.Merchants[0].Name, r.Merchants[1].Name})
+	require.Equal(t, [2]string{r.MerchantID, r.APIKey}, [2]string{r.Merchants[0].ID, r.Merchants[0].APIKey})
+	other := r
+	other.APIKey = r.Merchants[1].APIKey
+	first, second := customersOf(t, r, "?includeDeleted=true").Customers, customersOf(t, other, "?includeDeleted=true").Customers
+	require.Len(t, second, len(first))
+	for i := range first {
+		require.Equal(t, first[i].Email, second[i].Email)
+		require.NotEqual(t, first[i].ID, second[i].ID)
+	}
+	status, _ := harness.Fetch(t, "GET", r.RestURL+"/"+first[0].ID, r.APIKey, "")
+	require.Equal(t, http.StatusOK, status)
+	status, _ = harness.Fetch(t, "GET", r.RestURL+"/"+first[0].ID, other.APIKey, "")
+	require.Equal(t, http.StatusNotFound, status)
 }
 
 func TestDevPrintsWhatWorksWhenPasted(t *testing.T) {
@@ -109,21 +129,36 @@ func printsWhatWorks(t *testing.T, basePath string) {
 		require.NoError(t, err, "the program wrote: %s", p.Stderr)
 		printed.WriteString(line)
 	}
-	text := strings.ReplaceAll(printed.String(), "\\\n", " ")
+	text, commands := printed.String(), ""
+	for line := range strings.Lines(text) {
+		command, ok := strings.CutPrefix(line, "  ")
+		if ok && (strings.HasPrefix(command, "export ") || strings.HasPrefix(command, "curl ") || strings.HasPrefix(command, "  -d ")) {
+			commands += command
+		}
+	}
+	require.Equal(t, 2, strings.Count(commands, "export "), text)
+	require.Equal(t, 3, strings.Count(commands, "curl "), text)
+	require.Contains(t, commands, basePath+"/api/customers")
 
-	rest := regexp.MustCompile(`curl -H 'Authorization: Bearer (\S+)' '(http\S+)'`).FindStringSubmatch(text)
-	require.NotNil(t, rest, text)
-	require.Contains(t, rest[2], basePath+"/api/customers")
-	status, body := harness.Fetch(t, "GET", rest[2], rest[1], "")
-	require.Equal(t, http.StatusOK, status, body)
-	require.Equal(t, 3, strings.Count(body, `"email":`))
-
-	query := regexp.MustCompile(`curl (http\S+) -H 'Authorization: Bearer (\S+)' -H 'Content-Type: application/json' +-d '([^']+)'`).FindStringSubmatch(text)
-	require.NotNil(t, query, text)
-	status, body = harness.Fetch(t, "POST", query[1], query[2], query[3])
-	require.Equal(t, http.StatusOK, status, body)
-	require.Contains(t, body, fmt.Sprintf(`"totalCount":%d`, sampleCustomers))
-	require.NotContains(t, body, "errors")
+	shells := 0
+	for _, shell := range []string{"sh", "bash", "zsh"} {
+		path, err := exec.LookPath(shell)
+		if err != nil {
+			continue // zsh is not everywhere
+		}
+		shells++
+		cmd := exec.Command(path)
+		cmd.Env = harness.Environment("HOME=" + t.TempDir())
+		cmd.Stdin = strings.NewReader(commands)
+		said, err := cmd.Output()
+		require.NoError(t, err, shell)
+		require.Equal(t, 1, strings.Count(string(said), `{"customers":`), "%s: %s", shell, said)
+		require.Equal(t, 6, strings.Count(string(said), `"email":`), "three over each API, %s: %s", shell, said)
+		require.Contains(t, string(said), fmt.Sprintf(`"merchant":{"name":"Demo Shop"},"customers":{"totalCount":%d`, sampleCustomers))
+		require.Regexp(t, `\{"error":"Customer not found or access denied"\}\s*$`, string(said), shell)
+		require.NotContains(t, string(said), `"errors"`)
+	}
+	require.GreaterOrEqual(t, shells, 2)
 }
 
 func TestDevKeepsDataAndKeyBetweenRuns(t *testing.T) {
@@ -132,7 +167,7 @@ func TestDevKeepsDataAndKeyBetweenRuns(t *testing.T) {
 	first, r := harness.LaunchDev(t, dir)
 	status, body := harness.Fetch(t, "POST", r.RestURL, r.APIKey, `{"email":"kept@example.com"}`)
 	require.Equal(t, http.StatusCreated, status, body)
-	info, err := os.Stat(filepath.Join(dir, "demo-key"))
+	info, err := os.Stat(filepath.Join(dir, "demo-keys"))
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 	require.True(t, strings.HasPrefix(r.APIKey, "lumen_sk_demo_"))
@@ -144,6 +179,7 @@ func TestDevKeepsDataAndKeyBetweenRuns(t *testing.T) {
 	require.NoError(t, first.Wait(t))
 
 	second, again := harness.LaunchDev(t, dir)
+	require.Equal(t, r.Merchants, again.Merchants)
 	require.Equal(t, [2]string{r.MerchantID, r.APIKey}, [2]string{again.MerchantID, again.APIKey})
 	require.Len(t, customersOf(t, again, "?email=kept@example.com").Customers, 1)
 	status, body = harness.Fetch(t, "GET", again.RestURL+"?limit=1", token, "")
@@ -160,6 +196,42 @@ func TestDevKeepsDataAndKeyBetweenRuns(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, status)
 	require.Empty(t, customersOf(t, anew, "?email=kept@example.com").Customers)
 	require.Len(t, customersOf(t, anew, "").Customers, sampleCustomers)
+}
+
+// The data folder of an earlier version holds one key. Its merchant stays the first one. A run that is
+// killed leaves no file with keys, or one that is whole.
+func TestDevReadsTheKeysOfEarlierRuns(t *testing.T) {
+	t.Parallel()
+	dir := harness.DataDir(t)
+	keys, oldKey := filepath.Join(dir, "demo-keys"), filepath.Join(dir, "demo-key")
+	stop := func(p *harness.Process) {
+		require.NoError(t, p.Cmd.Process.Signal(os.Interrupt))
+		require.NoError(t, p.Wait(t))
+	}
+	first, r := harness.LaunchDev(t, dir)
+	stop(first)
+
+	require.NoError(t, os.WriteFile(oldKey, []byte(r.Merchants[1].APIKey), 0o600)) // without a line break, as it was
+	require.NoError(t, os.Remove(keys))
+	upgraded, again := harness.LaunchDev(t, dir)
+	require.Equal(t, r.Merchants[1].ID, again.MerchantID)
+	require.NotContains(t, []string{r.Merchants[0].ID, r.Merchants[1].ID}, again.Merchants[1].ID, "which is new")
+	require.Len(t, customersOf(t, again, "").Customers, sampleCustomers)
+	stop(upgraded)
+
+	require.NoError(t, os.Remove(oldKey))
+	require.NoError(t, os.Rename(keys, keys+".new")) // as a killed first run leaves it
+	restarted, anew := harness.LaunchDev(t, dir)
+	for _, m := range anew.Merchants {
+		made := anew
+		made.APIKey = m.APIKey
+		require.Len(t, customersOf(t, made, "").Customers, sampleCustomers)
+		require.NotContains(t, []string{again.Merchants[0].ID, again.Merchants[1].ID}, m.ID)
+	}
+	stop(restarted)
+	held, err := os.ReadFile(keys)
+	require.NoError(t, err)
+	require.Equal(t, anew.Merchants[0].APIKey+"\n"+anew.Merchants[1].APIKey+"\n", string(held))
 }
 
 // mintedAt returns an access token of the demo merchant's.
@@ -191,7 +263,7 @@ func TestDevMakesATokenSecretWhenItsOwnIsGone(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "token-secret"), []byte("hunter2"), 0o600))
 	third := harness.Launch(t, nil, "dev", "--addr", "127.0.0.1:0", "--data-dir", dir)
 	require.Error(t, third.Wait(t))
-	require.Contains(t, third.Stderr.String(), filepath.Join(dir, "token-secret")+" holds what is not the base64 of 32 bytes")
+	require.Contains(t, third.Stderr.String(), "the content of "+filepath.Join(dir, "token-secret")+" is not the base64 of 32 bytes")
 	require.NotContains(t, third.Stderr.String(), "hunter2")
 }
 
@@ -267,7 +339,7 @@ func TestDevRunsAsAnOrdinaryUser(t *testing.T) {
 	}, "dev", "--addr", "127.0.0.1:0", "--json")
 	r := p.Ready(t)
 	require.Len(t, customersOf(t, r, "").Customers, sampleCustomers)
-	_, err := os.Stat(filepath.Join(home, ".local", "share", "lumen", "demo-key"))
+	_, err := os.Stat(filepath.Join(home, ".local", "share", "lumen", "demo-keys"))
 	require.NoError(t, err)
 }
 

@@ -24,6 +24,11 @@ type Ready struct {
 	DatabaseURL string `json:"databaseUrl"` // the owner's
 	MerchantID  string `json:"merchantId"`
 	APIKey      string `json:"apiKey"`
+	Merchants   []struct {
+		ID     string `json:"id"`
+		Name   string `json:"name"`
+		APIKey string `json:"apiKey"`
+	} `json:"merchants"`
 }
 
 // LaunchDev starts `lumen dev` on a data folder and returns when it is ready.
