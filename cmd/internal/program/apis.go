@@ -2,7 +2,6 @@ package program
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -97,10 +96,10 @@ func (f limitFlags) limits() guard.Limits {
 }
 
 // apply adds to the options of a server what the flags say, and returns all that is wrong with them.
-func (f apiFlags) apply(options *server.Options, s settings) (faults []string) {
+func (f apiFlags) apply(options *server.Options, s settings) (wrong faults) {
 	// fault begins a text with the variable, or with the flag that was given in its place.
 	fault := func(variable, format string, args ...any) {
-		faults = append(faults, s.name(variable)+fmt.Sprintf(format, args...))
+		wrong.add("%s"+format, append([]any{s.name(variable)}, args...)...)
 	}
 
 	options.GraphQL.Limits = f.GraphQL.Max.limits()
@@ -146,7 +145,7 @@ func (f apiFlags) apply(options *server.Options, s settings) (faults []string) {
 		}
 		options.GraphQL.Trusted = trusted
 	}
-	return faults
+	return wrong
 }
 
 func (f apiFlags) trust(options graph.Options) (*guard.Trusted, error) {

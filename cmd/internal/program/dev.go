@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 
 	"lumen/cmd/internal/pages"
 	"lumen/cmd/internal/server"
@@ -41,8 +40,8 @@ func (c devCommand) Run(ctx context.Context, t terminal) error {
 	}
 	options := server.Options{LoopbackOnly: true, Playground: true}
 	options.GraphQL.Introspection = true
-	if faults := c.apply(&options, t.settings); len(faults) > 0 {
-		return errors.New(strings.Join(faults, "; "))
+	if err := c.apply(&options, t.settings).err(); err != nil {
+		return err
 	}
 	// The port is taken first: when it is in use, that shows before anything is started.
 	listener, err := listen("--addr", c.Addr)

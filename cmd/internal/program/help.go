@@ -9,81 +9,81 @@ import (
 // helpTexts are the help texts that are too long for a tag. A key names a command, a flag, or a flag of one command
 // where it means something else. ${env} and ${default} stand for the flag's variable and its default.
 var helpTexts = map[string]string{
-	"token-key rotate": "Add a signing key. It signs five minutes later, or at once when it is the first; " +
-		"the one before it goes on to verify its tokens.",
+	"token-key rotate": "Add a signing key. It signs in five minutes, or at once when no other key signs. " +
+		"The key before it still verifies the tokens that it signed.",
 	"--algorithm": "How the key signs: EdDSA (the default), or ES256 for verifiers that do not know EdDSA. " +
-		"Choose ES256 only after the last server of a version without it is gone.",
+		"Choose ES256 only after the last server of a version without it has stopped.",
 
 	// Where it runs.
-	"--addr": "Where to listen (${env}). Default: ${default}. Port 0 picks a free one.",
-	"--private-addr": "Where to listen for the operator: Prometheus metrics at /metrics, " +
-		"Go's profiles at /debug/pprof/, and how the server is (${env}). Default: nowhere.",
-	"--start-timeout": "How long to wait for a database that is not there yet (${env}). Default: ${default}.",
-	"--base-path": "The path in front of all others, where a proxy serves more than Lumen, such as /lumen (${env}). " +
-		"Requests may come with it or without.",
-	"--idle-timeout": "How long a connection is kept after a request without another one (${env}). " +
-		"Default: ${default}. Longer than the load balancer's own.",
-	"--shutdown-delay": "How long requests are still taken after a signal to stop, " +
-		"while /readyz says not to send any (${env}). Default: ${default}.",
-	"--log-format": "How the log on standard error is written, json or text (${env}). Default: ${default}.",
+	"--addr": "Address to listen on (${env}). Default: ${default}. Port 0 picks a free port.",
+	"--private-addr": "Address of a listener for the operator: Prometheus metrics at /metrics, " +
+		"Go profiles at /debug/pprof/, and health (${env}). Default: none.",
+	"--start-timeout": "How long to wait for a database that does not answer yet (${env}). Default: ${default}.",
+	"--base-path": "Path below which a proxy serves Lumen, such as /lumen (${env}). " +
+		"Requests may arrive with it or without it.",
+	"--idle-timeout": "How long an idle connection is kept (${env}). Default: ${default}. " +
+		"Set it longer than the load balancer's own timeout.",
+	"--shutdown-delay": "How long the server still accepts requests after a signal to stop, " +
+		"while /readyz reports that it is stopping (${env}). Default: ${default}.",
+	"--log-format": "Format of the log on standard error, json or text (${env}). Default: ${default}.",
 
 	// Its database.
-	"--database-url": "The service's database, used here when there is no owner's URL (${env}).",
-	"serve --database-url": "The database, as a role that is a member of lumen_app " +
-		"and of nothing more (${env}). Required.",
-	"--owner-database-url": "The database as the owner of its tables (${env}). Default: LUMEN_DATABASE_URL.",
-	"--database-pooler": "What stands in front of the database: none, " +
-		"or a pooler such as PgBouncer in transaction mode (${env}). Default: ${default}.",
-	"--database-connections": "How many connections to the database statements on customers may use (${env}). " +
-		"Default: ${default}. Five more look up credentials and try the database.",
-	"--merchant-concurrency": "How many statements of one merchant may run at once, " +
-		"at the most three quarters of the connections (${env}). Default: ${default}.",
-	"--token-secret": "What seals the keys that sign access tokens: the base64 of 32 bytes (${env}).",
+	"--database-url": "Connection string of the service, used when --owner-database-url is not set (${env}).",
+	"serve --database-url": "Connection string of a role that is a member of lumen_app and of no other role (${env}). " +
+		"Required.",
+	"--owner-database-url": "Connection string of the owner of the tables (${env}). Default: LUMEN_DATABASE_URL.",
+	"--database-pooler": "What stands in front of Postgres: none, " +
+		"or transaction for a pooler such as PgBouncer in transaction mode (${env}). Default: ${default}.",
+	"--database-connections": "Maximum number of connections for statements on customers (${env}). " +
+		"Default: ${default}. The service opens up to five more, for credentials and health checks.",
+	"--merchant-concurrency": "Maximum number of statements of one merchant that run at once, " +
+		"at most three quarters of the connections (${env}). Default: ${default}.",
+	"--token-secret": "Secret that encrypts the keys that sign access tokens: 32 bytes in base64 (${env}).",
 
 	// API keys.
-	"--expires": "How long the key works, as a number with d, h, m or s. Default: until it is revoked.",
+	"--expires": "How long the key works: a number with d, h, m or s, such as 90d. Default: until it is revoked.",
 
 	// The Postgres of dev.
-	"--data-dir": "Where the data is kept between runs (${env}). " +
-		"Default: a folder of the user's, as root /var/lib/lumen.",
-	"--postgres-bin": "The folder with the Postgres programs to use (${env}). " +
-		"Default: those found on the machine, else a download.",
-	"--postgres-repository": "The Maven repository that Postgres is downloaded from (${env}). Default: Maven Central.",
+	"--data-dir": "Folder that keeps the data between runs (${env}). " +
+		"Default: /var/lib/lumen for root, else lumen in the user's folder for data.",
+	"--postgres-bin": "Folder of the Postgres programs to use (${env}). " +
+		"Default: the ones on this machine, else a download.",
+	"--postgres-repository": "Maven repository to download Postgres from (${env}). Default: Maven Central.",
 
 	// What clients may do.
-	"--playground":    "Serve the GraphQL playground at /playground; it asks for a key (${env}).",
+	"--playground":    "Serve the GraphQL playground at /playground. It asks for an API key (${env}).",
 	"--introspection": "Let GraphQL clients read the schema (${env}).",
-	"--cors-origins": "The origins whose pages may call the doors from a browser (${env}), " +
+	"--cors-origins": "Origins whose pages may call both APIs from a browser (${env}), " +
 		"such as https://app.example.com or capacitor://localhost.",
-	"--trusted-documents": "A manifest of GraphQL documents that clients may ask for by id (${env}): " +
+	"--trusted-documents": "Manifest of GraphQL documents that clients may send by ID (${env}): " +
 		"graphql-codegen's, Relay's or Apollo's.",
-	"--trusted-documents-mode": "Whether GraphQL clients may send documents of their own, too, " +
-		"or the trusted only (${env}). Default: ${default}.",
+	"--trusted-documents-mode": "Whether clients may also send other GraphQL documents, " +
+		"or only the trusted ones (${env}). Default: ${default}.",
 
 	// Limits of GraphQL.
-	"--graphql-max-body":       "The largest GraphQL request body, in octets (${env}). Default: ${default}.",
-	"--graphql-max-tokens":     "How many tokens a GraphQL document may have (${env}). Default: ${default}.",
-	"--graphql-max-depth":      "How deep GraphQL selections may nest (${env}). Default: ${default}.",
-	"--graphql-max-fields":     "How many fields a GraphQL operation may select (${env}). Default: ${default}.",
-	"--graphql-max-aliases":    "How many aliases a GraphQL operation may have (${env}). Default: ${default}.",
-	"--graphql-max-directives": "How many directives a GraphQL operation may have (${env}). Default: ${default}.",
-	"--graphql-max-value-depth": "How deep values may nest, in GraphQL documents and variables (${env}). " +
+	"--graphql-max-body":       "Maximum size of a request body, in bytes (${env}). Default: ${default}.",
+	"--graphql-max-tokens":     "Maximum number of tokens in a document (${env}). Default: ${default}.",
+	"--graphql-max-depth":      "Maximum depth of nested selections (${env}). Default: ${default}.",
+	"--graphql-max-fields":     "Maximum number of fields in an operation (${env}). Default: ${default}.",
+	"--graphql-max-aliases":    "Maximum number of aliases in an operation (${env}). Default: ${default}.",
+	"--graphql-max-directives": "Maximum number of directives in an operation (${env}). Default: ${default}.",
+	"--graphql-max-value-depth": "Maximum depth of nested values in documents and variables (${env}). " +
 		"Default: ${default}.",
-	"--graphql-max-variables-size": "The largest text of GraphQL variables, in octets (${env}). " +
-		"Default: ${default}.",
-	"--graphql-max-ids":     "How many ids one GraphQL list may have (${env}). Default: ${default}.",
-	"--graphql-max-errors":  "How many errors a GraphQL reply lists (${env}). Default: ${default}.",
-	"--graphql-max-cost":    "What a GraphQL operation may cost (${env}). Default: ${default}.",
-	"--graphql-field-costs": "What GraphQL fields cost where it is not the default (${env}).",
+	"--graphql-max-variables-size": "Maximum size of the variables, in bytes (${env}). Default: ${default}.",
+	"--graphql-max-ids":            "Maximum number of IDs in a list (${env}). Default: ${default}.",
+	"--graphql-max-errors":         "Maximum number of errors in a reply (${env}). Default: ${default}.",
+	"--graphql-max-cost":           "Maximum cost of an operation (${env}). Default: ${default}.",
+	"--graphql-field-costs": "Costs of fields that differ from the default, " +
+		"such as Query.customers=10,Customer.id=0 (${env}).",
 
 	// Rates.
-	"--key-rate": "How many requests a second one API key may send, " +
-		"with the access tokens that it made (${env}). Default: ${default}, no limit.",
-	"--merchant-rate": "How many requests a second all keys of one merchant may send together (${env}). " +
+	"--key-rate": "Maximum requests per second of one API key and the access tokens that it made (${env}). " +
 		"Default: ${default}, no limit.",
-	"--customer-rate": "How many requests a second all access tokens bound to one customer may send together (${env}). " +
-		"Default: a tenth of --key-rate; 0 is no limit.",
-	"--rate-burst": "How many seconds' worth of requests may come at once (${env}). Default: ${default}.",
+	"--merchant-rate": "Maximum requests per second of all keys and tokens of one merchant (${env}). " +
+		"Default: ${default}, no limit.",
+	"--customer-rate": "Maximum requests per second of all access tokens bound to one customer (${env}). " +
+		"Default: a tenth of --key-rate. 0 is no limit.",
+	"--rate-burst": "How many seconds' worth of requests may arrive at once (${env}). Default: ${default}.",
 }
 
 // describe gives each command and each flag without a help text in its tag the one in helpTexts.

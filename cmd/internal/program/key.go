@@ -15,13 +15,13 @@ import (
 )
 
 type keyCommand struct {
-	Create keyCreate `cmd:"" help:"Issue a key. Several may live at once, so that they can be rotated."`
-	List   keyList   `cmd:"" help:"Show the keys of a merchant, without their secrets."`
-	Revoke keyRevoke `cmd:"" help:"Make a key stop working."`
+	Create keyCreate `cmd:"" help:"Create an API key. A merchant may have several, so that keys can be rotated."`
+	List   keyList   `cmd:"" help:"Show the API keys of a merchant, without their secrets."`
+	Revoke keyRevoke `cmd:"" help:"Stop an API key from working, by its ID or by its secret."`
 }
 
 type keyCreate struct {
-	Merchant string       `required:"" placeholder:"ID" help:"The merchant's id."`
+	Merchant string       `required:"" placeholder:"ID" help:"The merchant's ID."`
 	Access   store.Access `enum:"write,read" default:"write" help:"What the key may do: write or read. Default: write."`
 	Expires  lifetime     `placeholder:"90d"`
 	Name     string       `placeholder:"NAME" help:"What the key is for."`
@@ -74,7 +74,7 @@ func (l *lifetime) UnmarshalText(text []byte) error {
 }
 
 type keyList struct {
-	Merchant string `required:"" placeholder:"ID" help:"The merchant's id."`
+	Merchant string `required:"" placeholder:"ID" help:"The merchant's ID."`
 	ownerFlags
 	jsonFlag
 }
@@ -108,7 +108,7 @@ func (c keyList) Run(ctx context.Context, t terminal) error {
 
 type keyRevoke struct {
 	ID          string `arg:"" optional:"" help:"The key's ID."`
-	SecretStdin bool   `help:"Read a secret that leaked from standard input, and revoke its key."`
+	SecretStdin bool   `help:"Read the secret from standard input, and revoke the key that has it. No output holds the secret."`
 	ownerFlags
 	jsonFlag
 }

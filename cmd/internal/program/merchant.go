@@ -10,9 +10,9 @@ import (
 )
 
 type merchantCommand struct {
-	Create  merchantCreate  `cmd:"" help:"Add a merchant and issue its first key."`
+	Create  merchantCreate  `cmd:"" help:"Add a merchant and create its first API key."`
 	List    merchantList    `cmd:"" help:"Show all merchants."`
-	Disable merchantDisable `cmd:"" help:"Make every key of a merchant stop working."`
+	Disable merchantDisable `cmd:"" help:"Stop every API key of a merchant from working."`
 	Enable  merchantEnable  `cmd:"" help:"Undo 'disable'."`
 }
 
@@ -39,10 +39,10 @@ func (c merchantCreate) Run(ctx context.Context, t terminal) error {
 	}
 	namesakes, err := operator.Merchants.Namesakes(ctx, merchant)
 	if err != nil {
-		t.warn(fmt.Sprintf("whether another merchant has the same name is not known: %v", err))
+		t.warn(fmt.Sprintf("can't tell whether another merchant has the name: %v", err))
 	}
 	for _, other := range namesakes {
-		t.warn(fmt.Sprintf("merchant %s has the name %q, too", other.ID, other.Name))
+		t.warn(fmt.Sprintf("another merchant has the name %q: %s", other.Name, other.ID))
 	}
 	if c.JSON {
 		return t.printJSON(map[string]any{"merchant": merchant, "apiKey": newKey{Key: key, Secret: string(secret)}})
@@ -90,7 +90,7 @@ func (c merchantEnable) Run(ctx context.Context, t terminal) error {
 }
 
 type merchantSwitch struct {
-	ID string `arg:"" help:"The merchant's id."`
+	ID string `arg:"" help:"The merchant's ID."`
 	ownerFlags
 	jsonFlag
 }

@@ -12,10 +12,10 @@ import (
 )
 
 type migrateCommand struct {
-	Up     migrateUp     `cmd:"" help:"Apply the pending migrations. Safe when many start it at once."`
-	Down   migrateDown   `cmd:"" help:"Undo what the last 'up' applied, with all that its tables hold."`
+	Up     migrateUp     `cmd:"" help:"Apply the pending migrations. It is safe to run several at once."`
+	Down   migrateDown   `cmd:"" help:"Undo the migrations of the last 'up', and delete the data in their tables."`
 	Status migrateStatus `cmd:"" help:"Show which migrations are applied."`
-	Rekey  migrateRekey  `cmd:"" help:"Compute the stored keys again, when the last server of an earlier release is gone."`
+	Rekey  migrateRekey  `cmd:"" help:"Compute the stored keys of customers again, after the last server of an earlier release has stopped."`
 }
 
 type migrateUp struct {
@@ -25,8 +25,8 @@ type migrateUp struct {
 }
 
 func (c migrateUp) Run(ctx context.Context, t terminal) error {
-	if faults := c.startFlag.faults(t.settings); len(faults) > 0 {
-		return errors.New(strings.Join(faults, "; "))
+	if err := c.startFlag.check(t.settings).err(); err != nil {
+		return err
 	}
 	migrator, err := c.migrator(t)
 	if err != nil {
@@ -102,7 +102,7 @@ func (t terminal) printRekeyed(r schema.Rekeyed) error {
 }
 
 type migrateDown struct {
-	Yes bool `help:"Do not ask for confirmation. Needed where standard input is no terminal."`
+	Yes bool `help:"Do not ask for confirmation. Required when standard input is not a terminal."`
 	ownerFlags
 	jsonFlag
 }
@@ -137,7 +137,7 @@ func (t terminal) confirmLoss(loss schema.Loss, in io.Reader, isTerminal bool) e
 		what += " and deletes " + strings.Join(lost, ", ")
 	}
 	if !isTerminal {
-		return errors.New(what + "; run it with --yes, or at a terminal; nothing was undone")
+		return errors.New("nothing was undone: " + what + "; confirm that with --yes, or at a terminal")
 	}
 	if !t.confirm(in, "Careful: "+what+".") {
 		return errors.New("nothing was undone")

@@ -20,12 +20,12 @@ type startFlag struct {
 	StartTimeout time.Duration `env:"LUMEN_START_TIMEOUT" default:"30s" placeholder:"DURATION"`
 }
 
-// faults returns what is wrong with the flag.
-func (f startFlag) faults(s settings) []string {
+// check returns what is wrong with the flag.
+func (f startFlag) check(s settings) (wrong faults) {
 	if f.StartTimeout < 0 {
-		return []string{s.name("LUMEN_START_TIMEOUT") + " must not be negative"}
+		wrong.add("%s must not be negative", s.name("LUMEN_START_TIMEOUT"))
 	}
-	return nil
+	return wrong
 }
 
 // operator connects as the owner.

@@ -22,24 +22,24 @@ import (
 	"lumen/store/postgres"
 )
 
-const description = `Lumen keeps the customers of many merchants, behind GraphQL and REST.
+const description = `Lumen is a multi-tenant customer-records service: GraphQL for frontends, REST for existing clients, on Postgres.
 
-  lumen dev      try it: everything on this machine, no set-up
-  lumen serve    run it: needs LUMEN_DATABASE_URL
+  lumen dev      try Lumen on this machine, without any set-up
+  lumen serve    run the service; needs LUMEN_DATABASE_URL
 
-A flag whose help names an environment variable can be set by that, too.`
+The environment variable in the help of a flag sets the flag, too.`
 
 // program is the command line.
 type program struct {
-	Dev      devCommand      `cmd:"" help:"Run everything on this machine, with a demo merchant. No set-up."`
-	Serve    serveCommand    `cmd:"" help:"Run the service on a database that was migrated."`
-	Migrate  migrateCommand  `cmd:"" help:"Bring the database's schema up to date, or back."`
+	Dev      devCommand      `cmd:"" help:"Run Lumen on this machine, with a Postgres and two demo merchants. It needs no set-up."`
+	Serve    serveCommand    `cmd:"" help:"Run the service on a migrated database."`
+	Migrate  migrateCommand  `cmd:"" help:"Migrate the schema of the database."`
 	Merchant merchantCommand `cmd:"" help:"Manage merchants, the tenants of the service."`
 	Key      keyCommand      `cmd:"" help:"Manage the API keys of merchants."`
 	TokenKey tokenKeyCommand `cmd:"" help:"Manage the keys that sign access tokens."`
 
-	Completion completionCommand `cmd:"" help:"Print what makes a shell complete this program's commands and flags."`
-	Version    versionCommand    `cmd:"" help:"Print the version, and what it was built from."`
+	Completion completionCommand `cmd:"" help:"Print a script with which a shell completes commands and flags."`
+	Version    versionCommand    `cmd:"" help:"Print the version, the commit and how it was built."`
 
 	VersionFlag kong.VersionFlag `name:"version" help:"Print the version."`
 }
@@ -145,9 +145,29 @@ func run(ctx context.Context, args []string, t terminal, release Release) (code 
 	return 0
 }
 
-// fail prints an error.
+// faults is all that is wrong with a configuration.
+type faults []string
+
+// Error implements error.
+func (f faults) Error() string { return strings.Join(f, "; ") }
+
+func (f *faults) add(format string, args ...any) { *f = append(*f, fmt.Sprintf(format, args...)) }
+
+// err returns the faults as an error, or nil when there are none.
+func (f faults) err() error {
+	if len(f) == 0 {
+		return nil
+	}
+	return f
+}
+
+// fail prints an error. Each fault of a configuration has a line of its own.
 func (t terminal) fail(err error, code int) int {
 	text := err.Error()
+	var wrong faults
+	if errors.As(err, &wrong) {
+		text = strings.Join(wrong, "\nlumen: ")
+	}
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && refused.Code == "42P01" { // undefined_table
 		text = "the database is not migrated; run: lumen migrate up"

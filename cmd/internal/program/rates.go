@@ -2,7 +2,6 @@ package program
 
 import (
 	"cmp"
-	"fmt"
 	"strconv"
 
 	"lumen/cmd/internal/server"
@@ -10,10 +9,10 @@ import (
 
 // rateFlags are serve's flags of how much it admits.
 type rateFlags struct {
-	KeyRate      string `group:"Rates:" env:"LUMEN_KEY_RATE" default:"0" placeholder:"N"`
-	MerchantRate string `group:"Rates:" env:"LUMEN_MERCHANT_RATE" default:"0" placeholder:"N"`
-	CustomerRate string `group:"Rates:" env:"LUMEN_CUSTOMER_RATE" placeholder:"N"`
-	RateBurst    string `group:"Rates:" env:"LUMEN_RATE_BURST" default:"2" placeholder:"SECONDS"`
+	KeyRate      string `group:"Request rates:" env:"LUMEN_KEY_RATE" default:"0" placeholder:"N"`
+	MerchantRate string `group:"Request rates:" env:"LUMEN_MERCHANT_RATE" default:"0" placeholder:"N"`
+	CustomerRate string `group:"Request rates:" env:"LUMEN_CUSTOMER_RATE" placeholder:"N"`
+	RateBurst    string `group:"Request rates:" env:"LUMEN_RATE_BURST" default:"2" placeholder:"SECONDS"`
 }
 
 // The bounds of what may be set. Within them the size of a bucket is finite, and it fills in less than two hours.
@@ -28,13 +27,12 @@ const customersPerKey = 10
 
 // rates returns the rates that the flags set, and all that is wrong with them. An empty flag or variable counts as
 // unset.
-func (f rateFlags) rates(s settings) (rates server.Rates, faults []string) {
+func (f rateFlags) rates(s settings) (rates server.Rates, wrong faults) {
 	rate := func(variable, text string) float64 {
 		perSecond, err := strconv.ParseFloat(cmp.Or(text, "0"), 64)
 		if err != nil || perSecond != 0 && !(perSecond >= minRate && perSecond <= maxRate) {
-			faults = append(faults, fmt.Sprintf(
-				"%s is not a rate; it is requests per second, from %g to %.0f, or 0 for no limit",
-				s.name(variable), minRate, float64(maxRate)))
+			wrong.add("%s is not a rate; it is requests per second, from %g to %.0f, or 0 for no limit",
+				s.name(variable), minRate, float64(maxRate))
 		}
 		return perSecond
 	}
@@ -46,8 +44,8 @@ func (f rateFlags) rates(s settings) (rates server.Rates, faults []string) {
 	}
 	burst, err := strconv.ParseFloat(cmp.Or(f.RateBurst, "2"), 64)
 	if err != nil || !(burst >= 0 && burst <= maxBurst) {
-		faults = append(faults, fmt.Sprintf("%s is not a number of seconds from 0 to %d", s.name("LUMEN_RATE_BURST"), maxBurst))
+		wrong.add("%s is not a number of seconds from 0 to %d", s.name("LUMEN_RATE_BURST"), maxBurst)
 	}
 	rates.Burst = burst
-	return rates, faults
+	return rates, wrong
 }

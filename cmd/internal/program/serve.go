@@ -9,7 +9,7 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
-	"strings"
+	"slices"
 	"time"
 
 	"lumen/cmd/internal/server"
@@ -149,75 +149,79 @@ func warn(ctx context.Context, backend *server.Backend, log *slog.Logger) error 
 // whyNoTokens tells what is missing for access tokens.
 func (c serveCommand) whyNoTokens() string {
 	if c.TokenSecret == "" {
-		return "no access tokens are made; LUMEN_TOKEN_SECRET, and lumen token-key rotate with the same, turn them on"
+		return "access tokens are not configured; set LUMEN_TOKEN_SECRET, and run lumen token-key rotate with the same secret"
 	}
-	return "no access tokens are made; " +
-		"lumen token-key rotate, with the same LUMEN_TOKEN_SECRET, makes a key to sign them with"
+	return "access tokens are not configured: no key signs them; " +
+		"run lumen token-key rotate with the same LUMEN_TOKEN_SECRET"
 }
 
-// configure checks the whole configuration and reports everything that is wrong with it at once.
+// configure checks the whole configuration and returns all that is wrong with it at once.
 func (c serveCommand) configure(t terminal) (*server.Backend, server.Options, error) {
 	var options server.Options
 	name := t.settings.name
 	options.Playground, options.GraphQL.Introspection = c.Playground, c.Introspection
-	faults := append(c.apply(&options, t.settings), c.startFlag.faults(t.settings)...)
-	rates, wrong := c.rates(t.settings)
-	faults = append(faults, wrong...)
+	wrong := append(c.apply(&options, t.settings), c.startFlag.check(t.settings)...)
+	rates, wrongRates := c.rates(t.settings)
+	wrong = append(wrong, wrongRates...)
 	options.Limiter = server.NewLimiter(rates)
-	var backend *server.Backend
-	secret, err := c.tokenSecret(t.settings)
-	if err != nil {
-		faults = append(faults, err.Error())
-	}
-	storeOptions := store.Options{
-		MaxConnections: int(c.DatabaseConnections), MerchantConcurrency: int(c.MerchantConcurrency),
-	}
-	pooled := false
 	if c.ShutdownDelay < 0 {
-		faults = append(faults, name("LUMEN_SHUTDOWN_DELAY")+" must not be negative")
-	}
-	switch c.DatabasePooler {
-	case "", "none":
-	case "transaction":
-		pooled = true
-	default:
-		faults = append(faults, name("LUMEN_DATABASE_POOLER")+" must be none or transaction")
-	}
-	if c.DatabaseURL == "" {
-		faults = append(faults, databaseURL+" is not set; "+
-			"set it to a URL like postgres://lumen_serve:password@host:5432/lumen")
-	} else if database, err := postgres.ParseDatabase(c.DatabaseURL, pooled); err != nil {
-		faults = append(faults, name(databaseURL)+" is "+err.Error())
-	} else {
-		backend = server.OpenBackend(database, storeOptions, auth.Options{TokenSecret: secret})
+		wrong.add("%s must not be negative", name("LUMEN_SHUTDOWN_DELAY"))
 	}
 	if _, err := net.ResolveTCPAddr("tcp", c.Addr); err != nil || c.Addr == "" {
-		faults = append(faults, name("LUMEN_ADDR")+" is not an address; it looks like 127.0.0.1:8080")
+		wrong.add("%s is not an address; it looks like 127.0.0.1:8080", name("LUMEN_ADDR"))
 	}
 	if _, err := net.ResolveTCPAddr("tcp", c.PrivateAddr); err != nil && c.PrivateAddr != "" {
-		faults = append(faults, name("LUMEN_PRIVATE_ADDR")+" is not an address; it looks like 127.0.0.1:9090")
+		wrong.add("%s is not an address; it looks like 127.0.0.1:9090", name("LUMEN_PRIVATE_ADDR"))
 	}
-	format := func(io.Writer) slog.Handler { return slog.DiscardHandler }
-	switch c.LogFormat {
-	case "json":
-		format = func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, nil) }
-	case "text":
-		format = func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, nil) }
-	default:
-		faults = append(faults, name("LUMEN_LOG_FORMAT")+" must be json or text")
-	}
-	options.Log = server.NewLog(t.err, format)
+	backend := c.openBackend(t.settings, &wrong)
+	options.Log = server.NewLog(t.err, c.logFormat(t.settings, &wrong))
+	var err error
 	if options.Tracing, err = server.NewTracing(context.Background(), options.Log); err != nil {
-		faults = append(faults, err.Error())
+		wrong.add("%v", err)
 	}
-	if len(faults) > 0 {
+	if len(wrong) > 0 {
 		if backend != nil {
 			_ = backend.Close()
 		}
 		options.Tracing.Stop(context.Background())
-		return nil, options, errors.New(strings.Join(faults, "; "))
+		return nil, options, wrong
 	}
 	return backend, options, nil
+}
+
+// openBackend returns the backend, or nil when there is no usable connection string.
+func (c serveCommand) openBackend(s settings, wrong *faults) *server.Backend {
+	secret, err := c.tokenSecret(s)
+	if err != nil {
+		wrong.add("%v", err)
+	}
+	if !slices.Contains([]string{"", "none", "transaction"}, c.DatabasePooler) {
+		wrong.add("%s must be none or transaction", s.name("LUMEN_DATABASE_POOLER"))
+	}
+	if c.DatabaseURL == "" {
+		wrong.add("%s is not set; set it to a URL like postgres://lumen_serve:password@host:5432/lumen", databaseURL)
+		return nil
+	}
+	database, err := postgres.ParseDatabase(c.DatabaseURL, c.DatabasePooler == "transaction")
+	if err != nil {
+		wrong.add("%s is %v", s.name(databaseURL), err)
+		return nil
+	}
+	return server.OpenBackend(database, store.Options{
+		MaxConnections: int(c.DatabaseConnections), MerchantConcurrency: int(c.MerchantConcurrency),
+	}, auth.Options{TokenSecret: secret})
+}
+
+// logFormat returns what makes the handler of the log.
+func (c serveCommand) logFormat(s settings, wrong *faults) func(io.Writer) slog.Handler {
+	switch c.LogFormat {
+	case "json":
+		return func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, nil) }
+	case "text":
+		return func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, nil) }
+	}
+	wrong.add("%s must be json or text", s.name("LUMEN_LOG_FORMAT"))
+	return func(io.Writer) slog.Handler { return slog.DiscardHandler }
 }
 
 // serverURLs are the addresses of both APIs, and of the playground and the private listener when

@@ -10,8 +10,8 @@ import (
 
 type tokenKeyCommand struct {
 	Rotate tokenKeyRotate `cmd:""`
-	List   tokenKeyList   `cmd:"" help:"Show the signing keys, without their private halves."`
-	Revoke tokenKeyRevoke `cmd:"" help:"Make a signing key that leaked, and every token that it signed, stop working."`
+	List   tokenKeyList   `cmd:"" help:"Show the signing keys, without the private keys."`
+	Revoke tokenKeyRevoke `cmd:"" help:"Stop a signing key, and every token that it signed, from working."`
 }
 
 // tokenSecretFlag is on the commands that open or seal signing keys. It is text, so that no message can hold its value.
@@ -45,7 +45,7 @@ func (c tokenKeyRotate) Run(ctx context.Context, t terminal) error {
 	}
 	if secret == nil {
 		return errors.New("LUMEN_TOKEN_SECRET is not set; " +
-			"set it to what the service has, or make one with: openssl rand -base64 32")
+			"set it to the secret of the service, or make one with: openssl rand -base64 32")
 	}
 	operator, err := c.operator(t)
 	if err != nil {
@@ -92,7 +92,7 @@ func (c tokenKeyList) Run(ctx context.Context, t terminal) error {
 }
 
 type tokenKeyRevoke struct {
-	ID string `arg:"" help:"The token key's id."`
+	ID string `arg:"" help:"The token key's ID."`
 	ownerFlags
 	jsonFlag
 }

@@ -21,9 +21,14 @@ var rewordings = []struct {
 	{regexp.MustCompile(`: bool value must be .*$`), " must be true or false"},
 	{regexp.MustCompile(`: invalid map value .*$`), " is not a list of costs; one looks like Query.customers=10,Customer.id=0"},
 	{regexp.MustCompile(`: expected "<key>=<value>" but got .*$`), " is not a list of costs; one looks like Query.customers=10,Customer.id=0"},
+	{regexp.MustCompile(`, did you mean "(.*)"\?$`), "; did you mean $1?"},
+	{regexp.MustCompile(`","`), `", "`},
 	{regexp.MustCompile(`^expected "<(.*)>"$`), "the argument <$1> is missing"},
 	{regexp.MustCompile(`^expected one of (.*)$`), "a command is missing: one of $1"},
 }
+
+// withoutArguments matches what stands behind a command in its path.
+var withoutArguments = regexp.MustCompile(` \[?<.*$`)
 
 // failUsage reports a wrong command line. Without any command it prints the help, too.
 func (t terminal) failUsage(parser *kong.Kong, err error, args []string) int {
@@ -34,8 +39,13 @@ func (t terminal) failUsage(parser *kong.Kong, err error, args []string) int {
 	help := t.invocation
 	var parseError *kong.ParseError
 	if errors.As(err, &parseError) {
-		if node := parseError.Context.Selected(); node != nil {
-			help = node.FullPath()
+		node := parseError.Context.Selected()
+		if node == nil || len(node.Children) > 0 {
+			text = strings.Replace(text, "unexpected argument", "unknown command", 1)
+		}
+		if node != nil {
+			help = strings.TrimSpace(withoutArguments.ReplaceAllString(node.FullPath(), ""))
+			text = strings.TrimPrefix(text, node.Path()+": ")
 		} else if len(args) == 0 {
 			parser.Stdout = t.err // where everything goes that is not a result
 			_ = parseError.Context.PrintUsage(false)

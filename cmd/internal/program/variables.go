@@ -23,7 +23,8 @@ var otherVariables = []string{
 var foreignVariable = regexp.MustCompile(
 	`^LUMEN_TEST_|^LUMEN_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)$`)
 
-// maxTypos is how many letters a misspelled variable may differ in from the one that is suggested.
+// maxTypos is how many letters of a variable may be wrong for another one to be suggested. Of a short name it
+// is a third of the letters, since all short names are near to each other.
 const maxTypos = 3
 
 // variablesOf returns the variables that some command reads.
@@ -53,7 +54,8 @@ func unknownVariables(environment, read []string) (warnings []string) {
 		nearest := slices.MinFunc(read, func(a, b string) int {
 			return levenshtein.ComputeDistance(name, a) - levenshtein.ComputeDistance(name, b)
 		})
-		if levenshtein.ComputeDistance(name, nearest) <= maxTypos {
+		typos := min(maxTypos, len(strings.TrimPrefix(name, "LUMEN_"))/3)
+		if levenshtein.ComputeDistance(name, nearest) <= typos {
 			warning += "; did you mean " + nearest + "?"
 		}
 		warnings = append(warnings, warning)
