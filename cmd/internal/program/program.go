@@ -100,11 +100,11 @@ func invocation(path string) string {
 }
 
 // ownCommand matches a command of this program in a text.
-var ownCommand = regexp.MustCompile(`\blumen (dev|serve|migrate|merchant|key|token-key)\b`)
+var ownCommand = regexp.MustCompile(`(^|[^\w/])lumen (dev|serve|migrate|merchant|key|token-key)\b`)
 
 // asInvoked returns a text in which commands of this program begin as the user typed them, to be pasted.
 func (t terminal) asInvoked(text string) string {
-	return ownCommand.ReplaceAllString(text, t.invocation+" $1")
+	return ownCommand.ReplaceAllString(text, "${1}"+t.invocation+" $2")
 }
 
 func run(ctx context.Context, args []string, t terminal, release Release) (code int) {
