@@ -16,17 +16,18 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// Algorithm is how a key signs access tokens, by its name in JWS.
+// Algorithm is a signature algorithm of access tokens, by its name in JWS.
 type Algorithm = jose.SignatureAlgorithm
 
-// The algorithms. The one of a key follows from the key, so nothing can pair a key with another.
+// The supported algorithms. The type of a key determines its algorithm, so no request can combine a
+// key with another algorithm.
 const (
 	EdDSA = jose.EdDSA // Ed25519 (RFC 8037)
 	ES256 = jose.ES256 // P-256 with SHA-256 (RFC 7518), for verifiers that do not know EdDSA
 )
 
-// NewSigningKey returns a fresh private key, and the public key as it is stored: 32 bytes for EdDSA,
-// an uncompressed point of 65 bytes for ES256.
+// NewSigningKey returns a new private key and the stored form of its public key: 32 bytes for
+// EdDSA, an uncompressed point of 65 bytes for ES256.
 func NewSigningKey(algorithm Algorithm) (private crypto.Signer, public []byte, err error) {
 	switch algorithm {
 	case EdDSA:
@@ -43,7 +44,7 @@ func NewSigningKey(algorithm Algorithm) (private crypto.Signer, public []byte, e
 	return nil, nil, fmt.Errorf("no key signs access tokens with %q", algorithm)
 }
 
-// publicKey returns a stored public key with its algorithm.
+// publicKey parses a stored public key. The result names the algorithm of the key.
 func publicKey(id string, stored []byte) (jose.JSONWebKey, error) {
 	key := jose.JSONWebKey{Key: ed25519.PublicKey(stored), KeyID: id, Algorithm: string(EdDSA), Use: "sig"}
 	if len(stored) != ed25519.PublicKeySize {
@@ -56,9 +57,9 @@ func publicKey(id string, stored []byte) (jose.JSONWebKey, error) {
 	return key, nil
 }
 
-// marshalPrivate returns what is sealed of a private key: the seed of an Ed25519 key, or the SEC 1 form
-// of a P-256 key. The scalar alone would have the size of a seed: a server that knows no ES256 would
-// sign with it, and this program could not tell the two.
+// marshalPrivate returns the form of a private key that Seal encrypts: the seed of an Ed25519 key,
+// or the SEC 1 form of a P-256 key. The bare P-256 scalar would have the size of a seed. A server
+// without ES256 would sign with it, and this program could not tell the two apart.
 func marshalPrivate(key crypto.Signer) ([]byte, error) {
 	switch key := key.(type) {
 	case ed25519.PrivateKey:
@@ -69,7 +70,7 @@ func marshalPrivate(key crypto.Signer) ([]byte, error) {
 	return nil, fmt.Errorf("no access token is signed by a %T", key)
 }
 
-// parsePrivate undoes marshalPrivate.
+// parsePrivate parses what marshalPrivate returned.
 func parsePrivate(text []byte) (crypto.Signer, error) {
 	if len(text) == ed25519.SeedSize {
 		return ed25519.NewKeyFromSeed(text), nil
@@ -92,8 +93,8 @@ func algorithmOf(key crypto.Signer) Algorithm {
 // halfOrder is half of the order of P-256.
 var halfOrder = new(big.Int).Rsh(elliptic.P256().Params().N, 1).Bytes()
 
-// hasLowS reports whether s is the smaller of the two values with which an ES256 signature verifies.
-// Anybody can make the other from it, and so a second text of the same token.
+// hasLowS reports whether s is the smaller of the two values with which an ES256 signature
+// verifies. Anybody can compute the larger value and so make a second text of the same token.
 func hasLowS(token string) bool {
 	signature, err := base64.RawURLEncoding.DecodeString(token[strings.LastIndexByte(token, '.')+1:])
 	return err == nil && len(signature) == 64 && bytes.Compare(signature[32:], halfOrder) <= 0

@@ -1,6 +1,7 @@
-// Package auth finds out who calls: it turns what a client presents, an API key or an access token, into
-// a store.Credential. It also mints access tokens. It works with the plain role, which cannot read the
-// keys: functions of the owner's look them up, on a pool of its own.
+// Package auth authenticates callers: it turns an API key or an access token into a
+// store.Credential. It also mints access tokens. It uses the role of the service, which cannot read
+// the table of keys. Functions of the tables' owner look up one key at a time, on a pool of
+// connections that only this package uses.
 package auth
 
 import (
@@ -8,15 +9,17 @@ import (
 	"lumen/store/postgres"
 )
 
-// Options configure an Auth. The zero value is what `lumen serve` uses without a token secret.
+// Options configure an Auth. `lumen serve` without a token secret uses the zero value.
 type Options struct {
-	// AcceptDemoKeys admits the keys of `lumen dev`.
+	// AcceptDemoKeys accepts the demo keys of `lumen dev`.
 	AcceptDemoKeys bool
-	// TokenSecret opens the keys that sign access tokens. Without it tokens are accepted, and none are minted.
+	// TokenSecret decrypts the keys that sign access tokens. Without it, Auth accepts tokens but
+	// mints none.
 	TokenSecret TokenSecret
 }
 
-// audience is whom a token is for. What a demo key mints is for development servers, which alone accept it.
+// audience returns the audience of access tokens. Development servers have one of their own, so
+// only they accept the tokens that demo keys mint.
 func (o Options) audience() string {
 	if o.AcceptDemoKeys {
 		return "lumen-dev"
@@ -24,7 +27,7 @@ func (o Options) audience() string {
 	return "lumen"
 }
 
-// Auth is what the service authenticates with.
+// Auth authenticates callers and mints access tokens.
 type Auth struct {
 	Authenticator *Authenticator
 	Tokens        *Tokens
@@ -32,8 +35,8 @@ type Auth struct {
 	queries *queries
 }
 
-// Open returns an Auth on the database. It connects when first used. Tokens are minted for customers that
-// the caller can see.
+// Open returns an Auth on the database. It connects when it is first used. customers finds the
+// customer that a token is bound to, as the caller sees it.
 func Open(database *postgres.Database, customers *store.Customers, options Options) *Auth {
 	queries := newQueries(database)
 	return &Auth{
@@ -47,24 +50,24 @@ func Open(database *postgres.Database, customers *store.Customers, options Optio
 	}
 }
 
-// Close ends all connections, and the queries that no request waits for any more.
+// Close closes all connections and cancels the queries that run in the background.
 func (a *Auth) Close() error {
 	a.Authenticator.cache.close()
 	return a.queries.pool.Close()
 }
 
-// Stats are counts of the look-ups since Open.
+// Stats counts the lookups since Open.
 type Stats struct {
-	// Pool is the pool that looks up credentials.
+	// Pool describes the connections that look up credentials.
 	Pool store.PoolStats
-	// Hits counts the presented credentials that were in the cache, Misses those that had to be looked
-	// up. Text that cannot be a credential counts as neither.
+	// Hits counts the credentials that were found in the cache. Misses counts those that had to be
+	// looked up. Text that does not have the form of a credential counts as neither.
 	Hits, Misses uint64
-	// Entries is how many credentials the cache holds, expired ones included.
+	// Entries is the number of credentials in the cache, including expired ones.
 	Entries int
 }
 
-// Stats returns the counts as they are now.
+// Stats returns the current counts.
 func (a *Auth) Stats() Stats {
 	cache := a.Authenticator.cache
 	return Stats{

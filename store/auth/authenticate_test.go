@@ -44,8 +44,8 @@ func TestTokensEnd(t *testing.T) {
 	}
 }
 
-// A credential is looked up once in 2.5 s, however many clients use it and however often. The statements
-// are counted on the wire.
+// A credential is looked up once in 2.5 s, however many clients use it and however often. The
+// statements are counted on the wire.
 func TestLookUpsAreShared(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
@@ -99,8 +99,8 @@ func TestLookUpsAreShared(t *testing.T) {
 	}
 }
 
-// While the connections are busy, many callers with different credentials wait. Each gets the answer to
-// its own.
+// While the connections are busy, many callers with different credentials wait. Each gets the
+// answer to its own.
 func TestManyLookUpsAtOnce(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
@@ -179,7 +179,8 @@ func TestJunkIsNotCached(t *testing.T) {
 	require.Equal(t, 2, s.Authenticator.Cached())
 }
 
-// Many merchants' credentials go through one cache while it fills, is used, is renewed and is emptied.
+// Many merchants' credentials go through one cache while it fills, is used, is renewed and is
+// emptied.
 func TestCredentialsAreNotMixedUp(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)

@@ -8,8 +8,7 @@ import (
 	"lumen/store"
 )
 
-// Authenticator turns a presented secret into a credential. It works with the plain role, which cannot
-// read the keys: functions of the tables' owner look up one at a time.
+// Authenticator turns a presented secret into a credential.
 type Authenticator struct {
 	queries    *queries
 	cache      *cache
@@ -17,10 +16,11 @@ type Authenticator struct {
 	audience   string // of access tokens
 }
 
-// Authenticate returns the credential of a live secret. That is an API key that is known, not expired,
-// not revoked, and of an enabled merchant, or an access token that such a key minted. The answer may be
-// five seconds old, but no token outlives its expiry. Any other secret is Unauthenticated, whatever is
-// wrong with it. A secret that could not be looked up is Unavailable.
+// Authenticate returns the credential of a valid secret: an API key that exists, has not expired,
+// is not revoked and belongs to an enabled merchant, or an access token that such a key minted. The
+// answer may be five seconds old, but no token works after its expiry. For any other secret it
+// returns Unauthenticated, whatever the reason. It returns Unavailable when the secret could not be
+// looked up.
 func (a *Authenticator) Authenticate(ctx context.Context, secret Secret) (store.Credential, error) {
 	found, err := a.authenticate(ctx, secret)
 	if err != nil {
@@ -33,14 +33,15 @@ func (a *Authenticator) authenticate(ctx context.Context, secret Secret) (*entry
 	if len(secret) > maxTokenLength {
 		return nil, store.NewError(store.Unauthenticated)
 	}
-	// A cached credential was presented byte for byte, so its form was checked then.
+	// The digest of a cached credential covers every byte, so its form was checked when it was
+	// cached.
 	digest := secret.Digest()
 	return a.cache.get(ctx, digest, func() (fetch, error) { return a.fetch(digest, secret) })
 }
 
-// Recheck returns a function that asks whether an authenticated secret is still valid. The function
-// returns nil while it is. When the database cannot be asked, it returns nil as long as the last good
-// answer may be used.
+// Recheck returns a function that checks whether an authenticated secret is still valid. The
+// function returns nil while it is. When the database does not answer, it returns nil until the
+// last answer is too old.
 func (a *Authenticator) Recheck(secret Secret) func(context.Context) error {
 	var validUntil time.Time
 	return func(ctx context.Context) error {
@@ -55,7 +56,8 @@ func (a *Authenticator) Recheck(secret Secret) func(context.Context) error {
 	}
 }
 
-// fetch returns how to look up a secret, or Unauthenticated when its form is wrong.
+// fetch returns the function that looks up a secret, or Unauthenticated when the form of the secret
+// is wrong.
 func (a *Authenticator) fetch(digest Digest, secret Secret) (fetch, error) {
 	if !strings.HasPrefix(string(secret), secretPrefix) {
 		return a.fetchToken(digest, string(secret))
@@ -69,7 +71,7 @@ func (a *Authenticator) fetch(digest Digest, secret Secret) (fetch, error) {
 	}, nil
 }
 
-// foundKey is what the database knows about a live key.
+// foundKey is the result of looking up a valid key.
 type foundKey struct {
 	KeyID        string
 	Access       store.Access
@@ -78,7 +80,7 @@ type foundKey struct {
 	UsedLately   bool
 }
 
-// findKey returns the credential of a live key.
+// findKey looks up a key by the digest of its secret.
 func (a *Authenticator) findKey(ctx context.Context, digest Digest) (store.Credential, error) {
 	const statement = `SELECT key_id, access, merchant_id, merchant_name, used_lately FROM public.lumen_authenticate($1)`
 	var found []foundKey
@@ -97,8 +99,8 @@ func (a *Authenticator) findKey(ctx context.Context, digest Digest) (store.Crede
 	}, nil
 }
 
-// recordUse records for the operator that a key is in use. A request must not fail because the record
-// failed, nor wait until the record is on disk.
+// recordUse records when a key was last used, for the operator. The request does not fail when this
+// fails and does not wait until the record is on disk.
 func (a *Authenticator) recordUse(ctx context.Context, key foundKey) {
 	const statement = `SELECT public.lumen_key_used($1, $2), set_config('synchronous_commit', 'off', true)`
 	_ = a.queries.execAsync(ctx, statement, key.MerchantID, key.KeyID)

@@ -13,49 +13,50 @@ import (
 	"lumen/store/gate"
 )
 
-// credentialLifetime is how long a credential may be used before it is looked up again. A credential
-// that is revoked, expired or disabled works no longer than that. It is counted from before the query
-// was sent, by the monotonic clock.
+// credentialLifetime is how long a credential is used before it is looked up again. A credential
+// that was revoked, has expired or was disabled works at most this long. The time starts before the
+// query is sent, on the monotonic clock.
 const credentialLifetime = 5 * time.Second
 
-// renewalAge is the age from which the next use of a credential has it looked up again, while requests
-// go on with the old answer. It is half the lifetime: then a credential that is used at least once a
-// lifetime, at whatever interval, has a use between the two ages, and no request waits for its look-up.
+// renewalAge is the age at which the next use of a credential starts another lookup while requests
+// still use the old answer. It is half of the lifetime. Any credential that is used at least once
+// per lifetime is used between the two ages, so no request waits for its lookup.
 const renewalAge = credentialLifetime / 2
 
-// maxCredentials bounds how many credentials the cache holds. The least recently used ones make room.
+// maxCredentials is the maximum number of credentials in the cache. The least recently used ones
+// are evicted.
 const maxCredentials = 50_000
 
-// cache holds the credentials that queries found. It holds no refusals: junk neither fills it nor
-// evicts anybody.
+// cache holds the credentials that queries found. It does not hold refusals, so invalid credentials
+// neither fill it nor evict valid ones.
 type cache struct {
 	entries *lru.Cache[Digest, *entry]
 	fetches singleflight.Group
 
-	// fetching is the context of all fetches. Several requests wait for one fetch, so it ends with none
-	// of them, and it carries nothing of any request but, for traces, the span of the first. Fetches end
-	// with the cache.
+	// fetching is the context of all fetches. Several requests may wait for one fetch, so no
+	// request ends it. Of a request it carries only the span of the first one, for traces. Fetches
+	// end with the cache.
 	fetching context.Context
 	close    context.CancelFunc
 
-	hits, misses atomic.Uint64 // of text that has the form of a credential
+	hits, misses atomic.Uint64 // only of text that has the form of a credential
 }
 
-// entry is a credential, from when it should be looked up again, and until when it may be used.
+// entry is a cached credential, the time from which it is looked up again, and the time until which
+// it is used.
 type entry struct {
 	store.Credential
 	renewFrom, validUntil time.Time
 	renewed               atomic.Bool
 }
 
-// takeRenewal reports whether the caller should have the credential looked up again. It tells one caller
-// only, so that an outage is not answered with a query for every request.
+// takeRenewal reports whether the caller must look up the credential again. It returns true to only
+// one caller, so that an outage does not cause a query for every request.
 func (e *entry) takeRenewal() bool {
 	return !time.Now().Before(e.renewFrom) && e.renewed.CompareAndSwap(false, true)
 }
 
-// fetch queries the database for a credential. lifetime is how long the credential is valid if nobody
-// ends it.
+// fetch queries the database for a credential. lifetime is the time until the credential expires.
 type fetch func(context.Context) (_ store.Credential, lifetime time.Duration, err error)
 
 func newCache() *cache {
@@ -68,8 +69,8 @@ func newCache() *cache {
 	return c
 }
 
-// get returns a credential from the cache, or else what a fetch finds. prepare returns the fetch, or why
-// there is nothing to fetch.
+// get returns a credential from the cache or from a fetch. prepare returns the fetch, or an error
+// when there is nothing to fetch.
 func (c *cache) get(ctx context.Context, digest Digest, prepare func() (fetch, error)) (*entry, error) {
 	e, ok := c.cached(digest)
 	if ok && !e.takeRenewal() {
@@ -80,14 +81,14 @@ func (c *cache) get(ctx context.Context, digest Digest, prepare func() (fetch, e
 	case err != nil:
 		return nil, err
 	case ok:
-		c.fetchShared(ctx, digest, fetch) // nobody waits for it
+		c.fetchShared(ctx, digest, fetch) // no request waits for it
 		return e, nil
 	default:
 		return c.load(ctx, digest, fetch)
 	}
 }
 
-// cached returns the entry of a credential if it may still be used.
+// cached returns the entry of a credential if the entry is still valid.
 func (c *cache) cached(digest Digest) (_ *entry, ok bool) {
 	e, ok := c.entries.Get(digest)
 	if !ok || !time.Now().Before(e.validUntil) {
@@ -97,8 +98,8 @@ func (c *cache) cached(digest Digest) (_ *entry, ok bool) {
 	return e, true
 }
 
-// tenant names the tenant for which a credential is looked up. A credential is known from when it is
-// found until it is refused or evicted.
+// tenant returns the tenant at the gate for which a credential is looked up. A credential is known
+// from when it was found until it is refused or evicted.
 func (c *cache) tenant(digest Digest) string {
 	if c.entries.Contains(digest) {
 		return tenantKnown
@@ -106,9 +107,9 @@ func (c *cache) tenant(digest Digest) string {
 	return tenantUnknown
 }
 
-// load returns what fetch finds. The cache holds it for as long as fetch says, at most for
-// credentialLifetime. Callers that present the same credential at the same time share one fetch. Each
-// waits until its own context ends, which is Unavailable.
+// load returns the result of a fetch and caches it for the lifetime that fetch returns, at most for
+// credentialLifetime. Callers with the same credential share one fetch. A caller whose context ends
+// first gets Unavailable.
 func (c *cache) load(ctx context.Context, digest Digest, fetch fetch) (*entry, error) {
 	c.misses.Add(1)
 	ctx, cancel := gate.WithDeadline(ctx)
@@ -130,11 +131,11 @@ func (c *cache) load(ctx context.Context, digest Digest, fetch fetch) (*entry, e
 	return nil, store.Outage(ctx.Err())
 }
 
-// fetchShared joins the fetch that runs for a credential, or starts one.
+// fetchShared joins the running fetch of a credential or starts one.
 func (c *cache) fetchShared(ctx context.Context, digest Digest, fetch fetch) <-chan singleflight.Result {
 	key, span := string(digest[:]), trace.SpanFromContext(ctx)
 	return c.fetches.DoChan(key, func() (any, error) {
-		// Later callers must not get an older answer. They start a fetch of their own.
+		// Later callers must not get an answer that is too old. They start another fetch.
 		defer time.AfterFunc(credentialLifetime, func() { c.fetches.Forget(key) }).Stop()
 		return c.fetchOnce(trace.ContextWithSpan(c.fetching, span), digest, fetch)
 	})
@@ -144,7 +145,7 @@ func (c *cache) fetchOnce(ctx context.Context, digest Digest, fetch fetch) (_ *e
 	defer store.Recovered(&err)
 	started := time.Now()
 	if e, ok := c.entries.Get(digest); ok && started.Before(e.renewFrom) {
-		return e, nil // another fetch ended before this one started, and after the caller asked for it
+		return e, nil // another fetch ended between the caller's request and the start of this one
 	}
 	credential, lifetime, err := fetch(ctx)
 	if err != nil {

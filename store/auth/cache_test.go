@@ -22,8 +22,8 @@ func presented(name string) (Digest, store.Credential) {
 	}
 }
 
-// inBubble runs a test in which time passes only while every goroutine waits, so that instants are exact.
-// It fails when a goroutine is left.
+// inBubble runs a test in which time passes only while every goroutine waits, so that instants are
+// exact. It fails when a goroutine is left.
 func inBubble(t *testing.T, name string, test func(*testing.T, *cache)) {
 	t.Run(name, func(t *testing.T) {
 		t.Parallel()
@@ -39,7 +39,8 @@ func TestCredentialCache(t *testing.T) {
 	t.Parallel()
 	digest, credential := presented("a")
 	errRefused := store.NewError(store.Unauthenticated)
-	// fetching returns a fetch that counts its calls, takes this time, and finds the credential or fails.
+	// fetching returns a fetch that counts its calls, takes this time, and finds the credential or
+	// fails.
 	fetching := func(count *int, takes, lifetime time.Duration, err error) fetch {
 		return func(context.Context) (store.Credential, time.Duration, error) {
 			*count++

@@ -35,8 +35,8 @@ func authenticate(t *testing.T, s *auth.Auth, secret auth.Secret) (store.Credent
 	return credential, known.Code
 }
 
-// ends checks the end of a credential that was not used yet: it works, change ends it, and at most five
-// seconds later it is refused.
+// ends checks the end of a credential that was not used yet: it works, change ends it, and at most
+// five seconds later it is refused.
 func ends(t *testing.T, s *auth.Auth, secret auth.Secret, change func()) {
 	t.Helper()
 	endsWith(t, s, secret, store.Unauthenticated, change)
@@ -268,7 +268,8 @@ func TestAuthenticate(t *testing.T) {
 	})
 }
 
-// Ids are the merchant's: keys of one id that two merchants have are two keys, whatever is asked of them.
+// Ids are the merchant's: keys of one id that two merchants have are two keys, whatever is asked of
+// them.
 func TestMerchantsWithTheSameKeyIDs(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)

@@ -9,10 +9,11 @@ import (
 	"strings"
 )
 
-// Secret is what a caller presents: 256 random bits behind a recognisable prefix. It is shown once and stored nowhere.
+// Secret is the secret of an API key: 256 random bits after a recognizable prefix. It is shown once
+// and not stored.
 type Secret string
 
-// The prefixes of secrets. Demo keys are made by `lumen dev` and refused everywhere else.
+// The prefixes of secrets. `lumen dev` makes demo keys, and only it accepts them.
 const (
 	secretPrefix     = "lumen_sk_"
 	demoSecretPrefix = "lumen_sk_demo_"
@@ -23,38 +24,40 @@ var (
 	secretEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 )
 
-// NewSecret returns a fresh secret.
+// NewSecret returns a new random secret.
 func NewSecret() Secret { return newSecret(secretPrefix) }
 
-// NewDemoSecret returns a fresh secret that only a development server accepts.
+// NewDemoSecret returns a new random secret that only a development server accepts.
 func NewDemoSecret() Secret { return newSecret(demoSecretPrefix) }
 
 func newSecret(prefix string) Secret {
 	var bits [32]byte
-	_, _ = rand.Read(bits[:]) // never fails: it ends the program instead
+	_, _ = rand.Read(bits[:]) // never returns an error
 	return Secret(prefix + secretEncoding.EncodeToString(bits[:]))
 }
 
-// IsDemo reports whether the secret is one that only a development server accepts.
+// IsDemo reports whether only a development server accepts the secret.
 func (s Secret) IsDemo() bool { return strings.HasPrefix(string(s), demoSecretPrefix) }
 
-// String hides the secret, so that no log can hold it by accident.
+// String hides the secret, so that no log contains it by accident.
 func (s Secret) String() string { return secretPrefix + "***" }
 
 // GoString hides the secret from %#v.
 func (s Secret) GoString() string { return s.String() }
 
-// LogValue hides the secret from slog, whose JSON handler does not ask String.
+// LogValue hides the secret from slog, whose JSON handler does not call String.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// MarshalText hides the secret from JSON, and so from structured logs. Who means to show it converts it to a string.
+// MarshalText hides the secret from JSON and so from structured logs. Code that shows the secret
+// converts it to a string.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// IsWellFormed reports whether the secret has the form of those that NewSecret and NewDemoSecret return.
+// IsWellFormed reports whether the secret has the form that NewSecret and NewDemoSecret return.
 func (s Secret) IsWellFormed() bool { return secretForm.MatchString(string(s)) }
 
-// Digest returns what the database keeps of the secret.
+// Digest returns the digest that the database stores.
 func (s Secret) Digest() Digest { return sha256.Sum256([]byte(s)) }
 
-// Digest stands for what was presented, a secret or the whole text of a token, which is kept nowhere.
+// Digest is the SHA-256 of a secret or of the whole text of a token. It stands for the text, which
+// nothing keeps.
 type Digest [sha256.Size]byte

@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzSecret shows that what is accepted as a secret is exactly what is made, and that none is ever printed.
+// FuzzSecret shows that what is accepted as a secret is exactly what is made, and that none is ever
+// printed.
 func FuzzSecret(f *testing.F) {
 	made := string(NewSecret())
 	for _, text := range []string{

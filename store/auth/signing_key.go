@@ -12,12 +12,11 @@ import (
 	"lumen/store"
 )
 
-// ErrNoTokenKey is what CheckSigner returns when nothing signs.
+// ErrNoTokenKey is returned by CheckSigner when no key signs.
 var ErrNoTokenKey = errors.New("there is no key to sign access tokens with")
 
-// CheckSigner returns an error when there is a secret and it does not open the key that signs now. It
-// returns ErrNoTokenKey when there is no such key or no secret. Other errors mean that the database
-// could not be asked.
+// CheckSigner checks that the token secret opens the current signing key. It returns ErrNoTokenKey
+// when there is no secret or no signing key. It also returns the errors of the database.
 func (t *Tokens) CheckSigner(ctx context.Context) error {
 	if len(t.secret) == 0 {
 		return ErrNoTokenKey
@@ -33,8 +32,9 @@ func (t *Tokens) CheckSigner(ctx context.Context) error {
 	return err
 }
 
-// PublicKeys returns the keys that verify now, or will when they begin to sign. It leaves out those of
-// which this program knows no algorithm, as it refuses their tokens. It needs no credential.
+// PublicKeys returns the keys that verify tokens now, or will when they begin to sign. It omits
+// keys of an algorithm that this program does not know, because it refuses their tokens. It needs
+// no credential.
 func (t *Tokens) PublicKeys(ctx context.Context) ([]jose.JSONWebKey, error) {
 	var found []struct {
 		KeyID     string
@@ -52,17 +52,17 @@ func (t *Tokens) PublicKeys(ctx context.Context) ([]jose.JSONWebKey, error) {
 	return keys, nil
 }
 
-// signingKey is the key that signs now, still sealed.
+// signingKey is the current signing key, encrypted.
 type signingKey struct {
 	KeyID      string
 	PrivateKey []byte
 	Now        time.Time // the database's (I5)
 
-	// APIKeyExpiresAt is when the API key of the context expires. It is nil when it does not.
+	// APIKeyExpiresAt is when the API key of the context expires, or nil.
 	APIKeyExpiresAt *time.Time
 }
 
-// signingKey returns the key that signs now, or nil when there is none.
+// signingKey returns the current signing key, or nil when there is none.
 func (t *Tokens) signingKey(ctx context.Context) (*signingKey, error) {
 	const statement = `SELECT key_id, private_key, now, api_key_expires_at FROM public.lumen_token_signer($1, $2)`
 	credential, _ := store.CredentialFrom(ctx)
@@ -73,14 +73,14 @@ func (t *Tokens) signingKey(ctx context.Context) (*signingKey, error) {
 	return &keys[0], nil
 }
 
-// signer signs tokens.
+// signer signs tokens with one key.
 type signer struct {
 	jose.Signer
 	key       *signingKey
 	algorithm Algorithm
 }
 
-// signer returns what signs now, or nil when there is no key.
+// signer returns a signer with the current signing key, or nil when there is no key.
 func (t *Tokens) signer(ctx context.Context) (*signer, error) {
 	key, err := t.signingKey(ctx)
 	if err != nil || key == nil {
@@ -100,7 +100,8 @@ func (t *Tokens) signer(ctx context.Context) (*signer, error) {
 	return &signer{made, key, algorithm}, nil
 }
 
-// sign signs with ES256 until the signature has the form that is accepted, which half of them have.
+// sign returns a signed token. Half of all ES256 signatures have a large s, which fetchToken
+// refuses, so sign repeats them until s is small.
 func (s *signer) sign(c claims) (Token, error) {
 	for {
 		text, err := jwt.Signed(s.Signer).Claims(c).Serialize()

@@ -210,8 +210,8 @@ func TestRotationsAtOnce(t *testing.T) {
 	require.ErrorContains(t, err, "the token secret does not open signing key")
 }
 
-// A token does not outlive the API key that minted it, nor say that it does; and what a demo key mints is for development
-// servers alone.
+// A token does not outlive the API key that minted it, nor say that it does; and what a demo key
+// mints is for development servers alone.
 func TestTokensKnowTheirKeys(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)

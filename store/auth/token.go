@@ -11,10 +11,10 @@ import (
 	"lumen/store"
 )
 
-// Token is an access token as its holder presents it: a JWT by the profile of RFC 9068.
+// Token is an access token as a client presents it: a JWT in the profile of RFC 9068.
 type Token string
 
-// String hides the token, so that no log can hold it by accident.
+// String hides the token, so that no log contains it by accident.
 func (t Token) String() string { return "***" }
 
 // GoString hides the token from %#v.
@@ -23,28 +23,30 @@ func (t Token) GoString() string { return t.String() }
 // LogValue hides the token from slog.
 func (t Token) LogValue() slog.Value { return slog.StringValue(t.String()) }
 
-// MarshalText hides the token from JSON. Code that means to show it converts it to a string.
+// MarshalText hides the token from JSON. Code that shows the token converts it to a string.
 func (t Token) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
-// IsWellFormed reports whether the token has the form of those that are minted. It verifies nothing.
+// IsWellFormed reports whether the text has the form of an access token. It does not verify the
+// token.
 func (t Token) IsWellFormed() bool {
 	_, err := jwt.ParseSigned(string(t), []Algorithm{EdDSA, ES256})
 	return err == nil
 }
 
-// The values that every token shares.
+// Values that all tokens have in common.
 const (
 	tokenIssuer = "lumen"
 	tokenType   = "at+jwt" // RFC 9068, 2.1
 
-	// maxTokenLength bounds what is parsed, in bytes. A token of Lumen has about 600, an API key 61.
+	// maxTokenLength is the maximum length of a credential that is parsed, in bytes. A token has
+	// about 600 bytes, an API key 61.
 	maxTokenLength = 2 << 10
 )
 
-// scopes are how a token names its access.
+// scopes maps an access to the scope claim of a token.
 var scopes = map[store.Access]string{store.ReadAccess: "read", store.WriteAccess: "read write"}
 
-// claims are the claims of a token: those of RFC 9068, 2.2, and two of Lumen's own.
+// claims are the claims of a token: those of RFC 9068, section 2.2, and two of Lumen's own.
 type claims struct {
 	jwt.Claims
 	ClientID   string  `json:"client_id"` // the API key that minted it
@@ -53,8 +55,8 @@ type claims struct {
 	CustomerID *string `json:"customer_id,omitempty"`
 }
 
-// areValid reports whether the claims are those of a token for this service that has not expired. A
-// token without an id would be taken for an API key.
+// areValid reports whether the claims belong to a token for this service that has not expired. A
+// token must have an ID: store.Credential takes a credential without a TokenID for an API key.
 func (c claims) areValid(audience string, now time.Time) bool {
 	subject := c.MerchantID
 	if c.CustomerID != nil {
@@ -66,8 +68,8 @@ func (c claims) areValid(audience string, now time.Time) bool {
 		(c.CustomerID == nil || store.IsCustomerID(*c.CustomerID))
 }
 
-// isCanonical reports whether every part of the token is the one base64url text of its bytes. With
-// hasLowS, no token has two texts.
+// isCanonical reports whether every part of the token is the canonical base64url text of its bytes.
+// Together with hasLowS it ensures that no token has two texts.
 func isCanonical(text string) bool {
 	for part := range strings.SplitSeq(text, ".") {
 		decoded, err := base64.RawURLEncoding.DecodeString(part)

@@ -11,12 +11,13 @@ import (
 	"lumen/store"
 )
 
-// anyID is the form of every id, which Postgres can read.
+// anyID matches every ID. Text that matches it is valid in Postgres.
 var anyID = regexp.MustCompile(`^[A-Za-z0-9_]{1,128}$`)
 
-// fetchToken returns how to look up a token. A valid token is signed by a key that verifies, for this
-// service, not expired, and minted by an API key that is still live, of an enabled merchant. Any other
-// is Unauthenticated. One query asks for all that the database knows about that.
+// fetchToken returns the function that looks up a token. A valid token is signed by a key that
+// verifies, is for this service, has not expired, and was minted by a valid API key of an enabled
+// merchant. Any other token is Unauthenticated. The function reads all of this from the database in
+// one query.
 func (a *Authenticator) fetchToken(digest Digest, text string) (fetch, error) {
 	refused := store.NewError(store.Unauthenticated)
 	if !isCanonical(text) {
@@ -39,14 +40,14 @@ func (a *Authenticator) fetchToken(digest Digest, text string) (fetch, error) {
 	}, nil
 }
 
-// foundToken is what the database knows about a token whose keys and merchant are live.
+// foundToken is the result of looking up a token whose keys and merchant are valid.
 type foundToken struct {
 	PublicKey    []byte
 	MerchantName string
 	Now          time.Time
 }
 
-// findToken returns the credential of a token, and the time until the token expires.
+// findToken verifies a token. It returns the credential and the time until the token expires.
 func (a *Authenticator) findToken(
 	ctx context.Context, tenant string, token *jwt.JSONWebToken, unverified claims,
 ) (store.Credential, time.Duration, error) {

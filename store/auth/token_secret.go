@@ -11,20 +11,21 @@ import (
 	"log/slog"
 )
 
-// TokenSecret seals the private keys that sign access tokens. The database never sees it.
+// TokenSecret encrypts the private keys that sign access tokens. It is never sent to the database.
 type TokenSecret []byte
 
-// tokenSecretSize is that of a key of AES-256, in bytes.
+// tokenSecretSize is the size of an AES-256 key, in bytes.
 const tokenSecretSize = 32
 
-// NewTokenSecret returns a fresh secret.
+// NewTokenSecret returns a new random secret.
 func NewTokenSecret() TokenSecret {
 	secret := make(TokenSecret, tokenSecretSize)
-	_, _ = rand.Read(secret) // never fails: it ends the program instead
+	_, _ = rand.Read(secret) // never returns an error
 	return secret
 }
 
-// ParseTokenSecret reads what Text writes: the base64 of 32 bytes. Its error never repeats the text.
+// ParseTokenSecret parses the result of Text: 32 bytes in base64. Its error never contains the
+// text.
 func ParseTokenSecret(text string) (TokenSecret, error) {
 	secret, err := base64.StdEncoding.Strict().DecodeString(text)
 	if err != nil || len(secret) != tokenSecretSize {
@@ -33,10 +34,10 @@ func ParseTokenSecret(text string) (TokenSecret, error) {
 	return secret, nil
 }
 
-// Text returns the secret in base64, for who means to keep it.
+// Text returns the secret in base64, for code that stores it.
 func (s TokenSecret) Text() string { return base64.StdEncoding.EncodeToString(s) }
 
-// String hides the secret, so that no log can hold it by accident.
+// String hides the secret, so that no log contains it by accident.
 func (s TokenSecret) String() string { return "***" }
 
 // GoString hides the secret from %#v.
@@ -48,8 +49,8 @@ func (s TokenSecret) LogValue() slog.Value { return slog.StringValue(s.String())
 // MarshalText hides the secret from JSON.
 func (s TokenSecret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// Seal returns the private key as it is stored: a nonce, then the key under AES-256-GCM. The key's id is authenticated
-// with it, so that no key can take another's place.
+// Seal encrypts a private key for storage: a nonce followed by the key under AES-256-GCM. It
+// authenticates the key's ID as well, so that a stored key cannot be put in the place of another.
 func (s TokenSecret) Seal(id string, key crypto.Signer) ([]byte, error) {
 	sealer, err := s.sealer()
 	if err != nil {
@@ -62,7 +63,7 @@ func (s TokenSecret) Seal(id string, key crypto.Signer) ([]byte, error) {
 	return sealer.Seal(nil, nil, text, []byte(id)), nil
 }
 
-// Open undoes Seal.
+// Open decrypts what Seal returned.
 func (s TokenSecret) Open(id string, sealed []byte) (crypto.Signer, error) {
 	sealer, err := s.sealer()
 	if err != nil {

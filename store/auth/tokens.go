@@ -12,11 +12,11 @@ import (
 	"lumen/store"
 )
 
-// AccessToken is what was minted. It is stored nowhere.
+// AccessToken is a minted token. It is not stored.
 type AccessToken struct {
 	Token      Token
 	Access     store.Access
-	CustomerID *string // nil when the token is bound to no customer
+	CustomerID *string // nil when the token is not bound to a customer
 	ExpiresAt  time.Time
 }
 
@@ -26,29 +26,30 @@ const (
 	MaxTokenLifetime     = 3600
 )
 
-// TokenInput is what a caller asks of a token to mint. nil means the default.
+// TokenInput describes a token to mint. A nil field has the default.
 type TokenInput struct {
-	Access     *store.Access // read
-	CustomerID *string       // none: the token is for all of the merchant's customers
-	ExpiresIn  *int          // DefaultTokenLifetime
+	Access     *store.Access // default: read
+	CustomerID *string       // default: all of the merchant's customers
+	ExpiresIn  *int          // default: DefaultTokenLifetime
 
-	// WrongType names the fields whose value an API could not read as their type, Unknown what it was sent besides.
+	// WrongType names the fields whose value has the wrong type. Unknown names the fields that do
+	// not exist.
 	WrongType, Unknown []string
 }
 
-// TokenFieldNames are the documented names of the input's fields, in the documented order.
+// TokenFieldNames are the names of the input's fields, in the documented order.
 var TokenFieldNames = []string{"access", "customerId", "expiresIn"}
 
-// tokenForms say what is expected of the fields: of their values, and of the types of those.
+// tokenForms describes the expected value and the expected type of each field.
 var tokenForms = map[string]struct{ value, kind string }{
 	"access":     {"must be read or write", "must be a string"},
 	"customerId": {"must be a customer ID", "must be a string"},
 	"expiresIn":  {fmt.Sprintf("must be 1 to %d", MaxTokenLifetime), "must be a whole number"},
 }
 
-// normalize returns the input with its defaults, or all its faults. An empty customer id is a fault,
-// and so is an unknown field: neither may turn a token that was meant for one customer into a token for
-// all of them.
+// normalize returns the input with its defaults, or all of its faults. An empty customer ID and an
+// unknown field are faults. Neither may turn a token for one customer into a token for all
+// customers.
 func (in TokenInput) normalize() (TokenInput, error) {
 	access, expiresIn := store.ReadAccess, DefaultTokenLifetime
 	if in.Access == nil {
@@ -80,7 +81,7 @@ func (in TokenInput) normalize() (TokenInput, error) {
 	return in, store.Invalid(faults...)
 }
 
-// Tokens mints access tokens, and tells which keys verify them.
+// Tokens mints access tokens and returns the keys that verify them.
 type Tokens struct {
 	queries   *queries
 	secret    TokenSecret
@@ -88,11 +89,11 @@ type Tokens struct {
 	customers *store.Customers
 }
 
-// Create mints a token in the name of the API key that ctx carries. Forbidden means that the key may
-// not mint. TokensNotConfigured means that the service has no token secret, or the database no key that
-// signs. InvalidInput tells what is wrong with the input. NotFound means that the customer is not one of the merchant's live ones. Nothing is stored: the
-// token works until it expires or, within five seconds, its API key or its signing key is revoked or the
-// merchant is disabled.
+// Create mints a token for the API key in ctx. It returns Forbidden when the key may not mint
+// tokens, TokensNotConfigured when there is no token secret or no signing key, InvalidInput for a
+// faulty input, and NotFound when the merchant has no such live customer. The token is not stored.
+// It works until it expires and stops within five seconds when its API key or its signing key is
+// revoked or the merchant is disabled.
 func (t *Tokens) Create(ctx context.Context, in TokenInput) (*AccessToken, error) {
 	if err := t.Authorize(ctx); err != nil {
 		return nil, err
@@ -117,7 +118,7 @@ func (t *Tokens) Create(ctx context.Context, in TokenInput) (*AccessToken, error
 		}
 		subject = *in.CustomerID
 	}
-	issued := signer.key.Now.Truncate(time.Second) // the precision of a JWT
+	issued := signer.key.Now.Truncate(time.Second) // JWTs count in seconds
 	expires := issued.Add(time.Duration(*in.ExpiresIn) * time.Second)
 	if ends := signer.key.APIKeyExpiresAt; ends != nil && ends.Before(expires) {
 		expires = ends.UTC().Truncate(time.Second)
@@ -135,8 +136,8 @@ func (t *Tokens) Create(ctx context.Context, in TokenInput) (*AccessToken, error
 	return &AccessToken{Token: token, Access: *in.Access, CustomerID: in.CustomerID, ExpiresAt: expires}, nil
 }
 
-// Authorize returns the error with which Create would refuse the credential, before anything is looked
-// up. An API asks before it reads a body.
+// Authorize returns the error that Create returns for the credential without any query. An API
+// calls it before it reads a request body.
 func (t *Tokens) Authorize(ctx context.Context) error {
 	credential, ok := store.CredentialFrom(ctx)
 	switch {

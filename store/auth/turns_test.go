@@ -13,8 +13,9 @@ import (
 	"lumen/store"
 )
 
-// 10,000 keys take turns at 2,500 requests/s, so that each is used every 4 s. From its second use on, at
-// least 95 of 100 requests find the credential in the cache, though no answer is older than 5 s.
+// 10,000 keys take turns at 2,500 requests/s, so that each is used every 4 s. From its second use
+// on, at least 95 of 100 requests find the credential in the cache, though no answer is older than
+// 5 s.
 func TestTenThousandKeysInTurnAreCached(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -13,7 +13,8 @@ import (
 	"lumen/store/postgres"
 )
 
-// Key is an API key of a merchant, without its secret: only a digest of that is stored.
+// Key is an API key of a merchant, without its secret. The database stores only a digest of the
+// secret.
 type Key struct {
 	bun.BaseModel `bun:"table:api_keys,alias:k"`
 
@@ -24,10 +25,10 @@ type Key struct {
 	CreatedAt  time.Time    `bun:"created_at" json:"createdAt"`
 	ExpiresAt  *time.Time   `bun:"expires_at" json:"expiresAt"`
 	RevokedAt  *time.Time   `bun:"revoked_at" json:"revokedAt"`
-	LastUsedAt *time.Time   `bun:"last_used_at" json:"lastUsedAt"` // coarse: at most one update an hour
+	LastUsedAt *time.Time   `bun:"last_used_at" json:"lastUsedAt"` // updated at most once an hour
 }
 
-// NewKey says what key to make. Expires is nil for a key without an end.
+// NewKey describes a key to create. Expires is nil for a key that does not expire.
 type NewKey struct {
 	MerchantID string
 	Name       string
@@ -36,20 +37,20 @@ type NewKey struct {
 	Secret     auth.Secret
 }
 
-// keyColumns are what may leave the table: all but the digest.
+// keyColumns are all columns except the digest, which no query returns.
 const keyColumns = "merchant_id, id, name, access, created_at, expires_at, revoked_at, last_used_at"
 
-// Keys are managed by the operator, with the owner's connection.
+// Keys manages API keys for the operator. It uses the owner's connection.
 type Keys struct{ db *bun.DB }
 
-// Create adds a key for an existing merchant.
+// Create adds a key of an existing merchant.
 func (k *Keys) Create(ctx context.Context, want NewKey) (Key, error) {
 	name, err := checkName(want.Name)
 	if err != nil {
 		return Key{}, err
 	}
 	if !want.Secret.IsWellFormed() {
-		return Key{}, fmt.Errorf("a key's secret is made by the store")
+		return Key{}, errors.New("NewSecret must make the secret of a key")
 	}
 	id, err := store.NewID("key")
 	if err != nil {
@@ -61,7 +62,7 @@ func (k *Keys) Create(ctx context.Context, want NewKey) (Key, error) {
 	}
 	insert := k.db.NewInsert().Model(&key).ExcludeColumn("created_at", "revoked_at", "last_used_at").
 		Value("digest", "?", digest[:]).Returning(keyColumns)
-	if want.Expires != nil { // Bun disregards the value of a column that is excluded
+	if want.Expires != nil { // Bun ignores the value of an excluded column
 		insert = insert.Value("expires_at", "date_trunc('milliseconds', clock_timestamp() + ?::float8 * interval '1 millisecond')", want.Expires.Milliseconds())
 	}
 	switch _, err := insert.Exec(ctx); {
@@ -73,7 +74,7 @@ func (k *Keys) Create(ctx context.Context, want NewKey) (Key, error) {
 	return key, nil
 }
 
-// List returns the merchant's keys, oldest first, revoked and expired ones included.
+// List returns all keys of the merchant, including revoked and expired ones, oldest first.
 func (k *Keys) List(ctx context.Context, merchantID string) ([]Key, error) {
 	keys := []Key{}
 	if err := k.db.NewSelect().Model(&keys).Where("merchant_id = ?", merchantID).Order("created_at", "id").Scan(ctx); err != nil {
@@ -91,8 +92,8 @@ func (k *Keys) List(ctx context.Context, merchantID string) ([]Key, error) {
 	return keys, nil
 }
 
-// Revoke makes a key stop working within five seconds. It returns the key as it is now. Revoking twice
-// changes nothing.
+// Revoke stops a key from working within five seconds and returns the revoked key. To revoke a key
+// again changes nothing.
 func (k *Keys) Revoke(ctx context.Context, id string) (Key, error) {
 	key, found, err := k.revoke(ctx, "id = ?", id)
 	if err == nil && !found {
@@ -101,7 +102,8 @@ func (k *Keys) Revoke(ctx context.Context, id string) (Key, error) {
 	return key, err
 }
 
-// RevokeSecret is like Revoke, for the key that has a secret. Its errors never hold the secret.
+// RevokeSecret is like Revoke, but finds the key by its secret. Its errors never contain the
+// secret.
 func (k *Keys) RevokeSecret(ctx context.Context, secret auth.Secret) (Key, error) {
 	digest := secret.Digest()
 	key, found, err := k.revoke(ctx, "digest = ?", digest[:])

@@ -13,10 +13,10 @@ import (
 	"lumen/store/folding"
 )
 
-// Merchants are managed by the operator, with the owner's connection; no API reaches them.
+// Merchants manages merchants for the operator. It uses the owner's connection. No API reaches it.
 type Merchants struct{ db *bun.DB }
 
-// maxNameLength bounds the names that an operator gives, in code points.
+// maxNameLength is the maximum length of a merchant's or a key's name, in code points.
 const maxNameLength = 255
 
 func checkName(name string) (string, error) {
@@ -29,7 +29,7 @@ func checkName(name string) (string, error) {
 	return name, nil
 }
 
-// Create adds a merchant. The name need not be unique.
+// Create adds a merchant. Several merchants may have the same name.
 func (m *Merchants) Create(ctx context.Context, name string) (store.Merchant, error) {
 	name, err := checkName(name)
 	if err != nil {
@@ -55,7 +55,7 @@ func (m *Merchants) List(ctx context.Context) ([]store.Merchant, error) {
 	return m.list(ctx, func(q *bun.SelectQuery) *bun.SelectQuery { return q })
 }
 
-// Namesakes returns the other merchants that have the name of this one, oldest first.
+// Namesakes returns the other merchants with the same name, oldest first.
 func (m *Merchants) Namesakes(ctx context.Context, of store.Merchant) ([]store.Merchant, error) {
 	return m.list(ctx, func(q *bun.SelectQuery) *bun.SelectQuery {
 		return q.Where("name = ?", of.Name).Where("id <> ?", of.ID)
@@ -73,8 +73,8 @@ func (m *Merchants) list(
 	return merchants, nil
 }
 
-// Disable makes every key of the merchant stop working within five seconds, until Enable. It returns the
-// merchant as it is now. Disabling twice changes nothing.
+// Disable stops every key of the merchant from working within five seconds, until Enable is called.
+// It returns the disabled merchant. To disable a merchant again changes nothing.
 func (m *Merchants) Disable(ctx context.Context, id string) (store.Merchant, error) {
 	return m.set(ctx, id, "disabled_at = COALESCE(disabled_at, date_trunc('milliseconds', clock_timestamp()))")
 }

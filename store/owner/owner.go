@@ -1,15 +1,15 @@
-// Package owner is what operators do to merchants, their API keys, and the keys that sign access tokens.
-// It logs in as the owner of the tables.
+// Package owner manages merchants, their API keys, and the keys that sign access tokens. It
+// implements the operator's commands and logs in as the owner of the tables.
 package owner
 
 import (
 	"lumen/store/postgres"
 )
 
-// connections is the size of an Owner's pool.
+// connections is the maximum number of connections of an Owner.
 const connections = 4
 
-// Owner is what the operator's commands hold.
+// Owner gives the operator's commands access to the database.
 type Owner struct {
 	Merchants *Merchants
 	Keys      *Keys

@@ -11,7 +11,7 @@ import (
 	"lumen/store/auth"
 )
 
-// TokenKey is a key that signs access tokens, without the key itself.
+// TokenKey describes a key that signs access tokens. It does not contain the key.
 type TokenKey struct {
 	bun.BaseModel `bun:"table:token_keys,alias:t"`
 
@@ -23,40 +23,41 @@ type TokenKey struct {
 	State     TokenKeyState  `bun:"state,scanonly" json:"state"`
 }
 
-// TokenKeyState is what a signing key does.
+// TokenKeyState is the state of a signing key.
 type TokenKeyState string
 
-// The states, in the order of a key's life.
+// The states of a signing key, in the order in which it passes through them.
 const (
-	TokenKeyWaiting   TokenKeyState = "waiting"   // published, and will sign
-	TokenKeySigning   TokenKeyState = "signing"   // the one that signs
-	TokenKeyVerifying TokenKeyState = "verifying" // followed by another; the tokens that it signed are still good
-	TokenKeyRetired   TokenKeyState = "retired"   // every token that it signed has expired
-	TokenKeyRevoked   TokenKeyState = "revoked"   // no token that it signed is good
+	TokenKeyWaiting   TokenKeyState = "waiting"   // published, does not sign yet
+	TokenKeySigning   TokenKeyState = "signing"   // signs new tokens
+	TokenKeyVerifying TokenKeyState = "verifying" // another key signs; its tokens still work
+	TokenKeyRetired   TokenKeyState = "retired"   // all of its tokens have expired
+	TokenKeyRevoked   TokenKeyState = "revoked"   // its tokens do not work
 )
 
-// tokenKeyState is the column for State.
+// tokenKeyState is the SQL expression of State.
 const tokenKeyState = `CASE WHEN t.revoked_at IS NOT NULL THEN 'revoked'
 	WHEN t.signs_from > clock_timestamp() THEN 'waiting'
 	WHEN t.id IN (SELECT key_id FROM lumen_token_signer('', '')) THEN 'signing'
 	WHEN t.id IN (SELECT key_id FROM lumen_token_keys()) THEN 'verifying'
 	ELSE 'retired' END AS state`
 
-// tokenKeyAlgorithm is the column for Algorithm.
+// tokenKeyAlgorithm is the SQL expression of Algorithm.
 const tokenKeyAlgorithm = `CASE octet_length(t.public_key) WHEN 32 THEN 'EdDSA' WHEN 65 THEN 'ES256' END AS algorithm`
 
-// TokenKeys are managed by the operator, with the owner's connection.
+// TokenKeys manages signing keys for the operator. It uses the owner's connection.
 type TokenKeys struct{ db *bun.DB }
 
-// Rotate adds a key that signs with an algorithm, sealed with the secret. It is published at once and
-// signs five minutes later, so that those who keep a copy of the public keys know it by then; at once
-// when no other key signs. The key before it goes on to verify the tokens that it signed until the last
-// of them has expired. A secret that does not open the key that signs now, or the one that is about to,
-// is refused: the service has only one.
+// Rotate adds a signing key for the algorithm, encrypted with the secret. The key is published at
+// once. It signs five minutes later, when verifiers that cache the public keys have fetched it, or
+// at once when no other key signs. The previous key verifies its tokens until the last of them has
+// expired. Rotate returns an error when the secret does not open the signing key and any waiting
+// key, because the service has only one secret.
 func (k *TokenKeys) Rotate(ctx context.Context, secret auth.TokenSecret, algorithm auth.Algorithm) (TokenKey, error) {
 	var id string
 	err := k.db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) (err error) {
-		// One after the other: each sees what the last one made.
+		// The lock makes rotations run one after the other, so that each sees the key of the one
+		// before.
 		if _, err = tx.ExecContext(ctx, "LOCK TABLE token_keys IN SHARE ROW EXCLUSIVE MODE"); err == nil {
 			id, err = addTokenKey(ctx, tx, secret, algorithm)
 		}
@@ -68,7 +69,7 @@ func (k *TokenKeys) Rotate(ctx context.Context, secret auth.TokenSecret, algorit
 	return k.get(ctx, id)
 }
 
-// addTokenKey returns the id of a new key.
+// addTokenKey inserts a new key and returns its ID.
 func addTokenKey(
 	ctx context.Context, tx bun.Tx, secret auth.TokenSecret, algorithm auth.Algorithm,
 ) (string, error) {
@@ -107,7 +108,8 @@ func addTokenKey(
 	return id, err
 }
 
-// List returns all signing keys in the order in which they sign, retired and revoked ones included.
+// List returns all signing keys, including retired and revoked ones, in the order in which they
+// sign.
 func (k *TokenKeys) List(ctx context.Context) ([]TokenKey, error) {
 	keys := []TokenKey{}
 	if err := k.selecting(&keys).Order("t.signs_from", "t.id").Scan(ctx); err != nil {
@@ -116,9 +118,9 @@ func (k *TokenKeys) List(ctx context.Context) ([]TokenKey, error) {
 	return keys, nil
 }
 
-// Revoke makes a signing key stop working, and every token that it signed within five seconds. It returns
-// the key as it is now. Revoking twice changes nothing. When the key was the one that signed, the one
-// before it signs again, unless that is retired.
+// Revoke stops a signing key from working, and within five seconds every token that it signed. It
+// returns the revoked key. To revoke a key again changes nothing. If the key was the one that
+// signed, the previous key signs again unless it is retired.
 func (k *TokenKeys) Revoke(ctx context.Context, id string) (TokenKey, error) {
 	result, err := k.db.NewUpdate().Model((*TokenKey)(nil)).
 		Set("revoked_at = COALESCE(revoked_at, date_trunc('milliseconds', clock_timestamp()))").Where("id = ?", id).Exec(ctx)
