@@ -14,7 +14,7 @@ import (
 	"lumen/graph/guard"
 )
 
-// apiFlags are the flags of both APIs, which dev and serve have.
+// apiFlags are the flags of both APIs. dev and serve have them.
 type apiFlags struct {
 	CORSOrigins []string      `name:"cors-origins" env:"LUMEN_CORS_ORIGINS" placeholder:"ORIGIN"`
 	BasePath    string        `env:"LUMEN_BASE_PATH" placeholder:"PATH"`
@@ -26,13 +26,13 @@ type apiFlags struct {
 	GraphQL graphqlFlags `embed:"" group:"Limits of GraphQL:" prefix:"graphql-" envprefix:"LUMEN_GRAPHQL_"`
 }
 
-// graphqlFlags bound what an operation may cost.
+// graphqlFlags limit the size and the cost of GraphQL operations.
 type graphqlFlags struct {
 	Max        limitFlags     `embed:"" prefix:"max-" envprefix:"MAX_"`
 	FieldCosts map[string]int `env:"FIELD_COSTS" mapsep:"," placeholder:"TYPE.FIELD=N"`
 }
 
-// limitFlags are the flags of guard.Limits.
+// limitFlags set guard.Limits.
 type limitFlags struct {
 	Body          limit `env:"BODY" default:"${max_body}" placeholder:"N"`
 	Tokens        limit `env:"TOKENS" default:"${max_tokens}" placeholder:"N"`
@@ -47,7 +47,7 @@ type limitFlags struct {
 	Cost          limit `env:"COST" default:"${max_cost}" placeholder:"N"`
 }
 
-// limit is a number from 1 on.
+// limit is a whole number of at least 1.
 type limit int
 
 // UnmarshalText implements encoding.TextUnmarshaler.
@@ -60,7 +60,7 @@ func (l *limit) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// defaultLimits are the defaults of limitFlags, as variables of its tags.
+// defaultLimits returns the defaults of limitFlags as the variables in its tags.
 func defaultLimits() kong.Vars {
 	limits := guard.DefaultLimits
 	return kong.Vars{
@@ -95,7 +95,7 @@ func (f limitFlags) limits() guard.Limits {
 	}
 }
 
-// apply adds to the options of a server what the flags say, and returns all that is wrong with them.
+// apply sets the options of a server from the flags. It returns all faults of the flags.
 func (f apiFlags) apply(options *server.Options, s settings) (wrong faults) {
 	// fault begins a text with the variable, or with the flag that was given in its place.
 	fault := func(variable, format string, args ...any) {

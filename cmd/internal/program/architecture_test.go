@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// listedPackage is what `go list` says of one.
+// listedPackage is a package in the output of `go list`.
 type listedPackage struct {
 	ImportPath   string
 	Dir          string
@@ -54,18 +54,20 @@ func modulePackages(t *testing.T) map[string]listedPackage {
 // within reports whether a package is the named one or below it.
 func within(name, parent string) bool { return name == parent || strings.HasPrefix(name, parent+"/") }
 
-// isHarness reports whether a package is part of the tests, though it is an ordinary one.
+// isHarness reports whether a package is part of the tests although it does not end in _test.
 func isHarness(name string) bool {
 	return within(name, "lumen/store/storetest") || within(name, "lumen/cmd/internal/e2e")
 }
 
-// storeRank orders the packages of the store: each imports those with a lower rank alone. The rest have 0.
+// storeRank orders the packages of the store: each imports only packages with a lower rank. Other
+// packages have rank 0.
 var storeRank = map[string]int{
 	"lumen/store/address": 1, "lumen/store/postgres": 1, "lumen/store/wall": 2, "lumen/store": 3, "lumen/store/auth": 4, "lumen/store/owner": 5,
 	"lumen/store/schema/migrations": 5, "lumen/store/schema": 6,
 }
 
-// forbidden says why one package must not need the other, "" when it may. Both are import paths; needing is direct or not.
+// forbidden returns why one package must not depend on the other, directly or not, or "" when it
+// may. Both are import paths.
 func forbidden(from, to string) string {
 	switch {
 	case within(to, "lumen/cmd") && !within(from, "lumen/cmd"):
@@ -73,7 +75,7 @@ func forbidden(from, to string) string {
 	case isHarness(to) && !isHarness(from):
 		return "only tests import the harness"
 	case isHarness(from):
-		// It is part of the tests: it may use what they may.
+		// The harness may import whatever tests may.
 	case within(to, "lumen/cmd/internal/program") && !within(from, "lumen/cmd/internal/program") && from != "lumen/cmd/lumen":
 		return "only main runs the commands"
 	case within(from, "lumen/graph") && within(to, "lumen/rest"), within(from, "lumen/rest") && within(to, "lumen/graph"):
@@ -103,8 +105,8 @@ func TestImportsPointOneWay(t *testing.T) {
 				t.Errorf("%s needs %s: %s", p.ImportPath, dependency, why)
 			}
 		}
-		// Tests may use the harness, and the tests of programs may use everything. Tests of the APIs
-		// and of the store import in the same direction as their packages.
+		// Tests may use the harness, and the tests of programs may use everything. Tests of the
+		// APIs and of the store import in the same direction as their packages.
 		for _, name := range slices.Concat(p.TestImports, p.XTestImports) {
 			usesHarness := within(name, "lumen/store/storetest") || isHarness(name) && within(p.ImportPath, "lumen/cmd") ||
 				within(name, "lumen/store") && within(p.ImportPath, "lumen/store")
@@ -150,7 +152,8 @@ func TestImportsPointOneWay(t *testing.T) {
 	})
 }
 
-// unsafeSQL returns what in a file of the store could put a value into the text of a statement, or hide a condition.
+// unsafeSQL returns the calls and tags in a file of the store that could put a value into the text
+// of a statement or hide a condition.
 func unsafeSQL(t *testing.T, file string, source any) []string {
 	t.Helper()
 	files := token.NewFileSet()
@@ -190,7 +193,8 @@ func unsafeSQL(t *testing.T, file string, source any) []string {
 	return found
 }
 
-// looksLikeSQL errs on the side of finding SQL: words in capitals that statements are made of.
+// looksLikeSQL reports whether a text has any keyword of SQL in capitals. It may report text that
+// is not SQL.
 func looksLikeSQL(text string) bool {
 	words := strings.FieldsFunc(text, func(r rune) bool { return (r < 'A' || r > 'Z') && r != '_' })
 	return slices.ContainsFunc(words, func(word string) bool {
@@ -225,7 +229,7 @@ func TestStoreBuildsSQLSafely(t *testing.T) {
 	})
 }
 
-// A merchant enters a context in one place (I1): in the server, which has authenticated the credential.
+// Only the server, which has authenticated the credential, puts a merchant into a context (I1).
 func TestCredentialsEnterInOnePlace(t *testing.T) {
 	t.Parallel()
 	callers := map[string]bool{}

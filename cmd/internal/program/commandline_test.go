@@ -22,7 +22,8 @@ import (
 
 var update = flag.Bool("update", false, "write testdata/commandline.txt")
 
-// commandLine is a run of the program: variables, arguments and standard input as a user gives them.
+// commandLine is a run of the program: variables, arguments and standard input as a user gives
+// them.
 type commandLine struct {
 	variables []string
 	args      string

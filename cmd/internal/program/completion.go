@@ -10,10 +10,11 @@ type completionCommand struct {
 	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
 }
 
-// completing is what the shell asks for when somebody pressed tab: it has the program run with the line so far in here.
+// completing is the variable with the line to complete. When the user presses Tab, the shell runs
+// the program with it.
 const completing = "COMP_LINE"
 
-// hooks make a shell ask the program, by the protocol of bash's "complete -C".
+// hooks make a shell run the program for completions, in the protocol of bash's "complete -C".
 var hooks = map[string]string{
 	"bash": "complete -o default -o bashdefault -C PROGRAM lumen",
 	"zsh":  "autoload -U +X bashcompinit && bashcompinit\ncomplete -o default -C PROGRAM lumen",
@@ -32,7 +33,7 @@ func (c completionCommand) Run(t terminal) error {
 		return fmt.Errorf("find this program: %w", err)
 	}
 	quoted := "'" + strings.ReplaceAll(program, "'", `'\''`) + "'"
-	if c.Shell != "fish" { // it is run as a command line, and so quoted twice
+	if c.Shell != "fish" { // these shells evaluate it twice
 		quoted = "'" + strings.ReplaceAll(quoted, "'", `'\''`) + "'"
 	}
 	_, err = fmt.Fprintln(t.out, strings.ReplaceAll(hooks[c.Shell], "PROGRAM", quoted))

@@ -15,7 +15,8 @@ import (
 	"lumen/cmd/internal/server"
 )
 
-// logHandler returns the handler of dev's log: short lines for a person at a terminal, else slog's text.
+// logHandler returns the handler of dev's log: short lines for a person at a terminal, else slog's
+// text.
 func (c devCommand) logHandler(t terminal, merchants []pages.Merchant) slog.Handler {
 	if !isTerminal(t.err) {
 		return server.WithRequestID(slog.NewTextHandler(t.err, nil))
@@ -27,7 +28,8 @@ func (c devCommand) logHandler(t terminal, merchants []pages.Merchant) slog.Hand
 	return console{mu: new(sync.Mutex), to: t.err, names: names}
 }
 
-// console is a slog.Handler that writes each record as a short line for a person. The line of a request is
+// console is a slog.Handler that writes each record as a short line for a person. The line of a
+// request is
 //
 //	15:04:05 GET /api/customers/{id} 404 NOT_FOUND 1.2ms Demo Shop
 //

@@ -50,7 +50,8 @@ func TestConsole(t *testing.T) {
 	require.False(t, console{}.Enabled(t.Context(), slog.LevelDebug))
 }
 
-// The console reads the attributes of the access log by name. They are the ones that the server writes.
+// The console reads the attributes of the access log by name. They are the ones that the server
+// writes.
 func TestConsoleReadsTheAccessLog(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)

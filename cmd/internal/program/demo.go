@@ -20,18 +20,18 @@ import (
 	"lumen/store/schema"
 )
 
-// demoNames are the names of the demo merchants. All have the same sample customers, so that a developer
-// sees that no merchant reaches the customers of another.
+// demoNames are the names of the demo merchants. All have the same sample customers, so that a
+// developer sees that no merchant reaches the customers of another.
 var demoNames = []string{"Demo Shop", "Other Shop"}
 
-// demo is what dev serves: a backend, and the merchants that were made for it.
+// demo is a backend and the merchants that dev made for it.
 type demo struct {
 	backend   *server.Backend
 	merchants []pages.Merchant
 }
 
-// prepare migrates the embedded database, gives the service a role without power, and makes the demo
-// merchants unless an earlier run did.
+// prepare migrates the embedded database, creates the role that the service logs in as, and creates
+// the demo merchants unless an earlier run did.
 func prepare(ctx context.Context, cluster *embedded.Server) (*demo, error) {
 	migrator, err := schema.Open(cluster.URL())
 	if err != nil {
@@ -71,8 +71,9 @@ func prepare(ctx context.Context, cluster *embedded.Server) (*demo, error) {
 	return d, nil
 }
 
-// ensureMerchants finds each demo merchant by its key in the data folder, or makes both. The file with the
-// keys is written last and whole, so no run takes what a killed run left for a complete demo.
+// ensureMerchants finds each demo merchant by its key in the data folder, or creates it. It writes
+// the file with the keys last and whole, so that no run takes the remains of a killed run for a
+// complete demo.
 func (d *demo) ensureMerchants(ctx context.Context, operator *owner.Owner, dataDir string) error {
 	file := filepath.Join(dataDir, "demo-keys")
 	keys, err := readDemoKeys(file, filepath.Join(dataDir, "demo-key"))
@@ -103,8 +104,8 @@ func (d *demo) ensureMerchants(ctx context.Context, operator *owner.Owner, dataD
 	return writeSecret(file, all.String())
 }
 
-// readDemoKeys returns the demo merchants' keys, the first merchant's first. oldFile held the key of the
-// only merchant in earlier versions.
+// readDemoKeys returns the demo merchants' keys, the first merchant's first. oldFile held the key
+// of the only merchant in earlier versions.
 func readDemoKeys(file, oldFile string) (keys []auth.Secret, err error) {
 	kept, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
@@ -119,8 +120,8 @@ func readDemoKeys(file, oldFile string) (keys []auth.Secret, err error) {
 	return keys, nil
 }
 
-// findMerchant returns the merchant of a key, or an empty one when the key does not work: the data may have
-// been reset since the key was kept.
+// findMerchant returns the merchant of a key, or an empty one when the key does not work: the data
+// may have been reset since the key was kept.
 func (d *demo) findMerchant(ctx context.Context, key auth.Secret) (pages.Merchant, error) {
 	_, credential, err := d.backend.As(ctx, key)
 	switch {
@@ -132,7 +133,7 @@ func (d *demo) findMerchant(ctx context.Context, key auth.Secret) (pages.Merchan
 	return pages.Merchant{}, err
 }
 
-// makeMerchant makes a merchant with a key and the sample customers.
+// makeMerchant creates a merchant with a key and the sample customers.
 func (d *demo) makeMerchant(ctx context.Context, operator *owner.Owner, name string) (pages.Merchant, error) {
 	merchant, err := operator.Merchants.Create(ctx, name)
 	if err != nil {
@@ -153,7 +154,8 @@ func (d *demo) makeMerchant(ctx context.Context, operator *owner.Owner, name str
 	return pages.Merchant{ID: merchant.ID, Name: merchant.Name, APIKey: string(secret)}, nil
 }
 
-// newestCustomer returns the ID of the first merchant's newest live customer, or "" when there is none.
+// newestCustomer returns the ID of the first merchant's newest live customer, or "" when there is
+// none.
 func (d *demo) newestCustomer(ctx context.Context) (string, error) {
 	as, _, err := d.backend.As(ctx, auth.Secret(d.merchants[0].APIKey))
 	if err != nil {
@@ -166,8 +168,8 @@ func (d *demo) newestCustomer(ctx context.Context) (string, error) {
 	return page.Items[0].ID, nil
 }
 
-// keepTokenSecret returns the secret in the file, or makes one. It makes a key to sign access tokens unless
-// there is one. A new secret cannot open the keys that a lost secret sealed, so those keys are revoked.
+// keepTokenSecret returns the secret in the file, or creates one. It creates a signing key unless
+// there is one. A new secret cannot decrypt the keys of a lost secret, so it revokes those keys.
 func keepTokenSecret(ctx context.Context, operator *owner.Owner, file string) (auth.TokenSecret, error) {
 	keys, err := operator.TokenKeys.List(ctx)
 	if err != nil {
@@ -202,7 +204,8 @@ func keepTokenSecret(ctx context.Context, operator *owner.Owner, file string) (a
 	return secret, err
 }
 
-// writeSecret writes a file that no other user can read. After a crash the file is whole or as it was before.
+// writeSecret writes a file that no other user can read. After a crash the file is whole or as it
+// was before.
 func writeSecret(file, secret string) error {
 	if err := writeSynced(file+".new", secret); err != nil {
 		return fmt.Errorf("write a secret: %w", err)

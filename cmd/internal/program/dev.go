@@ -24,10 +24,10 @@ type devCommand struct {
 	apiFlags
 }
 
-// ready is what dev prints when it is ready.
+// ready is what dev prints once it accepts requests.
 type ready struct {
 	serverURLs
-	DatabaseURL string `json:"databaseUrl"` // the owner's
+	DatabaseURL string `json:"databaseUrl"` // of the owner
 	// MerchantID and APIKey are the first merchant's.
 	MerchantID string           `json:"merchantId"`
 	APIKey     string           `json:"apiKey"`
@@ -43,7 +43,7 @@ func (c devCommand) Run(ctx context.Context, t terminal) error {
 	if err := c.apply(&options, t.settings).err(); err != nil {
 		return err
 	}
-	// The port is taken first: when it is in use, that shows before anything is started.
+	// A port that is in use must be reported before Postgres is started.
 	listener, err := listen("--addr", c.Addr)
 	if err != nil {
 		return err
@@ -86,7 +86,7 @@ func (c devCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 
-	// Without its database the server has nothing to say.
+	// The server cannot answer without its database, so dev ends with Postgres.
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	go func() {
@@ -107,8 +107,9 @@ func (c devCommand) Run(ctx context.Context, t terminal) error {
 	return err
 }
 
-// print writes what a developer needs to begin: addresses, keys, and commands that work in sh, bash and zsh.
-// Comments behind commands would not: an interactive zsh takes them for arguments.
+// print writes what a developer needs to begin: addresses, keys and commands. The commands work in
+// sh, bash and zsh. No command ends with a comment, because an interactive zsh takes it for
+// arguments.
 func (r ready) print(t terminal, customerID, folder string, trustedOnly bool) error {
 	first, second := r.Merchants[0], r.Merchants[1]
 	text := fmt.Sprintf(`
@@ -154,7 +155,7 @@ Send a REST request:
 	return err
 }
 
-// defaultDataDir is where data of the user's belongs by the custom of the system.
+// defaultDataDir returns the folder in which programs of the user keep data on this system.
 func defaultDataDir() (string, error) {
 	if os.Geteuid() == 0 {
 		return "/var/lib/lumen", nil

@@ -6,15 +6,15 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// helpTexts are the help texts that are too long for a tag. A key names a command, a flag, or a flag of one command
-// where it means something else. ${env} and ${default} stand for the flag's variable and its default.
+// helpTexts are the help texts that are too long for a tag. A key names a command, a flag, or a flag of one
+// command on which it means something else. ${env} and ${default} stand for the variable and the default.
 var helpTexts = map[string]string{
 	"token-key rotate": "Add a signing key. It signs in five minutes, or at once when no other key signs. " +
 		"The key before it still verifies the tokens that it signed.",
 	"--algorithm": "How the key signs: EdDSA (the default), or ES256 for verifiers that do not know EdDSA. " +
 		"Choose ES256 only after the last server of a version without it has stopped.",
 
-	// Where it runs.
+	// Addresses, timeouts and the log.
 	"--addr": "Address to listen on (${env}). Default: ${default}. Port 0 picks a free port.",
 	"--private-addr": "Address of a listener for the operator: Prometheus metrics at /metrics, " +
 		"Go profiles at /debug/pprof/, and health (${env}). Default: none.",
@@ -27,7 +27,7 @@ var helpTexts = map[string]string{
 		"while /readyz reports that it is stopping (${env}). Default: ${default}.",
 	"--log-format": "Format of the log on standard error, json or text (${env}). Default: ${default}.",
 
-	// Its database.
+	// The database.
 	"--database-url": "Connection string of the service, used when --owner-database-url is not set (${env}).",
 	"serve --database-url": "Connection string of a role that is a member of lumen_app and of no other role (${env}). " +
 		"Required.",
@@ -86,7 +86,7 @@ var helpTexts = map[string]string{
 	"--rate-burst": "How many seconds' worth of requests may arrive at once (${env}). Default: ${default}.",
 }
 
-// describe gives each command and each flag without a help text in its tag the one in helpTexts.
+// describe sets the help text of each command and flag that has none in its tag from helpTexts.
 func describe(k *kong.Kong) error {
 	command := ""
 	return kong.Visit(k.Model, func(visited kong.Visitable, next kong.Next) error {
@@ -110,7 +110,7 @@ func describe(k *kong.Kong) error {
 			if v.Help == "" {
 				return fmt.Errorf("%s of command %q has no help text", flag, command)
 			}
-			v.OrigHelp = v.Help // kong looks there whether the text names the variable
+			v.OrigHelp = v.Help // kong checks here whether the text names the variable
 		}
 		return next(nil)
 	})

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A flag or a command without a help text makes Run panic. This finds texts that no flag has.
+// A flag or a command without a help text makes Run panic. The test finds help texts of no flag.
 func TestEveryHelpTextIsShown(t *testing.T) {
 	t.Parallel()
 	var all strings.Builder

@@ -51,12 +51,12 @@ func (c keyCreate) Run(ctx context.Context, t terminal) error {
 	return nil
 }
 
-// lifetime is a span such as 90d; none when empty.
+// lifetime is a duration such as 90d. The zero value is no limit.
 type lifetime struct{ duration *time.Duration }
 
 var units = map[byte]time.Duration{'d': 24 * time.Hour, 'h': time.Hour, 'm': time.Minute, 's': time.Second}
 
-// maxLifetime keeps sums of times inside what Postgres and JSON can hold.
+// maxLifetime keeps expiry times within the range of Postgres and JSON.
 const maxLifetime = 100 * 365 * 24 * time.Hour
 
 // UnmarshalText implements encoding.TextUnmarshaler.
@@ -150,10 +150,12 @@ func (c keyRevoke) Run(ctx context.Context, t terminal) error {
 	return err
 }
 
-// maxSecretInput bounds what is read of standard input, in bytes. A secret has about 60, a token about 600.
+// maxSecretInput is the maximum number of bytes that are read from standard input. A secret has
+// about 60, a token about 600.
 const maxSecretInput = 64 << 10
 
-// readSecret reads the secret of an API key from standard input. Its errors never repeat what it read.
+// readSecret reads the secret of an API key from standard input. Its errors never contain the
+// input.
 func (t terminal) readSecret() (auth.Secret, error) {
 	if isTerminal(t.in) {
 		_, _ = fmt.Fprintln(t.err, "Paste the secret, then press Enter and Ctrl-D:")

@@ -95,7 +95,7 @@ type merchantSwitch struct {
 	jsonFlag
 }
 
-// flip disables or enables the merchant by a method of owner.Merchants.
+// flip runs Disable or Enable of owner.Merchants.
 func (c merchantSwitch) flip(
 	ctx context.Context, t terminal, done string,
 	change func(*owner.Merchants, context.Context, string) (store.Merchant, error),

@@ -75,7 +75,8 @@ func (c migrateRekey) Run(ctx context.Context, t terminal) error {
 	return t.printRekeyed(migrator.Rekeyed)
 }
 
-// progress returns a function that says on standard error every few seconds how many rows were read.
+// progress returns a function that prints the number of rows read to standard error, at most every
+// 5 s.
 func (t terminal) progress() func(int) {
 	told := time.Now()
 	return func(rows int) {
@@ -86,7 +87,7 @@ func (t terminal) progress() func(int) {
 	}
 }
 
-// printRekeyed says what became of the keys of the rows, and what is left to a person.
+// printRekeyed prints how many keys changed, and which rows an operator must resolve.
 func (t terminal) printRekeyed(r schema.Rekeyed) error {
 	lines := []string{
 		fmt.Sprintf("Rows read: %d", r.Rows),
@@ -129,8 +130,8 @@ func (c migrateDown) Run(ctx context.Context, t terminal) error {
 	return c.print(t, "Undone", undone)
 }
 
-// confirmLoss returns nil when a person at a terminal confirms the loss. It asks nobody else: the standard input of a script
-// confirms nothing.
+// confirmLoss asks a person at a terminal to confirm the loss of data. It returns an error without
+// their consent. The standard input of a script cannot confirm.
 func (t terminal) confirmLoss(loss schema.Loss, in io.Reader, isTerminal bool) error {
 	what := "this undoes " + strings.Join(loss.Steps, ", ")
 	if lost := loss.Tables(); len(lost) > 0 {

@@ -22,7 +22,7 @@ func TestAPersonAtATerminalConfirms(t *testing.T) {
 	}
 }
 
-// A schema that grew by a step loses that step alone.
+// If the last 'up' applied one step, 'down' undoes only that step.
 func TestMigrateDownNamesNothingThatStays(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)

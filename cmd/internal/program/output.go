@@ -16,15 +16,15 @@ import (
 	"lumen/store/owner"
 )
 
-// jsonFlag is on every command that prints a result.
+// jsonFlag is on the commands that print a result.
 type jsonFlag struct {
 	JSON bool `name:"json" help:"Print one JSON document on standard output."`
 }
 
-// printJSON writes one document on one line.
+// printJSON writes a document on one line.
 func (t terminal) printJSON(document any) error { return json.NewEncoder(t.out).Encode(document) }
 
-// table prints rows of columns, the first row being the header.
+// table prints rows in columns. The first row is the header.
 func (t terminal) table(rows [][]string) error {
 	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
@@ -36,7 +36,7 @@ func (t terminal) table(rows [][]string) error {
 	return w.Flush()
 }
 
-// confirm asks whoever is at the terminal to type yes.
+// confirm asks the person at the terminal to type yes.
 func (t terminal) confirm(in io.Reader, what string) bool {
 	_, _ = fmt.Fprintf(t.err, "%s\nType yes to go on: ", what)
 	answer, _ := bufio.NewReader(in).ReadString('\n')
@@ -56,7 +56,7 @@ func shortTime(t *time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04")
 }
 
-// newKey is a key together with its secret, which is printed once, here.
+// newKey is a key with its secret. Its creation is the only time that the secret is printed.
 type newKey struct {
 	owner.Key
 	Secret string `json:"secret"`

@@ -29,7 +29,7 @@ const description = `Lumen is a multi-tenant customer-records service: GraphQL f
 
 The environment variable in the help of a flag sets the flag, too.`
 
-// program is the command line.
+// program defines the command line.
 type program struct {
 	Dev      devCommand      `cmd:"" help:"Run Lumen on this machine, with a Postgres and two demo merchants. It needs no set-up."`
 	Serve    serveCommand    `cmd:"" help:"Run the service on a migrated database."`
@@ -44,14 +44,16 @@ type program struct {
 	VersionFlag kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
-// terminal is what a command reads from and writes to: results to out, everything else to err.
+// terminal holds the streams of a command, which writes results to out and everything else to err,
+// and what is known about how it was called.
 type terminal struct {
 	in       io.Reader
 	out, err io.Writer
 	settings settings
 	// invocation is what the user typed to run the program.
 	invocation string
-	// warnings are about the environment. serve writes them to its log, other commands print them first.
+	// warnings are about the environment. serve writes them to its log. Other commands print them
+	// first.
 	warnings []string
 }
 
@@ -62,15 +64,16 @@ func (t terminal) warn(warnings ...string) {
 	}
 }
 
-// Main executes the command line of the process until the command ends or a signal stops it, and
-// returns the exit code. The release is empty when none was linked. An empty variable counts as unset.
+// Main executes the command line of the process and returns the exit code. A signal stops the
+// command. The release is empty unless the linker set it. An empty variable counts as unset.
 func Main(release Release) (code int) {
 	for _, variable := range os.Environ() {
 		if name, value, _ := strings.Cut(variable, "="); value == "" && strings.HasPrefix(name, "LUMEN_") {
 			_ = os.Unsetenv(name)
 		}
 	}
-	// A second signal ends the program at once: the first one restores the default before anything stops.
+	// The first signal restores the default action of signals before anything stops, so a second
+	// signal ends the program at once.
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	signals := make(chan os.Signal, 1)
@@ -83,15 +86,16 @@ func Main(release Release) (code int) {
 	return Run(ctx, os.Args[1:], os.Stdout, os.Stderr, release)
 }
 
-// Run executes one command line until it has ended or ctx is done. It returns the exit code: 0, 1 for a failure, 2 for
-// a wrong command line. Results go to stdout, everything else to stderr.
+// Run executes one command line until the command ends or ctx is done. It returns the exit code: 0
+// for success, 1 for a failure, 2 for a wrong command line. Results go to stdout, everything else
+// to stderr.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer, release Release) (code int) {
 	t := terminal{in: os.Stdin, out: stdout, err: stderr, invocation: invocation(os.Args[0])}
 	return run(ctx, args, t, release)
 }
 
-// invocation returns what the user typed to run the program at this path. "go run" builds it in a folder of
-// the go command's.
+// invocation returns what the user typed to run the program at this path. "go run" builds it in a
+// folder of the go command's.
 func invocation(path string) string {
 	if filepath.Base(path) == "lumen" && strings.Contains(path, "go-build") {
 		return "go run ./cmd/lumen"
@@ -102,7 +106,8 @@ func invocation(path string) string {
 // ownCommand matches a command of this program in a text.
 var ownCommand = regexp.MustCompile(`(^|[^\w/])lumen (dev|serve|migrate|merchant|key|token-key)\b`)
 
-// asInvoked returns a text in which commands of this program begin as the user typed them, to be pasted.
+// asInvoked returns a text in which commands of this program begin as the user typed them, to be
+// pasted.
 func (t terminal) asInvoked(text string) string {
 	return ownCommand.ReplaceAllString(text, "${1}"+t.invocation+" $2")
 }
@@ -119,7 +124,7 @@ func run(ctx context.Context, args []string, t terminal, release Release) (code 
 		kong.PostBuild(describe), defaultLimits(), kong.Vars{"version": built.String()},
 	)
 	if err != nil {
-		panic(err) // the command line's own definition is wrong
+		panic(err) // the definition of the command line is wrong
 	}
 	if os.Getenv(completing) != "" {
 		kongplete.Complete(parser)
@@ -145,7 +150,7 @@ func run(ctx context.Context, args []string, t terminal, release Release) (code 
 	return 0
 }
 
-// faults is all that is wrong with a configuration.
+// faults are all faults of a configuration.
 type faults []string
 
 // Error implements error.

@@ -7,7 +7,7 @@ import (
 	"lumen/cmd/internal/server"
 )
 
-// rateFlags are serve's flags of how much it admits.
+// rateFlags limit how many requests serve accepts.
 type rateFlags struct {
 	KeyRate      string `group:"Request rates:" env:"LUMEN_KEY_RATE" default:"0" placeholder:"N"`
 	MerchantRate string `group:"Request rates:" env:"LUMEN_MERCHANT_RATE" default:"0" placeholder:"N"`
@@ -15,18 +15,19 @@ type rateFlags struct {
 	RateBurst    string `group:"Request rates:" env:"LUMEN_RATE_BURST" default:"2" placeholder:"SECONDS"`
 }
 
-// The bounds of what may be set. Within them the size of a bucket is finite, and it fills in less than two hours.
+// The bounds of the flags. Within them the size of a bucket is finite, and a bucket fills in less
+// than two hours.
 const (
 	minRate, maxRate = 0.001, 1e6
 	maxBurst         = 3600
 )
 
-// customersPerKey is the ratio of a key's rate to the default rate of a bound customer: one customer alone must not use
-// up what the merchant's backend and other customers need.
+// customersPerKey is the ratio of a key's rate to the default rate of a bound customer. One
+// customer alone must not use up the requests of the merchant's backend and of other customers.
 const customersPerKey = 10
 
-// rates returns the rates that the flags set, and all that is wrong with them. An empty flag or variable counts as
-// unset.
+// rates returns the rates that the flags set, and all faults of the flags. An empty flag or
+// variable counts as unset.
 func (f rateFlags) rates(s settings) (rates server.Rates, wrong faults) {
 	rate := func(variable, text string) float64 {
 		perSecond, err := strconv.ParseFloat(cmp.Or(text, "0"), 64)

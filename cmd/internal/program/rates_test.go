@@ -12,7 +12,7 @@ func TestRateOfCustomersByDefault(t *testing.T) {
 		key, customer string
 		want          float64
 	}{
-		{"", "", 0}, {"0", "", 0}, {"20", "", 2}, {"0.5", "", 0.05}, {"0.001", "", minRate}, // no rate is less than that
+		{"", "", 0}, {"0", "", 0}, {"20", "", 2}, {"0.5", "", 0.05}, {"0.001", "", minRate}, // the smallest rate
 		{"20", "0", 0}, {"20", "7.5", 7.5}, {"20", "50", 50}, {"", "3", 3},
 	} {
 		rates, faults := rateFlags{KeyRate: c.key, CustomerRate: c.customer}.rates(settings{})

@@ -8,7 +8,7 @@ import (
 	"lumen/store/owner"
 )
 
-// sample is a customer of the demo merchant. Ages are in days before now.
+// sample is a customer of each demo merchant. Ages are in days before now.
 type sample struct {
 	email, name, userID      string
 	line1, line2, city, post string
@@ -17,8 +17,8 @@ type sample struct {
 	shared, deleted          bool
 }
 
-// samples show how Lumen handles real data: a year of dates, several scripts, names and addresses that are missing, one
-// deleted customer, and two that share an address.
+// samples are like real data: a year of dates, several scripts, missing names and addresses, one
+// deleted customer, and two customers with the same email address.
 var samples = []sample{
 	{
 		email: "Ada.Lovelace@example.com", name: "Ada Lovelace", userID: "user_1001",
@@ -136,8 +136,8 @@ var samples = []sample{
 	},
 }
 
-// seed makes the samples through the store, like any other customers of the merchant in ctx, and then puts
-// them into their time.
+// seed creates the samples through the store, as customers of the merchant in ctx, and then
+// backdates them.
 func seed(ctx context.Context, operator *owner.Owner, customers *store.Customers) error {
 	now := time.Now().Truncate(time.Millisecond)
 	for i, s := range samples {

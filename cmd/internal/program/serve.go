@@ -38,11 +38,12 @@ type serveCommand struct {
 	jsonFlag
 }
 
-// startTime is how long the checks before serving may take, once the database answers.
+// startTime is the timeout of the checks before serving. It starts when the database answers.
 const startTime = 15 * time.Second
 
-// heapGrowth is how much the heap may grow before a collection, in percent of the live heap. Next to nothing outlives a
-// request, so the live heap is small, and Go's 100 would collect hundreds of times a second.
+// heapGrowth is how much the heap may grow before a garbage collection, in percent of the live
+// heap. Almost nothing outlives a request, so the live heap is small. With Go's default of 100 the
+// collector would run hundreds of times per second.
 const heapGrowth = 400
 
 func (c serveCommand) Run(ctx context.Context, t terminal, built build) error {
@@ -112,8 +113,8 @@ func (c serveCommand) Run(ctx context.Context, t terminal, built build) error {
 	return err
 }
 
-// check waits for the database. It returns an error unless the database is fit to be served from, and
-// whether access tokens can be made.
+// check waits for the database and checks that it is safe to serve from. It also reports whether
+// access tokens can be minted.
 func (c serveCommand) check(
 	ctx context.Context, backend *server.Backend, log *slog.Logger,
 ) (mints bool, err error) {
@@ -135,7 +136,7 @@ func (c serveCommand) check(
 	return err == nil, err
 }
 
-// warn logs what the operator should know of a database that is safe to serve from otherwise.
+// warn logs what an operator should change in a database that is safe to serve from.
 func warn(ctx context.Context, backend *server.Backend, log *slog.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
@@ -146,7 +147,7 @@ func warn(ctx context.Context, backend *server.Backend, log *slog.Logger) error 
 	return err
 }
 
-// whyNoTokens tells what is missing for access tokens.
+// whyNoTokens returns what is missing to mint access tokens.
 func (c serveCommand) whyNoTokens() string {
 	if c.TokenSecret == "" {
 		return "access tokens are not configured; set LUMEN_TOKEN_SECRET, and run lumen token-key rotate with the same secret"
@@ -155,7 +156,7 @@ func (c serveCommand) whyNoTokens() string {
 		"run lumen token-key rotate with the same LUMEN_TOKEN_SECRET"
 }
 
-// configure checks the whole configuration and returns all that is wrong with it at once.
+// configure checks the whole configuration. Its error holds all faults at once.
 func (c serveCommand) configure(t terminal) (*server.Backend, server.Options, error) {
 	var options server.Options
 	name := t.settings.name
@@ -224,8 +225,8 @@ func (c serveCommand) logFormat(s settings, wrong *faults) func(io.Writer) slog.
 	return func(io.Writer) slog.Handler { return slog.DiscardHandler }
 }
 
-// serverURLs are the addresses of both APIs, and of the playground and the private listener when
-// they are on.
+// serverURLs are the URLs of both APIs, and of the playground and the private listener when they
+// are on.
 type serverURLs struct {
 	URL           string `json:"url"`
 	RestURL       string `json:"restUrl"`
@@ -237,7 +238,7 @@ type serverURLs struct {
 func urlOf(listener net.Listener) string {
 	address := *listener.Addr().(*net.TCPAddr)
 	if address.IP.IsUnspecified() {
-		address.IP = net.IPv4(127, 0, 0, 1) // where it can be reached from here
+		address.IP = net.IPv4(127, 0, 0, 1) // an address that works on this machine
 	}
 	return "http://" + address.String()
 }

@@ -14,12 +14,13 @@ type tokenKeyCommand struct {
 	Revoke tokenKeyRevoke `cmd:"" help:"Stop a signing key, and every token that it signed, from working."`
 }
 
-// tokenSecretFlag is on the commands that open or seal signing keys. It is text, so that no message can hold its value.
+// tokenSecretFlag is on the commands that encrypt or decrypt signing keys. It is a string, so that
+// the parser never fails on it and prints its value.
 type tokenSecretFlag struct {
 	TokenSecret string `env:"LUMEN_TOKEN_SECRET" placeholder:"SECRET"`
 }
 
-// tokenSecret returns the secret, nil when none is given.
+// tokenSecret returns the secret, or nil when it is not set.
 func (f tokenSecretFlag) tokenSecret(s settings) (auth.TokenSecret, error) {
 	if f.TokenSecret == "" {
 		return nil, nil

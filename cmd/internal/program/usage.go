@@ -9,8 +9,8 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// rewordings turn the parser's errors into ones that name what the user wrote and what to write in its
-// place. A value from a variable is not repeated.
+// rewordings turn the parser's errors into ones that name what the user wrote and what to write in
+// its place. A value from a variable is not repeated.
 var rewordings = []struct {
 	form *regexp.Regexp
 	text string

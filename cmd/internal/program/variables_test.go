@@ -22,8 +22,8 @@ func flagVariables(t *testing.T) []string {
 	return variablesOf(parser.Model)
 }
 
-// Every variable that the code, the manuals and the examples name is known, so that none of them is warned
-// about.
+// Every variable that the code, the manuals and the examples name is known, so that none of them is
+// warned about.
 func TestEveryDocumentedVariableIsKnown(t *testing.T) {
 	t.Parallel()
 	const root = "../../../"

@@ -7,19 +7,19 @@ import (
 	"strings"
 )
 
-// Release names the version and the commit that the program was linked for. A program without them is
-// named by the version of its module, if there is one, and by the commit of the clone it was built in.
+// Release is the version and the commit that the linker set. Without them, the version of the
+// module and the commit of the clone name the build.
 type Release struct{ Version, Commit string }
 
 type versionCommand struct {
 	jsonFlag
 }
 
-// build says what this program was made from.
+// build describes how this program was built.
 type build struct {
 	Version string `json:"version"`
-	Commit  string `json:"commit"` // "" when nobody said
-	Time    string `json:"time"`   // of the commit, in RFC 3339; "" as well
+	Commit  string `json:"commit"` // "" when it is not known
+	Time    string `json:"time"`   // of the commit, in RFC 3339; "" when it is not known
 	Go      string `json:"go"`
 	OS      string `json:"os"`
 	Arch    string `json:"arch"`
