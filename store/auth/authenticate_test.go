@@ -15,7 +15,7 @@ import (
 	"lumen/store/storetest"
 )
 
-// A token ends for these reasons, besides its expiry. TestAuthenticate has the reasons for a key.
+// Besides its expiry, these events end a token. TestAuthenticate tests the events that end a key.
 func TestTokensEnd(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
@@ -61,7 +61,7 @@ func TestLookUpsAreShared(t *testing.T) {
 			w, address := storetest.Tap(t, db.AppURL())
 			tapped := storetest.OpenAuth(t, storetest.Service(t, address, false), auth.Options{})
 
-			// A machine that stands still in between may take more of them.
+			// More are possible when the machine stalls in between.
 			start := time.Now()
 			most := func() int { return 1 + c.records + int(time.Since(start)/auth.RenewalAge) }
 			var users sync.WaitGroup
@@ -82,7 +82,7 @@ func TestLookUpsAreShared(t *testing.T) {
 			require.LessOrEqual(t, w.Executed(), most())
 			require.Equal(t, 1, tapped.Authenticator.Cached())
 
-			// No request of steady use waits for a look-up, unless the machine stands still.
+			// With steady use no request waits for a lookup, unless the machine stalls.
 			waitsForNone := func() bool {
 				misses, before := tapped.Stats().Misses, w.Executed()
 				for start := time.Now(); time.Since(start) < auth.CredentialLifetime*6/5; time.Sleep(time.Millisecond) {
@@ -169,7 +169,7 @@ func TestJunkIsNotCached(t *testing.T) {
 			auth.NewSecret(), auth.NewDemoSecret(), m.WriteKey + "a", m.WriteKey[:len(m.WriteKey)-1], " " + m.WriteKey, "", auth.Secret(fmt.Sprint(i)),
 			auth.Secret(token[:len(token)-i-1]), auth.Secret(token + token), auth.Secret(" " + token), auth.Secret(token[:i] + "_" + token[i+1:]),
 		} {
-			if string(junk) == token { // it had that letter there
+			if string(junk) == token { // the token already had that letter there
 				continue
 			}
 			_, code := authenticate(t, s, junk)
@@ -203,7 +203,7 @@ func TestCredentialsAreNotMixedUp(t *testing.T) {
 	for range 8 {
 		users.Go(func() {
 			for n := 0; n < 10_000 || time.Since(start) < auth.CredentialLifetime*6/5; {
-				for secret, want := range all { // in another order each time
+				for secret, want := range all { // in random order
 					n++
 					if got, err := s.Authenticator.Authenticate(t.Context(), secret); err != nil || got != want {
 						t.Errorf("%v, %v instead of %v", got, err, want)

@@ -19,7 +19,7 @@ func BenchmarkAuthenticateToken(b *testing.B) {
 	benchmarkAuthenticate(b, s, auth.Secret(token))
 }
 
-// benchmarkAuthenticate measures a credential that is cached, and one that never is.
+// benchmarkAuthenticate measures a credential that is cached and one that is not.
 func benchmarkAuthenticate(b *testing.B, s *auth.Auth, secret auth.Secret) {
 	authenticate := func(b *testing.B) {
 		if _, err := s.Authenticator.Authenticate(b.Context(), secret); err != nil {

@@ -15,7 +15,7 @@ import (
 	"lumen/store"
 )
 
-// presented returns the digest of a secret of this name, and the credential that it stands for.
+// presented returns a digest and a credential for a name.
 func presented(name string) (Digest, store.Credential) {
 	return sha256.Sum256([]byte(name)), store.Credential{
 		KeyID: "key_" + name, Access: store.ReadAccess, Merchant: store.Merchant{ID: "merchant_" + name},
@@ -173,7 +173,7 @@ func TestCredentialCache(t *testing.T) {
 			})
 		}
 		callers.Wait()
-		_, err := c.load(t.Context(), digest, fetch) // it missed just before
+		_, err := c.load(t.Context(), digest, fetch) // the cache missed just before
 		require.NoError(t, err)
 		require.Equal(t, 1, count)
 	})

@@ -46,8 +46,8 @@ func ExampleParseTokenSecret() {
 	// not the base64 of 32 bytes; make one with: openssl rand -base64 32
 }
 
-// The database stores signing keys encrypted. A key opens only with the secret and under the ID with which it
-// was sealed.
+// The database stores signing keys encrypted. A key opens only with the secret and under the ID
+// with which it was sealed.
 func ExampleTokenSecret_Seal() {
 	secret := auth.NewTokenSecret()
 	key, _, err := auth.NewSigningKey(auth.EdDSA)

@@ -6,8 +6,8 @@ const (
 	RenewalAge         = renewalAge
 )
 
-// Forget empties the cache, as five seconds would.
+// Forget empties the cache, as if five seconds had passed.
 func (a *Authenticator) Forget() { a.cache.entries.Purge() }
 
-// Cached returns how many credentials the cache holds.
+// Cached returns the number of credentials in the cache.
 func (a *Authenticator) Cached() int { return a.cache.entries.Len() }

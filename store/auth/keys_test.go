@@ -22,7 +22,7 @@ import (
 	"lumen/store/storetest"
 )
 
-// authenticate returns who the secret stands for, or the code of why it stands for nobody.
+// authenticate returns the credential of a secret, or the code of the refusal.
 func authenticate(t *testing.T, s *auth.Auth, secret auth.Secret) (store.Credential, store.Code) {
 	t.Helper()
 	credential, err := s.Authenticator.Authenticate(t.Context(), secret)
@@ -42,7 +42,7 @@ func ends(t *testing.T, s *auth.Auth, secret auth.Secret, change func()) {
 	endsWith(t, s, secret, store.Unauthenticated, change)
 }
 
-// endsWith is ends for a refusal with this code. It returns when the refused use began.
+// endsWith is like ends, for a refusal with this code. It returns the start of the refused use.
 func endsWith(t *testing.T, s *auth.Auth, secret auth.Secret, want store.Code, change func()) time.Time {
 	t.Helper()
 	lookedUp := time.Now()
@@ -121,7 +121,7 @@ func TestAuthenticate(t *testing.T) {
 		return key, want.Secret
 	}
 
-	t.Run("a live key is its merchant's, with its access", func(t *testing.T) {
+	t.Run("a valid key has its merchant and its access", func(t *testing.T) {
 		t.Parallel()
 		acme, other := db.Merchant(t, "Acme"), db.Merchant(t, "Acme")
 		for _, m := range []storetest.Merchant{acme, other} {
@@ -135,13 +135,13 @@ func TestAuthenticate(t *testing.T) {
 		}
 	})
 
-	t.Run("an unknown key is nobody's", func(t *testing.T) {
+	t.Run("an unknown key is refused", func(t *testing.T) {
 		t.Parallel()
 		_, code := authenticate(t, s, auth.NewSecret())
 		require.Equal(t, store.Unauthenticated, code)
 	})
 
-	t.Run("a malformed one is nobody's, and Postgres is not asked", func(t *testing.T) {
+	t.Run("a malformed key is refused without a query", func(t *testing.T) {
 		t.Parallel()
 		nowhere := storetest.OpenAuth(t, storetest.Service(t, "postgres://nobody@127.0.0.1:1/none", false), auth.Options{AcceptDemoKeys: true})
 		good := string(auth.NewSecret())
@@ -152,7 +152,7 @@ func TestAuthenticate(t *testing.T) {
 		}
 	})
 
-	t.Run("an expired key is nobody's", func(t *testing.T) {
+	t.Run("an expired key is refused", func(t *testing.T) {
 		t.Parallel()
 		merchant := db.Merchant(t, "Acme")
 		key, secret := issue(t, merchant, owner.NewKey{Expires: new(time.Hour)})
@@ -165,7 +165,7 @@ func TestAuthenticate(t *testing.T) {
 		require.Empty(t, code, "the merchant's other key")
 	})
 
-	t.Run("a revoked key is nobody's within five seconds, and stays so", func(t *testing.T) {
+	t.Run("a revoked key is refused within five seconds and from then on", func(t *testing.T) {
 		t.Parallel()
 		merchant := db.Merchant(t, "Acme")
 		key, secret := issue(t, merchant, owner.NewKey{Name: "old"})
@@ -220,7 +220,7 @@ func TestAuthenticate(t *testing.T) {
 		require.Empty(t, code, "an ordinary key works there, too")
 	})
 
-	t.Run("two merchants that were given one secret are nobody", func(t *testing.T) {
+	t.Run("a secret that two merchants share is refused", func(t *testing.T) {
 		t.Parallel()
 		secret := auth.NewSecret()
 		issue(t, db.Merchant(t, "Acme"), owner.NewKey{Secret: secret})
@@ -275,7 +275,7 @@ func TestMerchantsWithTheSameKeyIDs(t *testing.T) {
 	db := storetest.New(t)
 	s, _, _ := minting(t, db)
 	one, other := db.Merchant(t, "One"), db.Merchant(t, "Other")
-	named := store.Merchant{ID: one.ID, Name: one.Name} // which is what a credential knows of it
+	named := store.Merchant{ID: one.ID, Name: one.Name} // the fields that a credential has
 	alter(t, db, `UPDATE api_keys SET id = 'key_same', last_used_at = NULL WHERE access = 'write';
 		UPDATE api_keys SET expires_at = clock_timestamp() + interval '10 minutes' WHERE id = 'key_same' AND merchant_id = '`+other.ID+`'`)
 	column := func(column string, m storetest.Merchant) (set bool) {

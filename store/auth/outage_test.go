@@ -16,7 +16,7 @@ import (
 func TestAuthenticateWithoutPostgres(t *testing.T) {
 	t.Parallel()
 
-	t.Run("nobody listens", func(t *testing.T) {
+	t.Run("no server listens", func(t *testing.T) {
 		t.Parallel()
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
@@ -27,7 +27,7 @@ func TestAuthenticateWithoutPostgres(t *testing.T) {
 		require.Equal(t, store.Unavailable, code)
 	})
 
-	t.Run("somebody listens and says nothing", func(t *testing.T) {
+	t.Run("a server accepts the connection and never answers", func(t *testing.T) {
 		t.Parallel()
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
@@ -49,7 +49,7 @@ func TestAuthenticateWithoutPostgres(t *testing.T) {
 		require.NoError(t, err)
 	}
 
-	t.Run("the lookup waits for a lock, five seconds after the last", func(t *testing.T) {
+	t.Run("a lookup waits for a lock, five seconds after the last", func(t *testing.T) {
 		t.Parallel()
 		db := storetest.New(t)
 		merchant := db.Merchant(t, "Acme")
@@ -58,7 +58,7 @@ func TestAuthenticateWithoutPostgres(t *testing.T) {
 		require.Less(t, time.Since(start), 5*time.Second)
 	})
 
-	t.Run("who waits for a lock leaves, and the others still wait", func(t *testing.T) {
+	t.Run("a request that waits for a lock is canceled, and the others still wait", func(t *testing.T) {
 		t.Parallel()
 		db := storetest.New(t)
 		merchant := db.Merchant(t, "Acme")
@@ -95,7 +95,7 @@ func TestAuthenticateWithoutPostgres(t *testing.T) {
 		require.NoError(t, <-second)
 	})
 
-	t.Run("only the record of the last use waits, and the key works", func(t *testing.T) {
+	t.Run("the record of the last use waits, and the key works", func(t *testing.T) {
 		t.Parallel()
 		db := storetest.New(t)
 		merchant := db.Merchant(t, "Acme")

@@ -13,7 +13,7 @@ import (
 	"lumen/store/gate"
 )
 
-// takes returns a statement's work that takes this time.
+// takes returns work that lasts for a time.
 func takes(d time.Duration) func(context.Context) error {
 	return func(context.Context) error { time.Sleep(d); return nil }
 }
@@ -52,7 +52,7 @@ func TestJunkDoesNotDelayKnownCredentials(t *testing.T) {
 	})
 }
 
-// The refusals of the gate are an outage to the caller, whose own statements are not the cause.
+// A refusal of the gate is an outage for the caller, whose own statements did not cause it.
 func TestRefusalsOfTheGateAreOutages(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -16,7 +16,8 @@ import (
 	"lumen/store/storetest"
 )
 
-// The life of signing keys. Time passes by moving all of theirs into the past.
+// TestTokenKeyRotation follows signing keys through their states. To let time pass, it moves their
+// times into the past.
 func TestTokenKeyRotation(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
@@ -60,7 +61,7 @@ func TestTokenKeyRotation(t *testing.T) {
 		}
 		return strings.Join(states, " ")
 	}
-	rotate := func() { // with the algorithms in turn
+	rotate := func() { // alternates the algorithms
 		t.Helper()
 		algorithm := algorithms[len(all)%len(algorithms)]
 		key, err := operator.TokenKeys.Rotate(t.Context(), secret, algorithm)
@@ -68,7 +69,7 @@ func TestTokenKeyRotation(t *testing.T) {
 		require.Equal(t, algorithm, key.Algorithm)
 		all = append(all, key)
 	}
-	// signed mints a token and says which key signed it.
+	// signed mints a token and returns it with the ID of the key that signed it.
 	signed := func() (auth.Secret, string) {
 		t.Helper()
 		token := mint(t, ctx, s, auth.TokenInput{ExpiresIn: new(3600)}).Token
@@ -120,7 +121,7 @@ func TestTokenKeyRotation(t *testing.T) {
 	require.False(t, good(first), "it has expired long ago, in this story")
 	require.True(t, good(second))
 
-	// Two in a hurry: each verifies until its own successor has signed long enough.
+	// Two rotations in a row: each key verifies until its own successor has signed long enough.
 	rotate()
 	rotate()
 	require.Equal(t, "retired signing waiting waiting", states())
@@ -143,7 +144,7 @@ func TestTokenKeyRotation(t *testing.T) {
 	_, err = operator.TokenKeys.Revoke(t.Context(), "token_key_none")
 	require.EqualError(t, err, `there is no token key "token_key_none"`)
 
-	// However long it goes on to: a successor that was revoked is none.
+	// A revoked successor does not count, so the key verifies however long that takes.
 	pass(70)
 	require.Equal(t, "retired retired signing revoked", states())
 	require.Equal(t, "3", published())
@@ -151,7 +152,7 @@ func TestTokenKeyRotation(t *testing.T) {
 	require.Equal(t, all[2].ID, by)
 	require.True(t, good(late))
 
-	// Nothing signs: the next one does not wait, though another does.
+	// No key signs: the next key signs at once, although another one waits.
 	rotate()
 	for _, key := range all[:3] {
 		_, err := operator.TokenKeys.Revoke(t.Context(), key.ID)
@@ -162,7 +163,7 @@ func TestTokenKeyRotation(t *testing.T) {
 	rotate()
 	require.Equal(t, "revoked revoked revoked revoked waiting signing", states())
 
-	// What is retired stays so, even when what followed it is revoked.
+	// A retired key stays retired, even when its successor is revoked.
 	pass(71)
 	require.Equal(t, "revoked revoked revoked revoked signing retired", states())
 	_, err = operator.TokenKeys.Revoke(t.Context(), all[4].ID)
@@ -172,7 +173,7 @@ func TestTokenKeyRotation(t *testing.T) {
 	require.Empty(t, published())
 }
 
-// Two who rotate at once with different secrets do not both succeed.
+// Of two concurrent rotations with different secrets, at most one succeeds.
 func TestRotationsAtOnce(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
@@ -197,7 +198,7 @@ func TestRotationsAtOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, keys, 1)
 
-	// The one that waits counts as well.
+	// The key that waits counts as well.
 	db2 := storetest.New(t)
 	second, secret := db2.Owner(t), auth.NewTokenSecret()
 	first, err := second.TokenKeys.Rotate(t.Context(), secret, auth.ES256)
@@ -261,7 +262,7 @@ func TestTokenKeysOfAnotherSecret(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []owner.TokenKey{key}, keys)
 
-	// A key that was put in another's place signs nothing.
+	// A key that was stored under the ID of another signs nothing.
 	second, err := operator.TokenKeys.Rotate(t.Context(), secret, auth.ES256)
 	require.NoError(t, err)
 	alter(t, db, "UPDATE token_keys SET private_key = (SELECT private_key FROM token_keys WHERE id = '"+second.ID+"') WHERE id = '"+key.ID+"'")

@@ -38,7 +38,7 @@ func TestTokenSecret(t *testing.T) {
 	}
 }
 
-// What the database holds of a private key is of no use without the secret, and for no other key.
+// A sealed key opens only with its secret and under its ID.
 func TestSealedKeys(t *testing.T) {
 	t.Parallel()
 	for _, algorithm := range []Algorithm{EdDSA, ES256} {
@@ -47,7 +47,7 @@ func TestSealedKeys(t *testing.T) {
 	_, _, err := NewSigningKey("HS256")
 	require.EqualError(t, err, `no key signs access tokens with "HS256"`)
 
-	// The sealed text is no private key.
+	// The sealed text does not contain the private key.
 	secret := NewTokenSecret()
 	sealer, err := secret.sealer()
 	require.NoError(t, err)
@@ -73,7 +73,7 @@ func testSealedKeys(t *testing.T, algorithm Algorithm) {
 
 	text, err := marshalPrivate(key)
 	require.NoError(t, err)
-	// A program that knows only Ed25519 takes 32 bytes for a seed.
+	// A program that knows only Ed25519 would take 32 bytes for a seed.
 	require.Equal(t, algorithm == EdDSA, len(text) == 32)
 	require.False(t, bytes.Contains(sealed, text))
 	again, err := secret.Seal("token_key_1", key)

@@ -16,10 +16,10 @@ import (
 	"lumen/store/storetest"
 )
 
-// algorithms are all with which keys sign.
+// algorithms are all algorithms of signing keys.
 var algorithms = []auth.Algorithm{auth.EdDSA, auth.ES256}
 
-// minting is a store that can mint, with its first signing key.
+// minting returns an Auth that can mint tokens, with its first signing key.
 func minting(t testing.TB, db *storetest.Database) (*auth.Auth, auth.TokenSecret, owner.TokenKey) {
 	t.Helper()
 	return mintingWith(t, db, auth.EdDSA)
@@ -120,14 +120,14 @@ func testAccessTokens(t *testing.T, algorithm auth.Algorithm) {
 			got, code := authenticate(t, s, auth.Secret(minted.Token))
 			require.Empty(t, code)
 			require.Equal(t, wantCredential, got)
-			// A store without the secret mints nothing, and accepts what others minted.
+			// An Auth without the secret mints nothing and accepts the tokens of others.
 			got, code = authenticate(t, db.Auth(t), auth.Secret(minted.Token))
 			require.Empty(t, code)
 			require.Equal(t, wantCredential, got)
 		})
 	}
 
-	t.Run("expires by the database's clock, kept or not", func(t *testing.T) {
+	t.Run("expires by the database's clock, cached or not", func(t *testing.T) {
 		minted := mint(t, ctx, s, auth.TokenInput{ExpiresIn: new(2)})
 		expired := func() bool {
 			var now time.Time
@@ -147,7 +147,7 @@ func testAccessTokens(t *testing.T, algorithm auth.Algorithm) {
 		}
 		require.True(t, expired())
 	})
-	t.Run("refuses all that is wrong with the input, together", func(t *testing.T) {
+	t.Run("reports all faults of the input at once", func(t *testing.T) {
 		const customerID, isText = "must be a customer ID", "must be a string"
 		bad := func(field, form string) store.Fault { return store.NewFault(field, store.InvalidFormat, form) }
 		mistyped := func(field, form string) store.Fault { return store.NewFault(field, store.WrongType, form) }
@@ -189,7 +189,7 @@ func testAccessTokens(t *testing.T, algorithm auth.Algorithm) {
 		_, err := s.Tokens.Create(t.Context(), auth.TokenInput{})
 		require.Equal(t, store.Unauthenticated, store.AsError(err).Code)
 	})
-	t.Run("an outage is one", func(t *testing.T) {
+	t.Run("an outage is Unavailable", func(t *testing.T) {
 		token := mint(t, ctx, s, auth.TokenInput{}).Token
 		away := storetest.OpenAuth(t, storetest.Service(t, "postgres://nobody@127.0.0.1:1/none?sslmode=disable", false), auth.Options{TokenSecret: auth.NewTokenSecret()})
 		_, code := authenticate(t, away, auth.Secret(token))

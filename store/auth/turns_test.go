@@ -60,7 +60,7 @@ func TestTenThousandKeysInTurnAreCached(t *testing.T) {
 		}
 		callers.Wait()
 		time.Sleep(time.Second)
-		synctest.Wait() // for the last renewals
+		synctest.Wait() // until the last renewals have ended
 		uses := c.hits.Load() + c.misses.Load()
 		require.EqualValues(t, (rounds-1)*keys, uses)
 		require.GreaterOrEqual(t, float64(c.hits.Load())/float64(uses), 0.95)

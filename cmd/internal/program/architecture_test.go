@@ -122,14 +122,14 @@ func TestImportsPointOneWay(t *testing.T) {
 		}
 	}
 
-	t.Run("main hands its version to the commands, and no more", func(t *testing.T) {
+	t.Run("main only passes its version to the commands", func(t *testing.T) {
 		t.Parallel()
 		main := packages["lumen/cmd/lumen"]
 		require.Equal(t, []string{"main.go"}, slices.Concat(main.GoFiles, main.TestGoFiles, main.XTestGoFiles))
 		require.Equal(t, []string{"lumen/cmd/internal/program", "os"}, main.Imports)
 	})
 
-	t.Run("and the rules would tell", func(t *testing.T) {
+	t.Run("the rules find violations", func(t *testing.T) {
 		t.Parallel()
 		for _, pair := range [][2]string{
 			{"lumen/graph", "lumen/rest"}, {"lumen/rest", "lumen/graph/model"}, {"lumen/store", "lumen/rest"}, {"lumen/store/wall", "lumen/graph"},
@@ -216,7 +216,7 @@ func TestStoreBuildsSQLSafely(t *testing.T) {
 	}
 	require.Greater(t, read, 20)
 
-	t.Run("and the rules would tell", func(t *testing.T) {
+	t.Run("the rules find violations", func(t *testing.T) {
 		t.Parallel()
 		for what, code := range map[string]string{
 			"bun.Safe":               "q.Where(bun.Safe(text))",
