@@ -369,7 +369,7 @@ func TestKeysCreateRefuses(t *testing.T) {
 		says string
 	}{
 		"an unknown merchant":       {owner.NewKey{MerchantID: "merchant_none", Access: store.WriteAccess, Secret: auth.NewSecret()}, `there is no merchant "merchant_none"`},
-		"a secret of one's own":     {owner.NewKey{MerchantID: merchant.ID, Access: store.WriteAccess, Secret: "hunter2"}, "a key's secret is made by the store"},
+		"a secret of one's own":     {owner.NewKey{MerchantID: merchant.ID, Access: store.WriteAccess, Secret: "hunter2"}, "NewSecret must make the secret of a key"},
 		"an access that is not one": {owner.NewKey{MerchantID: merchant.ID, Access: "admin", Secret: auth.NewSecret()}, "create key: "},
 		"a name of many lines":      {owner.NewKey{MerchantID: merchant.ID, Access: store.WriteAccess, Secret: auth.NewSecret(), Name: "a\nb"}, "a name has at most 255 characters and no control characters"},
 	} {
