@@ -77,10 +77,7 @@ func (c devCommand) Run(ctx context.Context, t terminal) error {
 	if c.JSON {
 		err = t.printJSON(at)
 	} else {
-		var customerID string
-		if customerID, err = d.newestCustomer(ctx); err == nil {
-			err = at.print(t, customerID, cluster.DataDir(), options.GraphQL.Trusted.Only())
-		}
+		err = at.print(ctx, t, d, cluster.DataDir(), options.GraphQL.Trusted.Only())
 	}
 	if err != nil {
 		return err
@@ -110,7 +107,11 @@ func (c devCommand) Run(ctx context.Context, t terminal) error {
 // print writes what a developer needs to begin: addresses, keys and commands. The commands work in
 // sh, bash and zsh. No command ends with a comment, because an interactive zsh takes it for
 // arguments.
-func (r ready) print(t terminal, customerID, folder string, trustedOnly bool) error {
+func (r ready) print(ctx context.Context, t terminal, d *demo, folder string, trustedOnly bool) error {
+	customerID, err := d.newestCustomer(ctx)
+	if err != nil {
+		return err
+	}
 	first, second := r.Merchants[0], r.Merchants[1]
 	text := fmt.Sprintf(`
 Lumen is ready at %s
@@ -151,7 +152,7 @@ Send a REST request:
 `, first.Name, second.Name, r.RestURL, customerID)
 	}
 	text += t.asInvoked("Ctrl-C stops Lumen and keeps the data. 'lumen dev --reset' deletes the data and starts again.\n\n")
-	_, err := fmt.Fprint(t.out, text)
+	_, err = fmt.Fprint(t.out, text)
 	return err
 }
 
