@@ -2,12 +2,11 @@ package program
 
 import (
 	"bytes"
+	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/alecthomas/kong"
@@ -16,10 +15,15 @@ import (
 
 func flagVariables(t *testing.T) []string {
 	t.Helper()
+	return variablesOf(flagModel(t))
+}
+
+func flagModel(t *testing.T) *kong.Application {
+	t.Helper()
 	var p program
 	parser, err := kong.New(&p, defaultLimits(), kong.Vars{"version": ""}, kong.PostBuild(describe))
 	require.NoError(t, err)
-	return variablesOf(parser.Model)
+	return parser.Model
 }
 
 // Every variable that the code, the manuals and the examples name is known, so that none of them is
@@ -27,23 +31,51 @@ func flagVariables(t *testing.T) []string {
 func TestEveryDocumentedVariableIsKnown(t *testing.T) {
 	t.Parallel()
 	const root = "../../../"
-	listed, err := exec.CommandContext(t.Context(), "git", "-C", root, "ls-files").Output()
-	require.NoError(t, err)
-	ownTests := regexp.MustCompile(`_test\.go$|/testdata/|^CHANGELOG\.md$|variables\.go$`)
+	skipped := regexp.MustCompile(`/(\.git|node_modules|dist|testdata)$|_test\.go$|CHANGELOG\.md$|variables\.go$`)
 	variable := regexp.MustCompile(`\bLUMEN_[A-Z0-9_]*[A-Z0-9]\b`)
 	read, found := flagVariables(t), 0
-	for file := range strings.Lines(string(listed)) {
-		file = strings.TrimSpace(file)
-		text, err := os.ReadFile(filepath.Join(root, file))
-		if err != nil || ownTests.MatchString(file) || bytes.IndexByte(text, 0) >= 0 {
-			continue // a link to a folder, or no text
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		switch isSkipped := skipped.MatchString(filepath.ToSlash(path)); {
+		case err != nil:
+			return err
+		case entry.IsDir() && isSkipped:
+			return fs.SkipDir
+		case !entry.Type().IsRegular() || isSkipped:
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if bytes.IndexByte(text, 0) >= 0 {
+			return err // no text
 		}
 		for _, name := range variable.FindAllString(string(text), -1) {
-			require.Empty(t, unknownVariables([]string{name + "=x"}, read), "%s names %s", file, name)
+			require.Empty(t, unknownVariables([]string{name + "=x"}, read), "%s names %s", path, name)
 			found++
 		}
-	}
+		return err
+	})
+	require.NoError(t, err)
 	require.Greater(t, found, 100)
+}
+
+// The operator's manual has a row for each variable, with its flag and its default.
+func TestManualHasEveryVariable(t *testing.T) {
+	t.Parallel()
+	manual, err := os.ReadFile("../../lumen/README.md")
+	require.NoError(t, err)
+	rows := 0
+	require.NoError(t, kong.Visit(flagModel(t), func(visited kong.Visitable, next kong.Next) error {
+		if flag, ok := visited.(*kong.Flag); ok && len(flag.Envs) > 0 {
+			row := "| `" + flag.Envs[0] + "` | `--" + flag.Name + "` | "
+			require.Contains(t, string(manual), row)
+			if _, isBool := flag.Target.Interface().(bool); flag.HasDefault && !isBool {
+				value := flag.Default
+				require.Regexp(t, regexp.QuoteMeta(row)+"`?"+regexp.QuoteMeta(value)+"`? ", string(manual))
+			}
+			rows++
+		}
+		return next(nil)
+	}))
+	require.Greater(t, rows, 30)
 }
 
 func TestUnknownVariables(t *testing.T) {
