@@ -88,8 +88,8 @@ func helps(t *testing.T) (lines []commandLine) {
 	return lines
 }
 
-// refusing is a server that refuses every login with a code of Postgres's. It has no TLS.
-func refusing(t *testing.T, code string) (address string) {
+// refusing starts a server that refuses every login with a code and a message. It has no TLS.
+func refusing(t *testing.T, code, message string) (address string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -101,12 +101,12 @@ func refusing(t *testing.T, code string) (address string) {
 				return
 			}
 			backend := pgproto3.NewBackend(conn, conn)
-			switch message, err := backend.ReceiveStartupMessage(); message.(type) {
+			switch startup, err := backend.ReceiveStartupMessage(); startup.(type) {
 			case *pgproto3.SSLRequest:
 				_, _ = conn.Write([]byte("N"))
 			default:
 				if err == nil {
-					backend.Send(&pgproto3.ErrorResponse{Severity: "FATAL", Code: code, Message: "hunter2"})
+					backend.Send(&pgproto3.ErrorResponse{Severity: "FATAL", Code: code, Message: message + " hunter2"})
 					_ = backend.Flush()
 				}
 			}
@@ -180,14 +180,15 @@ func TestCommandLine(t *testing.T) {
 		{args: "merchant list --database-url=postgres://u:hunter2@nowhere.invalid/lumen"},
 	}...)
 	for _, code := range []string{"28P01", "28000", "3D000", "42501", "42704", "53300", "57P03", "08P01"} {
-		address := refusing(t, code)
+		address := refusing(t, code, "")
 		v = append(v, address, "127.0.0.1:5432")
 		lines = append(lines, commandLine{args: "merchant list --owner-database-url=" + at(address)})
 	}
-	address := refusing(t, "")
-	v = append(v, address, "127.0.0.1:5432")
+	address, pooler := refusing(t, "", ""), refusing(t, "08P01", "unsupported startup parameter:")
+	v = append(v, address, "127.0.0.1:5432", pooler, "127.0.0.1:6432")
 	lines = append(lines, []commandLine{
 		{args: "merchant list --owner-database-url=postgres://u:hunter2@" + address + "/lumen?sslmode=require"},
+		{args: "merchant list --owner-database-url=" + at(pooler)},
 		{args: "merchant list --owner-database-url=" + empty},
 
 		// What operators get wrong, and what they are told.
