@@ -22,7 +22,7 @@ func presented(name string) (Digest, store.Credential) {
 	}
 }
 
-// inBubble runs a test in which time passes only while every goroutine waits, so that instants are
+// inBubble runs a test in which time passes only while every goroutine waits, so that all times are
 // exact. It fails when a goroutine is left.
 func inBubble(t *testing.T, name string, test func(*testing.T, *cache)) {
 	t.Run(name, func(t *testing.T) {

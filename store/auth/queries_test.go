@@ -18,8 +18,8 @@ func takes(d time.Duration) func(context.Context) error {
 	return func(context.Context) error { time.Sleep(d); return nil }
 }
 
-// Junk is turned away or waits, and known credentials and records of use find connections all the
-// while.
+// Invalid credentials are refused or wait, while known credentials and records of use always get
+// connections.
 func TestJunkDoesNotDelayKnownCredentials(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzSecret shows that what is accepted as a secret is exactly what is made, and that none is ever
+// FuzzSecret checks that exactly the secrets that NewSecret could make are accepted, and that none is
 // printed.
 func FuzzSecret(f *testing.F) {
 	made := string(NewSecret())
