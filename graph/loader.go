@@ -85,6 +85,9 @@ func (b *batch) find(ctx context.Context, ids []string) (map[string]any, error) 
 			wanted = append(wanted, id)
 		}
 		b.found, b.err = b.getMany(ctx, wanted)
+		for id := range b.found {
+			recordRow(ctx, b.noun.Name(), id)
+		}
 	})
 	for _, id := range ids {
 		if !b.asked[id] {

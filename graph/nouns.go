@@ -96,6 +96,9 @@ func payload[T any](ctx context.Context) func(*T, error) (*model.Payload[T], err
 		if err != nil {
 			return nil, err
 		}
+		if row != nil {
+			recordRow(ctx, store.NounOf[T]().Name(), store.IDOf(row))
+		}
 		return &model.Payload[T]{Row: row, UserErrors: faults}, nil
 	}
 }
@@ -111,6 +114,7 @@ func deletion[T any](ctx context.Context) func(*T, error) (*model.Deletion, erro
 		if row != nil {
 			id := store.IDOf(row)
 			d.ID = &id
+			recordRow(ctx, store.NounOf[T]().Name(), id)
 		}
 		return d, nil
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // Outcome is what logs, metrics and traces may tell of a request: words of the schema and of the
-// registry of errors, and numbers. Nothing in it comes from a client.
+// registry of errors, numbers, and for the log the id of a row. Nothing in it comes from a client.
 type Outcome struct {
 	// Operation is the name of the root field in the schema. It is guard.SeveralFields when the
 	// operation has different root fields, and guard.NoField when the request was refused earlier.
@@ -27,6 +27,9 @@ type Outcome struct {
 	Cost int
 	// Document is the source of the document.
 	Document guard.DocumentSource
+	// Noun and ID name the one row that the operation found by id, created, changed or deleted. They
+	// are "" when it did so with none or with several; the rows of lists do not count.
+	Noun, ID string
 }
 
 // Operations returns all values that Outcome.Operation can have.
@@ -44,6 +47,7 @@ func Operations() []string {
 type outcomeRecorder struct {
 	mu sync.Mutex
 	Outcome
+	severalRows bool
 }
 
 type recorderKey struct{}
@@ -52,6 +56,20 @@ func (r *outcomeRecorder) outcome() Outcome {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.Outcome
+}
+
+// recordRow records a row that the operation found by id or wrote.
+func recordRow(ctx context.Context, noun, id string) {
+	r, ok := ctx.Value(recorderKey{}).(*outcomeRecorder)
+	if !ok {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.severalRows = r.severalRows || r.ID != "" && r.ID != id; r.severalRows {
+		noun, id = "", ""
+	}
+	r.Noun, r.ID = noun, id
 }
 
 // end ends the span of the operation.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"lumen/graph/model"
+	"lumen/store"
 	"lumen/store/auth"
 )
 
@@ -14,6 +15,9 @@ func (r *mutationResolver) CreateAccessToken(
 	faults, err := userErrors(ctx, err)
 	if err != nil {
 		return nil, err
+	}
+	if minted != nil && minted.CustomerID != nil {
+		recordRow(ctx, store.NounOf[store.Customer]().Name(), *minted.CustomerID)
 	}
 	return &model.CreateAccessTokenPayload{AccessToken: accessToken(minted), UserErrors: faults}, nil
 }

@@ -105,7 +105,7 @@ func (s *service[T]) list(h *handler, w http.ResponseWriter, r *http.Request) er
 }
 
 func (s *service[T]) get(h *handler, w http.ResponseWriter, r *http.Request) error {
-	return s.write(h, w, http.StatusOK)(s.rows(h.store).Get(r.Context(), r.PathValue("id")))
+	return s.write(h, w, r, http.StatusOK)(s.rows(h.store).Get(r.Context(), r.PathValue("id")))
 }
 
 func (s *service[T]) create(h *handler, w http.ResponseWriter, r *http.Request) error {
@@ -116,7 +116,7 @@ func (s *service[T]) create(h *handler, w http.ResponseWriter, r *http.Request) 
 	if err != nil {
 		return err
 	}
-	return s.write(h, w, http.StatusCreated)(s.rows(h.store).Create(r.Context(), readInput(body, s.noun)))
+	return s.write(h, w, r, http.StatusCreated)(s.rows(h.store).Create(r.Context(), readInput(body, s.noun)))
 }
 
 func (s *service[T]) update(h *handler, w http.ResponseWriter, r *http.Request) error {
@@ -131,26 +131,30 @@ func (s *service[T]) update(h *handler, w http.ResponseWriter, r *http.Request) 
 	if err != nil {
 		return err
 	}
-	return s.write(h, w, http.StatusOK)(s.rows(h.store).Update(r.Context(), id, readInput(body, s.noun)))
+	return s.write(h, w, r, http.StatusOK)(s.rows(h.store).Update(r.Context(), id, readInput(body, s.noun)))
 }
 
 func (s *service[T]) delete(h *handler, w http.ResponseWriter, r *http.Request) error {
-	if _, err := s.rows(h.store).Delete(r.Context(), r.PathValue("id")); err != nil {
+	row, err := s.rows(h.store).Delete(r.Context(), r.PathValue("id"))
+	if err != nil {
 		return err
 	}
+	h.found(r.Context(), s.noun.Name(), store.IDOf(row))
 	send(w, http.StatusOK, "application/json", []byte(`{"success":true}`))
 	return nil
 }
 
 // write returns a function that answers with one row, or returns the error.
-func (s *service[T]) write(h *handler, w http.ResponseWriter, status int) func(*T, error) error {
+func (s *service[T]) write(h *handler, w http.ResponseWriter, r *http.Request, status int) func(*T, error) error {
 	return func(row *T, err error) error {
 		if err != nil {
 			return err
 		}
+		id := store.IDOf(row)
+		h.found(r.Context(), s.noun.Name(), id)
 		body := s.appendRow([]byte(`{"`+s.noun.Name()+`":`), row)
 		if status == http.StatusCreated {
-			w.Header().Set("Location", h.BasePath+s.path+"/"+store.IDOf(row))
+			w.Header().Set("Location", h.BasePath+s.path+"/"+id)
 		}
 		send(w, status, "application/json", append(body, '}'))
 		return nil

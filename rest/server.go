@@ -26,11 +26,20 @@ type Options struct {
 	// Annotate receives the operation of each request with an empty code, and then, if the request
 	// fails, the code of its error with an empty operation. It may be nil.
 	Annotate func(ctx context.Context, operation string, code store.Code)
+	// Found receives the noun and the id of the one row that a request read, created, changed or
+	// deleted; nil for none. A request that failed found none.
+	Found func(ctx context.Context, noun, id string)
 }
 
 func (o Options) annotate(ctx context.Context, operation string, code store.Code) {
 	if o.Annotate != nil {
 		o.Annotate(ctx, operation, code)
+	}
+}
+
+func (o Options) found(ctx context.Context, noun, id string) {
+	if o.Found != nil {
+		o.Found(ctx, noun, id)
 	}
 }
 

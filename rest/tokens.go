@@ -31,6 +31,9 @@ func (h *handler) createAccessToken(w http.ResponseWriter, r *http.Request) erro
 	if err != nil {
 		return err
 	}
+	if minted.CustomerID != nil {
+		h.found(r.Context(), store.NounOf[store.Customer]().Name(), *minted.CustomerID)
+	}
 	writeJSON(w, http.StatusCreated, "application/json", struct {
 		AccessToken accessToken `json:"accessToken"`
 	}{accessToken{string(minted.Token), minted.Access, minted.CustomerID, instant(minted.ExpiresAt)}})

@@ -34,7 +34,7 @@ func Authenticate(authenticator *auth.Authenticator) func(*http.Request) (contex
 		if err != nil {
 			return nil, err
 		}
-		annotate(ctx, func(info *requestInfo) { info.merchant = credential.Merchant.ID })
+		annotate(ctx, func(info *requestInfo) { info.merchant, info.key = credential.Merchant.ID, credential.KeyID })
 		return store.WithRecheck(store.WithCredential(ctx, credential), authenticator.Recheck(auth.Secret(secret))), nil
 	}
 }

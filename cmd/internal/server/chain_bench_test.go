@@ -36,7 +36,7 @@ func BenchmarkChain(b *testing.B) {
 			limiter := NewLimiter(Rates{Key: 1e6, Merchant: 1e6, Customer: 1e6, Burst: 3600})
 			authenticate := limiter.limit(func(r *http.Request) (context.Context, error) {
 				ctx, _ := gate.WithArrival(r.Context())
-				annotate(ctx, func(info *requestInfo) { info.merchant = credential.Merchant.ID })
+				annotate(ctx, func(info *requestInfo) { info.merchant, info.key = credential.Merchant.ID, credential.KeyID })
 				return store.WithCredential(ctx, credential), nil
 			})
 			api := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -46,6 +46,7 @@ func BenchmarkChain(b *testing.B) {
 					b.Fatal(err)
 				}
 				_ = r.WithContext(ctx)
+				annotateRow(r.Context(), "customer", "cust_01h455vb4pex5vsknk084sn02q")
 				w.Header()["Content-Length"] = length
 				w.WriteHeader(http.StatusOK)
 				_, _ = w.Write(body)

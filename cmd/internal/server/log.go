@@ -101,8 +101,12 @@ func (l *accessLog) write(ctx context.Context, info *requestInfo, method, route 
 	// Without a PC, which a Logger asks the runtime for and which no line has.
 	record := slog.NewRecord(end, slog.LevelInfo, "request", 0)
 	record.AddAttrs(
-		slog.Float64("duration_ms", float64(end.Sub(start).Microseconds())/1000), slog.String("merchant", info.merchant),
+		slog.Float64("duration_ms", float64(end.Sub(start).Microseconds())/1000),
+		slog.String("merchant", info.merchant), slog.String("key", info.key),
 	)
+	if info.row != "" {
+		record.AddAttrs(slog.String(info.noun, info.row))
+	}
 	if refused {
 		record.AddAttrs(slog.Int("unlogged", skipped))
 	}

@@ -86,7 +86,7 @@ func TestARequestsLineInTheLog(t *testing.T) {
 	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		annotateREST(r.Context(), "getCustomer", "")
 		annotateREST(r.Context(), "", store.NotFound)
-		annotate(r.Context(), func(n *requestInfo) { n.merchant = "merchant_1" })
+		annotate(r.Context(), func(n *requestInfo) { n.merchant, n.key = "merchant_1", "key_1" })
 		time.Sleep(time.Millisecond)
 		w.WriteHeader(404)
 	})
@@ -105,7 +105,7 @@ func TestARequestsLineInTheLog(t *testing.T) {
 	delete(line, "time")
 	require.Equal(t, map[string]any{
 		"level": "INFO", "msg": "request", "method": "GET", "route": "/api/customers/{id}", "operation": "getCustomer", "code": "NOT_FOUND",
-		"status": 404.0, "aborted": false, "merchant": "merchant_1", "requestId": "from-a-proxy",
+		"status": 404.0, "aborted": false, "merchant": "merchant_1", "key": "key_1", "requestId": "from-a-proxy",
 	}, line)
 	require.Equal(t, "other", send("JANE")["method"], "a method can be any word")
 }
@@ -116,22 +116,24 @@ func TestARequestsLineIsExact(t *testing.T) {
 	times := regexp.MustCompile(`(time"?[:=]"?)[^" ]+|(duration_ms"?[:=])[0-9.]+`)
 	for format, want := range map[string]string{
 		"json": `{"time":"T","level":"INFO","msg":"request","method":"GET","route":"/api/customers/{id}","operation":"getCustomer",` +
-			`"code":"%[1]s","status":%[2]d,"aborted":%[3]t,"duration_ms":T,"merchant":"merchant_1"%[4]s,"requestId":"%[5]s"}` + "\n",
+			`"code":"%[1]s","status":%[2]d,"aborted":%[3]t,"duration_ms":T,"merchant":"merchant_1","key":"key_1"%[4]s,"requestId":"%[5]s"}` + "\n",
 		"text": `time=T level=INFO msg=request method=GET route=/api/customers/{id} operation=getCustomer ` +
-			`code=%[1]s status=%[2]d aborted=%[3]t duration_ms=T merchant=merchant_1%[4]s requestId=%[5]s` + "\n",
+			`code=%[1]s status=%[2]d aborted=%[3]t duration_ms=T merchant=merchant_1 key=key_1%[4]s requestId=%[5]s` + "\n",
 	} {
 		var out bytes.Buffer
-		unlogged := `,"unlogged":0`
+		unlogged, found := `,"unlogged":0`, `,"customer":"cust_1"`
 		log := NewLog(&out, func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, nil) })
 		if format == "text" {
-			unlogged = " unlogged=0"
+			unlogged, found = " unlogged=0", " customer=cust_1"
 			log = NewLog(&out, func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, nil) })
 		}
 		endBuffering(log)
 		handler := observe(log, nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			annotateREST(r.Context(), "getCustomer", "")
-			annotate(r.Context(), func(info *requestInfo) { info.merchant = "merchant_1" })
+			annotate(r.Context(), func(info *requestInfo) { info.merchant, info.key = "merchant_1", "key_1" })
 			switch r.URL.RawQuery {
+			case "found":
+				annotateRow(r.Context(), "customer", "cust_1")
 			case "cut":
 				panic(http.ErrAbortHandler)
 			case "limited":
@@ -142,8 +144,11 @@ func TestARequestsLineIsExact(t *testing.T) {
 			query, code string
 			status      int
 			aborted     bool
-			unlogged    string
-		}{{"", "OK", 200, false, ""}, {"cut", "OK", 200, true, ""}, {"limited", "RATE_LIMITED", 429, false, unlogged}} {
+			more        string
+		}{
+			{"", "OK", 200, false, ""}, {"found", "OK", 200, false, found}, {"cut", "OK", 200, true, ""},
+			{"limited", "RATE_LIMITED", 429, false, unlogged},
+		} {
 			for _, id := range []string{"one", "two"} {
 				out.Reset()
 				r := httptest.NewRequest("GET", "/api/customers/cust_1?"+c.query, nil)
@@ -152,7 +157,7 @@ func TestARequestsLineIsExact(t *testing.T) {
 					defer func() { _ = recover() }()
 					handler.ServeHTTP(httptest.NewRecorder(), r)
 				}()
-				require.Equal(t, fmt.Sprintf(want, c.code, c.status, c.aborted, c.unlogged, id), times.ReplaceAllString(out.String(), "${1}${2}T"))
+				require.Equal(t, fmt.Sprintf(want, c.code, c.status, c.aborted, c.more, id), times.ReplaceAllString(out.String(), "${1}${2}T"))
 			}
 		}
 	}

@@ -31,6 +31,8 @@ type requestInfo struct {
 	requestID string
 	traceID   string // "" when it is not traced
 	merchant  string
+	key       string // the API key, or the one that made the access token
+	noun, row string // what the request found by id or wrote, "" for none and for several
 	operation string
 	code      store.Code // "" when nothing was refused
 	status    int
@@ -69,10 +71,18 @@ func annotateREST(ctx context.Context, operation string, code store.Code) {
 	})
 }
 
+// annotateRow takes the row that the REST API reports. It is one that the caller got, never the id
+// that a path asked for: in an id of the right form a client may write what it likes, an email
+// address with underscores for example.
+func annotateRow(ctx context.Context, noun, id string) {
+	annotate(ctx, func(info *requestInfo) { info.noun, info.row = noun, id })
+}
+
 // annotateGraphQL takes what the GraphQL API reports.
 func annotateGraphQL(ctx context.Context, o graph.Outcome) {
 	annotate(ctx, func(info *requestInfo) {
 		info.operation, info.code, info.cost, info.document = o.Operation, o.Code, o.Cost, o.Document
+		info.noun, info.row = o.Noun, o.ID
 	})
 }
 

@@ -51,7 +51,7 @@ func NewHandler(b *Backend, options Options) http.Handler {
 	authenticate = admitEarly(authenticate, b.Store)
 	apiLog := slog.New(outageSampler{options.Log.Handler(), new(logSampler)})
 	restAPI := rest.NewHandler(b.Store, b.Auth.Tokens, authenticate, rest.Options{
-		BasePath: options.BasePath, Log: apiLog, Annotate: annotateREST,
+		BasePath: options.BasePath, Log: apiLog, Annotate: annotateREST, Found: annotateRow,
 	})
 
 	options.GraphQL.RequestID, options.GraphQL.Log, options.GraphQL.Observe = RequestID, apiLog, annotateGraphQL

@@ -164,6 +164,13 @@ var serverWords = sync.OnceValue(func() string {
 // is the merchant of the API reference.
 var loggedIDs = regexp.MustCompile(`(merchant|key|token_key)_[0-9a-z]{26}|merchant_123`)
 
+// loggedCustomer is the attribute of a request's line that holds the id of the customer that the
+// request found, in both formats of the log. TestLogNamesTheKeyAndTheCustomer checks these ids.
+var loggedCustomer = regexp.MustCompile(`,"customer":"cust_\w{1,64}"| customer=cust_\w{1,64}`)
+
+// WithoutCustomers returns a log without the ids of customers that its requests found.
+func WithoutCustomers(log string) string { return loggedCustomer.ReplaceAllString(log, "") }
+
 // Note records values as canaries. It ignores times.
 func (c *Canaries) Note(values ...string) {
 	c.mu.Lock()
@@ -259,7 +266,7 @@ func (c *Canaries) leaks() []string {
 	all = append(all, c.echoed...)
 	for _, s := range c.sources {
 		reported := map[string]bool{}
-		for line := range strings.Lines(s.read()) {
+		for line := range strings.Lines(WithoutCustomers(s.read())) {
 			for _, piece := range c.piecesIn(strings.TrimSpace(line)) {
 				if !reported[piece] {
 					all = append(all, fmt.Sprintf("the %s contains %q, which a client sent: %.400s", s.name, piece, line))
