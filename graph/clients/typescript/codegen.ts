@@ -7,7 +7,7 @@ export default {
     "generated/": {
       preset: "client",
       presetConfig: { fragmentMasking: false, persistedDocuments: { hashAlgorithm: "sha256" } },
-      config: { scalars: { DateTime: "string" }, strictScalars: true, enumsAsTypes: true },
+      config: { useTypeImports: true, scalars: { DateTime: "string" }, strictScalars: true, enumsAsTypes: true },
     },
   },
 } satisfies CodegenConfig;

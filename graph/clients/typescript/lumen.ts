@@ -1,12 +1,21 @@
 import { Client, fetchExchange, type OperationResult } from "@urql/core";
+import { persistedExchange } from "@urql/exchange-persisted";
 import { graphql } from "./generated";
 import type { CustomersPageQuery, UpdateCustomerInput } from "./generated/graphql";
 
 export const lumen = new Client({
   url: process.env.LUMEN_URL!,
-  exchanges: [fetchExchange],
+  exchanges: [
+    persistedExchange({
+      enforcePersistedQueries: true,
+      enableForMutation: true,
+      preferGetForPersistedQueries: false, // Lumen answers POST only
+      generateHash: async (_, document: any) => document.__meta__.hash,
+    }),
+    fetchExchange,
+  ],
   fetchOptions: { headers: { authorization: `Bearer ${process.env.LUMEN_KEY}` } },
-  preferGetMethod: false, // Lumen answers POST alone
+  preferGetMethod: false,
 });
 
 const page = graphql(`query CustomersPage($first: Int!, $after: String) {

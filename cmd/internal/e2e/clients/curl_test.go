@@ -14,7 +14,7 @@ import (
 	"lumen/cmd/internal/e2e/harness"
 )
 
-// curl runs curl with a request and returns what it wrote, and at its end the version of HTTP and the
+// curl runs curl with a request and returns its output. The last line is the version of HTTP and the
 // status.
 func curl(t *testing.T, args ...string) string {
 	t.Helper()
@@ -24,9 +24,9 @@ func curl(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-// curl with prior knowledge of HTTP/2 speaks that, and curl that only offers to upgrade to it is
-// answered in HTTP/1.1. Each request has a connection of its own: curl 7.88, Debian's, fails on the
-// second request of one that it reuses, whatever the server.
+// The server answers curl in HTTP/2 when curl has prior knowledge of it, and in HTTP/1.1 when curl only
+// offers to upgrade. Each request has a connection of its own, because curl 7.88 (Debian's) fails on the
+// second HTTP/2 request of a connection, whatever the server is.
 func TestCurl(t *testing.T) {
 	d := harness.Serve(t, "--base-path", "/lumen")
 	m := d.Merchant(t, "Curl")
@@ -41,7 +41,7 @@ func TestCurl(t *testing.T) {
 		}{
 			{[]string{"-d", `{"email":"` + email + `"}`, d.RestURL}, "201", `{"customer":{"id":"cust_`},
 			{[]string{"-T", body, "-X", "POST", d.RestURL}, "409", "already exists"},
-			{[]string{"-T", "-", "-X", "POST", d.RestURL}, "400", "not valid JSON"}, // a body of no stated length
+			{[]string{"-T", "-", "-X", "POST", d.RestURL}, "400", "not valid JSON"}, // a body without Content-Length
 			{[]string{"-d", `{"query":"{customers{totalCount}}"}`, d.GraphQLURL}, "200", `{"totalCount":`},
 			{[]string{"-I", d.RestURL}, "200", "content-type: application/json"},
 			{[]string{d.RestURL + "?email=" + email}, "200", email},
@@ -56,7 +56,8 @@ func TestCurl(t *testing.T) {
 	}
 }
 
-// A list that fails half-way is an error to curl, in either version, never a list that ends.
+// curl reports an error for a list that fails half-way, in either version of HTTP. It never takes the
+// part that came for the whole list.
 func TestCurlSeesAnAbortedList(t *testing.T) {
 	d := harness.Serve(t)
 	m := d.Merchant(t, "Curl")

@@ -1,7 +1,7 @@
 //go:build clients
 
-// Package clients runs clients in TypeScript and Go against the program, audits GraphQL over HTTP, and
-// lints the schema.
+// Package clients runs clients in TypeScript and Go against the program, audits it for GraphQL over
+// HTTP, and lints the schema.
 package clients
 
 import (
