@@ -12,9 +12,9 @@ import (
 	"lumen/store/gate"
 )
 
-// Authenticate returns how both APIs learn whom a request comes from: from its one Authorization
-// header, Bearer, one or more spaces, and a merchant's API key or an access token. Anything else is
-// store.Unauthenticated.
+// Authenticate returns the function with which both APIs identify the caller of a request: by its
+// one Authorization header, which holds Bearer, one or more spaces, and a merchant's API key or an
+// access token. It returns store.Unauthenticated for anything else.
 func Authenticate(authenticator *auth.Authenticator) func(*http.Request) (context.Context, error) {
 	return func(r *http.Request) (context.Context, error) {
 		headers := r.Header.Values("Authorization")
@@ -39,8 +39,8 @@ func Authenticate(authenticator *auth.Authenticator) func(*http.Request) (contex
 	}
 }
 
-// timedBody is a body that reports how long its reader waited for the client. How late the server
-// begins to read it is not the client's fault, and not counted.
+// timedBody is a request body that reports how long its reader waited for the client. The time
+// before the server begins to read is not counted, as the client does not cause it.
 type timedBody struct {
 	io.ReadCloser
 	waited func(time.Duration)
@@ -54,8 +54,8 @@ func (b timedBody) Read(into []byte) (int, error) {
 	return n, err
 }
 
-// admitEarly returns an authenticate that refuses a request before it is read when it would be
-// refused after: a flood should cost as little as it can.
+// admitEarly returns an authenticate that refuses a request before its body is read where the store
+// would refuse it afterwards. A flood of requests should cost as little as possible.
 func admitEarly(
 	authenticate func(*http.Request) (context.Context, error), s *store.Store,
 ) func(*http.Request) (context.Context, error) {

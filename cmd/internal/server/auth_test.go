@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// slow is a reader whose each read takes a second.
+// slow is a reader that takes a second for each read.
 type slow struct{ io.Reader }
 
 func (s slow) Read(into []byte) (int, error) {
@@ -19,8 +19,9 @@ func (s slow) Read(into []byte) (int, error) {
 	return s.Reader.Read(into)
 }
 
-// Of a body only the wait for it is the client's: not how late it is read, as when the look-up of the credential took long.
-func TestBodyCountsWhatItIsWaitedFor(t *testing.T) {
+// The time that counts is the wait for the client. The server may begin to read late, for example
+// after a slow look-up of the credential; that time does not count.
+func TestBodyCountsTheWaitForTheClient(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		read := func(from io.Reader) (waited time.Duration) {

@@ -10,14 +10,14 @@ import (
 	"lumen/store/schema"
 )
 
-// Backend is what a server answers from.
+// Backend is the database of a server, with the store and the authentication that work on it.
 type Backend struct {
 	Database *postgres.Database
 	Store    *store.Store
 	Auth     *auth.Auth
 }
 
-// OpenBackend returns a Backend on the database. It connects when first used.
+// OpenBackend returns a Backend on the database. It connects on first use.
 func OpenBackend(database *postgres.Database, storeOptions store.Options, authOptions auth.Options) *Backend {
 	s := store.Open(database, storeOptions)
 	return &Backend{Database: database, Store: s, Auth: auth.Open(database, s.Customers, authOptions)}
@@ -32,16 +32,16 @@ func (b *Backend) As(ctx context.Context, secret auth.Secret) (context.Context, 
 	return store.WithCredential(ctx, credential), credential, err
 }
 
-// Ready is schema.Ready for the database.
+// Ready calls schema.Ready for the database.
 func (b *Backend) Ready(ctx context.Context) error { return schema.Ready(ctx, b.Database) }
 
-// Stats are counts of a Backend since it was opened.
+// Stats holds what a Backend has counted since it was opened.
 type Stats struct {
 	Customers   store.PoolStats
 	Credentials auth.Stats
 }
 
-// Stats returns the counts as they are now.
+// Stats returns the current counts.
 func (b *Backend) Stats() Stats {
 	return Stats{Customers: b.Store.Stats(), Credentials: b.Auth.Stats()}
 }

@@ -11,7 +11,8 @@ import (
 
 var basePathForm = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`)
 
-// CheckBasePath returns why a path can't stand before all of the server's own, nil when it can.
+// CheckBasePath returns why a server cannot have this base path in front of its own paths, or nil
+// when it can.
 func CheckBasePath(base string) error {
 	if !basePathForm.MatchString(base) || path.Clean(base) != base {
 		return errors.New("must be / and segments of letters, digits and -._~ without a trailing slash, " +
@@ -27,8 +28,8 @@ func CheckBasePath(base string) error {
 	return nil
 }
 
-// cutBasePath takes the base path off the paths of requests, so that next knows nothing of it. A
-// proxy may have done so before: a path without it is left as it is.
+// cutBasePath removes the base path from the paths of requests, so next does not know of it. A
+// proxy may have removed it already, so a path without it stays as it is.
 func cutBasePath(base string, next http.Handler) http.Handler {
 	if base == "" {
 		return next
@@ -43,8 +44,9 @@ func cutBasePath(base string, next http.Handler) http.Handler {
 	})
 }
 
-// belowBasePath returns the URL without the base path, and whether it began with it. The slashes of
-// the base path are not encoded in such a URL: an encoded slash divides no segments.
+// belowBasePath returns the URL without the base path, and whether the URL began with it. The
+// slashes of the base path must not be percent-encoded, because an encoded slash does not separate
+// segments.
 func belowBasePath(base string, of *url.URL) (*url.URL, bool) {
 	if !strings.HasPrefix(of.Path, base) {
 		return nil, false

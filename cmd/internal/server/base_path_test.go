@@ -23,7 +23,8 @@ func TestBasePaths(t *testing.T) {
 	} {
 		require.EqualError(t, CheckBasePath(bad), form, bad)
 	}
-	// A request below one of these could be meant with the base path and without.
+	// With one of these as the base path, the path of a request could have two meanings: with the
+	// base path and without.
 	for _, own := range []string{
 		"/api", "/api/customers", "/api/customers/lumen", "/graphql", "/docs", "/docs/assets", "/docs/assets/x",
 		"/playground", "/playground/x", "/assets", "/openapi.json", "/.well-known", "/.well-known/jwks.json",

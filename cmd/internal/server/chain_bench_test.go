@@ -15,7 +15,7 @@ import (
 	"lumen/store/gate"
 )
 
-// BenchmarkChain measures what this package does for a read by id: everything but the connection,
+// BenchmarkChain measures what this package does for a read by id. It leaves out the connection,
 // the look-up of the credential and the API.
 func BenchmarkChain(b *testing.B) {
 	file, err := os.CreateTemp(b.TempDir(), "log")

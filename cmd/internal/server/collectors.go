@@ -6,7 +6,7 @@ import (
 	"lumen/store"
 )
 
-// collector shows what the store, which knows no Prometheus, and the limiter count.
+// collector exports the counts of the limiter and of the store, which does not import Prometheus.
 type collector struct {
 	stats   func() Stats
 	limiter *Limiter
@@ -18,18 +18,18 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 
 var (
 	poolConnections = desc("lumen_pool_connections", "Connections to the database.", "pool", "state")
-	poolMax         = desc("lumen_pool_max_connections", "How many connections to the database there may be.", "pool")
-	poolWaiting     = desc("lumen_pool_waiting", "Statements that wait for a connection, or for their merchant's turn.", "pool")
+	poolMax         = desc("lumen_pool_max_connections", "The maximum number of connections to the database.", "pool")
+	poolWaiting     = desc("lumen_pool_waiting", "Statements that are waiting for a connection or for their merchant's turn.", "pool")
 	poolWaits       = desc("lumen_pool_waits_total", "Statements that had to wait.", "pool")
-	poolWaited      = desc("lumen_pool_wait_seconds_total", "How long statements waited.", "pool")
-	poolClosed      = desc("lumen_pool_closed_connections_total", "Connections that were closed because there were enough idle ones, or for their age.", "pool")
+	poolWaited      = desc("lumen_pool_wait_seconds_total", "Total time that statements waited, in seconds.", "pool")
+	poolClosed      = desc("lumen_pool_closed_connections_total", "Connections closed for their age or because enough others were idle.", "pool")
 
-	credentialRequests = desc("lumen_credential_cache_requests_total", "Credentials that clients presented, by whether they were kept from a moment before.", "result")
-	credentialEntries  = desc("lumen_credential_cache_entries", "Credentials that are kept.")
+	credentialRequests = desc("lumen_credential_cache_requests_total", "Credentials presented by clients, by whether the cache held them.", "result")
+	credentialEntries  = desc("lumen_credential_cache_entries", "Credentials in the cache.")
 
 	refusals = desc("lumen_refusals_total",
-		"What limits refused: requests beyond the rate of a customer, a key or a merchant, statements beyond a merchant's "+
-			"concurrency, statements, look-ups and unread requests in an overload.", "limit")
+		"Refusals by limit: requests over the rate of a customer, a key or a merchant, statements over a merchant's "+
+			"concurrency, and statements, look-ups and unread requests during an overload.", "limit")
 )
 
 // Describe implements prometheus.Collector.

@@ -8,11 +8,12 @@ import (
 	"time"
 )
 
-// sendBuffer is how much of a reply the kernel is asked to take of one connection, in octets. Left to
-// itself it takes megabytes: of a list that nobody reads, all of which had to be fetched.
+// sendBuffer is the size that the server asks the kernel for as the send buffer of a connection, in
+// octets. By default the buffer grows to megabytes, and the server would fetch that much of a list
+// that the client does not read.
 const sendBuffer = 256 << 10
 
-// boundedListener accepts boundedConns.
+// boundedListener accepts connections as boundedConns.
 type boundedListener struct{ net.Listener }
 
 // Accept implements net.Listener.
@@ -26,17 +27,18 @@ func (l boundedListener) Accept() (net.Conn, error) {
 	return &boundedConn{TCPConn: tcp}, nil
 }
 
-// boundedConn gives each frame of HTTP/2 writeTime to be taken by the client. net/http's own
-// deadlines for HTTP/2 are those of streams: they reset the stream, and the reset itself waits where
-// the client reads little of the connection. (HTTP2Config.WriteByteTimeout would begin again with
-// each octet that is read.)
+// boundedConn gives the client writeTime to receive each frame of HTTP/2. The write deadlines of
+// net/http for HTTP/2 belong to streams: they reset the stream, and the reset itself waits when the
+// client reads little of the connection. HTTP2Config.WriteByteTimeout starts again with each octet
+// that the client reads.
 type boundedConn struct {
 	*net.TCPConn
 	isHTTP2 atomic.Bool
 }
 
-// SetWriteDeadline implements net.Conn. net/http takes the deadline away for HTTP/2, and for HTTP/1.1 after a
-// reply, before whose successor it sets another where the server has one.
+// SetWriteDeadline implements net.Conn. net/http removes the deadline for HTTP/2. For HTTP/1.1 it
+// removes it after a reply, and where the server has a write timeout it sets a new one before the
+// next reply.
 func (c *boundedConn) SetWriteDeadline(t time.Time) error {
 	c.isHTTP2.Store(t.IsZero())
 	return c.TCPConn.SetWriteDeadline(t)
@@ -50,18 +52,19 @@ func (c *boundedConn) Write(frame []byte) (int, error) {
 	return c.TCPConn.Write(frame)
 }
 
-// firstRequestKey is where the context of a connection holds its *time.Timer of newConnection.
+// firstRequestKey is the key under which the context of a connection holds the *time.Timer of
+// newConnection.
 type firstRequestKey struct{}
 
-// newConnection closes a connection that was just accepted unless the header of its first request
-// comes in time. net/http does so for HTTP/1.1. Once a client has sent the settings of HTTP/2, net/http
-// waits for as long as a connection may be idle.
+// newConnection closes a new connection unless the header of its first request arrives within
+// headerTime. net/http itself does so for HTTP/1.1. Once a client has sent the settings of HTTP/2,
+// net/http waits for as long as the idle timeout.
 func newConnection(ctx context.Context, connection net.Conn) context.Context {
 	timer := time.AfterFunc(headerTime, func() { _ = connection.Close() })
 	return context.WithValue(ctx, firstRequestKey{}, timer)
 }
 
-// stopFirstRequestTimer keeps the connection of a request open.
+// stopFirstRequestTimer stops the timer of newConnection, since a request has arrived.
 func stopFirstRequestTimer(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if timer, ok := r.Context().Value(firstRequestKey{}).(*time.Timer); ok {

@@ -37,7 +37,7 @@ func listen(t *testing.T, handler http.Handler, serving Serving, private bool) s
 	return listener.Addr().String()
 }
 
-// dial opens a connection to the address and sends what each client sends at once.
+// dial opens a connection to the address and sends the given first bytes.
 func dial(t *testing.T, address, sent string) net.Conn {
 	t.Helper()
 	connection, err := net.Dial("tcp", address)
@@ -48,7 +48,8 @@ func dial(t *testing.T, address, sent string) net.Conn {
 	return connection
 }
 
-// h2Frames returns what an HTTP/2 client begins with: its preface, its settings, and what write adds.
+// h2Frames returns the first bytes of an HTTP/2 client: its preface, its settings, and the frames
+// that write adds.
 func h2Frames(t *testing.T, write func(*http2.Framer)) string {
 	t.Helper()
 	var sent bytes.Buffer
@@ -66,12 +67,13 @@ func h2Header(path string) []byte {
 	var block bytes.Buffer
 	encoder := hpack.NewEncoder(&block)
 	for _, f := range [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "lumen"}, {":path", path}} {
-		_ = encoder.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]}) // a buffer takes everything
+		_ = encoder.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]}) // a write to a buffer does not fail
 	}
 	return block.Bytes()
 }
 
-// lives returns how long the server keeps the connection while the client sends a byte now and then.
+// lives returns how long the server keeps the connection while the client sends a byte from time to
+// time.
 func lives(connection net.Conn, drip string) time.Duration {
 	begun := time.Now()
 	for next := 0; time.Since(begun) < 20*time.Second; next++ {
@@ -86,8 +88,8 @@ func lives(connection net.Conn, drip string) time.Duration {
 	return time.Since(begun)
 }
 
-// A connection on which no request comes is closed after headerTime, however long one may be idle
-// after a request, and whatever it sends instead.
+// The server closes a connection without a request after headerTime, whatever the idle timeout is
+// and whatever else the client sends.
 func TestConnectionsWithoutARequestAreClosed(t *testing.T) {
 	t.Parallel()
 	handler := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -96,7 +98,7 @@ func TestConnectionsWithoutARequestAreClosed(t *testing.T) {
 	addresses := []string{
 		listen(t, handler, Serving{IdleTimeout: time.Hour}, false), listen(t, handler, Serving{}, true),
 	}
-	const soon = 0 // net/http itself waits less for HTTP/2's first frame
+	const soon = 0 // net/http waits for less time for the first frame of HTTP/2
 	var clients sync.WaitGroup
 	for name, client := range map[string]struct {
 		sent, drip string
@@ -133,10 +135,11 @@ func TestConnectionsWithoutARequestAreClosed(t *testing.T) {
 	clients.Wait()
 }
 
-// A connection that had a request is kept for the idle timeout, and then closed: HTTP/2 says so first.
+// The server keeps a connection for the idle timeout after its last request and then closes it.
+// Over HTTP/2 it announces the end first.
 func TestIdleConnections(t *testing.T) {
 	t.Parallel()
-	const timeout = headerTime + 2*time.Second // longer than a connection without a request lives
+	const timeout = headerTime + 2*time.Second // longer than the server keeps a connection without a request
 	request := h2Frames(t, func(f *http2.Framer) {
 		require.NoError(t, f.WriteHeaders(http2.HeadersFrameParam{
 			StreamID: 1, BlockFragment: h2Header("/"), EndHeaders: true, EndStream: true,
@@ -156,7 +159,8 @@ func TestIdleConnections(t *testing.T) {
 	}
 }
 
-// A client learns at once how many requests it may have open, and how long its frames may be.
+// The server's settings tell an HTTP/2 client at once how many requests it may have open and how
+// long its frames may be.
 func TestHTTP2Settings(t *testing.T) {
 	t.Parallel()
 	for _, private := range []bool{false, true} {
@@ -177,7 +181,8 @@ func TestHTTP2Settings(t *testing.T) {
 	}
 }
 
-// What net/http reports of connections is logged, but not one line for each connection of a flood.
+// Reports of net/http about connections are logged, but a flood of connections does not write a
+// line for each.
 func TestReportsOfConnectionsAreSampled(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
@@ -187,5 +192,5 @@ func TestReportsOfConnectionsAreSampled(t *testing.T) {
 	}
 	lines := strings.Count(log.String(), "level=WARN")
 	require.GreaterOrEqual(t, lines, maxLoggedPerSecond)
-	require.LessOrEqual(t, lines, 3*maxLoggedPerSecond) // the second may end meanwhile
+	require.LessOrEqual(t, lines, 3*maxLoggedPerSecond) // a new second may begin meanwhile
 }

@@ -12,13 +12,13 @@ import (
 
 var (
 	originForm = regexp.MustCompile(`^(https?)://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?$`)
-	// appOriginForm is the form of the origins of apps that show pages, such as
-	// capacitor://localhost.
+	// appOriginForm matches the origins of apps that show pages, such as capacitor://localhost.
 	appOriginForm = regexp.MustCompile(`^([a-z][a-z0-9+.-]*)://([A-Za-z0-9._~-]+)(:[1-9][0-9]{0,4})?$`)
 )
 
-// IsOrigin reports whether text is an origin as browsers write it: scheme and host in lower-case ASCII, and a port unless
-// it is the scheme's own. The scheme may be an app's own, whose hosts keep their letter case.
+// IsOrigin reports whether text is an origin as browsers send it: scheme and host in lower-case
+// ASCII, and the port unless it is the scheme's default. The scheme may be an app's own; the hosts
+// of such origins keep their letter case.
 func IsOrigin(text string) bool {
 	parts := originForm.FindStringSubmatch(text)
 	if parts != nil {
@@ -28,12 +28,13 @@ func IsOrigin(text string) bool {
 	return parts != nil && !slices.Contains(webSchemes, parts[1])
 }
 
-// webSchemes are the schemes that the URL standard knows. Of these only HTTP's two have pages with
-// an origin.
+// webSchemes are the schemes that the URL standard defines. Among them, only pages of http and
+// https have an origin.
 var webSchemes = []string{"http", "https", "ws", "wss", "ftp", "file", "blob", "data", "about", "javascript"}
 
-// crossOrigin lets pages of the origins that are allowed call next from a browser: their preflights are answered here,
-// without a credential. There are no cookies, so a page can do no more than what the credential it holds lets it do.
+// crossOrigin lets pages of the allowed origins call next from a browser. It answers their
+// preflights without a credential. Lumen uses no cookies, so a page can do only what its credential
+// allows.
 func crossOrigin(options Options, next http.Handler) http.Handler {
 	if len(options.Origins) == 0 && !options.LoopbackOnly {
 		return next
@@ -53,14 +54,14 @@ func crossOrigin(options Options, next http.Handler) http.Handler {
 	}).Handler(next)
 }
 
-// isLoopbackOrigin reports whether a page comes from a server on its reader's own machine, as that of a front end in
-// development does.
+// isLoopbackOrigin reports whether a page comes from a server on its reader's own machine, such as
+// the development server of a frontend.
 func isLoopbackOrigin(text string) bool {
 	_, host, _ := strings.Cut(text, "://")
 	return IsOrigin(text) && isLoopback(host)
 }
 
-// isLoopback reports whether a host, with or without a port, can only be the machine itself.
+// isLoopback reports whether a host, with or without a port, can only be the local machine.
 func isLoopback(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

@@ -59,7 +59,8 @@ func TestCrossOrigin(t *testing.T) {
 			{production, odd, true}, {production, "vscode-webview://0af3", false}, {production, app, false}, {development, app, true}, {development, odd, false},
 			{Options{}, known, false},
 		} {
-			// A preflight is answered without a credential; a request without one is refused, but so that the page can read why.
+			// The server answers a preflight without a credential. It refuses a request without
+			// one, with the headers that let the page read why.
 			asked := preflight(c.options, path, c.origin, "POST")
 			answered := send(c.options, "GET", path, "Origin", c.origin)
 			require.Contains(t, []int{http.StatusUnauthorized, http.StatusMethodNotAllowed}, answered.StatusCode)
@@ -88,7 +89,7 @@ func TestCrossOrigin(t *testing.T) {
 		require.Empty(t, preflight(production, path, known, "PUT").Header.Get("Access-Control-Allow-Origin"))
 		require.Equal(t, http.StatusMethodNotAllowed, send(production, "OPTIONS", path, "Origin", known).StatusCode, "not a preflight")
 	}
-	// What shows a development server's key is for no other page.
+	// No page of another origin may read the pages that show a development server's key.
 	for _, path := range []string{"/", "/docs", "/playground", "/playground/config.json"} {
 		require.Empty(t, send(Options{LoopbackOnly: true, Playground: true, Origins: []string{known}}, "GET", path, "Origin", local).Header.Get("Access-Control-Allow-Origin"), path)
 	}

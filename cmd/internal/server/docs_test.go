@@ -58,9 +58,10 @@ func TestDocsAreCompressedAndKept(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, response.StatusCode, "no path is redirected")
 }
 
-// Replies share the values of some headers. Whatever a handler does to its own, the next reply has
-// them as they were. Vary tells caches of the encoding whether or not the client names one.
-func TestSharedHeadersStayAsTheyAre(t *testing.T) {
+// Replies share the values of some headers. When a handler changes the headers of its own reply,
+// the next reply still has the original values. Vary names Accept-Encoding whether or not the
+// client sends it.
+func TestSharedHeadersDoNotChange(t *testing.T) {
 	t.Parallel()
 	log := slog.New(slog.DiscardHandler)
 	change := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -12,8 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A handler that does not close the connection itself, as http.ServeMux does for some of these, is called for the first
-// request alone. TestAmbiguousFramings in cmd/internal/e2e has all forms, on all routes.
+// Where the handler does not close the connection itself, as http.ServeMux does for some of these
+// requests, the server calls it for the first request only. TestAmbiguousFramings in
+// cmd/internal/e2e has all forms, on all routes.
 func TestAmbiguousFramingEndsTheConnection(t *testing.T) {
 	t.Parallel()
 	const field = "\r\nHost: x\r\nConnection: keep-alive\r\n"
@@ -34,7 +35,7 @@ func TestAmbiguousFramingEndsTheConnection(t *testing.T) {
 			listener, err := net.Listen("tcp", "127.0.0.1:0")
 			require.NoError(t, err)
 			listens(listener, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-				w.Header().Set("Content-Length", "0") // with which HTTP/1.0 could keep the connection
+				w.Header().Set("Content-Length", "0") // without it HTTP/1.0 closes the connection anyway
 			}))
 			connection, err := net.Dial("tcp", listener.Addr().String())
 			require.NoError(t, err)

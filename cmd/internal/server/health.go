@@ -14,20 +14,20 @@ import (
 	"lumen/store/schema"
 )
 
-// Where a server tells whoever watches over it how it is. Neither asks for a credential, neither is logged.
+// The paths of the health checks. Neither asks for a credential, and neither is logged.
 const (
-	healthPath = "/healthz" // the process lives
-	readyPath  = "/readyz"  // it can be sent requests
+	healthPath = "/healthz" // the process is alive
+	readyPath  = "/readyz"  // the server is ready for requests
 )
 
 const (
-	// readyFor is how long an answer on being ready holds, however many ask.
+	// readyFor is how long the server repeats one answer on readiness, whoever asks.
 	readyFor = time.Second
-	// checkTime is how long the database may take to show that it is ready.
+	// checkTime is the time that the database has to show that it is ready.
 	checkTime = 3 * time.Second
 )
 
-// Health says whether a server lives, and whether it should be sent requests.
+// Health tells whether a server is alive and whether it is ready for requests.
 type Health struct {
 	check    func(context.Context) error
 	log      *slog.Logger
@@ -38,15 +38,16 @@ type Health struct {
 	err     error
 }
 
-// NewHealth returns the health of a server that is ready as long as check says so; see Backend.Ready.
+// NewHealth returns the health of a server that is ready while check returns nil; see
+// Backend.Ready.
 func NewHealth(check func(context.Context) error, log *slog.Logger) *Health {
 	return &Health{check: check, log: log}
 }
 
-// stop makes the server not ready for good: it is about to end.
+// stop makes the server not ready for the rest of its life: it is about to end.
 func (h *Health) stop() { h.stopping.Store(true) }
 
-// wrap puts the two answers ahead of next.
+// wrap answers the two paths and passes all other requests to next.
 func (h *Health) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w = &closingWriter{ResponseWriter: w, health: h}
@@ -60,8 +61,8 @@ func (h *Health) wrap(next http.Handler) http.Handler {
 }
 
 // closingWriter closes the connection after the reply when the server is about to end, so that the
-// client sends its next request to another server. This is decided when the reply begins: a request
-// may have come before the server was told to stop.
+// client sends its next request to another server. The writer decides this when the reply begins,
+// because a request may have arrived before the server was told to stop.
 type closingWriter struct {
 	http.ResponseWriter
 	health *Health
@@ -112,7 +113,7 @@ func (h *Health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write([]byte(`{"status":"ready"}`))
 }
 
-// reason returns why the server should not be sent requests, "" when it should.
+// reason returns why the server is not ready for requests, or "" when it is.
 func (h *Health) reason(ctx context.Context) string {
 	if h.stopping.Load() {
 		return "stopping"
@@ -120,7 +121,8 @@ func (h *Health) reason(ctx context.Context) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.checked.IsZero() || time.Since(h.checked) > readyFor {
-		// For all who ask in the next second, so not by the patience of the one who asked first.
+		// The answer serves every request of the next second, so the deadline of the first one must
+		// not cut it short.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTime)
 		defer cancel()
 		before := h.err
@@ -143,7 +145,7 @@ func reasonOf(err error) string {
 	}
 }
 
-// report logs a change, with the cause that no reply shows.
+// report logs a change of readiness with its cause, which no reply contains.
 func (h *Health) report(ctx context.Context, before error) {
 	switch now := reasonOf(h.err); {
 	case now == reasonOf(before):

@@ -16,39 +16,45 @@ import (
 	"lumen/store"
 )
 
-// Rates are how much is admitted. They hold for this process: a second one admits as much again. 0 is no limit.
+// Rates are the rate limits of this process. A second process admits the same number again. 0 means
+// no limit.
 type Rates struct {
-	// Key is how many requests a second one API key may send, with the access tokens that it made.
+	// Key limits the requests a second of one API key, including those of the access tokens that it
+	// made.
 	Key float64
-	// Merchant is how many requests a second all keys of one merchant may send together.
+	// Merchant limits the requests a second of all keys of one merchant together.
 	Merchant float64
-	// Customer is how many requests a second all access tokens may send that are bound to one customer.
+	// Customer limits the requests a second of all access tokens that are bound to one customer.
 	Customer float64
-	// Burst is how many seconds' worth may come at once, rounded to whole requests and never less than one.
+	// Burst is how many seconds of requests a bucket holds. The size of a bucket is rounded to
+	// whole requests and at least 1.
 	Burst float64
 }
 
-// kind is a kind of rate limit: all that differs between customers, keys and merchants.
+// kind is a kind of rate limit, with all that differs between customers, keys and merchants.
 type kind struct {
-	name string // as lumen_refusals_total calls it
+	name string // the label value of lumen_refusals_total
 	rate func(Rates) float64
-	// holder returns whose bucket a credential draws on, within its merchant; false when it draws on none of this kind.
+	// holder returns the owner of the credential's bucket within its merchant, or false when the
+	// credential has no bucket of this kind.
 	holder func(store.Credential) (id string, ok bool)
-	// forBound kinds are told in the headers of replies to customer-bound tokens alone, the others in those of all other
-	// replies. A bound token must not learn from the bucket of a key or a merchant what traffic other customers cause.
+	// A kind with forBound appears in the headers of replies to customer-bound tokens only, and the
+	// other kinds only in the headers of all other replies. The bucket of a key or a merchant would
+	// tell a bound token how much traffic other customers cause.
 	forBound bool
 }
 
 var kinds = [...]kind{
 	{
 		name: "customer", rate: func(r Rates) float64 { return r.Customer }, forBound: true,
-		// Not by key: a merchant may mint a customer's tokens with several, and they all act for the one customer.
+		// The bucket does not depend on the key. A merchant may make one customer's tokens with
+		// several keys, and all of them act for this customer.
 		holder: func(c store.Credential) (string, bool) { return c.CustomerID, isBound(c) },
 	},
 	{
 		name: "key", rate: func(r Rates) float64 { return r.Key },
-		// A token draws on the bucket of the key that made it. If it had one of its own, a client that may make tokens
-		// could have any number of buckets.
+		// A token draws on the bucket of the key that made it. With buckets of their own for
+		// tokens, a client that may make tokens could have any number of buckets.
 		holder: func(c store.Credential) (string, bool) { return c.KeyID, true },
 	},
 	{
@@ -59,17 +65,17 @@ var kinds = [...]kind{
 
 func isBound(c store.Credential) bool { return c.CustomerID != "" }
 
-// Limiter admits as many requests as Rates says. Each bound customer, each key and each merchant has a bucket of
-// tokens. Every request with a good credential takes one token from each bucket that it draws on, and a GraphQL
-// operation one for each thousand of its cost. A request that one of its buckets has too little for takes nothing from
-// any.
+// Limiter admits requests as Rates says. Each bound customer, each key and each merchant has a
+// bucket of tokens. Each request with a valid credential takes one token from each bucket of this
+// credential, and a GraphQL operation takes one for each 1,000 of its cost. When one of the buckets
+// holds too little, the request takes nothing from any.
 type Limiter struct {
-	// One lock for all: what is under it takes less than a microsecond.
+	// One lock protects all buckets: a request holds it for less than a microsecond.
 	mu      sync.Mutex
 	buckets []*buckets // of each kind that has a rate
 }
 
-// NewLimiter returns a Limiter, or nil when the rates limit nothing.
+// NewLimiter returns a Limiter, or nil when no rate is limited.
 func NewLimiter(rates Rates) *Limiter {
 	l := new(Limiter)
 	for _, k := range kinds {
@@ -83,8 +89,8 @@ func NewLimiter(rates Rates) *Limiter {
 	return l
 }
 
-// Refused returns how many requests were refused so far, by the kind of limit: customer, key, merchant. A request that
-// several refused counts for each of them. On no Limiter there are none.
+// Refused returns the number of refused requests by the kind of limit: customer, key, merchant. A
+// request that several limits refused counts for each of them. A nil Limiter returns zeros.
 func (l *Limiter) Refused() map[string]uint64 {
 	refused := make(map[string]uint64, len(kinds))
 	for _, k := range kinds {
@@ -98,10 +104,11 @@ func (l *Limiter) Refused() map[string]uint64 {
 	return refused
 }
 
-// costPerToken is how much of a GraphQL operation's cost one token pays for.
+// costPerToken is how much of the cost of a GraphQL operation one token pays for.
 const costPerToken = 1000
 
-// limit returns an authenticate that charges each request one token, or refuses it with RateLimited.
+// limit returns an authenticate that charges one token for each request, or refuses it with
+// RateLimited.
 func (l *Limiter) limit(
 	authenticate func(*http.Request) (context.Context, error),
 ) func(*http.Request) (context.Context, error) {
@@ -114,8 +121,9 @@ func (l *Limiter) limit(
 	}
 }
 
-// chargeCost charges a GraphQL operation for its cost, or refuses it with RateLimited. The token of its request is part
-// of the charge, and gone either way: the document was read. An operation dearer than a full bucket takes a full one.
+// chargeCost charges a GraphQL operation for its cost, or refuses it with RateLimited. The token of
+// its request is part of the charge. It is spent in both cases, because the server has read the
+// document. An operation that costs more than a full bucket takes a full bucket.
 func (l *Limiter) chargeCost(ctx context.Context, cost int) error {
 	if cost <= costPerToken {
 		return nil
@@ -123,9 +131,9 @@ func (l *Limiter) chargeCost(ctx context.Context, cost int) error {
 	return l.charge(ctx, (cost-1)/costPerToken+1, 1)
 }
 
-// charge takes from all buckets of the credential what the request needs, less what it paid already, or from none. The
-// reply's headers tell what is left in the tightest bucket that its caller may know of. There is none for a bound token
-// where customers have no buckets: its reply tells nothing.
+// charge takes what the request needs, less what it has paid, from all buckets of the credential or
+// from none. The headers of the reply describe the tightest bucket that the caller may know of. A
+// bound token has no such bucket when customers have no rate; then its reply has no such headers.
 func (l *Limiter) charge(ctx context.Context, need, paid int) error {
 	tightest, refused := l.take(ctx, need, paid)
 	if tightest.limit > 0 {
@@ -135,13 +143,13 @@ func (l *Limiter) charge(ctx context.Context, need, paid int) error {
 		return nil
 	}
 	err := store.NewError(store.RateLimited)
-	// 0, which stands for a second, when no bucket refused but those that the caller must not know of.
+	// 0 stands for one second. It is 0 when only buckets refused that the caller must not know of.
 	err.RetryAfter = tightest.wait
 	return err
 }
 
-// take draws on the buckets of the context's credential, on all or none. It returns the tightest of those that the
-// caller may know of, and the zero level where there is none.
+// take draws on all buckets of the context's credential or on none. It returns the level of the
+// tightest bucket that the caller may know of, or the zero level when there is none.
 func (l *Limiter) take(ctx context.Context, need, paid int) (tightest level, refused bool) {
 	credential, _ := store.CredentialFrom(ctx)
 	l.mu.Lock()
@@ -162,7 +170,7 @@ func (l *Limiter) take(ctx context.Context, need, paid int) (tightest level, ref
 	for _, d := range draws {
 		var wait time.Duration
 		if refused {
-			wait = d.wait(now, d.need) // a client that comes again pays for the request again
+			wait = d.wait(now, d.need) // a retry pays for its request again
 		} else {
 			d.bucket.AllowN(now, d.need-paid)
 		}
@@ -176,14 +184,15 @@ func (l *Limiter) take(ctx context.Context, need, paid int) (tightest level, ref
 	return tightest, refused
 }
 
-// maxBuckets bounds how many buckets there are of each kind: some 30 MB of memory.
+// maxBuckets is the maximum number of buckets of each kind; they take about 30 MB of memory.
 const maxBuckets = 100_000
 
-// holder is whose a bucket is: the id of a customer or an API key, or "" for the merchant itself.
+// holder is the owner of a bucket: the id is that of a customer or an API key, or "" for the
+// merchant itself.
 type holder struct{ merchant, id string }
 
-// buckets are all buckets of one kind. Only good credentials have one, so random credentials neither fill them nor push
-// anybody out.
+// buckets holds all buckets of one kind. Only valid credentials have buckets, so random credentials
+// neither fill the memory nor evict others.
 type buckets struct {
 	kind    kind
 	rate    rate.Limit
@@ -201,9 +210,10 @@ func newBuckets(k kind, perSecond, burst float64) *buckets {
 	return &buckets{kind: k, rate: rate.Limit(perSecond), size: size, lru: lru}
 }
 
-// of returns the bucket of a holder. When there are too many, a newcomer takes over the one that was used least
-// recently, with what is in it: as a rule that is full again, as a new one would be. Where it is not, nobody gets a
-// full bucket by being forgotten.
+// of returns the bucket of a holder. When the number of buckets has reached its maximum, a new
+// holder takes over the least recently used bucket with its tokens. That bucket is usually full
+// again, like a new one. When it is not, the new holder starts with less, so nobody gets a full
+// bucket because the server forgot them.
 func (b *buckets) of(who holder) *rate.Limiter {
 	bucket, ok := b.lru.Get(who)
 	if ok {
@@ -227,9 +237,10 @@ type draw struct {
 
 func (b *buckets) draw(who holder, need int) draw { return draw{b, b.of(who), min(need, b.size)} }
 
-// wait returns how long it is until the bucket holds n tokens, rounded up: to wait that long is enough.
+// wait returns the time until the bucket holds n tokens, rounded up, so that waiting for this time
+// is enough.
 func (d draw) wait(now time.Time, n int) time.Duration {
-	if d.bucket.TokensAt(now) >= float64(n) { // as a rule, and cheaper than a reservation
+	if d.bucket.TokensAt(now) >= float64(n) { // the usual case, and cheaper than a reservation
 		return 0
 	}
 	reservation := d.bucket.ReserveN(now, n)
@@ -237,11 +248,11 @@ func (d draw) wait(now time.Time, n int) time.Duration {
 	return (reservation.DelayFrom(now) + time.Microsecond - 1).Truncate(time.Microsecond)
 }
 
-// level is what a reply says of a bucket.
+// level describes a bucket in a reply.
 type level struct {
 	limit, remaining int
-	reset            int           // in seconds, until it is full
-	wait             time.Duration // until the request that was refused can be paid for
+	reset            int           // seconds until the bucket is full
+	wait             time.Duration // until the bucket can pay for the refused request
 }
 
 func (d draw) level(now time.Time, wait time.Duration) level {
@@ -252,20 +263,21 @@ func (d draw) level(now time.Time, wait time.Duration) level {
 	return level{limit: d.from.size, remaining: int(tokens), reset: reset, wait: wait}
 }
 
-// The names of the headers as http.Header has them: Set would make them canonical with each reply.
+// The names of the headers in the canonical form of http.Header. Header.Set would convert them for
+// each reply.
 const (
 	limitHeader     = "Ratelimit-Limit"
 	remainingHeader = "Ratelimit-Remaining"
 	resetHeader     = "Ratelimit-Reset"
 )
 
-// tell puts the level into the header of a reply.
+// tell writes the level into the header of a reply.
 func (l level) tell(header http.Header) {
 	values := []string{strconv.Itoa(l.limit), strconv.Itoa(l.remaining), strconv.Itoa(l.reset)}
 	header[limitHeader], header[remainingHeader], header[resetHeader] = values[0:1:1], values[1:2:2], values[2:3:3]
 }
 
-// tighter reports whether a caller has to mind this one rather than the other.
+// tighter reports whether this level restricts a caller more than the other.
 func (l level) tighter(than level) bool {
 	return cmp.Or(
 		cmp.Compare(l.wait, than.wait), cmp.Compare(than.remaining, l.remaining), cmp.Compare(l.reset, than.reset),

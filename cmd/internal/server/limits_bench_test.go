@@ -10,15 +10,15 @@ import (
 	"lumen/rest"
 )
 
-// blank is a connection without one.
+// blank is an http.ResponseWriter without a connection.
 type blank struct{ header http.Header }
 
 func (b blank) Header() http.Header         { return b.header }
 func (b blank) WriteHeader(int)             {}
 func (b blank) Write(p []byte) (int, error) { return len(p), nil }
 
-// What a refusal costs, which is what a flood gets: the limiter alone, and all of the REST API but the connection and
-// the look-up of the credential, with and without the line in the log.
+// This measures a refusal, which is the reply to a flood: the limiter alone, and the REST API
+// without the connection and the look-up of the credential, with and without the line of the log.
 func BenchmarkRefusals(b *testing.B) {
 	who := caller{merchant: "merchant_01h455vb4pex5vsknk084sn02q", key: "key_01h455vb4pex5vsknk084sn02q"}
 	drained := func() *Limiter {

@@ -18,16 +18,18 @@ import (
 	"lumen/store"
 )
 
-// caller is the credential that a request of the tests comes with; customer is the one that it is bound to.
+// caller is the credential of a request in the tests; customer is the one that it is bound to.
 type caller struct{ merchant, key, token, customer string }
 
-// told is what a request came to: the three numbers of its headers, and how long to wait where it was refused.
+// told is the result of a request: the three numbers in its headers, and how long to wait after a
+// refusal.
 type told struct {
 	rate string // limit, remaining, reset
 	wait time.Duration
 }
 
-// send has the limiter charge a request of a caller's, and an operation of this cost if it is not 0.
+// send makes the limiter charge a request of the caller, and an operation of this cost if it is not
+// 0.
 func (l *Limiter) send(t testing.TB, who caller, cost int) told {
 	t.Helper()
 	header := make(http.Header)
@@ -72,7 +74,7 @@ func TestLimiterIsExact(t *testing.T) {
 				for _, rate := range []string{"5 4 1", "5 3 1", "5 2 2", "5 1 2", "5 0 3"} {
 					require.Equal(t, told{rate, 0}, l.send(t, a, 0))
 				}
-				for range 100 { // refusals take nothing
+				for range 100 { // a refusal takes nothing
 					require.Equal(t, told{"5 0 3", 500 * time.Millisecond}, l.send(t, a, 0))
 				}
 				time.Sleep(500*time.Millisecond - time.Microsecond)
@@ -89,7 +91,8 @@ func TestLimiterIsExact(t *testing.T) {
 	}
 }
 
-// At any rate, to wait as told is enough, and a microsecond less is not.
+// At any rate, a client that waits as long as it was told is admitted. After a microsecond less it
+// is not.
 func TestLimiterIsExactAtEveryRate(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -120,7 +123,8 @@ func TestLimiterIsExactAtEveryRate(t *testing.T) {
 	}
 }
 
-// What one limit refuses costs nothing at the other, and no merchant feels another.
+// A request that one limit refuses takes nothing from the other, and merchants do not affect each
+// other.
 func TestLimitsOfKeysAndMerchants(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -171,7 +175,7 @@ func TestOperationsAreChargedByCost(t *testing.T) {
 		want string
 	}{
 		{0, "10 9 1"}, {1, "10 9 1"}, {1000, "10 9 1"}, {1001, "10 8 1"}, {2000, "10 8 1"}, {2001, "10 7 2"}, {9001, "10 0 5"},
-		{10_001, "10 0 5"}, {25_000, "10 0 5"}, {1 << 40, "10 0 5"}, // dearer than a full bucket: all of it
+		{10_001, "10 0 5"}, {25_000, "10 0 5"}, {1 << 40, "10 0 5"}, // more than a full bucket pays for: takes all of it
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			l := NewLimiter(Rates{Key: 2, Burst: 5})
@@ -181,15 +185,17 @@ func TestOperationsAreChargedByCost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, a := NewLimiter(Rates{Key: 2, Merchant: 4, Burst: 5}), caller{merchant: "m", key: "a"}
 		require.Equal(t, told{"10 2 4", 0}, l.send(t, a, 8000))
-		// The request is paid for, the operation is not: 1 of 10 is left, and 5 are needed.
+		// The bucket of 10 paid for requests but not for this operation: it holds 1, and the
+		// operation needs 5.
 		require.Equal(t, told{"10 1 5", 2 * time.Second}, l.send(t, a, 4001))
 		requireRefused(t, l, 1, 0)
 		time.Sleep(2*time.Second - time.Microsecond)
-		// The one that was too early costs one more.
+		// The early retry cost one more.
 		require.Equal(t, told{"10 3 4", time.Second/2 + time.Microsecond}, l.send(t, a, 4001))
 		time.Sleep(time.Second/2 + time.Microsecond)
 		require.Equal(t, told{"10 0 5", 0}, l.send(t, a, 4001))
-		// The dearest waits for a full bucket of the key's. The merchant's, of 20, is not emptied by it.
+		// The most expensive operation waits for a full bucket of the key. It does not empty the
+		// merchant's bucket, which holds 20.
 		require.Equal(t, told{"10 0 5", time.Second / 2}, l.send(t, a, 1<<40), "refused as a request")
 		time.Sleep(time.Hour)
 		require.Equal(t, told{"10 0 5", 0}, l.send(t, a, 15_000))
@@ -201,8 +207,9 @@ func TestOperationsAreChargedByCost(t *testing.T) {
 	})
 }
 
-// A bound token is told what its own customer has left, whatever others send. All tokens of a customer share a bucket.
-func TestBoundCustomersAreToldOfThemselvesAlone(t *testing.T) {
+// The headers of a bound token tell what its own customer has left, whatever others send. All
+// tokens of a customer share a bucket.
+func TestBoundCustomersLearnOnlyTheirOwnLimits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := NewLimiter(Rates{Customer: 1, Key: 5, Merchant: 10, Burst: 2})
@@ -245,12 +252,12 @@ func TestOperationsOfBoundCustomers(t *testing.T) {
 		require.Equal(t, told{"5 1 4", 4 * time.Second}, l.send(t, a, 5000), "the request is paid for")
 		require.Equal(t, told{"20 15 2", 0}, l.send(t, caller{merchant: "m", key: "k"}, 0), "nothing else was taken")
 		require.Equal(t, told{"5 0 5", 0}, l.send(t, caller{"m", "k", "t", "b"}, 9000), "all of a full bucket")
-		// The key has 6 left and refuses the operation, not its request.
+		// The key has 6 left. It refuses the operation but not its request.
 		require.Equal(t, told{"5 4 1", time.Second}, l.send(t, caller{"m", "k", "t", "c"}, 8000))
 	})
 }
 
-// Where customers have no buckets, a bound token is refused as any other, but told nothing.
+// Where customers have no buckets, a bound token is refused like any other, without headers.
 func TestBoundCustomersWithoutBuckets(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -262,7 +269,8 @@ func TestBoundCustomersWithoutBuckets(t *testing.T) {
 	})
 }
 
-// A customer at ten times its rate is served at its rate. The other customers of its key and the backend are served.
+// A customer who sends ten times its rate is served at its rate. The other customers of the same
+// key and the backend are served.
 func TestOneCustomerLeavesOthersServed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -283,7 +291,7 @@ func TestOneCustomerLeavesOthersServed(t *testing.T) {
 	})
 }
 
-// Of those who come together exactly as many get through as there are tokens.
+// Of requests at the same time, exactly as many are admitted as there are tokens.
 func TestLimiterUnderConcurrency(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -307,7 +315,8 @@ func TestLimiterUnderConcurrency(t *testing.T) {
 	})
 }
 
-// A bucket that had to make room is not a full one when its holder is back, and neither is the newcomer's.
+// When a bucket was evicted, its holder does not come back to a full one, and the new holder does
+// not get a full one either.
 func TestBucketsAreBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -332,7 +341,7 @@ func TestBucketsAreBounded(t *testing.T) {
 	})
 }
 
-// Who has no good credential is charged nowhere, and told nothing.
+// A request without a valid credential takes nothing from any bucket and gets no headers.
 func TestRefusedCredentialsAreNotCharged(t *testing.T) {
 	t.Parallel()
 	l := NewLimiter(Rates{Key: 1, Merchant: 1, Burst: 1})

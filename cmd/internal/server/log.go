@@ -11,25 +11,26 @@ import (
 )
 
 const (
-	// maxLogDelay is how long a line of the access log may wait until it is written.
+	// maxLogDelay is how long a line of the access log may wait before it is written.
 	maxLogDelay = 100 * time.Millisecond
 	// logBufferSize is how many octets of lines are collected for one write.
 	logBufferSize = 32 << 10
 )
 
-// NewLog returns a logger whose records carry the id of the request that they were logged for, and
-// of its trace. format makes the handler that writes them, such as slog.NewJSONHandler.
+// NewLog returns a logger whose records have the ids of the request and the trace that they were
+// logged for. format makes the handler that writes them, such as slog.NewJSONHandler.
 //
-// The lines of the access log are collected for up to 100 ms, as a write costs more than the line.
-// Any other record is written at once, after the lines before it. Serve writes what is left when it
-// ends, and the lines after that at once. So only a process that is killed loses lines, and 100 ms
-// of them at most.
+// The logger collects the lines of the access log for up to 100 ms, because a write costs more than
+// a line. It writes any other record at once, after the lines before it. Serve writes the remaining
+// lines when it ends, and each later line at once. So only a process that is killed loses lines, at
+// most those of its last 100 ms.
 func NewLog(to io.Writer, format func(io.Writer) slog.Handler) *slog.Logger {
 	buffer := &logBuffer{to: to}
 	return slog.New(logHandler{WithRequestID(format(buffer)), buffer})
 }
 
-// logHandler writes each record at once. Its own handler only adds the record to the buffer.
+// logHandler writes each record at once. The handler inside of it only appends the record to the
+// buffer.
 type logHandler struct {
 	slog.Handler
 	buffer *logBuffer
@@ -49,7 +50,7 @@ func (h logHandler) WithGroup(name string) slog.Handler {
 	return logHandler{h.Handler.WithGroup(name), h.buffer}
 }
 
-// accessHandler returns what the lines of the access log are given to.
+// accessHandler returns the handler for the lines of the access log.
 func accessHandler(log *slog.Logger) slog.Handler {
 	if h, ok := log.Handler().(logHandler); ok {
 		return h.Handler
@@ -57,14 +58,15 @@ func accessHandler(log *slog.Logger) slog.Handler {
 	return log.Handler()
 }
 
-// endBuffering writes the lines that a log has collected, and has it collect no more.
+// endBuffering writes the lines that a logger has collected and makes it write each later line at
+// once.
 func endBuffering(log *slog.Logger) {
 	if h, ok := log.Handler().(logHandler); ok {
 		h.buffer.end()
 	}
 }
 
-// accessLog writes the line of a request.
+// accessLog writes the line of each request.
 type accessLog struct {
 	handler  slog.Handler
 	refusals logSampler
@@ -73,8 +75,8 @@ type accessLog struct {
 	results map[result]slog.Handler
 }
 
-// result is what a line begins with. The values are from closed sets, so there are few results, and
-// a handler for each has these attributes formatted once.
+// result holds the first attributes of a line. Their values are from closed sets, so there are few
+// results. One handler for each result formats these attributes once.
 type result struct {
 	method, route, operation string
 	code                     store.Code
@@ -98,7 +100,7 @@ func (l *accessLog) write(ctx context.Context, info *requestInfo, method, route 
 	if !l.handler.Enabled(ctx, slog.LevelInfo) {
 		return
 	}
-	// Without a PC, which a Logger asks the runtime for and which no line has.
+	// The record has no PC. A Logger would ask the runtime for one, and no line shows it.
 	record := slog.NewRecord(end, slog.LevelInfo, "request", 0)
 	record.AddAttrs(
 		slog.Float64("duration_ms", float64(end.Sub(start).Microseconds())/1000),
@@ -130,13 +132,13 @@ func (l *accessLog) handlerOf(r result) slog.Handler {
 	return handler
 }
 
-// logBuffer collects lines. Each Write is one line, or several.
+// logBuffer collects lines. Each Write is one or more whole lines.
 type logBuffer struct {
 	to io.Writer
 
 	mu    sync.Mutex
 	lines []byte
-	timed bool // a flush is due
+	timed bool // a timer will write the lines
 	ended bool
 }
 
@@ -165,7 +167,7 @@ func (b *logBuffer) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// write writes the lines. Those that can't be written are dropped, as slog drops the errors of its
+// write writes the lines. It drops lines that cannot be written, as slog ignores the errors of its
 // writer.
 func (b *logBuffer) write() {
 	if len(b.lines) > 0 {

@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// writes keeps what is written, a write each.
+// writes records each write.
 type writes struct {
 	mu  sync.Mutex
 	all []string
@@ -33,7 +33,7 @@ func (w *writes) Write(p []byte) (int, error) {
 	return len(p), w.err
 }
 
-// take returns what was written since it was called before.
+// take returns what was written since its last call.
 func (w *writes) take() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -63,7 +63,7 @@ func TestAccessLogIsWrittenWithin100ms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out writes
 		log := NewLog(&out, messages)
-		for range 3 { // a buffer that was flushed is as good as new
+		for range 3 { // the buffer works again after a flush
 			access(log, 1)
 			time.Sleep(60 * time.Millisecond)
 			access(log, 2)
@@ -79,7 +79,7 @@ func TestAccessLogIsWrittenWithin100ms(t *testing.T) {
 	})
 }
 
-// Any other record comes at once, and no line overtakes another.
+// Any other record is written at once, after all lines before it.
 func TestOtherRecordsAreWrittenAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -115,7 +115,7 @@ func TestFullLogBufferIsWritten(t *testing.T) {
 		access(log, long)
 		want += "msg=request id=" + long + "\n"
 		all := out.take()
-		require.Equal(t, want, strings.Join(all, ""), "a long line waits for nothing")
+		require.Equal(t, want, strings.Join(all, ""), "a long line is written at once")
 		require.Less(t, len(all), 20)
 		for _, written := range all {
 			require.True(t, strings.HasSuffix(written, "\n"), "lines are whole")
@@ -127,8 +127,9 @@ func TestFullLogBufferIsWritten(t *testing.T) {
 	})
 }
 
-// A writer that fails loses what it was given. The lines after that are tried again.
-func TestLogGoesOnAfterAFailedWrite(t *testing.T) {
+// When the writer fails, the lines that it was given are lost. The logger writes the lines after
+// that.
+func TestLogWritesAfterAFailedWrite(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		out := writes{err: errors.New("no space left on device")}
@@ -174,7 +175,7 @@ func TestLogUnderConcurrency(t *testing.T) {
 	}
 }
 
-// The panic and its stack are in the log at once, after the lines of earlier requests.
+// The panic and its stack are written at once, after the lines of earlier requests.
 func TestLogIsWrittenOnAPanic(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -192,18 +193,19 @@ func TestLogIsWrittenOnAPanic(t *testing.T) {
 		require.Equal(t, "msg=request\nmsg=panic\n", strings.Join(out.take(), ""))
 		time.Sleep(maxLogDelay)
 		synctest.Wait()
-		require.Equal(t, []string{"msg=request\n"}, out.take(), "that of the request that panicked")
+		require.Equal(t, []string{"msg=request\n"}, out.take(), "the line of the request that panicked")
 	})
 }
 
-// Serve leaves no line behind, however it ends, and holds none back after that.
+// Serve writes all lines before it returns, for whichever reason it ends. Later lines are written
+// at once.
 func TestLogIsWrittenWhenServeEnds(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(net.Listener, context.CancelFunc){
 		"told to stop":      func(_ net.Listener, stop context.CancelFunc) { stop() },
 		"its listener ends": func(listener net.Listener, _ context.CancelFunc) { _ = listener.Close() },
 	} {
-		var out bytes.Buffer // written to while Serve runs only by it
+		var out bytes.Buffer // while Serve runs, only Serve writes to it
 		log := NewLog(&out, messages)
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)

@@ -16,9 +16,9 @@ import (
 	"lumen/store"
 )
 
-// Metrics count and time requests for Prometheus, and read what else counts. The values of all labels are from closed sets:
-// the APIs, the operations of rest.Operations and graph.Operations, the registry of errors. So no traffic makes more
-// series than those.
+// Metrics counts and times requests for Prometheus, and exports the counts of other packages. The
+// values of all labels are from closed sets: the APIs, the operations of rest.Operations and
+// graph.Operations, the registry of errors. So no traffic creates further series.
 type Metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
@@ -29,15 +29,16 @@ type Metrics struct {
 	kept, parsed, trusted prometheus.Counter
 }
 
-// apiMetrics and operationMetrics are looked up once, not with each request.
+// apiMetrics and operationMetrics hold metrics that are looked up once instead of with each
+// request.
 type apiMetrics struct {
 	inFlight   prometheus.Gauge
 	aborted    prometheus.Counter
 	operations map[string]operationMetrics
 }
 
-// label returns the operation itself when it is one of the API's, else guard.NoField. An operation
-// that is missing in the closed set is a bug, and not one to fail a request for.
+// label returns the operation if it is one of the API's, or else guard.NoField. An operation
+// outside of the closed set is a bug, but no reason to fail a request.
 func (a *apiMetrics) label(operation string) string {
 	if _, ok := a.operations[operation]; ok {
 		return operation
@@ -50,30 +51,31 @@ type operationMetrics struct {
 	duration prometheus.Observer
 }
 
-// durations are the bounds of the buckets of request durations, in seconds: from a read by id to the longest that a list
-// may take for a batch.
+// durations are the upper bounds of the buckets of request durations, in seconds: from a read by id
+// to the longest time for one batch of a list.
 var durations = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
 
-// costs are the bounds of the buckets of the costs of operations; 25000 is the default limit.
+// costs are the upper bounds of the buckets of the costs of operations; 25,000 is the default
+// limit.
 var costs = []float64{10, 30, 100, 300, 1000, 2500, 5000, 10000, 25000}
 
-// NewMetrics returns the Metrics of a program of that version and commit, that also read what the store and the limiter count,
-// which is nil when nothing is limited.
+// NewMetrics returns the Metrics of a program of this version and commit. They also export the
+// counts of the store and of the limiter, which is nil when nothing is limited.
 func NewMetrics(version, commit string, stats func() Stats, limiter *Limiter) *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry(), apis: make(map[string]*apiMetrics)}
 	counter := func(name, help string) prometheus.CounterOpts { return prometheus.CounterOpts{Name: name, Help: help} }
-	m.requests = prometheus.NewCounterVec(counter("lumen_requests_total", "Requests that were answered, by what came of them: OK or the code of the first error."), []string{"door", "operation", "code"})
+	m.requests = prometheus.NewCounterVec(counter("lumen_requests_total", "Answered requests by outcome: OK or the code of the first error."), []string{"door", "operation", "code"})
 	duration := prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "lumen_request_duration_seconds", Help: "How long requests took, until the last byte was handed to the connection.", Buckets: durations,
+		Name: "lumen_request_duration_seconds", Help: "Time until the last byte of the reply was handed to the connection, in seconds.", Buckets: durations,
 	}, []string{"door", "operation"})
-	inFlight := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "lumen_requests_in_flight", Help: "Requests that are being answered."}, []string{"door"})
-	aborted := prometheus.NewCounterVec(counter("lumen_requests_aborted_total", "Requests whose client left, or whose reply was cut off."), []string{"door"})
+	inFlight := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "lumen_requests_in_flight", Help: "Requests being answered."}, []string{"door"})
+	aborted := prometheus.NewCounterVec(counter("lumen_requests_aborted_total", "Requests whose client disconnected or whose reply was cut off."), []string{"door"})
 	m.cost = prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name: "lumen_graphql_operation_cost", Help: "What GraphQL operations cost, those included that were refused.", Buckets: costs,
+		Name: "lumen_graphql_operation_cost", Help: "Cost of GraphQL operations, including refused ones.", Buckets: costs,
 	})
-	documents := prometheus.NewCounterVec(counter("lumen_graphql_document_cache_requests_total", "GraphQL documents that clients sent, by whether they were kept from an earlier request."), []string{"result"})
+	documents := prometheus.NewCounterVec(counter("lumen_graphql_document_cache_requests_total", "GraphQL documents sent by clients, by whether the cache held them."), []string{"result"})
 	m.kept, m.parsed = documents.WithLabelValues("hit"), documents.WithLabelValues("miss")
-	m.trusted = prometheus.NewCounter(counter("lumen_graphql_trusted_documents_total", "Trusted GraphQL documents that clients asked for."))
+	m.trusted = prometheus.NewCounter(counter("lumen_graphql_trusted_documents_total", "GraphQL requests that named a trusted document."))
 
 	for api, operations := range map[string][]string{
 		apiREST: append(rest.Operations(), guard.NoField), apiGraphQL: graph.Operations(), apiOther: {guard.NoField},
@@ -84,7 +86,7 @@ func NewMetrics(version, commit string, stats func() Stats, limiter *Limiter) *M
 			of.operations[operation] = operationMetrics{
 				m.requests.WithLabelValues(api, operation, string(okCode)), duration.WithLabelValues(api, operation),
 			}
-			for _, failed := range []store.Code{store.Internal, store.Unavailable} { // of a series that begins at 1 no rate sees the first
+			for _, failed := range []store.Code{store.Internal, store.Unavailable} { // rate() misses the first increment of a series that begins at 1
 				m.requests.WithLabelValues(api, operation, string(failed))
 			}
 		}
@@ -94,7 +96,7 @@ func NewMetrics(version, commit string, stats func() Stats, limiter *Limiter) *M
 	return m
 }
 
-// begin takes note of a request. On no Metrics it does nothing, like end.
+// begin counts a request as in flight. On nil Metrics begin and end do nothing.
 func (m *Metrics) begin(api string) {
 	if m != nil {
 		m.apis[api].inFlight.Inc()
@@ -131,15 +133,15 @@ func (m *Metrics) end(api string, n *requestInfo, took time.Duration) {
 	}
 }
 
-// handler answers Prometheus.
+// handler returns the handler that Prometheus reads.
 func (m *Metrics) handler(log *slog.Logger) http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn), ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4,
 	})
 }
 
-// buildInfo says what runs.
+// buildInfo returns the metric that names the running build.
 func buildInfo(version, commit string) prometheus.Collector {
 	labels := prometheus.Labels{"version": version, "revision": commit, "go_version": runtime.Version()}
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "lumen_build_info", Help: "What runs, in the labels; always 1.", ConstLabels: labels}, func() float64 { return 1 })
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "lumen_build_info", Help: "The running build, in the labels; always 1.", ConstLabels: labels}, func() float64 { return 1 })
 }

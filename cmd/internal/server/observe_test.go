@@ -31,7 +31,7 @@ import (
 	"lumen/store/gate"
 )
 
-// scrape returns what Prometheus would be told.
+// scrape returns what Prometheus would read.
 func scrape(t testing.TB, private http.Handler) string {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -52,11 +52,11 @@ func TestErrorsWithoutACodeCountByStatus(t *testing.T) {
 	require.Equal(t, store.NotFound, (&requestInfo{status: 404, code: store.NotFound}).outcome())
 	notConfigured := (&requestInfo{status: 503, code: store.TokensNotConfigured}).outcome()
 	require.Equal(t, store.TokensNotConfigured, notConfigured, "no outage, for those that alert on one")
-	require.Equal(t, store.EmailTaken, (&requestInfo{status: 200, code: store.EmailTaken}).outcome(), "a user error of GraphQL's")
+	require.Equal(t, store.EmailTaken, (&requestInfo{status: 200, code: store.EmailTaken}).outcome(), "a user error of GraphQL")
 }
 
-// Where the database is away each request has a cause to tell.
-func TestAFloodOfOutagesLeavesTheLogReadable(t *testing.T) {
+// While the database is down, each request reports a cause.
+func TestFloodOfOutagesIsSampled(t *testing.T) {
 	t.Parallel()
 	var text bytes.Buffer
 	log := slog.New(outageSampler{slog.NewJSONHandler(&text, nil), new(logSampler)}).With("door", "rest")
@@ -76,10 +76,10 @@ func TestBuildInfo(t *testing.T) {
 	t.Parallel()
 	shown := scrape(t, NewPrivate(NewMetrics("v1.2.3", "c0ffee", noStats, nil), healthy, slog.New(slog.DiscardHandler)))
 	require.Contains(t, shown, `lumen_build_info{go_version="`+runtime.Version()+`",revision="c0ffee",version="v1.2.3"} 1`)
-	require.Contains(t, shown, `lumen_requests_total{code="UNAVAILABLE",door="rest",operation="getCustomer"} 0`, "the first failure is one more than none")
+	require.Contains(t, shown, `lumen_requests_total{code="UNAVAILABLE",door="rest",operation="getCustomer"} 0`, "the series exists before the first failure")
 }
 
-func TestARequestsLineInTheLog(t *testing.T) {
+func TestLineOfARequest(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	logger := slog.New(WithRequestID(slog.NewJSONHandler(&log, nil)))
@@ -110,8 +110,8 @@ func TestARequestsLineInTheLog(t *testing.T) {
 	require.Equal(t, "other", send("JANE")["method"], "a method can be any word")
 }
 
-// A line has the same bytes whichever result it is the first of, in both formats.
-func TestARequestsLineIsExact(t *testing.T) {
+// A line has the same bytes whether or not it is the first with its result, in both formats.
+func TestLineOfARequestIsExact(t *testing.T) {
 	t.Parallel()
 	times := regexp.MustCompile(`(time"?[:=]"?)[^" ]+|(duration_ms"?[:=])[0-9.]+`)
 	for format, want := range map[string]string{
@@ -199,8 +199,8 @@ func TestRequestIDs(t *testing.T) {
 	}
 }
 
-// A reply that shared caches may keep carries no id, however it begins; its line in the log does. After a panic it is
-// private.
+// A reply that shared caches may keep carries no id, however it begins, while its line in the log
+// does. The reply after a panic is private.
 func TestPublicRepliesCarryNoRequestID(t *testing.T) {
 	t.Parallel()
 	const public, private, id = "public, max-age=300", "no-store", "from-a-proxy"
@@ -232,8 +232,9 @@ func TestPublicRepliesCarryNoRequestID(t *testing.T) {
 	}
 }
 
-// A flood of refusals is counted, not told line by line; what is served has its line all the same.
-func TestAFloodOfRefusalsLeavesTheLogReadable(t *testing.T) {
+// A flood of refusals is counted and does not fill the log. Requests that are served all have their
+// line.
+func TestFloodOfRefusalsIsSampled(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	refuse := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -265,7 +266,7 @@ func TestAFloodOfRefusalsLeavesTheLogReadable(t *testing.T) {
 		require.NoError(t, json.Unmarshal([]byte(line), &fields))
 		unlogged += fields.Unlogged
 	}
-	require.Equal(t, flood, told+unlogged, "what was not logged is said by the lines that follow, whenever a second begins")
+	require.Equal(t, flood, told+unlogged, "later lines say how many were not logged")
 }
 
 func TestPanicsAndCutRepliesAreCounted(t *testing.T) {
@@ -308,7 +309,7 @@ func TestRefusalsAreCountedByLimit(t *testing.T) {
 	}
 }
 
-func TestWhatIsPrivateIsNotPublic(t *testing.T) {
+func TestPrivatePathsAreNotPublic(t *testing.T) {
 	t.Parallel()
 	private := NewPrivate(NewMetrics("v1.2.3", "c0ffee", noStats, nil), healthy, slog.New(slog.DiscardHandler))
 	for path, status := range map[string]int{
@@ -326,7 +327,7 @@ func TestWhatIsPrivateIsNotPublic(t *testing.T) {
 	}
 }
 
-// exporter keeps what is exported, or fails.
+// exporter records what is exported, or fails.
 type exporter struct {
 	*tracetest.InMemoryExporter
 	export func(context.Context) error
@@ -339,7 +340,7 @@ func (e exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan
 	return e.InMemoryExporter.ExportSpans(ctx, spans)
 }
 
-func TestOnlyWhatIsAllowedIsExported(t *testing.T) {
+func TestOnlyAllowedAttributesAreExported(t *testing.T) {
 	t.Parallel()
 	kept := tracetest.NewInMemoryExporter()
 	tracing := newTracing(exporter{InMemoryExporter: kept}, resource.Empty(), slog.New(slog.DiscardHandler))
@@ -358,8 +359,8 @@ func TestOnlyWhatIsAllowedIsExported(t *testing.T) {
 	require.Empty(t, exported[0].Links)
 }
 
-// Whatever the collector does, requests are answered as they were, and the log is told once.
-func TestACollectorThatIsDownHoldsNothingUp(t *testing.T) {
+// Whatever the collector does, requests get the same replies, and the log has one warning.
+func TestCollectorThatIsDownDelaysNothing(t *testing.T) {
 	t.Parallel()
 	over := make(chan struct{})
 	t.Cleanup(func() { close(over) })
@@ -369,13 +370,13 @@ func TestACollectorThatIsDownHoldsNothingUp(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var log bytes.Buffer // only the one goroutine that exports writes to it, and ends before it is read
+			var log bytes.Buffer // only the exporting goroutine writes to it, and ends before the test reads
 			tracing := newTracing(exporter{tracetest.NewInMemoryExporter(), export}, resource.Empty(), slog.New(slog.NewJSONHandler(&log, nil)))
 			handler := tracing.wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				require.True(t, trace.SpanFromContext(r.Context()).IsRecording())
 				_, _ = io.WriteString(w, "answered")
 			}))
-			for range 5000 { // more than are kept for the collector
+			for range 5000 { // more than the queue for the collector holds
 				w := httptest.NewRecorder()
 				handler.ServeHTTP(w, httptest.NewRequest("GET", "/api/customers", nil))
 				require.Equal(t, "answered", w.Body.String())
@@ -384,13 +385,13 @@ func TestACollectorThatIsDownHoldsNothingUp(t *testing.T) {
 			tracing.Stop(t.Context())
 			require.Less(t, time.Since(start), flushTime+2*time.Second)
 			if name == "refuses" {
-				require.Equal(t, 1, strings.Count(log.String(), "traces can't be exported"), log.String())
+				require.Equal(t, 1, strings.Count(log.String(), "traces cannot be exported"), log.String())
 			}
 		})
 	}
 }
 
-// A streamed list sets a deadline for each batch, and a large reply is read by many.
+// A streamed list sets a deadline for each batch, through the writers of the tracing.
 func TestTracedRepliesKeepTheirConnection(t *testing.T) {
 	t.Parallel()
 	tracing := newTracing(exporter{InMemoryExporter: tracetest.NewInMemoryExporter()}, resource.Empty(), slog.New(slog.DiscardHandler))
@@ -444,7 +445,7 @@ func TestTracingIsConfiguredByTheStandardVariables(t *testing.T) {
 	}
 }
 
-// A header that is ill-formed may hold the collector's secret all the same.
+// A malformed variable with headers may still hold the collector's secret.
 func TestTracingKeepsTheCollectorsSecret(t *testing.T) {
 	var text bytes.Buffer
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
@@ -459,7 +460,7 @@ func TestTracingKeepsTheCollectorsSecret(t *testing.T) {
 	}
 }
 
-// BenchmarkObserve has what a request costs besides being answered.
+// BenchmarkObserve measures what a request costs besides its reply.
 func BenchmarkObserve(b *testing.B) {
 	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		annotateREST(r.Context(), "getCustomer", "")
@@ -490,5 +491,5 @@ func BenchmarkObserve(b *testing.B) {
 	}
 }
 
-// noBackend is a backend that is never asked.
+// noBackend is a backend for requests that do not reach it.
 var noBackend = &Backend{Store: store.New(bun.NewDB(nil, pgdialect.New()), store.Options{}), Auth: &auth.Auth{}}

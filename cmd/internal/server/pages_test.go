@@ -13,7 +13,7 @@ import (
 	"lumen/graph/guard"
 )
 
-// open sends a GET as a browser at this address would, and returns the reply.
+// open sends the GET of a browser at this address and returns the reply.
 func open(options Options, from, host, path string) *httptest.ResponseRecorder {
 	options.Log = slog.New(slog.DiscardHandler)
 	r := httptest.NewRequest(http.MethodGet, "http://"+host+path, nil)
@@ -61,11 +61,11 @@ func TestDemoKeyStaysOnThisMachine(t *testing.T) {
 			require.Contains(t, w.Body.String(), "lumen_sk_demo_x")
 			require.Equal(t, "no-store", w.Header().Get("Cache-Control"))
 		}
-		// A page elsewhere that has its own name lead here.
+		// A page elsewhere whose own name leads to this machine (DNS rebinding).
 		w := open(development, here, "evil.example", path)
 		require.Equal(t, http.StatusForbidden, w.Code)
 		require.NotContains(t, w.Body.String(), "lumen_sk_demo_x")
-		// Another machine that claims to have asked for this one.
+		// Another machine that sends a loopback Host.
 		w = open(development, there, "localhost:8080", path)
 		require.NotContains(t, w.Body.String(), "lumen_sk_demo_x")
 	}

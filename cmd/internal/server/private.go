@@ -9,14 +9,15 @@ import (
 	"net/http/pprof"
 )
 
-// NewPrivate returns what a server answers to its operator alone, on a listener of its own: metrics at /metrics, Go's
-// profiles below /debug/pprof/, and its health, as on the public one.
+// NewPrivate returns the handler of the operator's own listener: metrics at /metrics, Go's profiles
+// below /debug/pprof/, and the health checks of the public listener.
 func NewPrivate(metrics *Metrics, health *Health, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(healthPath, health)
 	mux.Handle(readyPath, health)
 	mux.Handle("/metrics", metrics.handler(log))
-	// The package's own set-up is on http.DefaultServeMux, which nothing serves. Its cmdline is left out: flags may be secrets.
+	// The package pprof registers itself on http.DefaultServeMux, which nothing serves. Its cmdline
+	// is left out, because flags may be secrets.
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
@@ -24,8 +25,8 @@ func NewPrivate(metrics *Metrics, health *Health, log *slog.Logger) http.Handler
 	return mux
 }
 
-// ServePrivate answers on the listener, without a limit on how long a reply may take, as profiles take what they are told,
-// until stop is called; replies under way are then cut off.
+// ServePrivate answers on the listener until stop is called, which cuts off replies under way. It
+// has no write timeout, because a profile takes as long as its request says.
 func ServePrivate(listener net.Listener, handler http.Handler, log *slog.Logger) (stop func()) {
 	server := newHTTPServer(handler, log)
 	server.WriteTimeout = 0

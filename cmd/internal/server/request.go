@@ -16,25 +16,25 @@ import (
 	"lumen/store"
 )
 
-// requestIDHeader carries the request's id in both directions: a well-formed one that a proxy gave is kept. Replies
-// that shared caches may keep do not carry it.
+// requestIDHeader holds the id of a request in requests and in replies. The server keeps a
+// well-formed id from a proxy. Replies that shared caches may keep have no id.
 const requestIDHeader = "X-Request-Id"
 
-// requestIDForm is the form of the ids that gateways make: UUIDs, base64, Kong's uuid#counter,
-// Azure's |id.
+// requestIDForm matches the ids that gateways make: UUIDs, base64, Kong's uuid#counter, Azure's
+// |id.
 var requestIDForm = regexp.MustCompile(`^[A-Za-z0-9._~+/=:|#@-]{1,128}$`)
 
-// requestInfo is what the log, the metrics and the trace say of a request. Most of it only handlers
-// further in know; they annotate it. It also holds the header of the reply, for the limiter, which
-// has no http.ResponseWriter.
+// requestInfo is what the log, the metrics and the trace report about a request. Most of it is
+// known only to inner handlers, which annotate it. It also holds the header of the reply, for the
+// limiter, which has no http.ResponseWriter.
 type requestInfo struct {
 	requestID string
-	traceID   string // "" when it is not traced
+	traceID   string // "" when the request is not traced
 	merchant  string
 	key       string // the API key, or the one that made the access token
-	noun, row string // what the request found by id or wrote, "" for none and for several
+	noun, row string // the row that the request found by id or wrote; "" for none or several
 	operation string
-	code      store.Code // "" when nothing was refused
+	code      store.Code // "" when no error was reported
 	status    int
 	header    http.Header
 	aborted   bool
@@ -45,7 +45,7 @@ type requestInfo struct {
 
 type requestInfoKey struct{}
 
-// RequestID returns the id of the request that ctx belongs to, "" outside of one.
+// RequestID returns the id of the request that ctx belongs to, or "" outside of a request.
 func RequestID(ctx context.Context) string {
 	if info, ok := ctx.Value(requestInfoKey{}).(*requestInfo); ok {
 		return info.requestID
@@ -59,7 +59,7 @@ func annotate(ctx context.Context, change func(*requestInfo)) {
 	}
 }
 
-// annotateREST takes what the REST API reports.
+// annotateREST records what the REST API reports.
 func annotateREST(ctx context.Context, operation string, code store.Code) {
 	annotate(ctx, func(info *requestInfo) {
 		if operation != "" {
@@ -71,14 +71,14 @@ func annotateREST(ctx context.Context, operation string, code store.Code) {
 	})
 }
 
-// annotateRow takes the row that the REST API reports. It is one that the caller got, never the id
-// that a path asked for: in an id of the right form a client may write what it likes, an email
-// address with underscores for example.
+// annotateRow records the row that the REST API reports. The caller got this row. The id that a
+// path asks for is not recorded: within the form of an id a client may write what it likes, for
+// example an email address with underscores.
 func annotateRow(ctx context.Context, noun, id string) {
 	annotate(ctx, func(info *requestInfo) { info.noun, info.row = noun, id })
 }
 
-// annotateGraphQL takes what the GraphQL API reports.
+// annotateGraphQL records what the GraphQL API reports.
 func annotateGraphQL(ctx context.Context, o graph.Outcome) {
 	annotate(ctx, func(info *requestInfo) {
 		info.operation, info.code, info.cost, info.document = o.Operation, o.Code, o.Cost, o.Document
@@ -86,10 +86,10 @@ func annotateGraphQL(ctx context.Context, o graph.Outcome) {
 	})
 }
 
-// okCode is the outcome of a request that was not refused.
+// okCode is the code of a request that succeeded.
 const okCode store.Code = "OK"
 
-// outcome is the code of the request: the one that its API reported, else the one of the status.
+// outcome returns the code that the API reported for the request, or else the code of the status.
 func (info *requestInfo) outcome() store.Code {
 	switch {
 	case info.code != "":
@@ -106,16 +106,16 @@ func (info *requestInfo) outcome() store.Code {
 	return store.Internal
 }
 
-// statusCodes are the codes of replies that no API gave.
+// statusCodes are the codes of replies that no API wrote.
 var statusCodes = map[int]store.Code{
 	http.StatusForbidden: store.Forbidden, http.StatusNotFound: store.RouteNotFound,
 	http.StatusMethodNotAllowed: store.MethodNotAllowed, http.StatusTooManyRequests: store.RateLimited,
 	http.StatusServiceUnavailable: store.Unavailable,
 }
 
-// observe gives each request an id, a line in the access log, unless the sampler skips it, and a
-// place in the metrics. None of them hold anything that a client can choose: no query, header or
-// body, and of path and method only which of the known ones it is.
+// observe gives each request an id, counts it in the metrics, and writes its line of the access
+// log, unless the sampler skips it. The records hold no text that a client can choose: no query,
+// header or body, and of path and method only the name of the known one.
 func observe(log *slog.Logger, metrics *Metrics, next http.Handler) http.Handler {
 	access := newAccessLog(log)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -141,14 +141,14 @@ func observe(log *slog.Logger, metrics *Metrics, next http.Handler) http.Handler
 			access.write(ctx, info, methodOf(r), route.pattern, start, end)
 		}()
 		next.ServeHTTP(reply, r.WithContext(ctx))
-		reply.begin() // if next wrote nothing
+		reply.begin() // when next wrote nothing
 		info.aborted = false
 	})
 }
 
-// requestID returns the id that a proxy gave the request, when it is well-formed, else a new one.
-// An id need not be hard to guess, only unlike all others: so it does not take crypto/rand, which
-// asks the kernel.
+// requestID returns the id that a proxy gave the request, if it is well-formed, or else a new id.
+// Ids have to be unique, not hard to guess, so they do not need crypto/rand, which calls the
+// kernel.
 func requestID(r *http.Request) string {
 	if given := r.Header[requestIDHeader]; len(given) > 0 && requestIDForm.MatchString(given[0]) {
 		return given[0]
@@ -166,7 +166,8 @@ func requestID(r *http.Request) string {
 	return string(id[:])
 }
 
-// methodOf is the request's method, if it is a usual one: a method can be any word.
+// methodOf returns the method of the request if it is a usual one. A client may send any word as a
+// method.
 func methodOf(r *http.Request) string {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
@@ -175,18 +176,18 @@ func methodOf(r *http.Request) string {
 	return "other"
 }
 
-// replyWriter records the status, and takes the request's id out of replies that shared caches may
-// keep. It holds the requestInfo as well, so that both are one allocation.
+// replyWriter records the status, and removes the request id from replies that shared caches may
+// keep. It contains the requestInfo, so that both are one allocation.
 type replyWriter struct {
 	http.ResponseWriter
 	requestInfo
 	begun bool
 }
 
-// begin completes the header when the reply begins, as only then Cache-Control is known. A shared
-// cache hands out the header of the request that filled it with every reply, and a client that
-// reports the id would report a stranger's request. Of what Lumen puts into a header, nothing else
-// that varies by request comes with a public reply.
+// begin completes the header when the reply begins, because Cache-Control is known only then. A
+// shared cache repeats the header of the request that filled it in every reply, and a client that
+// reports this id would report another client's request. No other header of a public reply depends
+// on the request.
 func (w *replyWriter) begin() {
 	if w.begun {
 		return
@@ -213,7 +214,8 @@ func (w *replyWriter) Write(body []byte) (int, error) {
 // Unwrap lets http.ResponseController through.
 func (w *replyWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// WithRequestID returns a handler whose records carry the id of the request that they were logged for, and of its trace.
+// WithRequestID returns a handler whose records have the ids of the request and the trace that they
+// were logged for.
 func WithRequestID(handler slog.Handler) slog.Handler { return requestIDHandler{handler} }
 
 type requestIDHandler struct{ slog.Handler }

@@ -11,25 +11,26 @@ import (
 	"lumen/rest"
 )
 
-// The APIs, as the metrics name them in the label door.
+// The APIs, by their values of the label "door" of the metrics.
 const (
 	apiREST    = "rest"
 	apiGraphQL = "graphql"
-	apiOther   = "other" // pages, public keys, paths that lead nowhere
+	apiOther   = "other" // pages, public keys, unknown paths
 )
 
 const (
 	graphQLPath = "/graphql"
-	// jwksPath leads to the public keys that verify access tokens.
+	// jwksPath is the path of the public keys that verify access tokens.
 	jwksPath = "/.well-known/jwks.json"
 )
 
-// route is where a path leads, as the log, the metrics and the traces name it: never an id.
+// route is the name of a set of paths in the log, the metrics and the traces. It never holds an id.
 type route struct {
-	// pattern is a path. A wildcard in it stands for one segment. At the end it stands for all paths
-	// below it, those included that are answered with 404.
+	// pattern is a path. A wildcard in it stands for one segment; at the end it stands for all
+	// paths below, including those that are answered with 404.
 	pattern string
-	// literals are the parts of the pattern between its wildcards, "" after one at the end.
+	// literals are the parts of the pattern between its wildcards; the last one is "" when the
+	// pattern ends in a wildcard.
 	literals []string
 	api      string
 }
@@ -40,12 +41,12 @@ func newRoute(pattern, api string) *route {
 	return &route{pattern, wildcard.Split(pattern, -1), api}
 }
 
-// path is the pattern up to its first wildcard.
+// path returns the pattern up to its first wildcard.
 func (r *route) path() string { return r.literals[0] }
 
 func (r *route) hasWildcard() bool { return len(r.literals) > 1 }
 
-// matches reports whether the route is that of a path.
+// matches reports whether a path belongs to the route.
 func (r *route) matches(path string) bool {
 	for i, literal := range r.literals {
 		if i > 0 && i == len(r.literals)-1 && literal == "" {
@@ -69,7 +70,7 @@ type routeTable struct {
 	wildcards []*route // the most segments first, then the longest
 }
 
-// noRoute is the route of the paths that no other has.
+// noRoute is the route of all paths that belong to no other.
 var noRoute = newRoute("other", apiOther)
 
 func newRouteTable(routes []*route) *routeTable {
@@ -116,8 +117,8 @@ func allRoutes() []*route {
 	return all
 }
 
-// mount has the mux answer the paths of a route. It panics when the log and the metrics have no
-// name for them: such a route is a bug, and this way it shows in each test that makes a handler.
+// mount makes the mux answer the paths of a route. It panics when the log and the metrics have no
+// name for them. Such a route is a bug, and the panic shows it in every test that makes a handler.
 func mount(mux *http.ServeMux, pattern string, handler http.Handler) {
 	path := newRoute(pattern, "").path()
 	if routes.of(path).pattern != pattern {

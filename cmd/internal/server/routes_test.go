@@ -36,7 +36,8 @@ func TestRoutesOfPaths(t *testing.T) {
 	}
 }
 
-// A wildcard stands for one segment, at the end for all that follows. The route with more segments wins.
+// A wildcard stands for one segment, and at the end for all that follows. The route with more
+// segments wins.
 func TestRoutesWithTextAfterAWildcard(t *testing.T) {
 	t.Parallel()
 	var all []*route
@@ -68,7 +69,7 @@ func TestRoutesOfRESTAreLoggedAndCounted(t *testing.T) {
 		metrics := NewMetrics("v1.2.3", "c0ffee", noStats, nil)
 		handler := NewHandler(noBackend, Options{Log: slog.New(slog.NewJSONHandler(&log, nil)), Metrics: metrics, GraphQL: graph.Options{Limits: guard.DefaultLimits}})
 		w := httptest.NewRecorder()
-		handler.ServeHTTP(w, httptest.NewRequest(r.Method, r.Pattern, nil)) // the wildcard is as good an id as any
+		handler.ServeHTTP(w, httptest.NewRequest(r.Method, r.Pattern, nil)) // the pattern itself is a path of the route
 		require.Equal(t, http.StatusUnauthorized, w.Code)
 
 		var line struct{ Route, Operation string }
@@ -80,7 +81,7 @@ func TestRoutesOfRESTAreLoggedAndCounted(t *testing.T) {
 	}
 }
 
-// A route that the log and the metrics do not know keeps the server from starting.
+// The server does not start with a route that the log and the metrics do not know.
 func TestUnknownRoutesAreNotMounted(t *testing.T) {
 	t.Parallel()
 	for _, pattern := range []string{"/api/orders", "/api/orders/{id}", "/api/customers/{customer}", "/docs/"} {
@@ -90,7 +91,7 @@ func TestUnknownRoutesAreNotMounted(t *testing.T) {
 	}
 }
 
-// An operation that is missing in the metrics' closed set counts as none.
+// An operation outside of the metrics' closed set counts as none.
 func TestUnknownOperationsAreCountedAsNone(t *testing.T) {
 	t.Parallel()
 	metrics := NewMetrics("v1.2.3", "c0ffee", noStats, nil)

@@ -9,16 +9,16 @@ import (
 	"lumen/store"
 )
 
-// maxLoggedPerSecond is how many refusals a second are logged one by one. Those beyond, which a
-// flood brings, are only counted: writing a line takes as long as the rest of a refusal, and that
-// time is better spent on the requests that are served.
+// maxLoggedPerSecond is how many refusals a second have a line in the log. Further ones, which only
+// a flood brings, are counted. Writing a line takes as long as the rest of a refusal, and the
+// requests that are served need this time more.
 const maxLoggedPerSecond = 100
 
 // logSampler decides which refusals are logged.
 type logSampler struct {
 	mu              sync.Mutex
 	second          int64
-	logged, skipped int // in that second; since the last one that was logged
+	logged, skipped int // logged in this second; skipped since the last logged one
 }
 
 // next reports whether a refusal is logged, and if so, how many before it were not.
@@ -37,8 +37,9 @@ func (s *logSampler) next(now time.Time) (logged bool, skipped int) {
 	return true, skipped
 }
 
-// outageSampler passes on a log's records. Of the causes of Unavailable it passes on no more a
-// second than of refusals: while the database is away, every request has one.
+// outageSampler passes on the records of a log. It limits records about the cause of Unavailable to
+// the same number a second as refusals, because while the database is down every request has such a
+// cause.
 type outageSampler struct {
 	slog.Handler
 	causes *logSampler
@@ -68,8 +69,8 @@ func (h outageSampler) WithGroup(name string) slog.Handler {
 	return outageSampler{h.Handler.WithGroup(name), h.causes}
 }
 
-// connectionSampler passes on what net/http reports of connections, no more a second than of
-// refusals: a client can break the rules of HTTP/2 on as many connections as it opens.
+// connectionSampler passes on what net/http reports about connections, limited to the same number a
+// second as refusals. A client can violate HTTP/2 on as many connections as it opens.
 type connectionSampler struct {
 	slog.Handler
 	reports *logSampler

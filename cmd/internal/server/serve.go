@@ -23,21 +23,21 @@ const (
 	maxStreams = 100
 )
 
-// Serving is what Serve needs besides the handler.
+// Serving holds the options of Serve.
 type Serving struct {
 	Health *Health
-	// Delay is how long requests are still taken after the server has said that it is not ready: who sends them has to hear
-	// of it first.
+	// Delay is how long the server still accepts requests after it has become not ready: proxies
+	// and clients need time to notice.
 	Delay time.Duration
-	// IdleTimeout is how long a connection is kept after a request without another one.
+	// IdleTimeout is how long a connection may stay open without a request.
 	IdleTimeout time.Duration
 	// BasePath is the path in front of all others, as in Options.
 	BasePath string
 	Log      *slog.Logger
 }
 
-// Serve answers on the listener until ctx is done. Then it is not ready any more, goes on for the delay, stops listening,
-// and lets the requests under way finish.
+// Serve answers on the listener until ctx is done. Then it reports not ready, goes on for the
+// delay, stops listening, and lets the requests under way finish.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler, serving Serving) error {
 	defer endBuffering(serving.Log)
 	server := newHTTPServer(cutBasePath(serving.BasePath, serving.Health.wrap(handler)), serving.Log)
@@ -60,7 +60,8 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, ser
 	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
-	// Shutdown drops whatever request is read from then on, those included of connections that were made just before.
+	// Shutdown drops every request that is read from then on, also on connections that were made
+	// just before.
 	_ = listener.Close()
 	idle.wait(time.Second)
 	if err := server.Shutdown(drain); err != nil {
@@ -69,7 +70,7 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, ser
 	return nil
 }
 
-// idleTracker knows the connections on which nothing was sent yet.
+// idleTracker holds the new connections on which the client has sent nothing yet.
 type idleTracker struct{ connections sync.Map }
 
 func (t *idleTracker) observe(connection net.Conn, state http.ConnState) {
@@ -80,7 +81,7 @@ func (t *idleTracker) observe(connection net.Conn, state http.ConnState) {
 	}
 }
 
-// wait returns when there are none, or after that long.
+// wait returns when there is no such connection, or when the time is over.
 func (t *idleTracker) wait(most time.Duration) {
 	for until := time.Now().Add(most); time.Now().Before(until); {
 		time.Sleep(10 * time.Millisecond) // net/http may not have reported an accepted connection yet
@@ -92,8 +93,8 @@ func (t *idleTracker) wait(most time.Duration) {
 	}
 }
 
-// newHTTPServer returns the server of either listener, the public or the private one. It speaks
-// HTTP/1.1, and HTTP/2 without TLS to clients that begin with its preface (prior knowledge).
+// newHTTPServer returns the server of the public or the private listener. It speaks HTTP/1.1, and
+// HTTP/2 without TLS with clients that begin with its preface (prior knowledge).
 func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
@@ -108,12 +109,13 @@ func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 		Protocols:         &protocols,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: maxStreams,
-			// net/http allocates a frame when it has read the frame's length. Its default is 1 MiB.
+			// net/http allocates the memory of a frame as soon as it has read the length of the
+			// frame. The default maximum is 1 MiB.
 			MaxReadFrameSize: 16 << 10,
 		},
 		ConnContext: newConnection,
 		ErrorLog:    slog.NewLogLogger(connectionSampler{log.Handler(), new(logSampler)}, slog.LevelWarn),
 
-		DisableGeneralOptionsHandler: true, // which would answer OPTIONS * past the handler
+		DisableGeneralOptionsHandler: true, // it would answer OPTIONS * without the handler
 	}
 }

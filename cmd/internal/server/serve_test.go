@@ -20,7 +20,8 @@ import (
 	"lumen/store/schema"
 )
 
-// ask sends a GET on a connection of its own and returns the status, the body and whether the server closes after it.
+// ask sends a GET on a connection of its own. It returns the status, the body, and whether the
+// server closes the connection.
 func ask(t *testing.T, address, path string) (status int, body string, closes bool) {
 	t.Helper()
 	connection, err := net.Dial("tcp", address)
@@ -136,7 +137,7 @@ func TestHealth(t *testing.T) {
 	}, slog.New(slog.NewTextHandler(&log, nil)))
 	now := func(path string) (int, string) {
 		health.mu.Lock()
-		health.checked = time.Time{} // as if the last answer was old
+		health.checked = time.Time{} // as if the last answer were old
 		health.mu.Unlock()
 		w := request(t, health.wrap(http.NotFoundHandler()), http.MethodGet, path)
 		return w.Code, w.Body.String()
@@ -173,9 +174,10 @@ func TestHealth(t *testing.T) {
 	require.Equal(t, "GET, HEAD", w.Header().Get("Allow"))
 }
 
-// A request that came before the server was told to stop, and is answered while it still takes others, is the last of its
-// connection: the next would meet its end.
-func TestServePartsFromThoseItIsAnswering(t *testing.T) {
+// A request may arrive before the server is told to stop and be answered while the server still
+// accepts others. It is the last request on its connection, because the next one might come too
+// late.
+func TestServeClosesConnectionsWhileItStops(t *testing.T) {
 	t.Parallel()
 	health := NewHealth(func(context.Context) error { return nil }, slog.New(slog.DiscardHandler))
 	for name, answer := range map[string]func(http.ResponseWriter){
@@ -191,8 +193,8 @@ func TestServePartsFromThoseItIsAnswering(t *testing.T) {
 	}
 }
 
-// Who reads nothing is sent little that they don't read: each octet of a list had to be fetched.
-func TestServeSendsLittleToWhoDoesNotRead(t *testing.T) {
+// The server sends little to a client that does not read: it has to fetch each octet of a list.
+func TestServeSendsLittleToClientsThatDoNotRead(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -1,4 +1,5 @@
-// Package server puts both APIs behind one HTTP server: request ids, authentication, compression, the log.
+// Package server puts both APIs behind one HTTP server: request ids, authentication, compression,
+// the log.
 package server
 
 import (
@@ -19,21 +20,24 @@ import (
 
 // Options configure the handler.
 type Options struct {
-	// Demo lists the merchants of a development server. Pages show their keys to readers on this machine.
+	// Demo lists the merchants of a development server. Pages show their keys to readers on this
+	// machine.
 	Demo []pages.Merchant
-	// Playground has the playground served.
+	// Playground turns on the playground.
 	Playground bool
-	// BasePath is what stands before the server's own paths in all that it tells clients of them: ""
-	// or "/" and segments. Serve takes it off the paths of requests.
+	// BasePath is the path in front of the server's own paths wherever replies name them: "", or
+	// "/" and segments. Serve removes it from the paths of requests.
 	BasePath string
-	// GraphQL are the options of that API, but for those that come from here: the log, the request's id, the charge.
+	// GraphQL are the options of that API. NewHandler sets the log, the request id and the charge
+	// itself.
 	GraphQL graph.Options
-	// Origins are those whose pages may call the APIs from a browser, besides those of a development server's machine.
+	// Origins are the origins whose pages may call the APIs from a browser. A development server
+	// also allows those of its own machine.
 	Origins []string
-	// LoopbackOnly refuses requests for any other Host, so that a page elsewhere can't reach a development server by a
-	// name of its own (DNS rebinding).
+	// LoopbackOnly refuses requests for any Host that is not a loopback address, so that a page
+	// elsewhere cannot reach a development server under a name of its own (DNS rebinding).
 	LoopbackOnly bool
-	// Limiter bounds how many requests keys and merchants may send; nil for no bounds.
+	// Limiter limits the requests of keys and merchants; nil for no limits.
 	Limiter *Limiter
 	Log     *slog.Logger
 	// Metrics count the requests; nil for none.
@@ -42,7 +46,7 @@ type Options struct {
 	Tracing *Tracing
 }
 
-// NewHandler returns all that a Lumen server answers.
+// NewHandler returns the handler of all paths of a Lumen server.
 func NewHandler(b *Backend, options Options) http.Handler {
 	authenticate := Authenticate(b.Auth.Authenticator)
 	if options.Limiter != nil {
@@ -56,11 +60,11 @@ func NewHandler(b *Backend, options Options) http.Handler {
 
 	options.GraphQL.RequestID, options.GraphQL.Log, options.GraphQL.Observe = RequestID, apiLog, annotateGraphQL
 	mux := http.NewServeMux()
-	mux.Handle("/", crossOrigin(options, restAPI)) // also says 404 for everything else
+	mux.Handle("/", crossOrigin(options, restAPI)) // answers 404 to unknown paths
 	mount(mux, graphQLPath, crossOrigin(options, graph.NewHandler(b.Store, b.Auth.Tokens, authenticate, options.GraphQL)))
 	mount(mux, jwksPath, rest.NewJWKS(b.Auth.Tokens, apiLog))
 	site := newPages(options, restAPI)
-	mux.Handle("/docs/", site) // says 404 for what is no asset
+	mux.Handle("/docs/", site) // answers 404 to unknown assets
 	for _, pattern := range pages.Paths {
 		mount(mux, pattern, site)
 	}
@@ -68,7 +72,7 @@ func NewHandler(b *Backend, options Options) http.Handler {
 	return wrapped(mux, restAPI, options)
 }
 
-// wrapped returns the handler with what is done for all requests around it.
+// wrapped returns the handler inside of what every request needs.
 func wrapped(handler, notFound http.Handler, options Options) http.Handler {
 	handler = noRedirects(handler, notFound)
 	if options.LoopbackOnly {
@@ -78,15 +82,15 @@ func wrapped(handler, notFound http.Handler, options Options) http.Handler {
 	return options.Tracing.wrap(observe(options.Log, options.Metrics, handler))
 }
 
-// The values of headers that many replies share. Nothing changes them in place: http.Header's
-// methods replace a value, or copy it before they add to it.
+// The values of headers that many replies share. Nothing changes them in place: the methods of
+// http.Header replace a value, or copy it before they append to it.
 var (
 	noStore        = []string{"no-store"}
 	noSniff        = []string{"nosniff"}
 	acceptEncoding = []string{"Accept-Encoding"}
 )
 
-// compress compresses replies of 1 KiB and more for clients that accept it.
+// compress compresses replies of 1 KiB or more for clients that accept it.
 func compress(next http.Handler) http.Handler {
 	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(1024))
 	if err != nil {
@@ -103,8 +107,8 @@ func compress(next http.Handler) http.Handler {
 	})
 }
 
-// newPages returns the handler of the pages. Only requests from this machine get the demo merchant's
-// key, even when a development server listens on other addresses than loopback.
+// newPages returns the handler of the pages. Only requests from this machine get the keys of the
+// demo merchants, even when a development server listens on other addresses than loopback.
 func newPages(options Options, notFound http.Handler) http.Handler {
 	with := func(demo []pages.Merchant) http.Handler {
 		return pages.NewHandler(pages.Options{
@@ -126,7 +130,8 @@ func newPages(options Options, notFound http.Handler) http.Handler {
 	})
 }
 
-// noRedirects keeps ServeMux from redirecting unclean paths: they are not routes, and so 404.
+// noRedirects stops ServeMux from redirecting unclean paths. They are no routes, so the answer is
+// 404.
 func noRedirects(next, notFound http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if escaped := r.URL.EscapedPath(); escaped != path.Clean(escaped) {
@@ -139,8 +144,8 @@ func noRedirects(next, notFound http.Handler) http.Handler {
 	})
 }
 
-// forbidCaching keeps replies, which belong to one merchant, out of shared and browser caches.
-// Handlers of what belongs to nobody say otherwise themselves.
+// forbidCaching keeps replies out of the caches of proxies and browsers, because a reply belongs to
+// one merchant. Handlers of public files set their own Cache-Control.
 func forbidCaching(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
@@ -149,7 +154,7 @@ func forbidCaching(next http.Handler) http.Handler {
 	})
 }
 
-// recoverPanics answers a panic with the registry's INTERNAL. The cause is only logged.
+// recoverPanics answers a panic with the registry's INTERNAL. Only the log gets the cause.
 func recoverPanics(log *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {

@@ -31,11 +31,13 @@ import (
 	"lumen/store"
 )
 
-// Tracing sends traces of the APIs' requests to a collector, as the standard OTEL_ variables say.
+// Tracing sends traces of the requests to the APIs to a collector, as the standard OTEL_ variables
+// say.
 type Tracing struct{ provider *sdktrace.TracerProvider }
 
-// NewTracing returns Tracing when OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is set, else nil. Its
-// errors tell what is wrong with the variables. A collector that does not answer is none: log gets a warning now and then.
+// NewTracing returns Tracing when OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT
+// is set, else nil. Its errors describe what is wrong with the variables. A collector that does not
+// answer is no error: the log gets a warning from time to time.
 func NewTracing(ctx context.Context, log *slog.Logger) (*Tracing, error) {
 	endpoint := setting("ENDPOINT")
 	if endpoint == "" || strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") || os.Getenv("OTEL_TRACES_EXPORTER") == "none" {
@@ -53,7 +55,7 @@ func NewTracing(ctx context.Context, log *slog.Logger) (*Tracing, error) {
 	if start == nil {
 		return nil, errors.New("OTEL_EXPORTER_OTLP_PROTOCOL is none of http/protobuf, http/json and grpc")
 	}
-	// The messages of the library itself go to the log like any other line.
+	// The messages of the library itself go to the log as well.
 	otel.SetLogger(logr.FromSlogHandler(messageOnly{log.With("from", "OpenTelemetry").Handler()}))
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("tracing", "error", err) }))
 	exporter, err := start(ctx)
@@ -67,8 +69,8 @@ func NewTracing(ctx context.Context, log *slog.Logger) (*Tracing, error) {
 	return newTracing(exporter, from, log), nil
 }
 
-// messageOnly drops the values that come with a message: those of ill-formed variables, which may
-// hold secrets.
+// messageOnly drops the attributes of a record. They hold the values of malformed variables, which
+// may be secrets.
 type messageOnly struct{ slog.Handler }
 
 // Handle implements slog.Handler.
@@ -82,12 +84,12 @@ func (h messageOnly) WithAttrs([]slog.Attr) slog.Handler { return h }
 // WithGroup implements slog.Handler.
 func (h messageOnly) WithGroup(string) slog.Handler { return h }
 
-// The exporters read their own variables, http/json or not included.
+// The exporters read their own variables, including the choice of http/json.
 func overHTTP(ctx context.Context) (*otlptrace.Exporter, error) { return otlptracehttp.New(ctx) }
 func overGRPC(ctx context.Context) (*otlptrace.Exporter, error) { return otlptracegrpc.New(ctx) }
 
-// setting returns the value of an OTEL_EXPORTER_OTLP_ variable: that for traces before that for all
-// signals.
+// setting returns the value of an OTEL_EXPORTER_OTLP_ variable. The variable for traces wins over
+// the one for all signals.
 func setting(name string) string {
 	return cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_"+name), os.Getenv("OTEL_EXPORTER_OTLP_"+name))
 }
@@ -97,21 +99,21 @@ func newTracing(exporter sdktrace.SpanExporter, from *resource.Resource, log *sl
 	return &Tracing{sdktrace.NewTracerProvider(sdktrace.WithBatcher(redacting), sdktrace.WithResource(from))}
 }
 
-// flushTime is how long Stop tries to send what was not sent yet.
+// flushTime is how long Stop tries to send the remaining spans.
 const flushTime = 3 * time.Second
 
-// Stop sends what was not sent yet, for as long as flushTime. On no Tracing it does nothing.
+// Stop sends the remaining spans for up to flushTime. On nil Tracing it does nothing.
 func (t *Tracing) Stop(ctx context.Context) {
 	if t == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 	defer cancel()
-	_ = t.provider.Shutdown(ctx) // the exporter told the log why
+	_ = t.provider.Shutdown(ctx) // the exporter has logged the error
 }
 
-// wrap returns a handler that starts a span for each request to one of the APIs, below the one
-// that its traceparent names. On no Tracing it returns next.
+// wrap returns a handler that starts a span for each request to one of the APIs, as a child of the
+// span that its traceparent names. On nil Tracing it returns next.
 func (t *Tracing) wrap(next http.Handler) http.Handler {
 	if t == nil {
 		return next
@@ -122,8 +124,8 @@ func (t *Tracing) wrap(next http.Handler) http.Handler {
 		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return methodOf(r) + " " + routes.of(r.URL.Path).pattern }))
 }
 
-// traceparentOnly reads the W3C traceparent of a request, and neither its tracestate nor its
-// baggage, which are text that a client writes.
+// traceparentOnly reads the W3C traceparent of a request. It ignores tracestate and baggage, which
+// are free text from the client.
 type traceparentOnly struct{ propagation.TraceContext }
 
 // Extract implements propagation.TextMapPropagator.
@@ -132,14 +134,15 @@ func (p traceparentOnly) Extract(ctx context.Context, carrier propagation.TextMa
 	return trace.ContextWithRemoteSpanContext(ctx, parent.WithTraceState(trace.TraceState{}))
 }
 
-// The attributes of Lumen's own.
+// Lumen's own attributes.
 const (
 	codeKey      = attribute.Key("lumen.code")
 	operationKey = attribute.Key("lumen.operation")
 	merchantKey  = attribute.Key("lumen.merchant.id")
 )
 
-// describe tells the request's span what came of it. It failed when the fault is the server's.
+// describe sets the outcome of the request in its span. The span has failed when the error is the
+// server's.
 func (i *requestInfo) describe(span trace.Span, route string) {
 	if !span.IsRecording() {
 		return
@@ -154,19 +157,20 @@ func (i *requestInfo) describe(span trace.Span, route string) {
 	}
 }
 
-// redactingExporter exports only what can't hold anything that a client wrote: the allowed ones of
-// a span's attributes, the registry's code as its status, and none of its events and links. So
-// whatever a library adds to a span one day is not exported.
+// redactingExporter exports only what cannot hold text from a client: the allowed attributes of a
+// span, and the registry's code as its status, but no events and no links. So an attribute that a
+// library adds to spans one day is not exported.
 type redactingExporter struct {
 	sdktrace.SpanExporter
 	log *slog.Logger
 
 	mu     sync.Mutex
 	warned time.Time
-	lost   int // spans, since then
+	lost   int // spans lost since that warning
 }
 
-// allowed are the attributes that are exported. The values of each are from a closed set, numbers, or ids that Lumen gave.
+// allowed lists the exported attributes. Their values are from closed sets, or numbers, or ids that
+// Lumen made.
 var allowed = map[attribute.Key]bool{
 	semconv.HTTPRequestMethodKey: true, semconv.HTTPRouteKey: true, semconv.HTTPResponseStatusCodeKey: true,
 	semconv.HTTPRequestBodySizeKey: true, semconv.HTTPResponseBodySizeKey: true,
@@ -205,7 +209,7 @@ func (s redactedSpan) Status() sdktrace.Status {
 	return status
 }
 
-// warnEvery is how often the log is told that traces can't be exported.
+// warnEvery is the shortest time between two warnings that traces cannot be exported.
 const warnEvery = time.Minute
 
 // ExportSpans implements sdktrace.SpanExporter.
@@ -222,8 +226,8 @@ func (e *redactingExporter) ExportSpans(ctx context.Context, spans []sdktrace.Re
 	defer e.mu.Unlock()
 	e.lost += len(spans)
 	if now := time.Now(); now.Sub(e.warned) >= warnEvery {
-		e.log.WarnContext(ctx, "traces can't be exported", "spans", e.lost, "error", err)
+		e.log.WarnContext(ctx, "traces cannot be exported", "spans", e.lost, "error", err)
 		e.warned, e.lost = now, 0
 	}
-	return nil // it was told
+	return nil // the warning has the error
 }
