@@ -12,7 +12,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// bareCustomer is the struct that the bare handler scans and encodes, with the fields of REST in their order.
+// bareCustomer is the struct that the bare handler scans and encodes, with the fields of REST in
+// their order.
 type bareCustomer struct {
 	ID                  string     `json:"id"`
 	Email               string     `json:"email"`
@@ -58,8 +59,8 @@ func (c *bareCustomer) fields(more ...any) []any {
 
 type bare struct{ pool *pgxpool.Pool }
 
-// newBare returns what a handler without a framework, authentication, wall, log or checks is: what Lumen is measured
-// against. pgx prepares each statement once per connection.
+// newBare returns the handler that Lumen is measured against: without a framework, authentication,
+// tenant isolation, log or checks. pgx prepares each statement once per connection.
 func newBare(pool *pgxpool.Pool) http.Handler {
 	b, mux := bare{pool}, http.NewServeMux()
 	mux.HandleFunc("GET /{merchant}/customers/{id}", func(w http.ResponseWriter, r *http.Request) {
@@ -116,7 +117,7 @@ func (b bare) page(w http.ResponseWriter, r *http.Request) {
 	}}})
 }
 
-// list streams all of them, row by row, from one statement.
+// list streams all customers, row by row, from one statement.
 func (b bare) list(w http.ResponseWriter, r *http.Request) {
 	rows, _ := b.pool.Query(r.Context(), bareList, r.PathValue("merchant"))
 	w.Header().Set("Content-Type", "application/json")

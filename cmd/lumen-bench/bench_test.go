@@ -13,7 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestMain lets the test binary be the bare handler, as the program is when it measures.
+// TestMain also runs the bare handler, which the program starts from its own binary when it
+// measures.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "bare" {
 		main()
@@ -24,10 +25,10 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// afterTests takes away what the tests share.
+// afterTests removes what the tests share.
 var afterTests = func() {}
 
-// A run in small: every part of it, against real servers and a real Postgres.
+// TestRun is a small run with every part, against real servers and a real Postgres.
 func TestRun(t *testing.T) {
 	t.Parallel()
 	out := t.TempDir()
@@ -80,7 +81,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// drawn is the text in a drawing.
+// drawn returns the text in a drawing.
 func drawn(t *testing.T, path string) (text string) {
 	t.Helper()
 	svg, err := os.Open(path)
@@ -99,7 +100,7 @@ func drawn(t *testing.T, path string) (text string) {
 	}
 }
 
-func TestTrendIsOfTheTimeAfterTheWarmUp(t *testing.T) {
+func TestTrendLeavesOutTheWarmUp(t *testing.T) {
 	t.Parallel()
 	s := &soaked{During: 100 * time.Second}
 	for i := range 100 {
@@ -115,7 +116,7 @@ func TestTrendIsOfTheTimeAfterTheWarmUp(t *testing.T) {
 	require.InDelta(t, 158.0/1119, grown.share(), 1e-6)
 }
 
-func TestOutcomeCountsAsClientsDo(t *testing.T) {
+func TestOutcomeCountsLikeClients(t *testing.T) {
 	t.Parallel()
 	o := outcome{during: 2 * time.Second}
 	for i := range 100 {
@@ -131,7 +132,7 @@ func TestOutcomeCountsAsClientsDo(t *testing.T) {
 	require.NoError(t, outcome{}.failures())
 }
 
-func TestRatiosAreOfTheSameRound(t *testing.T) {
+func TestRatiosCompareTheSameRound(t *testing.T) {
 	t.Parallel()
 	rates := func(name string, perSecond ...float64) *series {
 		s := &series{Name: name}

@@ -22,8 +22,8 @@ import (
 
 // database is a migrated database with customers in it.
 type database struct {
-	superuserURL string // without a wall
-	serveURL     string // as the service logs in
+	superuserURL string // row-level security does not apply
+	serveURL     string // with Lumen's role
 	merchants    []merchant
 }
 
@@ -32,17 +32,18 @@ type merchant struct {
 	customers int
 }
 
-// customer is the id of the merchant's n-th customer, from 1 on, oldest first.
+// customer returns the id of the merchant's n-th customer, counted from 1, oldest first.
 func (m merchant) customer(n int) string {
 	sum := md5.Sum([]byte(m.id + strconv.Itoa(n)))
 	return "cust_" + hex.EncodeToString(sum[:])[:26]
 }
 
-// firstCreated is a second before the oldest customer was created.
+// firstCreated is one second before the oldest customer was created.
 var firstCreated = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// fill adds the customers from first to last of a merchant, as Lumen would have written them: each column has a value, none
-// is deleted, created a second after the one before. The id is what customer says.
+// fill adds the customers from first to last of a merchant, as Lumen would have written them: each
+// column has a value, none is deleted, and each was created one second after the one before. Their
+// ids are those of customer.
 const fill = `INSERT INTO customers (merchant_id, id, email, email_key, email_shared, name, name_key, name_sort, user_id,
 	billing_address_line1, billing_address_line2, billing_city, billing_postal_code, billing_country, tax_id, search_key, created_at, updated_at)
 SELECT $1::text, 'cust_' || left(md5($1::text || n), 26), t.email, lower(t.email), false, t.name, lower(t.name), convert_to(lower(t.name), 'UTF8'), 'user-' || n,
@@ -56,7 +57,8 @@ FROM generate_series($2::int, $3::int) AS n,
 // batch is how many customers one statement adds.
 const batch = 10_000
 
-// load makes a database with merchants of so many customers each. What is made shows its progress.
+// load makes a database with this number of merchants and of customers for each, and reports its
+// progress.
 func (b *bench) load(ctx context.Context, name string, merchants, customers int) (*database, error) {
 	name = b.prefix + name
 	b.databases = append(b.databases, name)
@@ -106,11 +108,11 @@ func (b *bench) load(ctx context.Context, name string, merchants, customers int)
 		}
 		d.merchants = append(d.merchants, made)
 	}
-	// As if the keys were in use: the first use of an hour is noted, which is a write.
+	// The keys look as if they were in use. The first use in an hour is stored, which is a write.
 	return d, execute(ctx, d.superuserURL, "UPDATE api_keys SET last_used_at = now()", "VACUUM (ANALYZE)")
 }
 
-// execute runs statements over a connection of their own.
+// execute runs statements on a connection of their own.
 func execute(ctx context.Context, url string, statements ...string) error {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
@@ -135,7 +137,7 @@ func migrate(ctx context.Context, url string) error {
 	return errors.Join(err, migrator.Close())
 }
 
-// serveRole is what Lumen logs in as.
+// serveRole is the role that Lumen logs in as.
 func (b *bench) serveRole() string { return b.prefix + "serve" }
 
 func addMerchant(ctx context.Context, operator *owner.Owner) (merchant, error) {

@@ -16,10 +16,11 @@ import (
 	"lumen/store/storetest"
 )
 
-// long is the form for a machine that does nothing else: the sizes and times of the README.
+// long selects the long form, with the sizes and times of the README, for a machine that does
+// nothing else.
 var long = storetest.Long()
 
-// either is the one for the long form, or the one for the short form.
+// either returns the value of the form that runs.
 func either[T any](inLong, inShort T) T {
 	if long {
 		return inLong
@@ -27,8 +28,8 @@ func either[T any](inLong, inShort T) T {
 	return inShort
 }
 
-// bar holds a measurement to what was promised: in the long form alone, as the short one, on a machine that does other things
-// besides, measures those as well.
+// bar fails the test when a promised figure is missed, in the long form only. The short form runs
+// beside other work on the machine, and would measure that as well.
 func bar(t *testing.T, holds bool, otherwise string, args ...any) {
 	t.Helper()
 	switch {
@@ -40,15 +41,15 @@ func bar(t *testing.T, holds bool, otherwise string, args ...any) {
 	}
 }
 
-// field is what the load tests share: a Postgres with customers of many merchants. The last merchant, which is not among
-// those, has as many customers as a long list has.
+// field is shared by the load tests: a Postgres with customers of many merchants. The large
+// merchant is not among these and has the customers of a long list.
 type field struct {
 	*bench
 	*database
 	large merchant
 }
 
-// openField loads the customers once; TestMain takes them away.
+// openField loads the customers once; TestMain removes them.
 var openField = sync.OnceValues(func() (f field, err error) {
 	ctx := context.Background()
 	run := runCommand{Customers: either(200_000, 20_000), Merchants: either(100, 10), Sizes: []int{1}}
@@ -69,7 +70,8 @@ var openField = sync.OnceValues(func() (f field, err error) {
 	return f, f.large.grow(ctx, filling, longList-f.large.customers)
 })
 
-// longList is how many customers the large merchant has: their list is more than the kernel keeps for a slow reader.
+// longList is how many customers the large merchant has. Their list is larger than what the kernel
+// buffers for a slow reader.
 const longList = 20_000
 
 func newField(t *testing.T) field {
@@ -79,10 +81,12 @@ func newField(t *testing.T) field {
 	return f
 }
 
-// connections suit a Postgres that has all processors but one, as README.md recommends.
+// connections is the setting for a Postgres that has all processors but one, as README.md
+// recommends.
 var connections = "LUMEN_DATABASE_CONNECTIONS=" + strconv.Itoa(6*max(1, runtime.NumCPU()-1))
 
-// serve runs `lumen serve` for a test. It is as by default but for the connections and what the environment adds.
+// serve runs `lumen serve` for a test, with the default settings except for the connections and the
+// given environment.
 func (f field) serve(t *testing.T, environment ...string) *server {
 	t.Helper()
 	lumen, err := f.startLumen(t.Context(), f.serveURL, append(environment, connections)...)
@@ -91,7 +95,7 @@ func (f field) serve(t *testing.T, environment ...string) *server {
 	return lumen
 }
 
-// generate returns a generator whose connections are open, after the server was warmed up.
+// generate returns a generator with open connections, after it has warmed up the server.
 func generate(t *testing.T, to *server, connections int, warm prepare) *generator {
 	t.Helper()
 	g, err := newGenerator(to, connections)

@@ -10,22 +10,23 @@ import (
 	"time"
 )
 
-// listed is what it took to receive a whole list.
+// listed is the cost of receiving one whole list.
 type listed struct {
 	Customers int           `json:"customers"`
 	FirstByte time.Duration `json:"firstByte"`
 	Time      time.Duration `json:"time"`
 	Bytes     int64         `json:"bytes"`
-	Growth    uint64        `json:"memoryGrowth"` // of the server, in octets, above what it was before
+	Growth    uint64        `json:"memoryGrowth"` // of the server, in octets
 }
 
-// lists are those of one size.
+// lists are the measurements of lists of one size.
 type lists struct {
 	Lumen []listed `json:"lumen"`
 	Bare  []listed `json:"bare"`
 }
 
-// measureList has one client receive the whole list of one merchant, from Lumen and from the bare handler in turns.
+// measureList makes one client receive the whole list of one merchant, from Lumen and from the bare
+// handler in turns.
 func (b *bench) measureList(ctx context.Context, r *report) error {
 	d, err := b.load(ctx, "list", 1, b.Customers)
 	if err != nil {
@@ -63,7 +64,7 @@ func (b *bench) receiveLists(ctx context.Context, d *database) (all lists, err e
 	return all, nil
 }
 
-// receive reads a list to its end, counts what is in it, and notes what it took.
+// receive reads a list to its end, counts the customers in it, and records the cost.
 func (s *server) receive(ctx context.Context, path string, m merchant, to *[]listed) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+path, nil)
 	if err != nil {
@@ -80,7 +81,7 @@ func (s *server) receive(ctx context.Context, path string, m merchant, to *[]lis
 	}
 	defer func() { _ = response.Body.Close() }()
 	var got listed
-	// Objects are counted, and nothing is parsed, so that the client takes little of the machine.
+	// The client counts objects and parses nothing, so that it takes little of the machine.
 	objects, buffer := 0, make([]byte, 64<<10)
 	for {
 		n, err := response.Body.Read(buffer)
@@ -96,11 +97,11 @@ func (s *server) receive(ctx context.Context, path string, m merchant, to *[]lis
 			return err
 		}
 	}
-	got.Time, got.Customers = time.Since(begun), objects-1 // all but the one that holds the list
+	got.Time, got.Customers = time.Since(begun), objects-1 // without the object around the list
 	if top := peak(); top > before {
 		got.Growth = top - before
 	}
-	if response.StatusCode != http.StatusOK || got.Customers < m.customers { // more, where some were created meanwhile
+	if response.StatusCode != http.StatusOK || got.Customers < m.customers { // more when some were created meanwhile
 		return fmt.Errorf("%s: status %d, %d customers of %d", path, response.StatusCode, got.Customers, m.customers)
 	}
 	*to = append(*to, got)

@@ -16,7 +16,7 @@ import (
 // prepare writes one request of a workload.
 type prepare func(*fasthttp.Request, *rand.Rand)
 
-// sample is what one stretch of load on one server showed.
+// sample is the result of one period of load on one server.
 type sample struct {
 	Requests  int           `json:"requests"`
 	PerSecond float64       `json:"perSecond"`
@@ -24,17 +24,18 @@ type sample struct {
 	P95       time.Duration `json:"p95"`
 	P99       time.Duration `json:"p99"`
 
-	// CPU is what a request took of the server's processor time, PostgresCPU of that of Postgres's. 0 when not known.
+	// CPU is the processor time of the server for one request, PostgresCPU that of Postgres. They
+	// are 0 when unknown.
 	CPU         time.Duration `json:"cpu"`
 	PostgresCPU time.Duration `json:"postgresCpu"`
 }
 
-// quantile is that of times, of which there are some, smallest first.
+// quantile returns a quantile of times, of which there is at least one, sorted from the smallest.
 func quantile(sorted []time.Duration, share float64) time.Duration {
 	return sorted[min(int(share*float64(len(sorted))), len(sorted)-1)]
 }
 
-// send is one exchange; a reply that is not a success is an error.
+// send sends a request and reads the reply. A reply that is not a success is an error.
 func send(client *fasthttp.HostClient, request *fasthttp.Request, response *fasthttp.Response) error {
 	if err := client.Do(request, response); err != nil {
 		return err
@@ -45,7 +46,7 @@ func send(client *fasthttp.HostClient, request *fasthttp.Request, response *fast
 	return nil
 }
 
-// ask sends one request over a connection of its own and returns the body of the reply.
+// ask sends one request on a connection of its own and returns the body of the reply.
 func (s *server) ask(next prepare) ([]byte, error) {
 	client, err := newClient(s.url, 1)
 	if err != nil {
@@ -69,8 +70,9 @@ func newClient(address string, connections int) (*fasthttp.HostClient, error) {
 	}, nil
 }
 
-// press has clients send one request after the other until the time is over, or each has sent `requests` when that is not
-// 0. Every reply has to be a success. Connections are opened, and statements prepared, before it counts.
+// press makes clients send one request after the other until the time is over, or, when requests is
+// not 0, until each client has sent that many. Every reply has to be a success. Connections are
+// opened and statements prepared before the measurement begins.
 func (s *server) press(ctx context.Context, next prepare, clients, requests int, during time.Duration) (sample, error) {
 	client, err := newClient(s.url, clients)
 	if err != nil {

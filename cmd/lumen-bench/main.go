@@ -1,5 +1,5 @@
-// Command lumen-bench measures Lumen against what else would serve the same rows, and writes down what it saw. See
-// README.md.
+// Command lumen-bench measures Lumen against other servers of the same rows and writes a report.
+// See README.md.
 package main
 
 import (
@@ -27,27 +27,27 @@ import (
 )
 
 type program struct {
-	Run  runCommand  `cmd:"" default:"withargs" help:"Measure, and write down what was seen."`
+	Run  runCommand  `cmd:"" default:"withargs" help:"Measure, and write a report."`
 	Bare bareCommand `cmd:"" hidden:""`
 }
 
 type runCommand struct {
-	DatabaseURL string        `name:"database-url" placeholder:"URL" help:"A Postgres to use, as a superuser; databases are made there and dropped again. Default: one of its own."`
+	DatabaseURL string        `name:"database-url" placeholder:"URL" help:"A superuser's URL of the Postgres to use; lumen-bench makes databases there and drops them. Default: a Postgres of its own."`
 	Lumen       string        `type:"existingfile" placeholder:"FILE" help:"The lumen program to measure. Default: built from the source here."`
 	Out         string        `type:"path" default:"." placeholder:"DIR" help:"Where report.md, report.json and the drawings are written. Default: ${default}."`
 	Customers   int           `default:"200000" help:"How many customers there are, and how many one long list has. Default: ${default}."`
 	Merchants   int           `default:"100" help:"Over how many merchants the customers are spread. Default: ${default}."`
 	Clients     int           `default:"16" help:"How many clients send. Default: ${default}."`
-	Rounds      int           `default:"7" help:"How often everything is measured, in turns. Default: ${default}."`
+	Rounds      int           `default:"7" help:"How many times each server is measured, in turns. Default: ${default}."`
 	Time        time.Duration `default:"2s" help:"How long each server is under load in a round. Default: ${default}."`
 	Requests    int           `default:"300" help:"How many requests one client sends to each size in a round. Default: ${default}."`
 	Sizes       []int         `default:"1000,100000,1000000" help:"The sizes of one merchant, in customers, over which cost should be flat. Default: ${default}."`
 	Crowds      []int         `default:"10,10000" help:"The numbers of merchants over which cost should be flat. Default: ${default}."`
-	Parts       []string      `default:"reads,writes,list,scaling" enum:"reads,writes,list,scaling,soak" help:"What is measured: reads, writes, list, scaling, soak. Default: ${default}."`
+	Parts       []string      `default:"reads,writes,list,scaling" enum:"reads,writes,list,scaling,soak" help:"The parts to measure: reads, writes, list, scaling, soak. Default: ${default}."`
 	Soak        time.Duration `default:"30m" help:"How long the part soak offers its load. Default: ${default}."`
 	Peer        string        `placeholder:"URL" help:"A GraphQL server to measure as well."`
 	PeerQuery   string        `type:"existingfile" placeholder:"FILE" help:"The peer's document: operations Get and Page."`
-	PeerCommand string        `placeholder:"COMMAND" help:"What starts the peer once the customers are there, for a shell. It finds their database, as a superuser, in DATABASE_URL."`
+	PeerCommand string        `placeholder:"COMMAND" help:"A shell command that starts the peer once the customers are loaded. DATABASE_URL is the superuser's URL of their database."`
 }
 
 func main() {
@@ -61,13 +61,13 @@ func main() {
 // bench is one run.
 type bench struct {
 	runCommand
-	notes        io.Writer // where a person reads what goes on
-	folder       string    // of what is not kept
+	notes        io.Writer // for progress messages
+	folder       string    // for temporary files
 	lumen        string
 	superuserURL string
-	own          *embedded.Server // nil when the database was given
+	own          *embedded.Server // nil with --database-url
 	postmaster   *process.Process // nil when it runs elsewhere
-	prefix       string           // of the databases made
+	prefix       string           // of the names of databases
 	databases    []string
 	password     string
 	version      string // of Postgres
@@ -94,7 +94,7 @@ func (c runCommand) Run(ctx context.Context) (err error) {
 	return r.write(os.Stdout, c.Out)
 }
 
-// open makes what is measured and where; cleanUp takes it away again.
+// open prepares the servers and databases of a run; cleanUp removes them.
 func (c runCommand) open(ctx context.Context) (*bench, error) {
 	b := &bench{
 		runCommand: c, notes: os.Stderr, prefix: fmt.Sprintf("lumen_bench_%d_", os.Getpid()), password: rand.Text(),
@@ -149,7 +149,7 @@ func (b *bench) prepare(ctx context.Context) error {
 func (b *bench) cleanUp(ctx context.Context) error {
 	var failed error
 	if b.own != nil {
-		// Where the server's account can't enter the folder, the data is elsewhere.
+		// When the account of the Postgres server cannot enter the folder, its data is elsewhere.
 		failed = errors.Join(b.own.Stop(), os.RemoveAll(b.own.DataDir()))
 	} else if len(b.databases) > 0 {
 		var drops []string
@@ -164,7 +164,7 @@ func (b *bench) cleanUp(ctx context.Context) error {
 	return errors.Join(failed, os.RemoveAll(b.folder))
 }
 
-// sharedBuffers holds the largest database that is made.
+// sharedBuffers is large enough for the largest database of a run.
 func (b *bench) sharedBuffers() string {
 	if slices.Max(append(slices.Clone(b.Sizes), b.Customers)) < 100_000 {
 		return "128MB"

@@ -17,11 +17,11 @@ type series struct {
 
 	server  *server
 	next    prepare
-	clients int // 0: as many as there are
-	want    int // how many customers a reply holds; 0: one
+	clients int // 0: all clients
+	want    int // the customers in a reply; 0: one
 }
 
-// prove sends one request and looks at the reply: what is measured should be what it says.
+// prove sends one request and checks the reply, so that the workload is what its name says.
 func (s *series) prove(ctx context.Context) error {
 	body, err := s.server.ask(s.next)
 	if err != nil {
@@ -33,8 +33,8 @@ func (s *series) prove(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// interleave measures all series round by round, in an order that turns, so that what slows the machine for a while slows
-// all of them.
+// interleave measures all series round by round and reverses their order each time. So a slow
+// period of the machine slows all of them.
 func (b *bench) interleave(ctx context.Context, what string, all []*series) error {
 	order := slices.Clone(all)
 	for round := range b.Rounds {
@@ -70,7 +70,7 @@ func (b *bench) measure(ctx context.Context) (*report, error) {
 
 func (b *bench) wants(part string) bool { return slices.Contains(b.Parts, part) }
 
-// measureLoad presses Lumen, the bare handler and the peer on the same customers.
+// measureLoad puts Lumen, the bare handler and the peer under load on the same customers.
 func (b *bench) measureLoad(ctx context.Context, r *report) error {
 	d, err := b.load(ctx, "main", b.Merchants, max(b.Customers/b.Merchants, 1))
 	if err != nil {
@@ -137,7 +137,7 @@ func (b *bench) measureLoad(ctx context.Context, r *report) error {
 		series []*series
 		fsync  bool
 	}{{"reads", reads, true}, {"writes", writes(""), true}, {"writes", writes(", fsync off"), false}} {
-		if !b.wants(part.name) || !part.fsync && b.own == nil { // somebody's Postgres keeps its durability
+		if !b.wants(part.name) || !part.fsync && b.own == nil { // a Postgres of --database-url keeps its durability
 			continue
 		}
 		for _, s := range part.series {
@@ -156,7 +156,7 @@ func (b *bench) measureLoad(ctx context.Context, r *report) error {
 	return b.fsync(ctx, true)
 }
 
-// fsync turns Postgres's own durability on or off, where it is the bench's own.
+// fsync turns the durability of Postgres on or off, when it is the run's own.
 func (b *bench) fsync(ctx context.Context, on bool) error {
 	if b.own == nil {
 		return nil
@@ -167,7 +167,7 @@ func (b *bench) fsync(ctx context.Context, on bool) error {
 	return err
 }
 
-// measureStart returns how long it takes from exec to the first answer, of a customer.
+// measureStart returns the times from exec to the first reply with a customer.
 func (b *bench) measureStart(ctx context.Context, d *database) (took []time.Duration, err error) {
 	for range b.Rounds {
 		begun := time.Now()

@@ -6,26 +6,27 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// mix is what an application asks for: of ten requests, six read a customer by its id, one of them through GraphQL, one shows a page, one
-// creates, two update. All ids are drawn at random, over all merchants of the database.
+// mix is the traffic of an application. Of ten requests, six read a customer by its id, one of
+// these through GraphQL, one reads a page, one creates, and two update. All ids are drawn at
+// random, over all merchants of the database.
 func (q requests) mix() prepare {
 	page := q.page(nil)
 	each := []prepare{q.get, q.get, q.get, q.get, q.get, q.getByGraphQL, page, q.create, q.update, q.update}
 	return func(r *fasthttp.Request, random *rand.Rand) { each[random.IntN(len(each))](r, random) }
 }
 
-// alive asks whether the process lives.
+// alive asks whether the process is alive.
 func (q requests) alive(r *fasthttp.Request, _ *rand.Rand) { q.to(r, "GET", "/healthz") }
 
-// only are the requests of one of the merchants.
+// only returns the requests of one of the merchants.
 func (q requests) only(m merchant) requests {
 	one := *q.of
 	one.merchants = []merchant{m}
 	return requests{q.server, &one}
 }
 
-// searches asks for customers whose email, name or user id holds a text that few hold: the merchant's customers are read
-// one by one, the dearest question there is.
+// searches asks for customers whose email, name or user id holds a rare text. Postgres reads all
+// customers of the merchant for it, so no other query costs more.
 func (q requests) searches() prepare {
 	body := operation(searchQuery, "Search")
 	return func(r *fasthttp.Request, random *rand.Rand) {
@@ -36,7 +37,8 @@ func (q requests) searches() prepare {
 
 const searchQuery = `query Search($text: String!) { customers(first: 50, filter: {search: $text}) { nodes { ` + allFields + ` } totalCount } }`
 
-// searched is a text of five digits that stands at the end of an email.
+// searched returns a text of five digits that stands at the end of the local part of an email
+// address.
 func searched(random *rand.Rand) string {
 	digits := []byte("00000@example")
 	for i := range 5 {

@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	quotaOf     = 8                      // a quota, where there are quotas, is the peak by this: machines differ
-	quietOf     = 10                     // what the quiet merchant sends is the peak by this
-	noisyTimes  = 10                     // how many times its quota the noisy one sends
-	mostSlower  = 2                      // how many times its p99 without the noise the quiet one's may be
-	withoutRate = 250 * time.Millisecond // what it may be where nobody has a quota
+	quotaOf     = 8                      // a quota is the peak divided by this, because machines differ
+	quietOf     = 10                     // the quiet merchant sends the peak divided by this
+	noisyTimes  = 10                     // the noisy merchant sends this many times its quota
+	mostSlower  = 2                      // the p99 of the quiet merchant may grow by this factor
+	withoutRate = 250 * time.Millisecond // the limit of this p99 where no merchant has a quota
 )
 
-// One merchant makes as much noise as it can; another is to notice little of it.
+// One merchant sends as much as it can, and another one is to notice little of it.
 func TestNoisyNeighbour(t *testing.T) {
 	f := newField(t)
 	var peak float64
@@ -52,7 +52,7 @@ func TestNoisyNeighbour(t *testing.T) {
 	})
 }
 
-// peak is what the server answers to clients of which each waits for its reply.
+// peak returns the rate of replies to clients that each wait for their reply.
 func (f field) peak(t *testing.T) float64 {
 	t.Helper()
 	lumen := f.serve(t)
@@ -63,17 +63,18 @@ func (f field) peak(t *testing.T) float64 {
 	return o.goodput(clientWaits)
 }
 
-// disturb measures the p99 of a quiet merchant, without errors, in turns without the noise and with it; the medians. The
-// server is warmed up with another's requests: the quiet one's quota is to be whole.
+// disturb measures the p99 of a quiet merchant, without errors, in turns without and with the
+// noise, and returns the medians. Another merchant's requests warm up the server, so that the quota
+// of the quiet merchant is untouched.
 func disturb(t *testing.T, lumen *server, perSecond float64, warm, quiet prepare, noise func(time.Duration) outcome) (idle, noisy time.Duration) {
 	t.Helper()
 	g := generate(t, lumen, 64, warm)
 	during := either(10*time.Second, time.Second)
-	settled := either(3*time.Second, 500*time.Millisecond) // a quota's burst has been used up
+	settled := either(3*time.Second, 500*time.Millisecond) // the burst of the quota is used up
 	listen := func() time.Duration {
 		o := g.offer(t.Context(), quiet, perSecond, during)
 		require.NoError(t, o.failures())
-		require.Zero(t, o.count(exchange.isRefused), "refused, who did nothing")
+		require.Zero(t, o.count(exchange.isRefused), "the quiet merchant was refused")
 		return o.p99()
 	}
 	idles, noisies := []time.Duration{listen()}, []time.Duration{}

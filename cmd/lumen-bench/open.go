@@ -16,9 +16,10 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// generator sends requests over connections that it keeps. Offer is an open loop: a request is due when it is due, answered or
-// not those before it, as with clients that know nothing of each other. It costs a few microseconds of processor time for
-// a request, as it shares the processors with what it measures.
+// generator sends requests over connections that it keeps. Its method offer is an open loop:
+// requests are due whether or not those before were answered, as with clients that know nothing of
+// each other. A request costs the generator a few microseconds of processor time, because it shares
+// the processors with the server that it measures.
 type generator struct {
 	connections []*connection
 }
@@ -26,7 +27,7 @@ type generator struct {
 // connection sends one request at a time, and dials again when the server has closed it.
 type connection struct {
 	address  string
-	net      net.Conn // nil: to be dialled
+	net      net.Conn // nil: not dialled yet
 	in       *bufio.Reader
 	out      *bufio.Writer
 	used     time.Time
@@ -35,19 +36,19 @@ type connection struct {
 	response fasthttp.Response
 }
 
-// verdict is what became of a request.
+// verdict is the outcome of a request.
 type verdict uint8
 
 const (
 	accepted verdict = iota // a success, without errors
-	refused                 // 429 or 503, or what says the same in GraphQL
-	failed                  // all else
+	refused                 // 429 or 503, or the same code in GraphQL
+	failed                  // any other reply, or none
 )
 
 // exchange is one request and its reply.
 type exchange struct {
 	due    time.Duration // since the offer began
-	lag    time.Duration // from due until it was sent: what the generator itself was late
+	lag    time.Duration // from due until it was sent: the delay of the generator itself
 	took   time.Duration // from due until it was answered
 	status int
 	as     verdict
@@ -55,14 +56,15 @@ type exchange struct {
 	err    error
 }
 
-// keptIdle is how long a connection may rest before it is dialled anew: less than the server's patience.
+// keptIdle is how long a connection may be idle before the generator dials again. It is shorter
+// than the server's idle timeout.
 const keptIdle = 30 * time.Second
 
-// patience is how long a reply may take; beyond, the request has failed.
+// patience is how long a reply may take before the request counts as failed.
 const patience = 30 * time.Second
 
-// newGenerator returns one with so many connections to Lumen, over each of which a request was sent: a server is patient with
-// connections that rest, not with those that never said anything.
+// newGenerator returns a generator with this number of connections to Lumen. It has sent a request
+// on each, because the server closes a connection without a request earlier than an idle one.
 func newGenerator(s *server, connections int) (*generator, error) {
 	at, err := url.Parse(s.url)
 	if err != nil {
@@ -89,7 +91,8 @@ func (g *generator) close() {
 	}
 }
 
-// offer sends so many requests per second, at random times, and waits for the replies. What it returns is in no order.
+// offer sends perSecond requests a second at random times and waits for the replies. The exchanges
+// that it returns have no order.
 func (g *generator) offer(ctx context.Context, next prepare, perSecond float64, during time.Duration) outcome {
 	times := make([]time.Duration, int(perSecond*during.Seconds()))
 	for i := range times {
@@ -118,8 +121,8 @@ func (g *generator) offer(ctx context.Context, next prepare, perSecond float64, 
 	})}
 }
 
-// press has so many of the connections send one request after the other until the time is over: as much as the server
-// can answer.
+// press makes clients send one request after the other, on a connection each, until the time is
+// over: as many as the server can answer.
 func (g *generator) press(ctx context.Context, next prepare, clients int, during time.Duration) outcome {
 	begun := time.Now()
 	return outcome{during, g.run(g.connections[:clients], func(c *connection) (all []exchange) {
@@ -140,7 +143,7 @@ func (g *generator) run(connections []*connection, work func(*connection) []exch
 	return slices.Concat(each...)
 }
 
-// exchange sends the next request, which was due a time after begun, and reads the reply.
+// exchange sends the next request, which was due at a time after begun, and reads the reply.
 func (c *connection) exchange(next prepare, begun time.Time, due time.Duration) exchange {
 	e := exchange{due: due, as: failed}
 	c.request.Reset()
@@ -206,24 +209,25 @@ func (c *connection) hangUp() {
 	}
 }
 
-// succeeded tells whether a reply is a success as the customer's program would see it.
+// succeeded reports whether a client would take the reply for a success.
 func succeeded(status int, body []byte) bool {
 	return status >= 200 && status <= 299 && !bytes.Contains(body, []byte(`"errors":[`)) && !bytes.Contains(body, []byte(`"userErrors":[{`))
 }
 
-// toldToWait tells whether GraphQL refused fields, in a reply that is a success to HTTP.
+// toldToWait reports whether GraphQL refused fields, in a reply whose HTTP status is that of a
+// success.
 func toldToWait(body []byte) bool {
 	return bytes.HasPrefix(body, []byte(`{"errors":[`)) &&
 		(bytes.Contains(body, []byte(`"code":"UNAVAILABLE"`)) || bytes.Contains(body, []byte(`"code":"RATE_LIMITED"`)))
 }
 
-// outcome is what became of the requests of an offer.
+// outcome is the result of the requests of an offer.
 type outcome struct {
 	during    time.Duration
 	exchanges []exchange
 }
 
-// perSecond is the rate of those that hold.
+// perSecond returns the rate of the exchanges for which holds returns true.
 func (o outcome) perSecond(holds func(exchange) bool) float64 {
 	return float64(o.count(holds)) / o.during.Seconds()
 }
@@ -237,16 +241,16 @@ func (o outcome) count(holds func(exchange) bool) (n int) {
 	return n
 }
 
-// offered is how many requests were sent per second, within the time of the offer: one that was written too late, for want of
-// a connection or of processor time, was not offered.
+// offered returns how many requests a second were sent within the time of the offer. A request that
+// was sent too late, for lack of a connection or of processor time, does not count.
 func (o outcome) offered() float64 {
 	return o.perSecond(func(e exchange) bool { return e.due+e.lag < o.during+lateness })
 }
 
-// lateness is how late a request that was due at the very end may be.
+// lateness is how late a request may be sent that was due at the very end.
 const lateness = 20 * time.Millisecond
 
-// goodput is how many successes per second there were that took no longer than a client waits.
+// goodput returns the number of successes a second that took no longer than a client waits.
 func (o outcome) goodput(within time.Duration) float64 {
 	return o.perSecond(func(e exchange) bool { return e.as == accepted && e.took <= within })
 }
@@ -255,7 +259,8 @@ func (e exchange) isAccepted() bool { return e.as == accepted }
 func (e exchange) isRefused() bool  { return e.as == refused }
 func (e exchange) isFailed() bool   { return e.as == failed }
 
-// quantile is that of the times of those that hold, 0 when there are none.
+// quantile returns a quantile of the times of the exchanges for which holds returns true, or 0 when
+// there are none.
 func (o outcome) quantile(share float64, of func(exchange) time.Duration, holds func(exchange) bool) time.Duration {
 	var all []time.Duration
 	for _, e := range o.exchanges {
@@ -270,12 +275,12 @@ func (o outcome) quantile(share float64, of func(exchange) time.Duration, holds 
 	return quantile(all, share)
 }
 
-// p99 is that of the successes, as their clients saw it: from when the request was due.
+// p99 returns the 99th percentile of the successes, counted from when the requests were due.
 func (o outcome) p99() time.Duration {
 	return o.quantile(0.99, func(e exchange) time.Duration { return e.took }, exchange.isAccepted)
 }
 
-// failures joins some of what failed; nil when nothing did.
+// failures joins up to three of the errors, and returns nil when no request failed.
 func (o outcome) failures() error {
 	var all []error
 	for _, e := range o.exchanges {

@@ -9,19 +9,19 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What must hold while three times the peak is offered, and afterwards.
+// The requirements while the load is three times the peak, and afterwards.
 const (
 	floodTimes    = 3
-	clientWaits   = time.Second           // what is answered later is of no use
+	clientWaits   = time.Second           // a later reply is of no use
 	mustKeep      = 0.8                   // of the peak
 	refusedWithin = 50 * time.Millisecond // p99
-	// recoveredWithin is how long after a flood half the peak may not yet be answered as it was before it: all of it, and with
-	// a p99 that is no more than half as much again.
+	// recoveredWithin is the time after a flood within which the server has to answer half the peak
+	// as before: every request, with a p99 of at most one and a half times the earlier one.
 	recoveredWithin = 5 * time.Second
 )
 
-// The peak is what a server answers to clients of which each waits for its reply. The flood comes from clients that wait for
-// nothing, who are many more. Both have a processor of their own.
+// The peak is the rate of replies to clients that each wait for their reply. The flood comes from
+// many more clients that do not wait. The clients have a processor of their own.
 func TestOverload(t *testing.T) {
 	f := newField(t)
 	for _, of := range []struct {
@@ -52,8 +52,8 @@ func TestOverload(t *testing.T) {
 	}
 }
 
-// flood offers more than can be answered. It returns how much of the peak was answered all the same, and the p99 of the
-// refusals.
+// flood offers more than the server can answer. It returns the share of the peak that the server
+// answered, and the p99 of the refusals.
 func flood(t *testing.T, lumen *server, g *generator, next prepare, peak float64) (kept float64, refusals time.Duration) {
 	t.Helper()
 	before := lumen.usage()
@@ -75,7 +75,7 @@ func flood(t *testing.T, lumen *server, g *generator, next prepare, peak float64
 	return kept, refusals
 }
 
-// recovers holds half the peak after a flood to what it was before.
+// recovers compares half the peak after a flood with half the peak before it.
 func recovers(t *testing.T, g *generator, next prepare, peak float64) {
 	t.Helper()
 	const window = time.Second
@@ -90,7 +90,7 @@ func recovers(t *testing.T, g *generator, next prepare, peak float64) {
 		require.Zero(t, o.count(exchange.isRefused))
 		before = append(before, o.p99())
 	}
-	ended := time.Now().Add(window) // what is answered later is answered late
+	ended := time.Now().Add(window) // later replies are late
 	require.NoError(t, g.offer(t.Context(), next, floodTimes*peak, window).failures())
 	var seen []time.Duration
 	for time.Since(ended) < recoveredWithin {

@@ -14,7 +14,7 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// colours are told apart by most eyes, on white and in print (Okabe and Ito).
+// colours are those of Okabe and Ito, which most eyes can tell apart, on white and in print.
 var colours = []color.Color{
 	color.RGBA{0x00, 0x72, 0xb2, 0xff}, color.RGBA{0xd5, 0x5e, 0x00, 0xff}, color.RGBA{0x00, 0x9e, 0x73, 0xff},
 	color.RGBA{0xcc, 0x79, 0xa7, 0xff}, color.RGBA{0x56, 0xb4, 0xe9, 0xff},
@@ -48,7 +48,7 @@ func newPlot(x, y string) *plot.Plot {
 	return p
 }
 
-// drawPanels draws one panel beside the other; without any there is no drawing.
+// drawPanels draws one panel beside the other. Without panels it draws nothing.
 func drawPanels(path string, panels []*plot.Plot) error {
 	if len(panels) == 0 {
 		return nil
@@ -71,7 +71,8 @@ func drawPanels(path string, panels []*plot.Plot) error {
 	return file.Close()
 }
 
-// newPanel returns a panel: sizes from left to right, each ten times the one before as wide, latencies from 0 up.
+// newPanel returns a panel with sizes on a logarithmic axis from left to right, and latencies from
+// 0 up.
 func newPanel(axis string, curves []curve) (*plot.Plot, error) {
 	p := newPlot(axis, "median latency, ms")
 	p.X.Scale = plot.LogScale{}
@@ -97,7 +98,7 @@ func newPanel(axis string, curves []curve) (*plot.Plot, error) {
 	return p, nil
 }
 
-// plot draws memory and waiting over the time.
+// plot draws memory and latency over time.
 func (s *soaked) plot(path string) error {
 	if s == nil {
 		return nil

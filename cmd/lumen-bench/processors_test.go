@@ -12,8 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// apart gives the generator, which is this process, one processor until the test is over, and the server and Postgres the
-// others: floods come from elsewhere, and what sending them takes is not the server's to bear.
+// apart gives one processor to the generator, which is this process, until the test is over, and
+// the others to the server and Postgres. Floods come from other machines, so the server must not
+// pay for sending them.
 func apart(t *testing.T, s *server) {
 	t.Helper()
 	own := unix.CPUSet{}
@@ -50,7 +51,8 @@ func pinPostgres(t *testing.T, s *server, to *unix.CPUSet) {
 	}
 }
 
-// pin lets all threads of a process run on some processors alone. Those that it starts later follow.
+// pin makes all threads of a process run on some processors only. Threads that it starts later
+// inherit this.
 func pin(t *testing.T, pid int, to *unix.CPUSet) {
 	t.Helper()
 	threads, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/task")

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// report is all that was seen. Durations are in nanoseconds, memory in octets.
+// report holds all results. Durations are in nanoseconds, memory in octets.
 type report struct {
 	Conditions conditions      `json:"conditions"`
 	Series     []*series       `json:"series"`
@@ -29,7 +29,7 @@ type report struct {
 	Soak     *soaked `json:"soak,omitempty"`
 }
 
-// conditions are what the measurements depend on.
+// conditions are the circumstances of the measurements.
 type conditions struct {
 	Date        string `json:"date"`
 	Machine     string `json:"machine"`
@@ -43,12 +43,13 @@ type conditions struct {
 	Peer        string `json:"peer,omitempty"`
 }
 
-// comparison is a row of the table of ratios: how many times the throughput, or the time, of one series is that of another.
+// comparison is a row of the table of ratios: the throughput, or the time, of one series divided by
+// that of another.
 type comparison struct {
 	What, Against string
 	of, to        string // series
 	must, goal    float64
-	time          bool // the ratio of times, which should be small
+	time          bool // a ratio of times, where less is better
 }
 
 var comparisons = []comparison{
@@ -65,7 +66,7 @@ var comparisons = []comparison{
 	{"30 aliased `customer(id)`, one client, p50", "one such", "30 aliases/graphql", "one alias/graphql", 3, 2, true},
 }
 
-// median is that of measurements of one thing.
+// median returns the median of measurements of one thing.
 func median[T cmp.Ordered](all []T) T {
 	return slices.Sorted(slices.Values(all))[len(all)/2]
 }
@@ -78,7 +79,8 @@ func (r *report) find(name string) *series {
 	return r.Series[i]
 }
 
-// compare returns the ratios of two series, each of one round, smallest first; nil when one was not measured.
+// compare returns the ratios of two series, one for each round, smallest first, or nil when one of
+// the series was not measured.
 func (r *report) compare(c comparison) []float64 {
 	of, to := r.find(c.of), r.find(c.to)
 	if of == nil || to == nil {
@@ -96,7 +98,8 @@ func (r *report) compare(c comparison) []float64 {
 	return all
 }
 
-// write prints the report and leaves it in the folder, as Markdown, as JSON, and the curves as an SVG.
+// write prints the report and writes it to the folder, as Markdown and JSON, with the curves as an
+// SVG.
 func (r *report) write(out io.Writer, folder string) error {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
@@ -160,7 +163,7 @@ func (r *report) ratiosTo(line func(string, ...any)) {
 	}
 }
 
-// seriesTo writes what each series showed.
+// seriesTo writes the results of each series.
 func (r *report) seriesTo(line func(string, ...any)) {
 	if len(r.Series) == 0 {
 		return
@@ -177,7 +180,7 @@ func (r *report) seriesTo(line func(string, ...any)) {
 	}
 }
 
-// listsTo writes what it took to receive lists.
+// listsTo writes the cost of receiving lists.
 func (r *report) listsTo(line func(string, ...any)) {
 	if len(r.List.Lumen) == 0 && len(r.LongList.Lumen) == 0 {
 		return
@@ -218,7 +221,7 @@ func (r *report) curvesTo(line func(string, ...any), what string, curves []curve
 	}
 }
 
-// bound says what a ratio must be.
+// bound returns the text of the limit of a ratio.
 func (c comparison) bound(ratio float64) string {
 	switch {
 	case ratio == 0:
@@ -229,7 +232,7 @@ func (c comparison) bound(ratio float64) string {
 	return fmt.Sprintf("%.2f", ratio)
 }
 
-// ratios are those of each round, smallest first.
+// ratios returns the ratio of each round, smallest first.
 func (l lists) ratios() []float64 {
 	var all []float64
 	for i := range l.Lumen {

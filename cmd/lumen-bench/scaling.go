@@ -11,7 +11,7 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// curve is the median latency of one workload, with one client, over sizes.
+// curve is the median latency of one workload, with one client, by size.
 type curve struct {
 	Name   string  `json:"name"`
 	Points []point `json:"points"`
@@ -25,7 +25,7 @@ type point struct {
 	next   prepare
 }
 
-// spread is how many times the largest point is the smallest.
+// spread returns the largest point divided by the smallest.
 func (c curve) spread() float64 {
 	var all []time.Duration
 	for _, p := range c.Points {
@@ -37,7 +37,7 @@ func (c curve) spread() float64 {
 // crowd is how many customers each merchant has where the number of merchants varies.
 const crowd = 100
 
-// measureScaling measures what one client waits in databases of different sizes, in turns.
+// measureScaling measures the latency of one client in databases of different sizes, in turns.
 func (b *bench) measureScaling(ctx context.Context, r *report) error {
 	var sizes, crowds []*scaled
 	defer func() {
@@ -86,7 +86,8 @@ type scaled struct {
 	of     *database
 }
 
-// curves measures the workloads at each size. Where merchants are many, ten of them send, and, as a workload of its own, all.
+// curves measures the workloads at each size. In a database of many merchants only ten of them
+// send; a workload of its own sends for all.
 func (b *bench) curves(ctx context.Context, what string, at []*scaled, many bool) ([]curve, error) {
 	if len(at) == 0 {
 		return nil, nil
@@ -130,7 +131,8 @@ func (b *bench) curves(ctx context.Context, what string, at []*scaled, many bool
 	return curves, nil
 }
 
-// cursor is the place of the customer after nine tenths of a merchant's list, which starts with the newest.
+// cursor returns the cursor of the customer after nine tenths of a merchant's list, which starts
+// with the newest.
 func (s *scaled) cursor(m merchant) (string, error) {
 	const query = `query Find($before: DateTime!) { customers(first: 1, filter: { createdAt: { before: $before } }) { pageInfo { endCursor } } }`
 	before := firstCreated.Add(time.Duration(m.customers/10+2) * time.Second)

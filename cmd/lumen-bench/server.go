@@ -22,19 +22,19 @@ import (
 	"lumen/store"
 )
 
-// server is what is put under load: a process of this machine's, or, without one, an address.
+// server is what the load is put on: a process on this machine or, without a process, an address.
 type server struct {
 	url      string
 	private  string // the URL of Lumen's private listener, where it has one
 	process  *process.Process
-	postgres *process.Process // the postmaster, nil when it is elsewhere
+	postgres *process.Process // the postmaster, nil when it runs elsewhere
 	log      string           // the file of its standard error
 	stop     func()
 }
 
-// bareCommand serves the bare handler in a process of its own, as Lumen is.
+// bareCommand serves the bare handler in a process of its own, as Lumen has one.
 type bareCommand struct {
-	DatabaseURL string `required:"" env:"DATABASE_URL"` // not a flag: others can read those
+	DatabaseURL string `required:"" env:"DATABASE_URL"` // no flag, because other users can read flags
 }
 
 func (c bareCommand) Run(ctx context.Context) error {
@@ -74,16 +74,18 @@ func (b *bench) startBare(ctx context.Context, databaseURL string) (*server, err
 	return b.start(ctx, command)
 }
 
-// startLumen runs `lumen serve` on a database, as it is by default but for what the environment adds.
+// startLumen runs `lumen serve` on a database, with the default settings except for the given
+// environment.
 func (b *bench) startLumen(ctx context.Context, databaseURL string, environment ...string) (*server, error) {
 	command := exec.CommandContext(ctx, b.lumen, "serve", "--json", "--addr", "127.0.0.1:0", "--shutdown-delay", "0s")
 	command.Env = append(os.Environ(), append(environment, "LUMEN_DATABASE_URL="+databaseURL)...)
 	return b.start(ctx, command)
 }
 
-// start runs a server that prints its URL when it listens. Its standard error, the access log of Lumen, goes into a file.
+// start runs a server that prints its URL when it listens. Its standard error, which is Lumen's
+// access log, goes to a file.
 func (b *bench) start(ctx context.Context, command *exec.Cmd) (*server, error) {
-	// Appended to, so that it can be emptied.
+	// The file is opened for appending, so that it can be truncated.
 	log, err := os.OpenFile(filepath.Join(b.folder, "log-"+rand.Text()), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
@@ -120,7 +122,7 @@ func (b *bench) start(ctx context.Context, command *exec.Cmd) (*server, error) {
 	return s, nil
 }
 
-// used is processor time that was used so far.
+// used is the processor time used so far.
 type used struct{ cpu, postgres time.Duration }
 
 func (s *server) usage() used {
@@ -149,7 +151,7 @@ func timeOf(p *process.Process) time.Duration {
 	return time.Duration((times.User + times.System) * float64(time.Second))
 }
 
-// memory is the server's resident memory, in octets.
+// memory returns the server's resident memory, in octets.
 func (s *server) memory() uint64 {
 	if s.process == nil {
 		return 0
@@ -161,7 +163,7 @@ func (s *server) memory() uint64 {
 	return info.RSS
 }
 
-// watch looks at the server's memory until peak is called, which returns the most that was seen.
+// watch samples the server's memory until peak is called, which returns the largest sample.
 func (s *server) watch() (peak func() uint64) {
 	var most uint64
 	var watching sync.WaitGroup
@@ -183,7 +185,8 @@ func (s *server) watch() (peak func() uint64) {
 	})
 }
 
-// startPeer runs the command that starts the peer, if there is one, and waits until it answers.
+// startPeer runs the command that starts the peer, if there is one, and waits until the peer
+// answers.
 func (b *bench) startPeer(ctx context.Context, d *database) (*server, error) {
 	if response, err := http.Get(b.Peer); err == nil && b.PeerCommand != "" {
 		_ = response.Body.Close()

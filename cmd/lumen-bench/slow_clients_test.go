@@ -14,17 +14,18 @@ import (
 	netstat "github.com/shirou/gopsutil/v4/net"
 )
 
-// slowKind is a way to be slow: a byte a second, sent or received.
+// slowKind is a way to be slow: the client sends or receives one byte a second.
 type slowKind struct {
 	name  string
 	many  int
 	head  string        // sent at once
-	reads bool          // what it is slow in: reading, else sending
+	reads bool          // slow in reading, else in sending
 	freed time.Duration // how long the server may keep the socket
-	waits bool          // only the long form waits for that
+	waits bool          // only the long form waits so long
 }
 
-// slowClients are those that came. Each comes again, as long as again is true, when the server has let go of it.
+// slowClients are the clients of a test. While again is true, a client connects again after the
+// server has closed its connection.
 type slowClients struct {
 	server *server
 	kinds  []slowKind
@@ -33,8 +34,8 @@ type slowClients struct {
 	open   map[int]*slowClient // by port
 	done   []*slowClient
 	again  bool
-	held   []int   // each time that was looked
-	faults []error // of those that found no server
+	held   []int   // the sockets held at each look
+	faults []error // of failed connections
 	all    sync.WaitGroup
 }
 
@@ -42,30 +43,30 @@ type slowClient struct {
 	kind   *slowKind
 	conn   net.Conn
 	since  time.Time
-	held   time.Duration // until the server was seen without the socket
+	held   time.Duration // until a look found the socket closed
 	kicked chan struct{}
 }
 
-// slowKinds come to a thousand.
+// slowKinds returns the kinds of a thousand clients.
 func slowKinds(host string, m, large merchant) []slowKind {
 	credential := "Authorization: Bearer " + m.key + "\r\n"
 	post := "POST /api/customers HTTP/1.1\r\nHost: " + host + "\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n"
 	query := string(encode(map[string]any{"query": pageQuery, "operationName": "Page", "variables": map[string]any{"first": 250}}))
 	const header, body, idle = 5 * time.Second, 10 * time.Second, 60 * time.Second
-	const list = 35 * time.Second // 30 for a write that nobody takes, and then a batch may be waited for
+	const list = 35 * time.Second // 30 s for a write that the client does not read, and then the fetch of a batch
 	return []slowKind{
 		{name: "header, with credential", many: 200, head: "GET /api/customers HTTP/1.1\r\nHost: " + host + "\r\n" + credential + "X-Slow: ", freed: header},
 		{name: "header, without", many: 200, head: "GET /api/customers HTTP/1.1\r\nX-Slow: ", freed: header},
 		{name: "body, with credential", many: 200, head: post + credential + "\r\n", freed: body},
 		{name: "body, without", many: 200, head: post + "\r\n", freed: body},
-		// The kernel takes the whole page: what is left is a connection without a request.
+		// The kernel buffers the whole page, so the server sees a connection without a request.
 		{name: "page", many: 150, head: fmt.Sprintf("POST /graphql HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%s\r\n%s", host, len(query), credential, query),
 			reads: true, freed: idle, waits: true},
 		{name: "list", many: 50, head: "GET /api/customers HTTP/1.1\r\nHost: " + host + "\r\nAuthorization: Bearer " + large.key + "\r\n\r\n", reads: true, freed: list, waits: true},
 	}
 }
 
-// come starts those of the kinds that hold, within a time.
+// come starts the clients of the kinds for which holds returns true, spread over a time.
 func (s *slowClients) come(within time.Duration, holds func(*slowKind) bool) {
 	var coming []*slowKind
 	for i := range s.kinds {
@@ -89,7 +90,7 @@ func (s *slowClients) comesAgain() bool {
 	return s.again
 }
 
-// once is one connection until the server has let go of it, or it is told to leave.
+// once is one connection, until the server closes it or the client is told to leave.
 func (s *slowClients) once(kind *slowKind) {
 	dialer := net.Dialer{Timeout: patience, Control: func(_, _ string, raw syscall.RawConn) error {
 		var failed error
@@ -129,7 +130,7 @@ func (s *slowClients) once(kind *slowKind) {
 		} else {
 			_, err = conn.Write(one)
 		}
-		if err != nil { // the server has closed it, and another may have the port by now
+		if err != nil { // the server has closed it, and another client may have the port by now
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			if s.open[port] == c {
@@ -140,7 +141,7 @@ func (s *slowClients) once(kind *slowKind) {
 	}
 }
 
-// letGo notes that the server has let go of a socket.
+// letGo records that the server has closed a socket.
 func (s *slowClients) letGo(port int, c *slowClient) {
 	c.held = time.Since(c.since)
 	s.done = append(s.done, c)
@@ -148,7 +149,7 @@ func (s *slowClients) letGo(port int, c *slowClient) {
 	close(c.kicked)
 }
 
-// look notes which sockets the server has let go of, and returns how many it holds.
+// look records which sockets the server has closed, and returns how many it holds.
 func (s *slowClients) look() (held int, err error) {
 	sockets, err := netstat.ConnectionsPid("tcp", s.server.process.Pid)
 	if err != nil {
@@ -164,7 +165,7 @@ func (s *slowClients) look() (held int, err error) {
 		switch {
 		case ports[port]:
 			held++
-		case time.Since(c.since) > time.Second: // before, it is perhaps not accepted yet
+		case time.Since(c.since) > time.Second: // earlier, the server may not have accepted it yet
 			s.letGo(port, c)
 		}
 	}
@@ -172,21 +173,21 @@ func (s *slowClients) look() (held int, err error) {
 	return held, nil
 }
 
-// counts are how many were held, each time that was looked.
+// counts returns the numbers of held sockets, one for each look.
 func (s *slowClients) counts() []int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.held)
 }
 
-// stay has none come again.
+// stay stops clients from connecting again.
 func (s *slowClients) stay() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.again = false
 }
 
-// leave has all of them hang up.
+// leave makes all clients disconnect.
 func (s *slowClients) leave() {
 	s.stay()
 	s.mu.Lock()
@@ -199,7 +200,7 @@ func (s *slowClients) leave() {
 	s.all.Wait()
 }
 
-// left is how many of the kinds that hold are open.
+// left returns how many clients of the kinds for which holds returns true are connected.
 func (s *slowClients) left(holds func(*slowKind) bool) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

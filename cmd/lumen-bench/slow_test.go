@@ -13,12 +13,13 @@ import (
 )
 
 const (
-	// othersRate is what the others send, per second.
+	// othersRate is how many requests a second the other clients send.
 	othersRate = 300
-	// slack is how much later than the timeout a socket may be seen: they are looked at once a second, and Go's HTTP
-	// server lingers for half a second.
+	// slack is how much later than the timeout a test may notice a closed socket: it looks once a
+	// second, and Go's HTTP server lingers for half a second.
 	slack = 3 * time.Second
-	// mostSlow is how many of the thousand are there: of those that come again some are on their way.
+	// mostSlow is how many of the thousand are connected at the same time: some of those that
+	// connect again are on their way.
 	mostSlow = 900
 )
 
@@ -31,7 +32,7 @@ func TestSlowClients(t *testing.T) {
 	apart(t, lumen)
 	others := requests{lumen, f.database}.mix()
 	g := generate(t, lumen, 64, others)
-	p99 := func(windows int) (all []time.Duration) { // without a failure or a refusal
+	p99 := func(windows int) (all []time.Duration) { // fails on an error or a refusal
 		t.Helper()
 		for range windows {
 			o := g.offer(t.Context(), others, othersRate, either(5*time.Second, time.Second))
@@ -52,13 +53,14 @@ func TestSlowClients(t *testing.T) {
 	stop := look(t, slow)
 	defer stop()
 	defer slow.leave()
-	// Who reads slowly is sent first what the kernel takes, megabytes of a list: that is work, and done before the others come.
+	// A slow reader first gets what the kernel buffers, which is megabytes of a list. That is work,
+	// and it is done before the other clients come.
 	begun := time.Now()
 	slow.come(either(5*time.Second, time.Second), isReading)
 	arriving := g.offer(t.Context(), others, othersRate, either(5*time.Second, time.Second))
 	require.NoError(t, arriving.failures())
 	require.Eventually(t, func() bool { return slow.left(isReading) == 200 && idles(t, lumen) }, 20*time.Second, 10*time.Millisecond)
-	slow.come(either(5*time.Second, time.Second/2), func(k *slowKind) bool { return !k.reads }) // not all go at the same time
+	slow.come(either(5*time.Second, time.Second/2), func(k *slowKind) bool { return !k.reads }) // so that not all end at the same time
 	require.Eventually(t, func() bool {
 		held, err := slow.look()
 		return err == nil && held >= mostSlow
@@ -73,7 +75,7 @@ func TestSlowClients(t *testing.T) {
 	slow.stay()
 	require.Empty(t, slow.faults)
 
-	// Each is let go of in time.
+	// The server closes each connection in time.
 	soon := func(k *slowKind) bool { return long || !k.waits }
 	require.Eventually(t, func() bool { return slow.left(soon) == 0 }, either(70*time.Second, 15*time.Second), 100*time.Millisecond)
 	t.Logf("the last was let go of after %v", time.Since(begun).Round(time.Second/10))
@@ -91,7 +93,7 @@ func TestSlowClients(t *testing.T) {
 	t.Logf("p99 of the others: %.1f ms without the slow ones, %.1f ms while they came (%d refused), %.1f ms with them there", ms(median(idle)), ms(arriving.p99()), arriving.count(exchange.isRefused), ms(median(busy)))
 	bar(t, median(busy) <= 2*median(idle), "the others' p99 is %v beside the slow, %v without", median(busy), median(idle))
 
-	// And nothing of them is left.
+	// The server keeps nothing of the slow clients.
 	var after vitals
 	require.Eventually(t, func() bool {
 		after, err = monitor.read(t.Context())
@@ -103,7 +105,7 @@ func TestSlowClients(t *testing.T) {
 
 func isReading(k *slowKind) bool { return k.reads }
 
-// idles tells whether the server does next to nothing for a while.
+// idles reports whether the server does next to nothing for a while.
 func idles(t *testing.T, s *server) bool {
 	t.Helper()
 	before := s.usage()
@@ -111,7 +113,7 @@ func idles(t *testing.T, s *server) bool {
 	return s.usage().cpu-before.cpu <= 20*time.Millisecond
 }
 
-// look has the sockets looked at until stop is called.
+// look looks at the sockets again and again until stop is called.
 func look(t *testing.T, s *slowClients) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -128,7 +130,8 @@ func look(t *testing.T, s *slowClients) (stop func()) {
 	return func() { cancel(); <-ended }
 }
 
-// longest is how long a socket of a kind was held at most, and how many were let go of.
+// longest returns the longest time that the server held a socket of a kind, and how many of the
+// kind it has closed.
 func (s *slowClients) longest(kind string) (most time.Duration, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

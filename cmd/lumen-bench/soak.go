@@ -10,16 +10,16 @@ import (
 	"gonum.org/v1/gonum/stat"
 )
 
-// soaked is what a server did under the same load for a long time.
+// soaked is the result of the same load over a long time.
 type soaked struct {
-	Peak      float64       `json:"peak"` // requests per second, that of as many clients as find it
-	Rate      float64       `json:"rate"` // that were due
+	Peak      float64       `json:"peak"` // requests per second
+	Rate      float64       `json:"rate"` // requests that were due per second
 	During    time.Duration `json:"during"`
 	Vitals    []vitals      `json:"vitals"`
 	Stretches []stretch     `json:"stretches"`
 }
 
-// stretch is a part of the time.
+// stretch is a part of this time.
 type stretch struct {
 	At        time.Duration `json:"at"` // its end, since the start
 	PerSecond float64       `json:"perSecond"`
@@ -32,11 +32,12 @@ type stretch struct {
 }
 
 const (
-	// peakClients are those that find the peak, each of which waits for its reply.
+	// peakClients is the number of clients that find the peak; each waits for its reply.
 	peakClients = 32
-	// soakShare is how much of the peak is offered.
+	// soakShare is the share of the peak that is offered.
 	soakShare = 0.7
-	// soakConnections are more than there are requests under way at that load, even when the machine holds its breath.
+	// soakConnections is larger than the number of requests under way at that load, even while the
+	// machine stalls.
 	soakConnections = 256
 	// warmUp is the share of the time in which memory may grow.
 	warmUp = 0.2
@@ -71,7 +72,7 @@ func (b *bench) soak(ctx context.Context, d *database) (*soaked, error) {
 	s.Rate = soakShare * s.Peak
 	b.say("soak: %.0f requests a second, of at most %.0f, for %s", s.Rate, s.Peak, b.Soak)
 	every := min(time.Second, b.Soak/10)
-	each := max(b.Soak/180, every) // a point of the drawing: one a second would be noise
+	each := max(b.Soak/180, every) // one point of the drawing; a point for each second would be noise
 	monitor.begun = time.Now()
 	begun, stop := monitor.begun, monitor.follow(ctx, every)
 	var failures error
@@ -81,7 +82,7 @@ func (b *bench) soak(ctx context.Context, d *database) (*soaked, error) {
 			failures = o.failures()
 		}
 		s.Stretches = append(s.Stretches, o.summary(time.Since(begun)))
-		// Logs are rotated: hours of requests are many gigabytes.
+		// This stands for the rotation of logs: the requests of hours write many gigabytes.
 		if err := os.Truncate(lumen.log, 0); err != nil {
 			return nil, err
 		}
@@ -93,7 +94,7 @@ func (b *bench) soak(ctx context.Context, d *database) (*soaked, error) {
 	return s, errors.Join(err, ctx.Err())
 }
 
-// peak is the median rate of successes when as many clients as find it send as fast as they are answered.
+// peak returns the median rate of successes when peakClients send as fast as they are answered.
 func (g *generator) peak(ctx context.Context, next prepare, rounds int, during time.Duration) (float64, error) {
 	var rates []float64
 	for range rounds {
@@ -117,7 +118,7 @@ func (o outcome) summary(at time.Duration) stretch {
 // trend is the line through a quantity after the warm-up, by least squares.
 type trend struct {
 	mean   float64
-	growth float64 // over the time, along the line
+	growth float64 // of the line, over the whole time
 	over   time.Duration
 }
 
@@ -136,7 +137,7 @@ func (s *soaked) trend(of func(vitals) float64) trend {
 	return trend{mean: stat.Mean(y, nil), growth: slope * over, over: time.Duration(over * float64(time.Second))}
 }
 
-// share is the growth as a share of the mean.
+// share returns the growth as a share of the mean.
 func (t trend) share() float64 { return t.growth / t.mean }
 
 func (s *soaked) sum(of func(stretch) int) (n int) {
@@ -146,7 +147,7 @@ func (s *soaked) sum(of func(stretch) int) (n int) {
 	return n
 }
 
-// p99s are those of the stretches, smallest first.
+// p99s returns the p99 of each stretch, smallest first.
 func (s *soaked) p99s() []time.Duration {
 	var all []time.Duration
 	for _, one := range s.Stretches {
@@ -156,10 +157,10 @@ func (s *soaked) p99s() []time.Duration {
 	return all
 }
 
-// quantities are what the report and the test hold to.
+// quantities are what the report shows and the test checks.
 var quantities = []struct {
 	name string
-	by   float64 // octets or counts to one
+	by   float64 // octets or counts in one unit
 	of   func(vitals) float64
 }{
 	{"resident memory, MiB", 1 << 20, func(v vitals) float64 { return v.Resident }},
@@ -169,7 +170,7 @@ var quantities = []struct {
 	{"connections to Postgres", 1, func(v vitals) float64 { return v.Connections }},
 }
 
-// soakTo writes what the soak showed.
+// soakTo writes the results of the soak.
 func (r *report) soakTo(line func(string, ...any)) {
 	s := r.Soak
 	if s == nil {

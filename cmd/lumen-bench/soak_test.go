@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Nothing fails, nothing grows.
+// No request fails, and no quantity grows.
 func TestSoak(t *testing.T) {
 	f := newField(t)
 	f.Soak, f.Rounds, f.Time = either(30*time.Minute, 4*time.Second), either(5, 2), either(3*time.Second, 500*time.Millisecond)
@@ -27,7 +27,7 @@ func TestSoak(t *testing.T) {
 	}
 	bar(t, offered >= 0.98*s.Rate, "the generator could not offer as much: %.0f", offered)
 	require.GreaterOrEqual(t, len(s.Vitals), int(0.9*f.Soak.Seconds()))
-	const most = 0.05 // of the mean, over all the time after the warm-up
+	const most = 0.05 // of the mean, over the time after the warm-up
 	for _, q := range quantities {
 		grown := s.trend(q.of)
 		require.Positive(t, grown.mean, q.name)

@@ -13,14 +13,14 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// vitals are what a server holds at a moment: octets of memory, and counts.
+// vitals are the quantities of a server at one moment: octets of memory, and counts.
 type vitals struct {
 	At          time.Duration `json:"at"` // since the first
 	Resident    float64       `json:"resident"`
-	Heap        float64       `json:"heap"` // how large it may become until it is collected: so many times what lives
+	Heap        float64       `json:"heap"` // the size at which it is collected, a multiple of the live heap
 	Goroutines  float64       `json:"goroutines"`
 	Files       float64       `json:"files"`       // open descriptors
-	Connections float64       `json:"connections"` // to Postgres, as that counts them
+	Connections float64       `json:"connections"` // to Postgres, by its own count
 }
 
 // monitor reads the vitals of a server that has a private listener.
@@ -31,7 +31,8 @@ type monitor struct {
 	begun    time.Time
 }
 
-// startWatched runs `lumen serve` as startLumen does, with a private listener, and returns what reads its vitals there.
+// startWatched runs `lumen serve` as startLumen does, with a private listener, and returns the
+// monitor that reads it.
 func (b *bench) startWatched(ctx context.Context, d *database, environment ...string) (*server, *monitor, error) {
 	s, err := b.startLumen(ctx, d.serveURL, append(environment, "LUMEN_PRIVATE_ADDR=127.0.0.1:0")...)
 	if err != nil {
@@ -50,7 +51,7 @@ func (b *bench) startWatched(ctx context.Context, d *database, environment ...st
 	return s, m, nil
 }
 
-// read returns the vitals as they are now.
+// read returns the current vitals.
 func (m *monitor) read(ctx context.Context) (vitals, error) {
 	v := vitals{At: time.Since(m.begun)}
 	wanted := map[string]*float64{
@@ -66,7 +67,7 @@ func (m *monitor) read(ctx context.Context) (vitals, error) {
 	return v, err
 }
 
-// metrics reads those that are wanted, all of which have to be there.
+// metrics reads the wanted metrics, all of which have to exist.
 func (m *monitor) metrics(ctx context.Context, wanted map[string]*float64) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, m.url, nil)
 	if err != nil {

@@ -23,7 +23,7 @@ const (
 // aliases is how many customers the largest operation by id asks for.
 const aliases = 30
 
-// aliasedQuery asks for n customers by id, each a variable of its own.
+// aliasedQuery returns a query for n customers by id, each with a variable of its own.
 func aliasedQuery(n int) string {
 	var variables, fields strings.Builder
 	for i := range n {
@@ -53,8 +53,8 @@ func (q requests) lumen(r *fasthttp.Request, m merchant, method, path string, bo
 	}
 }
 
-// operation makes the bodies of one operation. All but the variables is encoded once: what the client does takes from what
-// the servers share with it.
+// operation returns a function that makes the bodies of one operation. It encodes everything but
+// the variables once, because the client shares the processors with the servers.
 func operation(query, name string) func(variables string) []byte {
 	head := `{"query":` + string(encode(query)) + `,"operationName":` + string(encode(name)) + `,"variables":{`
 	return func(variables string) []byte { return append(append([]byte(head), variables...), "}}"...) }
@@ -91,7 +91,8 @@ func (q requests) getMany(n int) prepare {
 	}
 }
 
-// page asks for 50 customers after a cursor, which may depend on the merchant; nil is the start of the list.
+// page asks for 50 customers after a cursor, which may depend on the merchant; nil is the start of
+// the list.
 func (q requests) page(after map[string]string) prepare {
 	return func(r *fasthttp.Request, random *rand.Rand) {
 		m, _ := q.of.any(random)
@@ -103,7 +104,7 @@ func (q requests) page(after map[string]string) prepare {
 	}
 }
 
-// creation and change are what the writers send.
+// creation and change are the bodies of writes.
 func creation(random *rand.Rand) []byte {
 	return encode(map[string]string{
 		"email": fmt.Sprintf("New.%016x@Example.com", random.Uint64()), "name": fmt.Sprintf("New Person %d", random.IntN(1e6)),
