@@ -124,8 +124,8 @@ func TestOutcomeCountsLikeClients(t *testing.T) {
 	}
 	o.exchanges = append(o.exchanges, exchange{as: refused}, exchange{as: refused, hinted: true}, exchange{due: time.Second, lag: 1100 * time.Millisecond, as: failed, err: io.EOF})
 	require.Equal(t, 51.0, o.perSecond(func(e exchange) bool { return e.as != failed }))
-	require.Equal(t, 51.0, o.offered(), "what was sent after the end was not offered")
-	require.Equal(t, 25.5, o.goodput(time.Second), "what came too late is of no use")
+	require.Equal(t, 51.0, o.offered(), "requests sent after the end do not count")
+	require.Equal(t, 25.5, o.goodput(time.Second), "late replies do not count")
 	require.Equal(t, 1980*time.Millisecond, o.p99())
 	require.Equal(t, 2, o.count(exchange.isRefused))
 	require.ErrorIs(t, o.failures(), io.EOF)

@@ -134,7 +134,7 @@ func (r *report) markdown() string {
 	r.seriesTo(line)
 	r.listsTo(line)
 	if len(r.Start) > 0 {
-		line("\n## Start and memory\n\nFrom exec to the first answer: %.0f ms (%.0f - %.0f). Resident memory: %.0f MiB idle, %.0f MiB at most under full load.",
+		line("\n## Start and memory\n\nFrom exec to the first reply: %.0f ms (%.0f - %.0f). Resident memory: %.0f MiB idle, %.0f MiB at most under full load.",
 			ms(median(r.Start)), ms(slices.Min(r.Start)), ms(slices.Max(r.Start)), mib(r.Memory.Idle), mib(r.Memory.Load))
 	}
 	r.curvesTo(line, "customers in one merchant", r.Sizes)
@@ -148,7 +148,7 @@ func (r *report) ratiosTo(line func(string, ...any)) {
 	if len(r.Series) == 0 && len(r.List.Lumen) == 0 && len(r.LongList.Lumen) == 0 {
 		return
 	}
-	line("\n## Ratios\n\nEach is the median of the rounds, with the lowest and the highest.\n")
+	line("\n## Ratios\n\nThe median of the rounds, with the lowest and the highest.\n")
 	line("| what | measured against | ratio | lowest - highest | must | goal |\n|---|---|---|---|---|---|")
 	for _, c := range comparisons {
 		if all := r.compare(c); len(all) > 0 {
@@ -168,7 +168,8 @@ func (r *report) seriesTo(line func(string, ...any)) {
 	if len(r.Series) == 0 {
 		return
 	}
-	line("\n## Throughput, latency and processor time\n\nMedians of the rounds. CPU is per request: of the server, and of Postgres.\n")
+	line("\n## Throughput, latency and processor time\n\n" +
+		"Medians of the rounds. CPU is the processor time of one request: of the server, and of Postgres.\n")
 	line("| workload / server | requests/s | p50 ms | p95 ms | p99 ms | CPU µs | Postgres µs |\n|---|---|---|---|---|---|---|")
 	for _, s := range r.Series {
 		line("| %s | %.0f | %.2f | %.2f | %.2f | %s | %s |", s.Name,
@@ -210,7 +211,7 @@ func (r *report) curvesTo(line func(string, ...any), what string, curves []curve
 	for _, p := range curves[0].Points {
 		head, rule = head+fmt.Sprintf(" %d |", p.Size), rule+"---|"
 	}
-	line("\n## Scaling: %s\n\nThe median latency of one client, in ms, and the largest by the smallest.\n", what)
+	line("\n## Scaling: %s\n\nThe median latency of one client, in ms, and the ratio of the largest to the smallest.\n", what)
 	line("| |%s largest : smallest |\n|---|%s---|", head, rule)
 	for _, c := range curves {
 		cells := ""
