@@ -1,5 +1,6 @@
-// The audits of GraphQL over HTTP that graphql-http brings. What the specification demands or recommends must hold; what
-// it leaves open may be noticed only where the query would travel in a GET, which Lumen does not answer.
+// Runs the audits of graphql-http for GraphQL over HTTP. Everything that the specification demands
+// or recommends has to pass. The only notices are those of optional behavior for queries in a GET,
+// which Lumen does not answer.
 import assert from "node:assert/strict";
 import { serverAudits } from "graphql-http";
 

@@ -1,5 +1,6 @@
-// Persisted queries as Apollo Client and urql send them, against a server that admits documents of clients: the link sends a
-// hash, learns that the server supports none, sends the document, and from then on documents alone.
+// Sends persisted queries with Apollo Client and urql to a server that executes any document. The
+// client sends a hash, gets the error that the server supports none, and sends the document. From
+// then on it sends only documents.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { ApolloClient, HttpLink, InMemoryCache, gql } from "@apollo/client/core";
@@ -23,7 +24,7 @@ const clients = {
       url,
       fetch,
       fetchOptions: { headers },
-      preferGetMethod: false, // Lumen answers POST alone
+      preferGetMethod: false, // Lumen answers POST only
       exchanges: [persistedExchange({ preferGetForPersistedQueries: false }), fetchExchange],
     });
     return async (document) => {

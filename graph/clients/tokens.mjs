@@ -9,7 +9,7 @@ const remote = createRemoteJWKSet(url);
 const { keys } = await (await fetch(url)).json();
 const expected = { issuer: "lumen", audience: "lumen" };
 
-// swapped exchanges the first character of a token's signature.
+// swapped changes the first character of a token's signature.
 const swapped = (token) => token.replace(/\.(.)([^.]*)$/, (_, first, rest) => `.${first === "A" ? "B" : "A"}${rest}`);
 
 for (const [alg, other] of [["EdDSA", "ES256"], ["ES256", "EdDSA"]]) {
@@ -26,7 +26,7 @@ for (const [alg, other] of [["EdDSA", "ES256"], ["ES256", "EdDSA"]]) {
   const key = createPublicKey({ key: keys.find((jwk) => jwk.kid === kid), format: "jwk" });
   const verify = (text) => jsonwebtoken.verify(text, key, { ...expected, algorithms: [alg] });
   if (alg === "EdDSA") {
-    assert.throws(() => verify(token), { message: "Unknown key type \"ed25519\"." }); // why there is ES256
+    assert.throws(() => verify(token), { message: "Unknown key type \"ed25519\"." }); // the reason for ES256
   } else {
     assert.deepEqual(verify(token), payload);
     assert.throws(() => verify(swapped(token)), { message: "invalid signature" });

@@ -1,4 +1,4 @@
-// Command genqlient is the same day in Go, with Khan/genqlient; see ../typescript/client.ts.
+// Command genqlient takes the same steps as ../typescript/client.ts, in Go, with Khan/genqlient.
 package main
 
 import (
@@ -17,7 +17,7 @@ import (
 	"lumen/graph/clients/genqlient/generated"
 )
 
-// withKey sends the key along with every request.
+// withKey sends the key with every request.
 type withKey struct{ key string }
 
 func (w withKey) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -105,7 +105,7 @@ func check(err error) {
 	}
 }
 
-// equal panics, so that the trace tells which of the values is not what it should be.
+// equal panics when the values differ, so that the trace shows the line of the comparison.
 func equal[T any](got, want T) {
 	if !reflect.DeepEqual(got, want) {
 		log.Panicf("got %v, want %v", got, want)

@@ -1,4 +1,4 @@
-// The same day with Relay's runtime, compiler and connections; see ../typescript/client.ts.
+// The same steps as in ../typescript/client.ts, with Relay's runtime, compiler and connections.
 import assert from "node:assert/strict";
 import {
   commitMutation, createOperationDescriptor, Environment, fetchQuery, getPaginationMetadata, getPaginationVariables, getSingularSelector,
@@ -17,7 +17,7 @@ const environment = new Environment({
     const reply = await fetch(process.env.LUMEN_URL!, {
       method: "POST",
       headers: { authorization: `Bearer ${process.env.LUMEN_KEY}`, "content-type": "application/json" },
-      // The artifacts hold ids alone; the server has the compiler's manifest of the documents.
+      // The artifacts contain only ids; the server has the compiler's manifest of the documents.
       body: JSON.stringify({ documentId: id, variables }),
     });
     return reply.json();
@@ -28,7 +28,7 @@ function mutate<M extends MutationParameters>(mutation: GraphQLTaggedNode, varia
   return new Promise((onCompleted, onError) => commitMutation<M>(environment, { mutation, variables, onCompleted, onError }));
 }
 
-/** What the store knows of a list that grows as its pages are fetched. */
+/** Yields the ids that Relay's store has of a list, after each page that it fetches. */
 async function* connection(first: number) {
   const operation = createOperationDescriptor(page, { first });
   const { paginationRequest, paginationMetadata } = getPaginationMetadata(list, "client");

@@ -1,4 +1,4 @@
-// What relay-compiler reads. The client imports the artifacts that it makes of this, so that no Babel is needed.
+// The input of relay-compiler. The client imports the artifacts, so it needs no Babel.
 import { graphql } from "relay-runtime";
 
 graphql`

@@ -1,5 +1,6 @@
-// Holds the schema to the last release: node compare.mjs RELEASED CURRENT DECLARED. What breaks a client of the release
-// has to be declared, a change a line, and what is declared has to be there.
+// Compares the schema with that of the last release: node compare.mjs RELEASED CURRENT DECLARED.
+// DECLARED lists one change a line. A change that breaks a client of the release has to be
+// declared, and a declared change has to exist.
 import { readFileSync } from "node:fs";
 import { CriticalityLevel, diff } from "@graphql-inspector/core";
 import { buildSchema } from "graphql";
@@ -9,7 +10,7 @@ const [released, current, declared] = process.argv.slice(2).map((file) => readFi
 const changes = await diff(buildSchema(released), buildSchema(current));
 const breaking = new Map();
 for (const { type, path, message, criticality } of changes) {
-  // Another default is another answer to a request that has not changed.
+  // A changed default changes the answer to an unchanged request.
   const breaks = criticality.level === CriticalityLevel.Breaking || /_DEFAULT_(VALUE_)?CHANGED$/.test(type);
   console.log(`${breaks ? "breaking" : "fine    "} ${type} ${path}: ${message}`);
   if (breaks) breaking.set(`${type} ${path}`, message);

@@ -1,5 +1,6 @@
-// A client's day against a running Lumen: LUMEN_URL is its GraphQL address, LUMEN_KEY a key that may write. Any
-// difference from what is expected here ends it with an error.
+// Creates, lists, updates and deletes customers of a running Lumen. LUMEN_URL is the address of its
+// GraphQL API, LUMEN_KEY a key with write access. A result that differs from the expected one ends
+// the program with an error.
 import assert from "node:assert/strict";
 import { graphql } from "./generated";
 import { customerPages, lumen, updateCustomer } from "./lumen";

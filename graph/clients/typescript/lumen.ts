@@ -37,9 +37,9 @@ const update = graphql(`mutation UpdateCustomer($id: ID!, $input: UpdateCustomer
   updateCustomer(id: $id, input: $input) { customer { id email name userId } userErrors { code field message } }
 }`);
 
-/** Changes the fields that are given; null clears one. What the caller can mend comes back in userErrors. */
+/** Changes the fields that are given; null clears one. userErrors lists what the caller can correct. */
 export async function updateCustomer(id: string, input: UpdateCustomerInput) {
   const { data, error } = await lumen.mutation(update, { id, input });
-  if (!data?.updateCustomer) throw error; // what it can't: error.graphQLErrors[0].extensions.code says why
+  if (!data?.updateCustomer) throw error; // error.graphQLErrors[0].extensions.code says why
   return data.updateCustomer;
 }
