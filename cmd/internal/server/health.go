@@ -21,7 +21,7 @@ const (
 )
 
 const (
-	// readyFor is how long the server repeats one answer on readiness, whoever asks.
+	// readyFor is how long the server repeats one answer on readiness to all requests.
 	readyFor = time.Second
 	// checkTime is the time that the database has to show that it is ready.
 	checkTime = 3 * time.Second
