@@ -56,9 +56,9 @@ func TestServeLogsRequestsWhileItRuns(t *testing.T) {
 	}, 5*time.Second, time.Millisecond)
 }
 
-// The line of a request has the id of its key, also when it presents a token that this key made, and
-// the id of the one customer that it found or wrote. An id that only the client knows is not in it:
-// not that of another merchant's customer, nor one of no customer, nor one that is malformed.
+// The line of a request has the id of its key, also when it presents a token that this key made,
+// and the id of the one customer that it found or wrote. An id that only the client knows is not in
+// it: not that of another merchant's customer, nor one of no customer, nor one that is malformed.
 func TestLogNamesTheKeyAndTheCustomer(t *testing.T) {
 	t.Parallel()
 	d := harness.Serve(t)

@@ -19,13 +19,16 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 var (
 	poolConnections = desc("lumen_pool_connections", "Connections to the database.", "pool", "state")
 	poolMax         = desc("lumen_pool_max_connections", "The maximum number of connections to the database.", "pool")
-	poolWaiting     = desc("lumen_pool_waiting", "Statements that are waiting for a connection or for their merchant's turn.", "pool")
-	poolWaits       = desc("lumen_pool_waits_total", "Statements that had to wait.", "pool")
-	poolWaited      = desc("lumen_pool_wait_seconds_total", "Total time that statements waited, in seconds.", "pool")
-	poolClosed      = desc("lumen_pool_closed_connections_total", "Connections closed for their age or because enough others were idle.", "pool")
+	poolWaiting     = desc("lumen_pool_waiting",
+		"Statements that are waiting for a connection or for their merchant's turn.", "pool")
+	poolWaits  = desc("lumen_pool_waits_total", "Statements that had to wait.", "pool")
+	poolWaited = desc("lumen_pool_wait_seconds_total", "Total time that statements waited, in seconds.", "pool")
+	poolClosed = desc("lumen_pool_closed_connections_total",
+		"Connections closed for their age or because enough others were idle.", "pool")
 
-	credentialRequests = desc("lumen_credential_cache_requests_total", "Credentials presented by clients, by whether the cache held them.", "result")
-	credentialEntries  = desc("lumen_credential_cache_entries", "Credentials in the cache.")
+	credentialRequests = desc("lumen_credential_cache_requests_total",
+		"Credentials presented by clients, by whether the cache held them.", "result")
+	credentialEntries = desc("lumen_credential_cache_entries", "Credentials in the cache.")
 
 	refusals = desc("lumen_refusals_total",
 		"Refusals by limit: requests over the rate of a customer, a key or a merchant, statements over a merchant's "+
@@ -34,7 +37,10 @@ var (
 
 // Describe implements prometheus.Collector.
 func (c collector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{poolConnections, poolMax, poolWaiting, poolWaits, poolWaited, poolClosed, credentialRequests, credentialEntries, refusals} {
+	for _, d := range []*prometheus.Desc{
+		poolConnections, poolMax, poolWaiting, poolWaits, poolWaited, poolClosed,
+		credentialRequests, credentialEntries, refusals,
+	} {
 		to <- d
 	}
 }
@@ -52,7 +58,8 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 		show(poolWaiting, prometheus.GaugeValue, float64(stats.Gate.Waiting), pool)
 		show(poolWaits, prometheus.CounterValue, float64(stats.Gate.Waits), pool)
 		show(poolWaited, prometheus.CounterValue, stats.Gate.Waited.Seconds(), pool)
-		show(poolClosed, prometheus.CounterValue, float64(stats.MaxIdleClosed+stats.MaxIdleTimeClosed+stats.MaxLifetimeClosed), pool)
+		closed := stats.MaxIdleClosed + stats.MaxIdleTimeClosed + stats.MaxLifetimeClosed
+		show(poolClosed, prometheus.CounterValue, float64(closed), pool)
 	}
 	show(credentialRequests, prometheus.CounterValue, float64(now.Credentials.Hits), "hit")
 	show(credentialRequests, prometheus.CounterValue, float64(now.Credentials.Misses), "miss")

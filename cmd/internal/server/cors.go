@@ -49,8 +49,11 @@ func crossOrigin(options Options, next http.Handler) http.Handler {
 		},
 		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete},
 		AllowedHeaders: []string{"*"},
-		ExposedHeaders: []string{requestIDHeader, "Location", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After", "WWW-Authenticate"},
-		MaxAge:         600,
+		ExposedHeaders: []string{
+			requestIDHeader, "Location", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After",
+			"WWW-Authenticate",
+		},
+		MaxAge: 600,
 	}).Handler(next)
 }
 

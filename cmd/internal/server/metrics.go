@@ -64,18 +64,28 @@ var costs = []float64{10, 30, 100, 300, 1000, 2500, 5000, 10000, 25000}
 func NewMetrics(version, commit string, stats func() Stats, limiter *Limiter) *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry(), apis: make(map[string]*apiMetrics)}
 	counter := func(name, help string) prometheus.CounterOpts { return prometheus.CounterOpts{Name: name, Help: help} }
-	m.requests = prometheus.NewCounterVec(counter("lumen_requests_total", "Answered requests by outcome: OK or the code of the first error."), []string{"door", "operation", "code"})
+	m.requests = prometheus.NewCounterVec(
+		counter("lumen_requests_total", "Answered requests by outcome: OK or the code of the first error."),
+		[]string{"door", "operation", "code"})
 	duration := prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "lumen_request_duration_seconds", Help: "Time until the last byte of the reply was handed to the connection, in seconds.", Buckets: durations,
+		Name: "lumen_request_duration_seconds", Buckets: durations,
+		Help: "Time until the last byte of the reply was handed to the connection, in seconds.",
 	}, []string{"door", "operation"})
-	inFlight := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "lumen_requests_in_flight", Help: "Requests being answered."}, []string{"door"})
-	aborted := prometheus.NewCounterVec(counter("lumen_requests_aborted_total", "Requests whose client disconnected or whose reply was cut off."), []string{"door"})
+	inFlight := prometheus.NewGaugeVec(
+		prometheus.GaugeOpts{Name: "lumen_requests_in_flight", Help: "Requests being answered."}, []string{"door"})
+	aborted := prometheus.NewCounterVec(
+		counter("lumen_requests_aborted_total", "Requests whose client disconnected or whose reply was cut off."),
+		[]string{"door"})
 	m.cost = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "lumen_graphql_operation_cost", Help: "Cost of GraphQL operations, including refused ones.", Buckets: costs,
 	})
-	documents := prometheus.NewCounterVec(counter("lumen_graphql_document_cache_requests_total", "GraphQL documents sent by clients, by whether the cache held them."), []string{"result"})
+	documents := prometheus.NewCounterVec(
+		counter("lumen_graphql_document_cache_requests_total",
+			"GraphQL documents sent by clients, by whether the cache held them."),
+		[]string{"result"})
 	m.kept, m.parsed = documents.WithLabelValues("hit"), documents.WithLabelValues("miss")
-	m.trusted = prometheus.NewCounter(counter("lumen_graphql_trusted_documents_total", "GraphQL requests that named a trusted document."))
+	m.trusted = prometheus.NewCounter(
+		counter("lumen_graphql_trusted_documents_total", "GraphQL requests that named a trusted document."))
 
 	for api, operations := range map[string][]string{
 		apiREST: append(rest.Operations(), guard.NoField), apiGraphQL: graph.Operations(), apiOther: {guard.NoField},
@@ -86,13 +96,15 @@ func NewMetrics(version, commit string, stats func() Stats, limiter *Limiter) *M
 			of.operations[operation] = operationMetrics{
 				m.requests.WithLabelValues(api, operation, string(okCode)), duration.WithLabelValues(api, operation),
 			}
-			for _, failed := range []store.Code{store.Internal, store.Unavailable} { // rate() misses the first increment of a series that begins at 1
+			// rate() misses the first increment of a series that begins at 1.
+			for _, failed := range []store.Code{store.Internal, store.Unavailable} {
 				m.requests.WithLabelValues(api, operation, string(failed))
 			}
 		}
 	}
-	m.registry.MustRegister(m.requests, duration, inFlight, aborted, m.cost, documents, m.trusted, collector{stats, limiter},
-		buildInfo(version, commit), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.requests, duration, inFlight, aborted, m.cost, documents, m.trusted,
+		collector{stats, limiter}, buildInfo(version, commit),
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
@@ -136,12 +148,16 @@ func (m *Metrics) end(api string, n *requestInfo, took time.Duration) {
 // handler returns the handler that Prometheus reads.
 func (m *Metrics) handler(log *slog.Logger) http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn), ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4,
+		ErrorLog:            slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ErrorHandling:       promhttp.ContinueOnError,
+		MaxRequestsInFlight: 4,
 	})
 }
 
 // buildInfo returns the metric that names the running build.
 func buildInfo(version, commit string) prometheus.Collector {
 	labels := prometheus.Labels{"version": version, "revision": commit, "go_version": runtime.Version()}
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "lumen_build_info", Help: "The running build, in the labels; always 1.", ConstLabels: labels}, func() float64 { return 1 })
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "lumen_build_info", Help: "The running build, in the labels; always 1.", ConstLabels: labels,
+	}, func() float64 { return 1 })
 }

@@ -40,7 +40,8 @@ type Tracing struct{ provider *sdktrace.TracerProvider }
 // answer is no error: the log gets a warning from time to time.
 func NewTracing(ctx context.Context, log *slog.Logger) (*Tracing, error) {
 	endpoint := setting("ENDPOINT")
-	if endpoint == "" || strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") || os.Getenv("OTEL_TRACES_EXPORTER") == "none" {
+	if endpoint == "" || strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") ||
+		os.Getenv("OTEL_TRACES_EXPORTER") == "none" {
 		return nil, nil
 	}
 	if exporter := os.Getenv("OTEL_TRACES_EXPORTER"); exporter != "" && exporter != "otlp" {
@@ -62,7 +63,8 @@ func NewTracing(ctx context.Context, log *slog.Logger) (*Tracing, error) {
 	if err != nil {
 		return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_ENDPOINT: %w", err)
 	}
-	from, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithAttributes(semconv.ServiceName("lumen")), resource.WithFromEnv())
+	from, err := resource.New(ctx, resource.WithTelemetrySDK(),
+		resource.WithAttributes(semconv.ServiceName("lumen")), resource.WithFromEnv())
 	if err != nil {
 		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
@@ -119,9 +121,12 @@ func (t *Tracing) wrap(next http.Handler) http.Handler {
 		return next
 	}
 	return otelhttp.NewHandler(next, "",
-		otelhttp.WithTracerProvider(t.provider), otelhttp.WithMeterProvider(noop.NewMeterProvider()), otelhttp.WithPropagators(traceparentOnly{}),
+		otelhttp.WithTracerProvider(t.provider), otelhttp.WithMeterProvider(noop.NewMeterProvider()),
+		otelhttp.WithPropagators(traceparentOnly{}),
 		otelhttp.WithFilter(func(r *http.Request) bool { return routes.of(r.URL.Path).api != apiOther }),
-		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return methodOf(r) + " " + routes.of(r.URL.Path).pattern }))
+		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string {
+			return methodOf(r) + " " + routes.of(r.URL.Path).pattern
+		}))
 }
 
 // traceparentOnly reads the W3C traceparent of a request. It ignores tracestate and baggage, which

@@ -26,11 +26,15 @@ import (
 
 const clients = "../../../../graph/clients"
 
-// codeBlock matches a code block of Markdown.
-var codeBlock = regexp.MustCompile("(?ms)^```\\w+\n(.*?)^```$")
+var (
+	// codeBlock matches a code block of Markdown.
+	codeBlock      = regexp.MustCompile("(?ms)^```\\w+\n(.*?)^```$")
+	createCommand  = regexp.MustCompile(`(?m)^npm create vite@latest (app) -- (--template) (\S+) (--no-interactive)$`)
+	installCommand = regexp.MustCompile(`(?m)^npm install (?:--save-dev )?(.+)$`)
+)
 
-// The recipe of graph/clients/README.md works as it is written: in the app that `npm create vite` makes,
-// with the server's address and the ports changed and nothing else.
+// The recipe of graph/clients/README.md works as it is written: in the app that `npm create vite`
+// makes, with the server's address and the ports changed and nothing else.
 func TestViteRecipe(t *testing.T) {
 	t.Parallel()
 	backend, preview := freePort(t), freePort(t)
@@ -47,7 +51,8 @@ func TestViteRecipe(t *testing.T) {
 	const life = 15 * time.Second // of a token; the page renews it after 12 s
 	started := regexp.MustCompile("(?m)^.* node backend.mjs$").FindString(commands)
 	start(t, app, "sh", "-c", fmt.Sprintf("export TOKEN_SECONDS=%d; exec env %s", life/time.Second, started))
-	start(t, app, absolute(t, clients+"/node_modules/.bin/vite"), "preview", "--host", "127.0.0.1", "--port", preview, "--strictPort")
+	vite := absolute(t, clients+"/node_modules/.bin/vite")
+	start(t, app, vite, "preview", "--host", "127.0.0.1", "--port", preview, "--strictPort")
 	require.Eventually(t, func() bool {
 		response, err := http.Get(origin + "/token") // the backend answers POST only
 		return err == nil && response.Body.Close() == nil && response.StatusCode == http.StatusNotFound
@@ -72,8 +77,8 @@ func TestViteRecipe(t *testing.T) {
 		require.Equal(t, []string{name}, d.Lines(t, "SELECT name FROM customers WHERE email = 'Filled25@example.com'"))
 	}
 
-	// The operator revokes the key that signed the token. Lumen answers 401 within 5 s, and the page
-	// gets a new token and sends the same operation again.
+	// The operator revokes the key that signed the token. Lumen answers 401 within 5 s, and the
+	// page gets a new token and sends the same operation again.
 	keys := d.Owner(t).TokenKeys
 	_, err := keys.Revoke(t.Context(), d.Lines(t, "SELECT id FROM token_keys")[0])
 	require.NoError(t, err)
@@ -86,8 +91,8 @@ func TestViteRecipe(t *testing.T) {
 	require.Equal(t, 2, minted())
 	require.Equal(t, 1, refused())
 
-	// A token that is about to expire is renewed before two operations that the page sends at once, and
-	// one renewal serves both.
+	// A token that is about to expire is renewed before two operations that the page sends at once,
+	// and one renewal serves both.
 	time.Sleep(time.Until(renewed.Add(life * 8 / 10)))
 	rename("Renamed at last", "document.querySelector('button').click()")
 	w.until(t, `document.querySelectorAll('li').length === 25 && document.querySelector('button').hidden`)
@@ -100,9 +105,9 @@ func TestViteRecipe(t *testing.T) {
 	require.Contains(t, w.faults[0], "401 (Unauthorized)")
 }
 
-// scaffold makes the app of the template, as the recipe's commands do, and returns its folder. It lies
-// below the packages of graph/clients: these are what the recipe installs, in versions that a lock file
-// pins.
+// scaffold makes the app of the template, as the recipe's commands do, and returns its folder. It
+// lies below the packages of graph/clients: these are what the recipe installs, in versions that a
+// lock file pins.
 func scaffold(t *testing.T) string {
 	t.Helper()
 	require.NoError(t, os.MkdirAll(clients+"/out", 0o755))
@@ -110,7 +115,7 @@ func scaffold(t *testing.T) string {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(folder) })
 	commands := recipe(t)[0]
-	create := regexp.MustCompile(`(?m)^npm create vite@latest (app) -- (--template) (\S+) (--no-interactive)$`).FindStringSubmatch(commands)
+	create := createCommand.FindStringSubmatch(commands)
 	require.NotNil(t, create, commands)
 	mustRun(t, folder, absolute(t, clients+"/node_modules/.bin/create-vite"), create[1:]...)
 
@@ -127,7 +132,7 @@ func scaffold(t *testing.T) string {
 	for name, version := range stock.DevDependencies {
 		require.Equal(t, major(version), major(pinned.DevDependencies[name]), name)
 	}
-	for _, command := range regexp.MustCompile("(?m)^npm install (?:--save-dev )?(.+)$").FindAllStringSubmatch(commands, -1) {
+	for _, command := range installCommand.FindAllStringSubmatch(commands, -1) {
 		for _, name := range strings.Fields(command[1]) {
 			require.Contains(t, pinned.DevDependencies, name)
 		}
@@ -150,7 +155,8 @@ func recipe(t *testing.T) []string {
 	return blocks
 }
 
-// writeRecipe writes each block that begins with a file's name to that file, and returns all others.
+// writeRecipe writes each block that begins with a file's name to that file, and returns all
+// others.
 func writeRecipe(t *testing.T, app string, replacer *strings.Replacer) (commands string) {
 	t.Helper()
 	var files []string

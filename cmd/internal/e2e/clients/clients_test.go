@@ -24,15 +24,16 @@ func npmRun(t *testing.T, script string, variables ...string) (string, error) {
 	return string(out), err
 }
 
-// server returns the environment variables of a script that works for a new merchant of this server.
+// server returns the environment variables of a script that works for a new merchant of this
+// server.
 func server(t *testing.T, d *harness.Server) []string {
 	t.Helper()
 	return []string{"LUMEN_URL=" + d.GraphQLURL, "LUMEN_KEY=" + string(d.Merchant(t, "Acme").WriteKey)}
 }
 
 // Each client generates its code from schema.graphql, is compiled strictly, and works against the
-// server. The server of the clients in TypeScript executes only the documents that their tools wrote to
-// a manifest, so these clients send ids and no documents.
+// server. The server of the clients in TypeScript executes only the documents that their tools
+// wrote to a manifest, so these clients send ids and no documents.
 func TestClients(t *testing.T) {
 	for name, manifest := range map[string]string{
 		"typescript": "typescript/generated/persisted-documents.json",
@@ -48,7 +49,8 @@ func TestClients(t *testing.T) {
 			}
 			d := harness.Serve(t, flags...)
 			if manifest != "" {
-				require.Contains(t, d.GraphQL(t, d.Merchant(t, "Other").ReadKey, "{merchant{id}}", nil).Body, "DOCUMENT_NOT_TRUSTED")
+				other := d.GraphQL(t, d.Merchant(t, "Other").ReadKey, "{merchant{id}}", nil)
+				require.Contains(t, other.Body, "DOCUMENT_NOT_TRUSTED")
 			}
 			out, err = npmRun(t, name, server(t, d)...)
 			t.Log(out)

@@ -14,8 +14,8 @@ import (
 	"lumen/cmd/internal/e2e/harness"
 )
 
-// curl runs curl with a request and returns its output. The last line is the version of HTTP and the
-// status.
+// curl runs curl with a request and returns its output. The last line is the version of HTTP and
+// the status.
 func curl(t *testing.T, args ...string) string {
 	t.Helper()
 	args = append([]string{"-sS", "-H", "Content-Type: application/json", "-w", "\n%{http_version} %{http_code}"}, args...)
@@ -24,9 +24,9 @@ func curl(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-// The server answers curl in HTTP/2 when curl has prior knowledge of it, and in HTTP/1.1 when curl only
-// offers to upgrade. Each request has a connection of its own, because curl 7.88 (Debian's) fails on the
-// second HTTP/2 request of a connection, whatever the server is.
+// The server answers curl in HTTP/2 when curl has prior knowledge of it, and in HTTP/1.1 when curl
+// only offers to upgrade. Each request has a connection of its own, because curl 7.88 (Debian's)
+// fails on the second HTTP/2 request of a connection, whatever the server is.
 func TestCurl(t *testing.T) {
 	d := harness.Serve(t, "--base-path", "/lumen")
 	m := d.Merchant(t, "Curl")
@@ -56,8 +56,8 @@ func TestCurl(t *testing.T) {
 	}
 }
 
-// curl reports an error for a list that fails half-way, in either version of HTTP. It never takes the
-// part that came for the whole list.
+// curl reports an error for a list that fails half-way, in either version of HTTP. It never takes
+// the part that came for the whole list.
 func TestCurlSeesAnAbortedList(t *testing.T) {
 	d := harness.Serve(t)
 	m := d.Merchant(t, "Curl")

@@ -11,8 +11,8 @@ import (
 	"lumen/store/auth"
 )
 
-// The npm library jose verifies tokens of both algorithms. jsonwebtoken has no EdDSA, so it verifies
-// only those signed with ES256.
+// The npm library jose verifies tokens of both algorithms. jsonwebtoken has no EdDSA, so it
+// verifies only those signed with ES256.
 func TestClientsVerifyTokens(t *testing.T) {
 	d := harness.Serve(t)
 	m := d.Merchant(t, "Verified")
