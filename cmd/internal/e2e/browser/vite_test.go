@@ -46,6 +46,7 @@ func TestViteRecipe(t *testing.T) {
 	commands := writeRecipe(t, app, strings.NewReplacer(
 		"http://127.0.0.1:8080", d.URL, "3000", backend, "lumen_sk_demo_...", string(m.WriteKey)))
 	mustRun(t, app, "npx", "graphql-codegen")
+	mustRun(t, app, "npx", "tsc", "-b") // the command of the templates for frameworks
 	mustRun(t, app, "npm", "run", "build")
 
 	const life = 15 * time.Second // of a token; the page renews it after 12 s
