@@ -28,11 +28,12 @@ func OpenAPIJSON(basePath string) []byte {
 	return converted
 }
 
-// Docs are the files of the reference page, which docs/build makes: docs/site/index.html, a
+// Docs holds the files of the reference page, which docs/build makes: docs/site/index.html, a
 // template, and docs/site/assets, whose names change with their content. The template is given
-// BasePath, APIKey and Playground. BasePath stands before all paths. APIKey is sent with what the page tries out, and shown to everyone who
-// opens it: only for development servers. Without one the page asks for a key, which it keeps in
-// memory. Playground has the page link to the playground.
+// BasePath, Demo and Playground. BasePath precedes all paths. Demo lists merchants with the fields
+// ID, Name and APIKey. The page signs in with the key of one of them and shows it to everybody who
+// opens the page, so only development servers may list any. Without them the page asks for a key,
+// which it keeps in memory. Playground adds a link to the playground.
 //
 //go:embed docs/site/index.html docs/site/assets
 var Docs embed.FS

@@ -312,7 +312,7 @@ func allRoutes(t *testing.T, d *harness.Server) (public, private []string) {
 	public = []string{
 		"POST /", "POST /graphql", "POST /api/customers", "POST /api/customers/cust_00000000000000000000000000",
 		"POST /api/access-tokens", "GET /.well-known/jwks.json", "GET /docs", "GET /openapi.yaml", "GET /openapi.json",
-		"GET /playground", "GET /healthz", "GET /readyz", "OPTIONS *", "POST /unknown",
+		"GET /schema.graphql", "GET /playground", "GET /healthz", "GET /readyz", "OPTIONS *", "POST /unknown",
 	}
 	for page, asset := range map[string]*regexp.Regexp{
 		"/": regexp.MustCompile(`"(/assets/[^"]+)"`), "/docs": regexp.MustCompile(`"(/docs/assets/[^"]+)"`),

@@ -84,6 +84,7 @@ func TestOtherRepliesCarryTheRequestID(t *testing.T) {
 	}{
 		{"GET", "/", 200}, {"GET", "/docs", 200}, {"GET", "/playground", 200},
 		{"GET", "/openapi.yaml", 200}, {"GET", "/openapi.json", 200}, {"POST", "/openapi.json", 405},
+		{"GET", "/schema.graphql", 200},
 		{"POST", "/.well-known/jwks.json", 405}, {"GET", "/assets/none.css", 404}, {"GET", "/docs/assets/none.js", 404},
 		{"GET", "/playground/assets/none.js", 404}, {"GET", "/unknown", 404}, {"GET", "/api/customers", 200},
 		{"GET", "/api/customers/cust_absent", 404}, {"POST", "/api/access-tokens", 400}, {"GET", "/graphql", 405},

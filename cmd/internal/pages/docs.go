@@ -11,11 +11,12 @@ import (
 	"sync"
 	"time"
 
+	"lumen/graph/playground"
 	"lumen/rest"
 	"lumen/store"
 )
 
-// docsPolicy lets the page run this server's own files and reach its own routes, and nothing else.
+// docsPolicy lets the page load this server's files and send requests to this server only.
 const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
 	"font-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
@@ -23,16 +24,30 @@ const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img
 func addDocs(mux *http.ServeMux, options Options) {
 	s := site{ServeMux: mux, policy: docsPolicy}
 	index := page(rest.Docs, "docs/site/index.html")(map[string]any{
-		"BasePath": options.BasePath, "APIKey": options.demoKey(), "Playground": options.Playground,
+		"BasePath": options.BasePath, "Demo": options.Demo, "Playground": options.Playground,
 	})
 	inYAML := rest.OpenAPI(options.BasePath)
 	inJSON := sync.OnceValue(func() []byte { return rest.OpenAPIJSON(options.BasePath) })
 	s.document("/docs", options.cachePage(), func() []byte { return index })
-	s.document("/openapi.yaml", revalidate, func() []byte { return inYAML })
-	s.document("/openapi.json", revalidate, inJSON)
+	s.contract("/openapi.yaml", func() []byte { return inYAML })
+	s.contract("/openapi.json", inJSON)
 	for _, file := range must(fs.Glob(rest.Docs, "docs/site/assets/*")) {
 		s.document("/docs/assets/"+path.Base(file), immutable, func() []byte { return must(rest.Docs.ReadFile(file)) })
 	}
+}
+
+// addSchema serves the GraphQL schema in SDL, at an address that code generators can be given.
+func addSchema(mux *http.ServeMux) {
+	s := site{ServeMux: mux, policy: docsPolicy}
+	schema := playground.Schema()
+	s.contract("/schema.graphql", func() []byte { return schema })
+}
+
+// contract serves the document of an API. Tools that run in a page of another origin may read it,
+// because it is the same for everybody and needs no credential.
+func (s site) contract(path string, content func() []byte) {
+	s.anyOrigin = true
+	s.document(path, revalidate, content)
 }
 
 // document answers GET and HEAD requests for a path with content that never changes; its ETag is a

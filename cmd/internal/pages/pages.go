@@ -1,5 +1,5 @@
-// Package pages serves the pages for people: the landing page, the GraphQL playground and the REST
-// reference with its OpenAPI document. None of them needs a credential.
+// Package pages serves the landing page, the GraphQL playground, the REST reference, and the two
+// APIs' documents: openapi.yaml, openapi.json and schema.graphql. No page needs a credential.
 package pages
 
 import (
@@ -17,13 +17,15 @@ import (
 
 // Options say what the pages show.
 type Options struct {
-	// Demo lists the merchants of a development server. The pages show and send their keys, at first
-	// those of the first one. In production it is empty.
+	// Demo lists the merchants of a development server. The pages show and send the key of one of
+	// them, at first the first one's, and let the reader switch. In production it is empty.
 	Demo []Merchant
-	// Playground and Introspection tell whether they are on, TrustedOnly whether GraphQL executes
-	// trusted documents alone.
+	// Playground and Introspection tell whether they are on. TrustedOnly tells whether GraphQL
+	// executes trusted documents only.
 	Playground, Introspection, TrustedOnly bool
-	// BasePath is what stands before all paths in the pages, "" or as in "/lumen".
+	// MetricsURL is the address of the metrics, "" when the reader cannot reach them.
+	MetricsURL string
+	// BasePath precedes all paths in the pages. It is "" or as in "/lumen".
 	BasePath string
 }
 
@@ -34,10 +36,10 @@ type Merchant struct {
 	APIKey string `json:"apiKey"`
 }
 
-// Paths are the patterns of what NewHandler serves.
+// Paths are the patterns of the paths that NewHandler serves.
 var Paths = []string{
 	"/", "/assets/{name}", playground.Path, playground.Path + "/{file}",
-	"/docs", "/docs/assets/{name}", "/openapi.yaml", "/openapi.json",
+	"/docs", "/docs/assets/{name}", "/openapi.yaml", "/openapi.json", "/schema.graphql",
 }
 
 // NewHandler returns the handler of Paths. Requests for anything else go to notFound.
@@ -46,6 +48,9 @@ func NewHandler(options Options, notFound http.Handler) http.Handler {
 	mux.Handle("/", notFound)
 	addLanding(mux, options)
 	addDocs(mux, options)
+	if options.HasSchema() {
+		addSchema(mux)
+	}
 	if options.Playground {
 		addPlayground(mux, options, notFound)
 	}
@@ -56,10 +61,10 @@ func NewHandler(options Options, notFound http.Handler) http.Handler {
 const (
 	immutable  = "public, max-age=31536000, immutable" // the name changes with the content
 	revalidate = "no-cache"
-	noStore    = "no-store" // the reply holds the demo merchant's key
+	noStore    = "no-store" // the reply holds the demo merchants' keys
 )
 
-// cachePage is the Cache-Control of pages that show a demo merchant's key.
+// cachePage returns the Cache-Control of pages that hold the keys of the demo merchants, if any.
 func (o Options) cachePage() string {
 	if len(o.Demo) > 0 {
 		return noStore
@@ -67,16 +72,12 @@ func (o Options) cachePage() string {
 	return revalidate
 }
 
-// demoKey is the key of the first demo merchant, "" in production.
-func (o Options) demoKey() string {
-	if len(o.Demo) == 0 {
-		return ""
-	}
-	return o.Demo[0].APIKey
-}
+// HasSchema reports whether schema.graphql is served. Neither introspection nor the playground, which
+// shows the schema too, is on where the operator keeps the schema private.
+func (o Options) HasSchema() bool { return o.Playground || o.Introspection }
 
-// mediaTypes go by the extension of the path; a path without one is a page. The system's table
-// differs from machine to machine.
+// mediaTypes maps the extension of a path to its media type; a path without an extension is a page.
+// The system's table differs between machines.
 var mediaTypes = map[string]string{
 	"":         "text/html; charset=utf-8",
 	".css":     "text/css; charset=utf-8",
@@ -93,6 +94,7 @@ type site struct {
 	*http.ServeMux
 	policy     string // the Content-Security-Policy
 	sameOrigin bool   // pages of other origins may not embed the files
+	anyOrigin  bool   // pages of other origins may read the replies
 }
 
 // secure adds the security headers to the replies of next.
@@ -105,11 +107,14 @@ func (s site) secure(next http.HandlerFunc) http.HandlerFunc {
 		if s.sameOrigin {
 			h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		}
+		if s.anyOrigin {
+			h.Set("Access-Control-Allow-Origin", "*")
+		}
 		next(w, r)
 	}
 }
 
-// get has write answer GET and HEAD requests for a path.
+// get registers write for GET and HEAD requests for a path.
 func (s site) get(route, cacheControl string, write http.HandlerFunc) {
 	s.HandleFunc("GET "+route, s.secure(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", mediaTypes[path.Ext(route)])
@@ -119,15 +124,15 @@ func (s site) get(route, cacheControl string, write http.HandlerFunc) {
 }
 
 // hashed returns the name with a hash of the content before its extension, so that browsers can
-// keep the file for good.
+// cache the file without revalidation.
 func hashed(name string, content []byte) string {
 	sum, ext := sha256.Sum256(content), path.Ext(name)
 	return strings.TrimSuffix(name, ext) + "-" + hex.EncodeToString(sum[:4]) + ext
 }
 
-// page returns the function that renders a template.
-func page(files fs.FS, name string) func(data any) []byte {
-	t := template.Must(template.ParseFS(files, name))
+// page returns a function that renders the first of the template files.
+func page(files fs.FS, names ...string) func(data any) []byte {
+	t := template.Must(template.ParseFS(files, names...))
 	return func(data any) []byte {
 		var text bytes.Buffer
 		if err := t.Execute(&text, data); err != nil {
@@ -137,7 +142,7 @@ func page(files fs.FS, name string) func(data any) []byte {
 	}
 }
 
-// must returns what was read from embedded files, which cannot fail.
+// must returns the value of a read from embedded files, which cannot fail.
 func must[T any](value T, err error) T {
 	if err != nil {
 		panic(err)

@@ -20,14 +20,14 @@ const (
 	playgroundConfig = playground.Path + "/config.json"
 )
 
-// playgroundPolicy lets the page load its own files and send requests to its own server, and
-// nothing else. The editor, Monaco, sets styles on elements that it creates, and its style sheet
-// holds its icons and squiggles.
+// playgroundPolicy lets the page load this server's files and send requests to this server only. The
+// editor, Monaco, sets styles on elements that it creates, and its style sheet holds its icons and
+// squiggles as data URLs.
 const playgroundPolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; " +
 	"img-src 'self' data:; font-src data:; connect-src 'self'; worker-src 'self'; frame-ancestors 'none'; " +
 	"base-uri 'none'; form-action 'none'"
 
-// addPlayground serves the playground. Its 404 replies carry its security headers too.
+// addPlayground serves the playground. Its 404 replies in JSON carry its security headers too.
 func addPlayground(mux *http.ServeMux, options Options, notFound http.Handler) {
 	s := site{ServeMux: mux, policy: playgroundPolicy, sameOrigin: true}
 	mux.Handle(playground.Path, s.secure(notFound.ServeHTTP))
@@ -38,36 +38,29 @@ func addPlayground(mux *http.ServeMux, options Options, notFound http.Handler) {
 		brotli := must(playground.Files.ReadFile(file + ".br"))
 		s.compressed(playgroundAssets+path.Base(file), brotli, must(playground.Files.ReadFile(gzipped)))
 	}
-	schema := playground.Schema()
-	var gzipped bytes.Buffer
-	w := gzip.NewWriter(&gzipped)
-	_, _ = w.Write(schema) // a buffer takes everything
-	_ = w.Close()
-	schemaPath := playgroundAssets + hashed("schema.graphql", schema)
-	s.compressed(schemaPath, nil, gzipped.Bytes())
 
 	config := "" // the page asks for a key
-	if key := options.demoKey(); key != "" {
-		config = options.BasePath + playgroundConfig // the page signs in by itself
+	if len(options.Demo) > 0 {
+		config = options.BasePath + playgroundConfig // the page signs in with a demo merchant's key
 		s.get(playgroundConfig, noStore, func(w http.ResponseWriter, _ *http.Request) {
-			_ = json.NewEncoder(w).Encode(map[string]string{"apiKey": key})
+			_ = json.NewEncoder(w).Encode(map[string][]Merchant{"merchants": options.Demo})
 		})
 	}
 	index := page(playground.Files, "dist/index.html")(map[string]string{
-		"BasePath": options.BasePath, "Schema": options.BasePath + schemaPath, "Config": config,
+		"BasePath": options.BasePath, "Schema": options.BasePath + "/schema.graphql", "Config": config,
 	})
 	s.get(playground.Path, revalidate, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(index) })
 }
 
-// compressed serves a file that is stored compressed, and sent compressed to clients that accept it,
-// which is nearly all. brotli may be nil.
+// compressed serves a file that is stored compressed. Clients that accept neither coding, which are
+// few, get it decompressed.
 func (s site) compressed(path string, brotli, gzipped []byte) {
 	s.get(path, immutable, func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Vary", "Accept-Encoding")
 		content := gzipped
 		switch {
-		case brotli != nil && accepts(r, "br"):
+		case accepts(r, "br"):
 			h.Set("Content-Encoding", "br")
 			content = brotli
 		case accepts(r, "gzip"):

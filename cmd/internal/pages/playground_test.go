@@ -15,9 +15,9 @@ import (
 	"lumen/graph/playground"
 )
 
-// referenced are the addresses in a page that the browser or the page's script fetches.
+// referenced returns the paths in a page that the browser or the page's script fetches.
 func referenced(page string) (paths []string) {
-	for _, match := range regexp.MustCompile(`(?:src|href|content)="(/playground/[^"]*)"`).FindAllStringSubmatch(page, -1) {
+	for _, match := range regexp.MustCompile(`(?:src|href|content)="(/(?:playground/|schema)[^"]*)"`).FindAllStringSubmatch(page, -1) {
 		paths = append(paths, match[1])
 	}
 	return paths
@@ -50,7 +50,7 @@ func TestPlaygroundPage(t *testing.T) {
 	}
 }
 
-func TestPlaygroundAssetsAreKeptForGoodAndSentCompressed(t *testing.T) {
+func TestPlaygroundAssetsAreImmutableAndCompressed(t *testing.T) {
 	t.Parallel()
 	h := pages.NewHandler(pages.Options{Playground: true}, notFound)
 	built, err := filepath.Glob("../../../graph/playground/dist/assets/*.gz")
@@ -70,7 +70,7 @@ func TestPlaygroundAssetsAreKeptForGoodAndSentCompressed(t *testing.T) {
 			require.Equal(t, "public, max-age=31536000, immutable", r.Header.Get("Cache-Control"))
 			require.Equal(t, "Accept-Encoding", r.Header.Get("Vary"))
 			require.NotEmpty(t, r.Header.Get("Content-Type"))
-			require.Contains(t, r.Header.Get("Content-Security-Policy"), "default-src 'none'") // a worker has its script's
+			require.Contains(t, r.Header.Get("Content-Security-Policy"), "default-src 'none'") // a worker is under the policy of its script
 			body := r.Body
 			total[sent] += len(body)
 			if sent == "gzip" {
@@ -82,11 +82,11 @@ func TestPlaygroundAssetsAreKeptForGoodAndSentCompressed(t *testing.T) {
 			}
 		}
 	}
-	require.Less(t, total["br"], 5<<19, "all that there is, and so any first load, in bytes")
+	require.Less(t, total["br"], 5<<19, "bytes of all files, which bounds the first load")
 	t.Logf("brotli %d, gzip %d", total["br"], total["gzip"]/2)
 }
 
-func TestPlaygroundHasOnlyWhatIsThere(t *testing.T) {
+func TestPlaygroundServesItsFilesOnly(t *testing.T) {
 	t.Parallel()
 	h := pages.NewHandler(pages.Options{Playground: true, Demo: []pages.Merchant{{APIKey: "lumen_sk_demo_x"}}}, notFound)
 	for _, path := range []string{"/playground/", "/playground/assets/", "/playground/assets/none.js", "/playground/index.html", "/playground/assets/index.html"} {
@@ -96,31 +96,31 @@ func TestPlaygroundHasOnlyWhatIsThere(t *testing.T) {
 	require.Equal(t, http.StatusOK, get(h, "HEAD", "/playground").Code)
 }
 
-func TestKeyIsGivenToDevelopmentsPlaygroundAlone(t *testing.T) {
+func TestOnlyDevelopmentServersGiveKeysToThePlayground(t *testing.T) {
 	t.Parallel()
 	const config = "/playground/config.json"
 	production := pages.NewHandler(pages.Options{Playground: true}, notFound)
 	require.Equal(t, http.StatusNotFound, get(production, "GET", config).Code)
 	require.NotContains(t, get(production, "GET", "/playground").Body, config)
 
-	development := pages.NewHandler(pages.Options{Playground: true, Demo: []pages.Merchant{{APIKey: "lumen_sk_demo_x"}}}, notFound)
+	development := pages.NewHandler(pages.Options{Playground: true, Demo: []pages.Merchant{
+		{ID: "merchant_1", Name: "Demo Shop", APIKey: "lumen_sk_demo_x"},
+		{ID: "merchant_2", Name: "Other Shop", APIKey: "lumen_sk_demo_y"},
+	}}, notFound)
 	page := get(development, "GET", "/playground").Body
 	require.Contains(t, page, config)
 	require.NotContains(t, page, "lumen_sk_demo_x")
 	r := get(development, "GET", config)
 	require.Equal(t, "no-store", r.Header.Get("Cache-Control"))
 	require.Equal(t, "same-origin", r.Header.Get("Cross-Origin-Resource-Policy"))
-	require.JSONEq(t, `{"apiKey":"lumen_sk_demo_x"}`, r.Body)
+	require.JSONEq(t, `{"merchants":[{"id":"merchant_1","name":"Demo Shop","apiKey":"lumen_sk_demo_x"},
+		{"id":"merchant_2","name":"Other Shop","apiKey":"lumen_sk_demo_y"}]}`, r.Body)
 }
 
 func TestPlaygroundHasTheSchema(t *testing.T) {
 	t.Parallel()
 	h := pages.NewHandler(pages.Options{Playground: true}, notFound)
-	for _, path := range referenced(get(h, "GET", "/playground").Body) {
-		if strings.HasSuffix(path, ".graphql") {
-			require.Equal(t, string(playground.Schema()), get(h, "GET", path).Body)
-			return
-		}
-	}
-	t.Fatal("the page names no schema")
+	page := get(h, "GET", "/playground").Body
+	require.Contains(t, page, `<meta name="lumen-schema" content="/schema.graphql">`)
+	require.Equal(t, string(playground.Schema()), get(h, "GET", "/schema.graphql").Body)
 }

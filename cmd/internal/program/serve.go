@@ -83,6 +83,7 @@ func (c serveCommand) Run(ctx context.Context, t terminal, built build) error {
 		}
 		options.Metrics = server.NewMetrics(built.Version, built.Commit, backend.Stats, options.Limiter)
 		urls.PrivateURL = urlOf(private)
+		options.MetricsURL = urls.PrivateURL + "/metrics"
 		defer server.ServePrivate(private, server.NewPrivate(options.Metrics, health, log), log)()
 	}
 	if c.JSON {

@@ -27,7 +27,7 @@ func TestBasePaths(t *testing.T) {
 	// base path and without.
 	for _, own := range []string{
 		"/api", "/api/customers", "/api/customers/lumen", "/graphql", "/docs", "/docs/assets", "/docs/assets/x",
-		"/playground", "/playground/x", "/assets", "/openapi.json", "/.well-known", "/.well-known/jwks.json",
+		"/playground", "/playground/x", "/assets", "/openapi.json", "/schema.graphql", "/.well-known", "/.well-known/jwks.json",
 		"/healthz", "/readyz",
 	} {
 		require.ErrorContains(t, CheckBasePath(own), "must not begin one of Lumen's own paths, as it would with /", own)

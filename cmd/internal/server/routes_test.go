@@ -27,7 +27,8 @@ func TestRoutesOfPaths(t *testing.T) {
 		"/.well-known/jwks.json": {pattern: "/.well-known/jwks.json", api: apiOther},
 		"/docs":                  {pattern: "/docs", api: apiOther}, "/docs/": {pattern: "other", api: apiOther}, "/docs/assets/x.js": {pattern: "/docs/assets/{name}", api: apiOther},
 		"/openapi.yaml": {pattern: "/openapi.yaml", api: apiOther}, "/openapi.json": {pattern: "/openapi.json", api: apiOther},
-		"/playground": {pattern: "/playground", api: apiOther}, "/playground/config.json": {pattern: "/playground/{file}", api: apiOther},
+		"/schema.graphql": {pattern: "/schema.graphql", api: apiOther},
+		"/playground":     {pattern: "/playground", api: apiOther}, "/playground/config.json": {pattern: "/playground/{file}", api: apiOther},
 		"/assets/x.css": {pattern: "/assets/{name}", api: apiOther},
 	} {
 		r := routes.of(path)

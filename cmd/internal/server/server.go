@@ -23,7 +23,10 @@ type Options struct {
 	// Demo lists the merchants of a development server. Pages show their keys to readers on this
 	// machine.
 	Demo []pages.Merchant
-	// Playground turns on the playground.
+	// MetricsURL is the address of the metrics on the private listener, "" without one. Pages link to
+	// it for readers on this machine.
+	MetricsURL string
+	// Playground has the playground served.
 	Playground bool
 	// BasePath is the path in front of the server's own paths wherever replies name them: "", or
 	// "/" and segments. Serve removes it from the paths of requests.
@@ -60,16 +63,16 @@ func NewHandler(b *Backend, options Options) http.Handler {
 
 	options.GraphQL.RequestID, options.GraphQL.Log, options.GraphQL.Observe = RequestID, apiLog, annotateGraphQL
 	mux := http.NewServeMux()
-	mux.Handle("/", crossOrigin(options, restAPI)) // answers 404 to unknown paths
+	site, notFound := newPages(options, restAPI)
+	mux.Handle("/", crossOrigin(options, notFound)) // the REST API, and 404 for all other paths
 	mount(mux, graphQLPath, crossOrigin(options, graph.NewHandler(b.Store, b.Auth.Tokens, authenticate, options.GraphQL)))
 	mount(mux, jwksPath, rest.NewJWKS(b.Auth.Tokens, apiLog))
-	site := newPages(options, restAPI)
-	mux.Handle("/docs/", site) // answers 404 to unknown assets
+	mux.Handle("/docs/", site) // says 404 for what is no asset
 	for _, pattern := range pages.Paths {
 		mount(mux, pattern, site)
 	}
 
-	return wrapped(mux, restAPI, options)
+	return wrapped(mux, notFound, options)
 }
 
 // wrapped returns the handler inside of what every request needs.
@@ -107,27 +110,30 @@ func compress(next http.Handler) http.Handler {
 	})
 }
 
-// newPages returns the handler of the pages. Only requests from this machine get the keys of the
-// demo merchants, even when a development server listens on other addresses than loopback.
-func newPages(options Options, notFound http.Handler) http.Handler {
-	with := func(demo []pages.Merchant) http.Handler {
-		return pages.NewHandler(pages.Options{
-			Demo: demo, Playground: options.Playground, Introspection: options.GraphQL.Introspection,
-			TrustedOnly: options.GraphQL.Trusted.Only(), BasePath: options.BasePath,
-		}, notFound)
+// newPages returns the handler of the pages, and api with a page for the paths that neither has. Only
+// readers on this machine get the demo merchants' keys and the address of the metrics, even when the
+// server listens on other addresses than loopback.
+func newPages(options Options, api http.Handler) (site, notFound http.Handler) {
+	public := pages.Options{
+		Playground: options.Playground, Introspection: options.GraphQL.Introspection,
+		TrustedOnly: options.GraphQL.Trusted.Only(), BasePath: options.BasePath,
 	}
-	everybody := with(nil)
-	if options.Demo == nil {
-		return everybody
+	notFound = pages.NotFound(public, api)
+	site = pages.NewHandler(public, notFound)
+	if options.Demo == nil && options.MetricsURL == "" {
+		return site, notFound
 	}
-	here := with(options.Demo)
+	local := public
+	local.Demo, local.MetricsURL = options.Demo, options.MetricsURL
+	everybody, here := site, pages.NewHandler(local, notFound)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if at, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && at.Addr().Unmap().IsLoopback() {
+		at, err := netip.ParseAddrPort(r.RemoteAddr)
+		if err == nil && at.Addr().Unmap().IsLoopback() && isLoopback(r.Host) {
 			here.ServeHTTP(w, r)
 			return
 		}
 		everybody.ServeHTTP(w, r)
-	})
+	}), notFound
 }
 
 // noRedirects stops ServeMux from redirecting unclean paths. They are no routes, so the answer is

@@ -16,8 +16,8 @@ import (
 	"lumen/cmd/internal/e2e/harness"
 )
 
-// Below a base path, behind a proxy that takes it off, the pages load all their files, reach the APIs
-// and lead to each other.
+// Below a base path, behind a proxy that removes it, the pages load all their files, reach the APIs
+// and link to each other.
 func TestPagesBelowABasePath(t *testing.T) {
 	t.Parallel()
 	_, r := harness.LaunchDev(t, harness.DataDir(t), "--base-path", "/lumen")
@@ -44,7 +44,7 @@ func TestPagesBelowABasePath(t *testing.T) {
 	status, body := w.tryList(t)
 	require.Contains(t, status, "200")
 	require.Contains(t, body, r.MerchantID)
-	w.run(t, chromedp.Click(`.brand`, chromedp.ByQuery), chromedp.WaitVisible(`.doors`, chromedp.ByQuery))
+	w.run(t, chromedp.Click(`.brand`, chromedp.ByQuery), chromedp.WaitVisible(`.cards`, chromedp.ByQuery))
 	require.Equal(t, proxy.URL+"/lumen/", evaluate[string](t, w, `location.href`))
 	w.noFaults(t)
 }

@@ -4,10 +4,6 @@ package browser
 
 import (
 	"fmt"
-	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"testing"
 	"time"
 
@@ -39,20 +35,15 @@ func (w *window) tryList(t *testing.T) (status, body string) {
 	return status, body
 }
 
-// In serve the page knows no key: it asks for one, and forgets it with the page.
+// In serve the page has no key: it asks for one, and forgets it on a reload.
 func TestDocsAskForAKey(t *testing.T) {
 	t.Parallel()
 	_, r := harness.LaunchDev(t, harness.DataDir(t))
-	api, err := url.Parse(r.URL)
-	require.NoError(t, err)
-	mux := http.NewServeMux()
-	mux.Handle("/", pages.NewHandler(pages.Options{}, http.NotFoundHandler()))
-	mux.Handle("/api/", &httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(api) }})
-	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
+	at := servePages(t, r.URL, pages.Options{})
 
 	w := openWindow(t, 1440, 900, "light")
-	w.run(t, chromedp.Navigate(server.URL+"/docs"))
+	w.run(t, chromedp.Navigate(at+"/docs"))
+	require.Contains(t, evaluate[string](t, w, `document.querySelector('.session').textContent`), "choose Authorize")
 	status, body := w.tryList(t)
 	require.Contains(t, status, "401")
 	require.Contains(t, body, "Unauthorized")
@@ -69,15 +60,43 @@ func TestDocsAskForAKey(t *testing.T) {
 	require.Contains(t, status, "200")
 
 	var kept int
-	w.run(t, chromedp.Evaluate(`localStorage.length + sessionStorage.length + document.cookie.length`, &kept), chromedp.Navigate(server.URL+"/docs"))
+	w.run(t, chromedp.Evaluate(`localStorage.length + sessionStorage.length + document.cookie.length`, &kept), chromedp.Navigate(at+"/docs"))
 	require.Zero(t, kept)
 	status, _ = w.tryList(t)
 	require.Contains(t, status, "401")
 	w.noFaults(t)
 }
 
-// With the demo's key the page tries what it tells of, and fits. Each scheme in one window, in the long form in both. Pictures
-// for whoever looks at the page: LUMEN_TEST_SCREENSHOTS names the folder.
+// The page begins with the routes and without the HEADs, which repeat the GETs. It sends requests with
+// the key of the demo merchant that is chosen.
+func TestDocsBeginWithRoutesAndSwitchMerchants(t *testing.T) {
+	t.Parallel()
+	at, merchants := serveDemo(t)
+	w := openWindow(t, 1440, 900, "light")
+	w.run(t, chromedp.Navigate(at+"/docs"), chromedp.WaitVisible(docsList, chromedp.ByQuery))
+	require.Less(t, evaluate[float64](t, w, `document.querySelector('.opblock').getBoundingClientRect().bottom`), 600.0)
+	require.False(t, evaluate[bool](t, w, `document.querySelector('.conventions').open`))
+	w.run(t, chromedp.Click(`.conventions summary`, chromedp.ByQuery))
+	w.until(t, `document.querySelector('.conventions').innerText.includes('Soft deletion')`)
+	require.Equal(t, []string{"GET", "POST", "GET", "POST", "PATCH", "DELETE", "POST", "GET"}, evaluate[[]string](t, w,
+		`[...document.querySelectorAll('.opblock-summary-method')].filter(e => e.checkVisibility()).map(e => e.textContent)`))
+	w.screenshot(t, "docs-1440-light-conventions")
+	w.accessible(t)
+
+	session := `document.querySelector('.session').textContent`
+	require.Contains(t, evaluate[string](t, w, session), "Signed in as Demo Shop.")
+	_, body := w.tryList(t)
+	require.Contains(t, body, merchants[0].ID)
+	w.choose(t, merchants[1])
+	require.Contains(t, evaluate[string](t, w, session), "Signed in as Other Shop.")
+	w.run(t, chromedp.Click(docsList+`.execute`, chromedp.ByQuery))
+	w.until(t, `(text => text.includes('`+merchants[1].ID+`') && !text.includes('`+merchants[0].ID+`'))(
+		document.querySelector('`+docsList+`.live-responses-table tbody').textContent)`)
+	w.noFaults(t)
+}
+
+// The page sends requests with the demo key and fits the window. The short form opens each scheme in
+// one window, the long form in both.
 func TestDocsInABrowser(t *testing.T) {
 	t.Parallel()
 	_, r := harness.LaunchDev(t, harness.DataDir(t))

@@ -1,8 +1,8 @@
-// The bar: where to go, and who is signed in.
+// The bar: links to the other pages, and who is signed in.
 import { useState } from 'react';
 import { base } from './base.js';
 import { refresh } from './examples.js';
-import { session, signIn, signOut } from './session.js';
+import { session, signIn, signInAs } from './session.js';
 
 export function Bar() {
   return (
@@ -18,20 +18,48 @@ export function Bar() {
 }
 
 function Session() {
-  const { merchant, demo } = session.use();
-  if (!merchant) return <KeyForm />;
+  const { merchant, merchants } = session.use();
+  const [asks, setAsks] = useState(false);
+  const [asked, setAsked] = useState(false); // then the focus returns to the button
+  if (!merchant || asks) {
+    const close = () => { setAsks(false); setAsked(true); };
+    return <KeyForm close={close} cancelable={merchant !== null} />;
+  }
   return (
     <div className="session">
-      <span title={merchant.id}>
-        Signed in as <strong>{merchant.name}</strong>{demo && ', the demo merchant'}
-      </span>
-      <button type="button" onClick={() => { signOut(); refresh(); }}>Use another key</button>
+      {merchants.length > 0
+        ? <Merchants merchant={merchant} merchants={merchants} />
+        : <span title={merchant.id}>Signed in as <strong>{merchant.name}</strong></span>}
+      <button type="button" autoFocus={asked} onClick={() => setAsks(true)}>Use another key</button>
     </div>
   );
 }
 
+// Merchants switches between the demo merchants. A merchant whose key was entered is listed too.
+function Merchants({ merchant, merchants }) {
+  const [fault, setFault] = useState('');
+  const all = merchants.some(m => m.id === merchant.id) ? merchants : [...merchants, merchant];
+  const pick = async event => {
+    setFault('');
+    try {
+      await signInAs(event.target.value);
+      await refresh();
+    } catch (error) {
+      setFault(error.message);
+    }
+  };
+  return (
+    <label>
+      {fault && <span role="alert">{fault} </span>}
+      Signed in as <select id="merchant" value={merchant.id} onChange={pick}>
+        {all.map(({ id, name }) => <option key={id} value={id}>{name}</option>)}
+      </select>
+    </label>
+  );
+}
+
 // KeyForm's field is not of type password: browsers offer to save those.
-function KeyForm() {
+function KeyForm({ close, cancelable }) {
   const [state, setState] = useState({ fault: '', busy: false });
   const submit = async event => {
     event.preventDefault();
@@ -40,19 +68,21 @@ function KeyForm() {
     try {
       await signIn(field.value.trim());
       field.value = '';
+      close();
       await refresh();
     } catch (error) {
-      setState({ fault: error.message === 'Unauthorized' ? 'The server does not know this key.' : error.message, busy: false });
+      setState({ fault: error.message === 'Unauthorized' ? 'Invalid key.' : error.message, busy: false });
     }
   };
   return (
-    <form className="session" onSubmit={submit} autoComplete="off">
+    <form className="session" onSubmit={submit} onKeyDown={e => cancelable && e.key === 'Escape' && close()} autoComplete="off">
       <span id="key-note" role="status">{state.fault || 'Kept in this tab’s memory only.'}</span>
       <input
-        name="key" className="secret" aria-label="API key" aria-describedby="key-note" placeholder="API key"
+        name="key" className="secret" aria-label="API key" aria-describedby="key-note" placeholder="API key" autoFocus={cancelable}
         autoComplete="off" autoCapitalize="off" autoCorrect="off" spellCheck="false" required
       />
       <button type="submit" disabled={state.busy}>Sign in</button>
+      {cancelable && <button type="button" onClick={close}>Cancel</button>}
     </form>
   );
 }

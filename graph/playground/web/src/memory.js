@@ -1,29 +1,49 @@
-// The storage that GraphiQL is given. Of all that it would keep, only the theme outlives the page: queries, variables and
-// headers can hold what belongs to nobody else.
-const lasting = 'graphiql:theme';
-const kept = new Map();
+// What the page stores in the browser. The theme outlives the tab. The tabs, the history, the form
+// of a narrow screen and the choice of the demo merchant last as long as the tab. The rest, such as
+// headers, stays in memory. No credential is ever stored.
+const lasting = {
+  'graphiql:theme': () => localStorage,
+  'graphiql:tabState': () => sessionStorage,
+  'graphiql:queries': () => sessionStorage, // the history
+  'graphiql:favorites': () => sessionStorage,
+  'lumen:form': () => sessionStorage,
+  'lumen:merchant': () => sessionStorage,
+};
+const memory = new Map();
 
-function browser(use) {
+// attempt returns null where the browser's storage is turned off or full.
+function attempt(use) {
   try {
-    return use(localStorage);
+    return use();
   } catch {
-    return null; // storage is turned off
+    return null;
   }
 }
 
-export const memory = {
-  get length() { return kept.size; },
-  getItem: name => (name === lasting ? browser(s => s.getItem(name)) : kept.get(name) ?? null),
+const credential = /lumen_sk_\w+|eyJ[\w-]+\.[\w-]+\.[\w-]+/g; // API keys, and access tokens
+
+// withoutSecrets removes headers, and the credentials that a query or its variables mention.
+function withoutSecrets(text) {
+  const harmless = attempt(() => JSON.stringify(JSON.parse(text), (name, value) => (name === 'headers' ? '' : value)));
+  return (harmless ?? text).replace(credential, '…');
+}
+
+export const storage = {
+  get length() { return memory.size; },
+  getItem: name => (lasting[name] ? attempt(() => lasting[name]().getItem(name)) : memory.get(name) ?? null),
   setItem(name, value) {
-    if (name === lasting) browser(s => s.setItem(name, value));
-    else kept.set(name, value);
+    if (lasting[name]) attempt(() => lasting[name]().setItem(name, withoutSecrets(value)));
+    else memory.set(name, value);
   },
   removeItem(name) {
-    if (name === lasting) browser(s => s.removeItem(name));
-    kept.delete(name);
+    if (lasting[name]) attempt(() => lasting[name]().removeItem(name));
+    else memory.delete(name);
   },
   clear() {
-    browser(s => s.removeItem(lasting));
-    kept.clear();
+    Object.keys(lasting).forEach(storage.removeItem);
+    memory.clear();
   },
 };
+
+// stored returns a value that was stored as JSON, null without one.
+export const stored = name => attempt(() => JSON.parse(storage.getItem(name)));

@@ -1,9 +1,9 @@
-// The REST request for an operation, as a command to paste.
+// The REST request for an operation, as a command that sh, bash and zsh run alike.
 import { base } from './base.js';
 
 const quoted = text => `'${text.replaceAll("'", `'\\''`)}'`;
 
-// curl returns the command; null when there is none, or when the variables are not JSON at the moment.
+// curl returns the command, null when REST has no such request or the variables are not JSON.
 export function curl(operation, variables) {
   let request;
   try {
@@ -13,7 +13,7 @@ export function curl(operation, variables) {
   }
   if (!request) return null;
   const lines = [`curl ${request.method === 'DELETE' ? '-X DELETE ' : ''}${quoted(location.origin + base + request.path)}`];
-  lines.push('-H "Authorization: Bearer $LUMEN_API_KEY"');
+  lines.push('-H "Authorization: Bearer $LUMEN_KEY"');
   if (request.body !== undefined) {
     lines.push("-H 'Content-Type: application/json'", `-d ${quoted(JSON.stringify(request.body))}`);
   }

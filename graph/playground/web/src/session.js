@@ -1,16 +1,21 @@
-// Who is signed in. The key is kept here, in memory, and is gone with the tab.
+// Who is signed in. The keys are kept here, in memory, and are gone with the tab.
 import { base } from './base.js';
+import { storage } from './memory.js';
 import { createStore } from './store.js';
 
 const meta = name => document.querySelector(`meta[name="${name}"]`)?.content;
 
 let key = null;
-export const session = createStore({ merchant: null, demo: false });
+const demoKeys = new Map(); // by the id of the demo merchant
+
+// merchant is signed in, null without a key. merchants are the demo merchants, and demo tells whether
+// merchant is one of them.
+export const session = createStore({ merchant: null, demo: false, merchants: [] });
 
 // send runs one operation with the key, unless the headers bring an Authorization of their own.
-export async function send(params, headers) {
+export async function send(params, headers, as = key) {
   const all = new Headers({ 'Content-Type': 'application/json', Accept: 'application/json' });
-  if (key) all.set('Authorization', `Bearer ${key}`);
+  if (as) all.set('Authorization', `Bearer ${as}`);
   for (const [name, value] of Object.entries(headers ?? {})) all.set(name, value);
   const response = await fetch(`${base}/graphql`, {
     method: 'POST', headers: all, body: JSON.stringify(params), cache: 'no-store', credentials: 'omit',
@@ -23,36 +28,35 @@ export async function send(params, headers) {
   }
 }
 
-// signIn keeps the key if the server takes it, and throws what it said otherwise.
-export async function signIn(candidate, demo = false) {
-  const before = key;
+// signIn takes over the key if the server accepts it, and throws the server's message otherwise.
+export async function signIn(candidate) {
+  const result = await send({ query: '{ merchant { id name } }' }, {}, candidate);
+  if (!result.data) throw new Error(result.errors?.[0]?.message ?? 'The server did not answer');
   key = candidate;
-  try {
-    const result = await send({ query: '{ merchant { id name } }' });
-    if (!result.data) throw new Error(result.errors?.[0]?.message ?? 'The server did not answer');
-    session.set({ merchant: result.data.merchant, demo });
-  } catch (error) {
-    key = before;
-    throw error;
-  }
+  const { merchant } = result.data;
+  session.set({ merchant, demo: demoKeys.has(merchant.id) });
 }
 
-export function signOut() {
-  key = null;
-  session.set({ merchant: null, demo: false });
+// signInAs signs in as a demo merchant. A reload of the page keeps the choice.
+export async function signInAs(id) {
+  await signIn(demoKeys.get(id));
+  storage.setItem('lumen:merchant', id);
 }
 
-// signInAsDemo uses the key of the demo merchant where the server offers it, in development.
+// signInAsDemo signs in with the key of a demo merchant where the server offers it, in development.
 export async function signInAsDemo() {
   const address = meta('lumen-config');
   if (!address) return;
   try {
-    const { apiKey } = await (await fetch(address, { cache: 'no-store' })).json();
-    await signIn(apiKey, true);
+    const { merchants } = await (await fetch(address, { cache: 'no-store' })).json();
+    for (const { id, apiKey } of merchants) demoKeys.set(id, apiKey);
+    session.set({ merchants: merchants.map(({ id, name }) => ({ id, name })) });
+    const chosen = storage.getItem('lumen:merchant');
+    await signIn(demoKeys.get(chosen) ?? merchants[0].apiKey);
   } catch {
-    // Then the page asks for a key, as it does everywhere else.
+    // Then the page asks for a key, as it does on other servers.
   }
 }
 
-// fetchSchema returns the schema's text. It comes with the page, so it needs no key and no introspection.
+// fetchSchema returns the schema's text, which needs neither a key nor introspection.
 export const fetchSchema = async () => (await fetch(meta('lumen-schema'))).text();

@@ -1,5 +1,6 @@
-// GraphiQL's tabs are list items with two buttons in each, and yet call themselves tabs, which may hold nothing to press.
-// Assistive technology is told what they are: a list of buttons, one of which is current.
+// GraphiQL's tabs are list items with two buttons each, but have the role of tabs, which must not
+// contain buttons. describeTabs gives them the roles of what they are: a list of buttons, one of
+// which is current. It also scrolls the current one into view.
 export function describeTabs() {
   const list = document.querySelector('.graphiql-tabs');
   if (!list) return undefined;
@@ -11,8 +12,15 @@ export function describeTabs() {
       item.querySelector('.graphiql-tab-button')?.setAttribute('aria-current', item.classList.contains('graphiql-tab-active'));
     }
   };
-  describe();
-  const observer = new MutationObserver(describe);
+  let shown;
+  const showActive = () => {
+    const active = list.querySelector('.graphiql-tab-active');
+    if (active !== shown) active?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+    shown = active;
+  };
+  const update = () => { describe(); showActive(); };
+  update();
+  const observer = new MutationObserver(update);
   observer.observe(list, { childList: true, subtree: true, attributeFilter: ['role', 'class', 'aria-selected'] });
   return () => observer.disconnect();
 }
