@@ -1,5 +1,6 @@
-// Bundles the playground into ../dist: a page for Go to fill in, and assets whose names hold a hash of their content. They
-// are compressed by libraries from the lock file and not by Node's own, so that every Node writes the same bytes.
+// Bundles the playground into ../dist: a template of the page, and assets whose names hold a hash of
+// their content. Libraries from the lock file compress them, so that every Node version writes the
+// same bytes.
 import { build } from 'esbuild';
 import { gzipSync } from 'fflate';
 import { createHash } from 'node:crypto';

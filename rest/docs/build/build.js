@@ -1,5 +1,5 @@
-// Makes ../site, which is committed and embedded, from ./page and the Swagger UI of the lock file. Names carry a digest of
-// the content, so that browsers may keep the files for good.
+// Makes ../site, which is committed and embedded, from ./page and the Swagger UI of the lock file.
+// Names carry a digest of the content, so that browsers can cache the files without revalidation.
 import { createHash } from 'node:crypto';
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, extname } from 'node:path';
@@ -16,7 +16,7 @@ let index = readFileSync('page/index.html', 'utf8');
 for (const path of assets) {
   const content = readFileSync(path, 'utf8')
     .replace(/\n?(\/\/|\/\*)# sourceMappingURL=.*\n?$/, '\n') // not served
-    .replaceAll(/font-family:(Open Sans,|Titillium Web,)?sans-serif/g, 'font-family:system-ui,sans-serif'); // what every page here has
+    .replaceAll(/font-family:(Open Sans,|Titillium Web,)?sans-serif/g, 'font-family:system-ui,sans-serif'); // the font of all pages
   const extension = extname(path);
   const digest = createHash('sha256').update(content).digest('hex').slice(0, 12);
   const name = `${basename(path, extension)}-${digest}${extension}`;

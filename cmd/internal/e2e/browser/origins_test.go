@@ -14,8 +14,8 @@ import (
 	"lumen/cmd/internal/e2e/harness"
 )
 
-// A page of an origin that is allowed reads and changes its customer through both doors, with a token and nothing else; the
-// browser keeps a page of any other origin from every reply.
+// A page of an allowed origin reads and changes its customer through both APIs, with an access token
+// only. The browser withholds every reply from pages of other origins.
 func TestPagesOfOtherOriginsInABrowser(t *testing.T) {
 	t.Parallel()
 	page := func() *httptest.Server {
@@ -32,7 +32,7 @@ func TestPagesOfOtherOriginsInABrowser(t *testing.T) {
 	id := d.Create(t, m, `{"email":"ada@example.com","name":"Ada"}`)
 	token := string(d.Mint(t, m.WriteKey, `{"access":"write","customerId":"`+id+`"}`))
 
-	// ask returns what a page got: a line for each request.
+	// ask returns the replies that a page got, a line for each request.
 	ask := func(origin string) string {
 		w := openWindow(t, 800, 600, "light")
 		w.run(t, chromedp.Navigate(origin))

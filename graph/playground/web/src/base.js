@@ -1,3 +1,3 @@
-// The path in front of all of the server's own, without a slash at its end. This file is served below
+// The base path of the server, without a trailing slash. This file is served below
 // BASE/playground/assets/.
 export const base = new URL('../..', import.meta.url).pathname.replace(/\/$/, '');

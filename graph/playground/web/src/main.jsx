@@ -1,4 +1,4 @@
-// The page: a bar on top, and below it GraphiQL, or on a narrow screen a form.
+// The page: a bar, and below it GraphiQL or, on a narrow screen, a form.
 import { lazy, Suspense, useSyncExternalStore } from 'react';
 import { createRoot } from 'react-dom/client';
 import { Bar } from './bar.jsx';
@@ -12,7 +12,7 @@ const watchWidth = listener => {
   return () => wide.removeEventListener('change', listener);
 };
 
-// GraphiQL takes its variables once, when it starts: they have to be ready.
+// GraphiQL reads its variables once, when it starts, so they must be ready by then.
 const ready = signInAsDemo().then(refresh);
 const Explorer = lazy(async () => {
   const [{ createExplorer }, schema] = await Promise.all([import('./explorer.jsx'), fetchSchema(), ready]);

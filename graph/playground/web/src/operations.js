@@ -1,4 +1,4 @@
-// The prepared operations, one a task, in the order in which they are best tried.
+// The prepared operations, one for each task, in the best order to try them.
 import whoAmI from './operations/who-am-i.graphql';
 import firstPage from './operations/first-page.graphql';
 import nextPage from './operations/next-page.graphql';
@@ -17,8 +17,8 @@ const list = query => ({
   path: '/api/customers?' + new URLSearchParams(Object.entries(query).filter(([, value]) => value != null)),
 });
 
-// variables are made of the examples at hand (examples.js); rest is the equivalent request with the variables as they
-// now stand, null where REST has none.
+// variables returns an operation's variables, made of the examples in examples.js. rest returns the
+// equivalent REST request for variables, null when REST has none.
 export const operations = [
   { name: 'WhoAmI', title: 'Who am I', query: whoAmI, variables: () => ({}), rest: () => null },
   {

@@ -1,4 +1,4 @@
-// A value that components watch. It lives in this tab's memory and nowhere else.
+// A value that components watch. It lives in this tab's memory only.
 import { useSyncExternalStore } from 'react';
 
 export function createStore(value) {
