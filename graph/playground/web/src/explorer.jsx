@@ -10,7 +10,7 @@ import { storage, stored } from './memory.js';
 import { operationNamed, operations } from './operations.js';
 import { send, session } from './session.js';
 import { createStore } from './store.js';
-import { describeTabs } from './tabs.js';
+import { describeHistory, describeTabs } from './accessibility.js';
 
 /* global EDITOR_WORKER, JSON_WORKER, GRAPHQL_WORKER */
 globalThis.MonacoEnvironment = {
@@ -106,6 +106,7 @@ function Prefill() {
   }, [queryEditor, variableEditor, headerEditor, responseEditor]);
 
   useEffect(describeTabs, []);
+  useEffect(describeHistory, []);
 
   useEffect(() => {
     const tab = tabs[activeTabIndex];

@@ -1,3 +1,5 @@
+// What GraphiQL's markup tells assistive technology, put right.
+
 // GraphiQL's tabs are list items with two buttons each, but have the role of tabs, which must not
 // contain buttons. describeTabs gives them the roles of what they are: a list of buttons, one of
 // which is current. It also scrolls the current one into view.
@@ -22,5 +24,19 @@ export function describeTabs() {
   update();
   const observer = new MutationObserver(update);
   observer.observe(list, { childList: true, subtree: true, attributeFilter: ['role', 'class', 'aria-selected'] });
+  return () => observer.disconnect();
+}
+
+// GraphiQL gives all entries of its history the name "Set active". Without it an entry's name is its
+// text.
+export function describeHistory() {
+  const panel = document.querySelector('.graphiql-plugin');
+  if (!panel) return undefined;
+  const describe = () => {
+    for (const entry of panel.querySelectorAll('.graphiql-history-item-label')) entry.removeAttribute('aria-label');
+  };
+  describe();
+  const observer = new MutationObserver(describe);
+  observer.observe(panel, { childList: true, subtree: true });
   return () => observer.disconnect();
 }
