@@ -36,25 +36,25 @@ func TestPagesOfOtherOriginsInABrowser(t *testing.T) {
 	ask := func(origin string) string {
 		w := openWindow(t, 800, 600, "light")
 		w.run(t, chromedp.Navigate(origin))
-		script := fmt.Sprintf(`window.said = ''; (async () => {
+		script := fmt.Sprintf(`window.replies = ''; (async () => {
 			const headers = { authorization: 'Bearer %[1]s', 'content-type': 'application/json' };
 			const send = async (path, method, body) => {
 				try {
 					const reply = await fetch('%[2]s' + path, { method, headers, body: body && JSON.stringify(body) });
-					said += reply.status + ' ' + (reply.headers.get('x-request-id') ? 'id ' : '') + await reply.text() + '\n';
-				} catch (e) { said += e.name + '\n'; }
+					replies += reply.status + ' ' + (reply.headers.get('x-request-id') ? 'id ' : '') + await reply.text() + '\n';
+				} catch (e) { replies += e.name + '\n'; }
 			};
 			await send('/graphql', 'POST', { query: 'query($id: ID!) { customer(id: $id) { name } }', variables: { id: '%[3]s' } });
 			await send('/api/customers/%[3]s', 'PATCH', { name: 'Ada King' });
 			await send('/api/customers', 'GET');
-			said += document.cookie + 'end';
+			replies += document.cookie + 'end';
 		})()`, token, d.URL, id)
 		w.run(t, chromedp.Evaluate(script, nil))
-		w.until(t, `window.said.endsWith('end')`)
-		return evaluate[string](t, w, `window.said`)
+		w.until(t, `window.replies.endsWith('end')`)
+		return evaluate[string](t, w, `window.replies`)
 	}
-	said := ask(allowed.URL)
-	require.Regexp(t, `^200 id \{"data":\{"customer":\{"name":"Ada"\}\},.*\n200 id \{"customer":\{.*"name":"Ada King".*\n403 id \{"error":"This credential may not do that"\}\nend$`, said)
+	replies := ask(allowed.URL)
+	require.Regexp(t, `^200 id \{"data":\{"customer":\{"name":"Ada"\}\},.*\n200 id \{"customer":\{.*"name":"Ada King".*\n403 id \{"error":"This credential may not do that"\}\nend$`, replies)
 	require.Equal(t, "TypeError\nTypeError\nTypeError\nend", ask(refused.URL))
 	require.Equal(t, []string{"Ada King"}, d.Lines(t, "SELECT name FROM customers"))
 }

@@ -58,7 +58,7 @@ func openWindow(t *testing.T, width, height int64, scheme string) *window {
 	})
 	t.Cleanup(w.close)
 
-	chromedp.ListenTarget(limited, w.note)
+	chromedp.ListenTarget(limited, w.observe)
 	w.run(t,
 		network.Enable(), log.Enable(),
 		emulation.SetDeviceMetricsOverride(width, height, 1, width < 700),
@@ -71,7 +71,7 @@ func openWindow(t *testing.T, width, height int64, scheme string) *window {
 	return w
 }
 
-func (w *window) note(event any) {
+func (w *window) observe(event any) {
 	fault := func(format string, args ...any) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -87,11 +87,11 @@ func (w *window) note(event any) {
 		fault("exception: %s", e.ExceptionDetails.Error())
 	case *runtime.EventConsoleAPICalled:
 		if e.Type == runtime.APITypeError || e.Type == runtime.APITypeWarning {
-			var said []string
+			var texts []string
 			for _, arg := range e.Args {
-				said = append(said, string(arg.Value), arg.Description)
+				texts = append(texts, string(arg.Value), arg.Description)
 			}
-			fault("console: %s", said)
+			fault("console: %s", texts)
 		}
 	case *log.EventEntryAdded:
 		// The tests provoke refusals by the REST API and a 404, which the browser logs as errors.

@@ -1,4 +1,4 @@
-// What GraphiQL's markup tells assistive technology, put right.
+// Corrections to what GraphiQL's markup tells assistive technology.
 
 // GraphiQL's tabs are list items with two buttons each, but have the role of tabs, which must not
 // contain buttons. describeTabs gives them the roles of what they are: a list of buttons, one of

@@ -1,4 +1,4 @@
-// What the page stores in the browser. The theme outlives the tab. The tabs, the history, the form
+// The storage of the page. The theme outlives the tab. The tabs, the history, the form
 // of a narrow screen and the choice of the demo merchant last as long as the tab. The rest, such as
 // headers, stays in memory. No credential is ever stored.
 const lasting = {

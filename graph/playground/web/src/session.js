@@ -1,4 +1,4 @@
-// Who is signed in. The keys are kept here, in memory, and are gone with the tab.
+// The merchant that is signed in. The keys are kept in memory and are gone with the tab.
 import { base } from './base.js';
 import { storage } from './memory.js';
 import { createStore } from './store.js';
