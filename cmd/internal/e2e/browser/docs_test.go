@@ -131,6 +131,7 @@ func TestDocsInABrowser(t *testing.T) {
 				w.accessible(t)
 				w.run(t, chromedp.Click(`.btn.authorize`, chromedp.ByQuery), chromedp.WaitVisible(`.auth-container`, chromedp.ByQuery))
 				w.screenshot(t, "docs-"+name+"-authorize")
+				w.accessible(t)
 				var width int64
 				var dark bool
 				w.run(t,

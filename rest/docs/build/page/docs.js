@@ -4,7 +4,7 @@ const paint = () => document.documentElement.classList.toggle('dark-mode', dark.
 paint();
 dark.addEventListener('change', paint);
 
-// Screen readers need these attributes, and Swagger UI leaves them out.
+// Screen readers need these attributes. Swagger UI leaves them out or has others.
 const attributes = [
   ['textarea.body-param__text', { 'aria-label': 'Request body' }],
   ['.examples-select-element', { 'aria-label': 'Example' }],
@@ -14,6 +14,12 @@ const attributes = [
   ['h3.opblock-tag, .models > h4', { 'aria-level': '2' }], // the heading before is of level 1
   ['.opblock-body h4', { 'aria-level': '3' }],
   ['.opblock-body h5', { 'aria-level': '4' }],
+  ['.modal-ux-header > h3', { 'aria-level': '2' }],
+  ['.modal-ux h4', { 'aria-level': '3' }],
+  ['.modal-ux h6', { 'aria-level': '4' }],
+  ['.close-modal', { 'aria-label': 'Close' }],
+  ['[aria-label="Remove authorization"]', { 'aria-label': 'Logout' }], // the text of the button
+  ['[aria-label="Apply credentials"]', { 'aria-label': 'Authorize' }],
 ];
 const describe = () => {
   for (const [selector, values] of attributes) {
