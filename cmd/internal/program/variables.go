@@ -13,7 +13,7 @@ import (
 // otherVariables are the LUMEN_ variables that no flag reads: those of the manuals, of
 // compose.yaml, of the clients' examples and of the development of Lumen.
 var otherVariables = []string{
-	"LUMEN_API_KEY", "LUMEN_KEY", "LUMEN_OTHER_KEY", "LUMEN_TOKEN", "LUMEN_URL",
+	"LUMEN_KEY", "LUMEN_OTHER_KEY", "LUMEN_TOKEN", "LUMEN_URL",
 	"LUMEN_IMAGE", "LUMEN_OWNER_PASSWORD", "LUMEN_PORT", "LUMEN_SERVE_PASSWORD",
 	"LUMEN_BREAKING", "LUMEN_FUZZ_SECONDS", "LUMEN_SCHEMA",
 }
