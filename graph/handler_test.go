@@ -259,7 +259,7 @@ func FuzzRequest(f *testing.F) {
 		for _, e := range reply.Errors {
 			require.Contains(t, []string{
 				"BAD_REQUEST", "PAYLOAD_TOO_LARGE", "INVALID_ID", "INVALID_INPUT", "FORBIDDEN", "NOT_FOUND",
-				"GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED", "LIMIT_EXCEEDED", "DOCUMENT_NOT_TRUSTED", "PERSISTED_QUERY_NOT_SUPPORTED",
+				"GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED", "LIMIT_EXCEEDED", "DOCUMENT_NOT_TRUSTED", "PERSISTED_QUERY_NOT_SUPPORTED", "TOKENS_NOT_CONFIGURED",
 			}, e.Extensions.Code, "%s", w.Body)
 			require.LessOrEqual(t, len([]rune(e.Message)), maxMessage)
 		}

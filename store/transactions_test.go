@@ -177,7 +177,9 @@ func TestOperationIsOneTransaction(t *testing.T) {
 					session, before := at()
 					require.NoError(t, test.run(made+1))
 					same, after := at()
-					require.Equal(t, session, same)
+					if same != session {
+						return cost{}
+					}
 					got := statements(t, db)
 					got.Transactions = after - before - 1
 					got.Preludes, got.Queries = got.Preludes-2, got.Queries-2 // those of at
@@ -189,7 +191,8 @@ func TestOperationIsOneTransaction(t *testing.T) {
 }
 
 // requireCost counts again if the count differs from want, up to five times. On a busy machine, a
-// connection may have been idle for a second, and is then pinged, which Postgres counts.
+// connection may have been idle for a second, and is then pinged, which Postgres counts, or the
+// statements may have used two sessions.
 func requireCost(t *testing.T, want cost, count func() cost) {
 	t.Helper()
 	got := count()
@@ -242,7 +245,9 @@ func TestAuthenticationIsOneTransaction(t *testing.T) {
 					require.NoError(t, authenticate())
 				}
 				same, after := at()
-				require.Equal(t, session, same)
+				if same != session {
+					return cost{}
+				}
 				got := statements(t, db)
 				got.Transactions = after - before - 1
 				got.Queries -= 2 // those of at

@@ -34,7 +34,7 @@ func TestRun(t *testing.T) {
 	out := t.TempDir()
 	run := runCommand{
 		Out: out, Customers: 600, Merchants: 3, Clients: 4, Rounds: 2, Time: 50 * time.Millisecond, Requests: 20,
-		Sizes: []int{200, 600}, Crowds: []int{2, 4}, Parts: []string{"reads", "writes", "list", "scaling", "soak"}, Soak: 500 * time.Millisecond,
+		Sizes: []int{200, 600}, Crowds: []int{2, 4}, Parts: []string{"reads", "writes", "list", "scaling", "soak"}, Soak: time.Second,
 	}
 	require.NoError(t, run.Run(t.Context()))
 

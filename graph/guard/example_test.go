@@ -70,5 +70,5 @@ func ExampleCheckFieldCosts() {
 	fmt.Println(guard.CheckFieldCosts(schema, map[string]int{"Query.customer_list": 1200}))
 	// Output:
 	// <nil>
-	// there is no field "Query.customer_list"; write it as in Query.customers
+	// there is no field "Query.customer_list"; one looks like Query.customers
 }

@@ -86,7 +86,7 @@ func CheckFieldCosts(schema *ast.Schema, costs map[string]int) error {
 	for name, cost := range costs {
 		owner, field, _ := strings.Cut(name, ".")
 		if definition := schema.Types[owner]; definition == nil || definition.Fields.ForName(field) == nil {
-			return fmt.Errorf("there is no field %.64q; write it as in %s", name, exampleField(schema))
+			return fmt.Errorf("there is no field %.64q; one looks like %s", name, exampleField(schema))
 		}
 		if cost < 0 {
 			return fmt.Errorf("%s has a negative cost", name)
