@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -25,7 +26,8 @@ func TestVanishedPeers(t *testing.T) {
 			read := func() error { _, err := opened.Customers.Get(s.ctx, id); return err }
 			lookUp := func() error { return lookUp(t, a) }
 			for _, each := range []func() error{read, lookUp} {
-				for range 2 {
+				var took []time.Duration
+				for range 3 {
 					concurrently(t, 8, read)
 					concurrently(t, 4, lookUp)
 					time.Sleep(idle)
@@ -33,12 +35,13 @@ func TestVanishedPeers(t *testing.T) {
 					began := time.Now()
 					require.NoError(t, each())
 					require.Less(t, time.Since(began), 1500*time.Millisecond)
-					// The other connections are replaced without a ping for each.
 					began = time.Now()
 					concurrently(t, 8, read)
 					concurrently(t, 4, lookUp)
-					require.Less(t, time.Since(began), 450*time.Millisecond)
+					took = append(took, time.Since(began))
 				}
+				// The other connections are replaced without a ping for each, which would take 500 ms every time.
+				require.Less(t, slices.Min(took), 450*time.Millisecond)
 			}
 		})
 	}

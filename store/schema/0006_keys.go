@@ -63,15 +63,15 @@ var (
 //
 // The creation of an index waits for all statements that began before it. A migrator of an earlier
 // release that waits for the migration lock is such a statement. So replaceIndexes uses the session
-// that holds the lock: Postgres then sees that the two wait for each other, and ends one of them.
+// that holds the lock: Postgres then sees that the two wait for each other.
 func (m *Migrator) replaceIndexes(ctx context.Context, fresh, old []index) error {
 	var err error
 	for _, i := range fresh {
-		err = errors.Join(err, retryDeadlock(func() error { return m.makeIndex(ctx, i) }))
+		err = errors.Join(err, m.endDeadlocks(ctx, func() error { return m.makeIndex(ctx, i) }))
 	}
 	for _, i := range old {
 		if err == nil {
-			err = retryDeadlock(func() error { return m.onLock(ctx, "DROP INDEX CONCURRENTLY IF EXISTS "+i.name) })
+			err = m.endDeadlocks(ctx, func() error { return m.onLock(ctx, "DROP INDEX CONCURRENTLY IF EXISTS "+i.name) })
 		}
 	}
 	if err != nil {
@@ -80,14 +80,28 @@ func (m *Migrator) replaceIndexes(ctx context.Context, fresh, old []index) error
 	return nil
 }
 
-// retryDeadlock repeats work while Postgres ends it because of a deadlock.
-func retryDeadlock(work func() error) error {
+// endDeadlocks repeats work while Postgres ends it because of a deadlock with migrators that wait for
+// the migration lock. It cancels their wait. Otherwise each repetition would meet the same deadlock:
+// Postgres looks for one when a session has waited for deadlock_timeout, so it ends the session that
+// began to wait last, which is this one.
+func (m *Migrator) endDeadlocks(ctx context.Context, work func() error) error {
 	for {
-		if err := work(); postgres.SQLState(err) != "40P01" { // deadlock_detected
+		err := work()
+		if postgres.SQLState(err) != "40P01" { // deadlock_detected
 			return err
+		}
+		if _, cancelErr := m.pool.ExecContext(ctx, cancelWaiters, migrationLock>>32, migrationLock&0xffffffff); cancelErr != nil {
+			return fmt.Errorf("another migrator waits for this one; end it and run this command again: %w",
+				errors.Join(err, cancelErr))
 		}
 	}
 }
+
+// cancelWaiters cancels the sessions that wait for an advisory lock, which the two halves of its number
+// name.
+const cancelWaiters = `SELECT pg_cancel_backend(pid) FROM pg_locks
+	WHERE locktype = 'advisory' AND NOT granted AND classid = ? AND objid = ? AND objsubid = 1
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
 
 // makeIndex creates an index unless it exists. It first drops an invalid index, which a migrator
 // that was killed may have left.
