@@ -19,8 +19,10 @@ func NotFound(options Options, next http.Handler) http.Handler {
 		_, _ = w.Write(content)
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		readsPage := (r.Method == http.MethodGet || r.Method == http.MethodHead) && prefersHTML(r)
-		if readsPage && !isBelow(r.URL.Path, "/api", "/graphql", "/.well-known") {
+		// The path comes first: most requests are for the REST API, which next answers.
+		isPage := !isBelow(r.URL.Path, "/api", "/graphql", "/.well-known") &&
+			(r.Method == http.MethodGet || r.Method == http.MethodHead)
+		if isPage && prefersHTML(r) {
 			browser(w, r)
 			return
 		}

@@ -2,6 +2,7 @@ package pages_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -56,4 +57,12 @@ func TestProgramsGetJSONForPathsThatDoNotExist(t *testing.T) {
 	for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS"} {
 		json(method, "/unknown", chromium)
 	}
+}
+
+// Every request for the REST API passes NotFound, which must not read its Accept.
+func TestAPIRequestsCostNothingIn404Handler(t *testing.T) {
+	h := pages.NotFound(pages.Options{}, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	r, w := httptest.NewRequest(http.MethodGet, "/api/customers", nil), httptest.NewRecorder()
+	r.Header.Set("Accept", chromium)
+	require.Zero(t, testing.AllocsPerRun(100, func() { h.ServeHTTP(w, r) }))
 }
