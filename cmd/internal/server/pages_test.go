@@ -104,7 +104,9 @@ func TestBrowsersGetThe404Page(t *testing.T) {
 		require.Contains(t, send(path, "text/html, */*;q=0.8").Body.String(), "<h1>Page not found</h1>", path)
 		require.Equal(t, `{"error":"Not found"}`, send(path, "*/*").Body.String(), path)
 	}
-	for _, path := range []string{"/api/unknown", "/.well-known/unknown"} {
+	for _, path := range []string{
+		"/api/unknown", "/api/customers/", "/api//customers", "/graphql/", "/.well-known/unknown", "/.well-known/jwks.json/",
+	} {
 		require.Equal(t, `{"error":"Not found"}`, send(path, "text/html").Body.String(), path)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"path"
 	"runtime/debug"
+	"strings"
 
 	"github.com/klauspost/compress/gzhttp"
 
@@ -137,12 +138,13 @@ func newPages(options Options, api http.Handler) (site, notFound http.Handler) {
 }
 
 // noRedirects stops ServeMux from redirecting unclean paths. They are no routes, so the answer is
-// 404.
+// 404. The first segment of the path stays: below an API's paths, notFound answers in JSON.
 func noRedirects(next, notFound http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if escaped := r.URL.EscapedPath(); escaped != path.Clean(escaped) {
 			r = r.Clone(r.Context())
-			r.URL.Path, r.URL.RawPath = "/not-a-route", ""
+			first, _, _ := strings.Cut(path.Clean("/" + r.URL.Path)[1:], "/")
+			r.URL.Path, r.URL.RawPath = path.Join("/", first, "not-a-route"), ""
 			notFound.ServeHTTP(w, r)
 			return
 		}
