@@ -68,6 +68,10 @@ func (f *fetcher) fetch(ctx context.Context, major int) (string, error) {
 		return "", err
 	}
 
+	// This comes before the lock: the cache may be read-only, for example in a container.
+	if bin := f.cached(ctx, cache, sources); bin != "" {
+		return bin, nil
+	}
 	// Programs that start at the same time download once.
 	var held *lock
 	err = f.progress.waiting("waiting for another program that fetches Postgres into "+cache, func() (err error) {
@@ -78,10 +82,8 @@ func (f *fetcher) fetch(ctx context.Context, major int) (string, error) {
 		return "", fmt.Errorf("lock %s: %w", cache, err)
 	}
 	defer held.release()
-	for _, s := range sources {
-		if bin := filepath.Join(cache, s.folder, "bin"); s.folder != "" && complete(bin) {
-			return bin, nil
-		}
+	if bin := f.cached(ctx, cache, sources); bin != "" { // fetched by the holder before
+		return bin, nil
 	}
 	left, _ := filepath.Glob(filepath.Join(cache, workPrefix+"*")) // by a program that was killed
 	for _, path := range left {
@@ -109,6 +111,22 @@ func (f *fetcher) fetch(ctx context.Context, major int) (string, error) {
 	return "", errors.Join(failures...)
 }
 
+// cached returns the bin folder of the first source whose build is in the cache and runs, or "". A
+// build may have ceased to run: the system was updated since, or the build was kept by a version of
+// this program that did not try it.
+func (f *fetcher) cached(ctx context.Context, cache string, sources []source) string {
+	for _, s := range sources {
+		bin := filepath.Join(cache, s.folder, "bin")
+		if s.folder == "" {
+			continue
+		}
+		if _, err := serverVersion(ctx, f.account, bin); err == nil {
+			return bin
+		}
+	}
+	return ""
+}
+
 // workPrefix starts the names of folders with a build that is not yet whole.
 const workPrefix = "unpack-"
 
@@ -127,7 +145,7 @@ func (f *fetcher) install(ctx context.Context, cache string, s source) (string, 
 		return "", fmt.Errorf("try the Postgres %s that was fetched: %w", s.version, err)
 	}
 	place := filepath.Join(cache, s.folder)
-	if err := os.RemoveAll(place); err != nil { // incomplete, or fetch would have returned it
+	if err := os.RemoveAll(place); err != nil { // it does not run, or fetch would have returned it
 		return "", err
 	}
 	if err := os.Rename(work, place); err != nil {

@@ -122,6 +122,32 @@ func TestFetchTriesMavenThenNPM(t *testing.T) {
 		_, err := f.fetch(t.Context(), 0)
 		require.NoError(t, err)
 	})
+	t.Run("neither where the cache is read-only and has the Postgres", func(t *testing.T) {
+		t.Parallel()
+		jar := jarOf(t, mavenEntries...)
+		f, _ := newTestFetcher(t, serveMaven(newest, jar, sha256Of(jar)))
+		bin, err := f.fetch(t.Context(), 0)
+		require.NoError(t, err)
+		lock := filepath.Join(f.cache, "lock")
+		require.NoError(t, os.Remove(lock))
+		require.NoError(t, os.Mkdir(lock, 0o755)) // nobody can open it for writing, not even root
+		again, err := f.fetch(t.Context(), 0)
+		require.NoError(t, err)
+		require.Equal(t, bin, again)
+	})
+	t.Run("both where the Postgres in the cache no longer runs", func(t *testing.T) {
+		t.Parallel()
+		jar := jarOf(t, mavenEntries...)
+		f, _ := newTestFetcher(t, serveMaven(newest, jar, sha256Of(jar)))
+		bin, err := f.fetch(t.Context(), 0)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(bin, "postgres"), []byte(brokenServer), 0o755))
+		f.repository += "/gone"
+		useNPM(t, f, npmTarball(t, npmEntries...), "")
+		again, err := f.fetch(t.Context(), 0)
+		require.NoError(t, err)
+		require.NotEqual(t, bin, again)
+	})
 	t.Run("and reports both", func(t *testing.T) {
 		t.Parallel()
 		f, _ := newTestFetcher(t, http.NotFound)
