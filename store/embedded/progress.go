@@ -27,7 +27,8 @@ type progress struct {
 }
 
 func newProgress(notice noticeFunc) *progress {
-	if term.IsTerminal(int(os.Stderr.Fd())) {
+	// A dumb terminal, such as a shell in an editor, cannot erase a line.
+	if term.IsTerminal(int(os.Stderr.Fd())) && os.Getenv("TERM") != "dumb" {
 		return &progress{notice, os.Stderr, statusInterval}
 	}
 	return &progress{notice, nil, noticeInterval}
@@ -50,14 +51,29 @@ func (p *progress) during(status func() string, step func() error) error {
 			}
 			return err
 		case <-ticker.C:
-			line := fmt.Sprintf("%s (%.0f s)", status(), time.Since(start).Seconds())
+			line, elapsed := status(), fmt.Sprintf(" (%.0f s)", time.Since(start).Seconds())
 			if p.terminal != nil {
-				_, _ = io.WriteString(p.terminal, eraseLine+line)
+				_, _ = io.WriteString(p.terminal, eraseLine+p.fit(line, len(elapsed))+elapsed)
 			} else {
-				p.notice("%s", line)
+				p.notice("%s", line+elapsed)
 			}
 		}
 	}
+}
+
+// fit cuts a status so that it and a suffix fit on a line of the terminal. Of a longer line, which
+// the terminal wraps, only the last row would be erased.
+func (p *progress) fit(status string, suffix int) string {
+	file, ok := p.terminal.(*os.File)
+	if !ok {
+		return status
+	}
+	columns, _, err := term.GetSize(int(file.Fd()))
+	room := columns - suffix - 1 // some terminals wrap when the last column is written
+	if text := []rune(status); err == nil && columns > 0 && len(text) > room {
+		return string(text[:max(0, room)])
+	}
+	return status
 }
 
 // waiting is during for a step whose status is one text.
