@@ -154,6 +154,7 @@ func TestCommandLine(t *testing.T) {
 		{args: "key create --merchant=merchant_1 --expires=101y"}, {args: "key list"}, {args: "merchant create"},
 		{args: "merchant create --name"}, {args: "merchant disable"}, {args: "token-key revoke"}, {args: "token-key rotate --algorithm=HS256"},
 		{args: "completion"}, {args: "completion sh"}, {args: "key revoke"}, {args: "key revoke key_1 --secret-stdin"},
+		{args: "key revoke " + string(unknown)},
 
 		// Values that no flag takes.
 		{args: "serve --introspection=perhaps"}, {variables: []string{"LUMEN_INTROSPECTION=perhaps"}, args: "serve"},

@@ -115,8 +115,11 @@ type keyRevoke struct {
 
 // Validate implements kong's check of a command line.
 func (c keyRevoke) Validate() error {
-	if (c.ID == "") == !c.SecretStdin {
+	switch {
+	case (c.ID == "") == !c.SecretStdin:
 		return errors.New("give either the key's ID or --secret-stdin")
+	case auth.Secret(c.ID).IsWellFormed(): // a later error would repeat it
+		return errors.New("the argument is a secret, not the key's ID; use --secret-stdin")
 	}
 	return nil
 }
@@ -125,7 +128,7 @@ func (c keyRevoke) Run(ctx context.Context, t terminal) error {
 	var secret auth.Secret
 	if c.SecretStdin {
 		var err error
-		if secret, err = t.readSecret(); err != nil {
+		if secret, err = t.readSecret(ctx); err != nil {
 			return err
 		}
 	}
@@ -154,15 +157,26 @@ func (c keyRevoke) Run(ctx context.Context, t terminal) error {
 // about 60, a token about 600.
 const maxSecretInput = 64 << 10
 
-// readSecret reads the secret of an API key from standard input. Its errors never contain the
-// input.
-func (t terminal) readSecret() (auth.Secret, error) {
+// readSecret reads the secret of an API key from standard input, until ctx ends. Its errors never
+// contain the input.
+func (t terminal) readSecret(ctx context.Context) (auth.Secret, error) {
 	if isTerminal(t.in) {
 		_, _ = fmt.Fprintln(t.err, "Paste the secret, then press Enter and Ctrl-D:")
 	}
-	input, err := io.ReadAll(io.LimitReader(t.in, maxSecretInput))
-	if err != nil {
-		return "", fmt.Errorf("read standard input: %w", err)
+	var input []byte
+	done := make(chan error, 1)
+	go func() { // a read from a terminal cannot be interrupted
+		var err error
+		input, err = io.ReadAll(io.LimitReader(t.in, maxSecretInput))
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			return "", fmt.Errorf("read standard input: %w", err)
+		}
+	case <-ctx.Done():
+		return "", fmt.Errorf("read standard input: %w", ctx.Err())
 	}
 	secret := auth.Secret(strings.TrimSpace(string(input)))
 	switch {

@@ -2,7 +2,9 @@ package program
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"io"
 	"strings"
 	"testing"
 
@@ -44,4 +46,15 @@ func TestRevokeByTheSecret(t *testing.T) {
 	for _, key := range keys {
 		require.Equal(t, key.ID == want.ID, key.RevokedAt != nil, key)
 	}
+}
+
+// The first Ctrl-C ends the command although nobody has typed anything.
+func TestRevokeStopsWaitingForTheSecret(t *testing.T) {
+	t.Parallel()
+	in, typed := io.Pipe()
+	defer func() { _ = typed.Close() }()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := terminal{in: in}.readSecret(ctx)
+	require.ErrorIs(t, err, context.Canceled)
 }
