@@ -170,7 +170,8 @@ func withoutVariable(message string) string {
 	return message
 }
 
-// withoutToken removes the token that the parser found from its message. An unexpected name stays.
+// withoutToken removes the text of the token from a parser's message, unless the message is about
+// an unexpected name.
 func withoutToken(message string) string {
 	kind, _, isQuoted := strings.Cut(message, ` "`)
 	if isQuoted && strings.HasPrefix(kind, "Unexpected ") && kind != "Unexpected Name" {

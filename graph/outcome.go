@@ -27,8 +27,8 @@ type Outcome struct {
 	Cost int
 	// Document is the source of the document.
 	Document guard.DocumentSource
-	// Noun and ID name the one row that the operation found by id, created, changed or deleted. They
-	// are "" when it did so with none or with several; the rows of lists do not count.
+	// Noun and ID name the one row that the operation found by id, created, changed or deleted.
+	// They are "" if there was no such row or more than one. The rows of lists do not count.
 	Noun, ID string
 }
 

@@ -132,8 +132,8 @@ func (q queryReader) parse(raw string) {
 	}
 }
 
-// malformed replaces a value with malformed percent-encoding. It is refused, because it is not
-// UTF-8.
+// malformed replaces a value whose percent-encoding is malformed. It is not UTF-8, so it is refused
+// like other invalid values.
 const malformed = "\xff"
 
 func (q queryReader) text(name string) *string {

@@ -27,7 +27,7 @@ type Options struct {
 	// fails, the code of its error with an empty operation. It may be nil.
 	Annotate func(ctx context.Context, operation string, code store.Code)
 	// Found receives the noun and the id of the one row that a request read, created, changed or
-	// deleted; nil for none. A request that failed found none.
+	// deleted. It is not called for a request that failed. It may be nil.
 	Found func(ctx context.Context, noun, id string)
 }
 

@@ -11,8 +11,9 @@ import (
 	"lumen/store/gate"
 )
 
-// noun declares a kind of thing that merchants have: its names, how its rows are read and written,
-// what callers may set, and how its lists are sorted and filtered. Rows does the rest.
+// noun declares a kind of record that merchants have: its names, how its rows are read and written,
+// what callers may set, and how its lists are sorted and filtered. Rows implements the operations
+// from the declaration.
 //
 // The noun's table is in the schema public. It has the columns merchant_id, id, created_at,
 // updated_at and deleted_at, and its primary key begins with merchant_id and id.

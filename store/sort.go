@@ -104,7 +104,7 @@ func (n *noun[T]) position(o order, row *T) position {
 	return position{key: key, id: n.idOf(row)}
 }
 
-// apply sorts the query. backwards reads the list from its end.
+// apply sorts the query. With backwards, the query reads the list from its end.
 func (o order) apply(q *bun.SelectQuery, backwards bool) *bun.SelectQuery {
 	direction := "ASC"
 	if (o.direction == Descending) != backwards {

@@ -147,7 +147,7 @@ type writeKey struct {
 }
 
 // build returns the write for the set of fields that are present. It builds a write on first use
-// and keeps it: callers use few of all possible sets.
+// and caches it: callers use few of all possible sets.
 func (r *Rows[T]) build(insert bool, present values, extend func(*writer)) write {
 	key := writeKey{insert: insert}
 	for i, c := range r.noun.columns {

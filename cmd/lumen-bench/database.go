@@ -127,7 +127,7 @@ func execute(ctx context.Context, url string, statements ...string) error {
 	return nil
 }
 
-// migrate brings the schema up to date.
+// migrate applies all migrations.
 func migrate(ctx context.Context, url string) error {
 	migrator, err := schema.Open(url)
 	if err != nil {

@@ -81,7 +81,7 @@ func (s *server) receive(ctx context.Context, path string, m merchant, to *[]lis
 	}
 	defer func() { _ = response.Body.Close() }()
 	var got listed
-	// The client counts objects and parses nothing, so that it takes little of the machine.
+	// The client counts objects and parses nothing, so that it uses little processor time.
 	objects, buffer := 0, make([]byte, 64<<10)
 	for {
 		n, err := response.Body.Read(buffer)

@@ -71,8 +71,8 @@ func newClient(address string, connections int) (*fasthttp.HostClient, error) {
 }
 
 // press makes clients send one request after the other until the time is over, or, when requests is
-// not 0, until each client has sent that many. Every reply has to be a success. Connections are
-// opened and statements prepared before the measurement begins.
+// not 0, until each client has sent that many. Every reply must be a success. The clients open
+// connections, and the server prepares statements, before the measurement begins.
 func (s *server) press(ctx context.Context, next prepare, clients, requests int, during time.Duration) (sample, error) {
 	client, err := newClient(s.url, clients)
 	if err != nil {

@@ -63,9 +63,9 @@ func (f field) peak(t *testing.T) float64 {
 	return o.goodput(clientWaits)
 }
 
-// disturb measures the p99 of a quiet merchant, without errors, in turns without and with the
-// noise, and returns the medians. Another merchant's requests warm up the server, so that the quota
-// of the quiet merchant is untouched.
+// disturb measures the p99 of a quiet merchant, none of whose requests may fail, in turns without
+// and with the noise, and returns the medians. Another merchant's requests warm up the server, so
+// that the quota of the quiet merchant is untouched.
 func disturb(t *testing.T, lumen *server, perSecond float64, warm, quiet prepare, noise func(time.Duration) outcome) (idle, noisy time.Duration) {
 	t.Helper()
 	g := generate(t, lumen, 64, warm)

@@ -214,8 +214,7 @@ func succeeded(status int, body []byte) bool {
 	return status >= 200 && status <= 299 && !bytes.Contains(body, []byte(`"errors":[`)) && !bytes.Contains(body, []byte(`"userErrors":[{`))
 }
 
-// toldToWait reports whether GraphQL refused fields, in a reply whose HTTP status is that of a
-// success.
+// toldToWait reports whether GraphQL refused fields in a reply with the status of a success.
 func toldToWait(body []byte) bool {
 	return bytes.HasPrefix(body, []byte(`{"errors":[`)) &&
 		(bytes.Contains(body, []byte(`"code":"UNAVAILABLE"`)) || bytes.Contains(body, []byte(`"code":"RATE_LIMITED"`)))

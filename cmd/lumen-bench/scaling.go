@@ -86,8 +86,8 @@ type scaled struct {
 	of     *database
 }
 
-// curves measures the workloads at each size. In a database of many merchants only ten of them
-// send; a workload of its own sends for all.
+// curves measures the workloads at each size. In a database of many merchants only ten of them send
+// requests. A separate workload sends requests of all merchants.
 func (b *bench) curves(ctx context.Context, what string, at []*scaled, many bool) ([]curve, error) {
 	if len(at) == 0 {
 		return nil, nil

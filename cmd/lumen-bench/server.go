@@ -32,7 +32,7 @@ type server struct {
 	stop     func()
 }
 
-// bareCommand serves the bare handler in a process of its own, as Lumen has one.
+// bareCommand serves the bare handler in a separate process, as Lumen runs in one.
 type bareCommand struct {
 	DatabaseURL string `required:"" env:"DATABASE_URL"` // no flag, because other users can read flags
 }

@@ -18,8 +18,8 @@ const (
 	// slack is how much later than the timeout a test may notice a closed socket: it looks once a
 	// second, and Go's HTTP server lingers for half a second.
 	slack = 3 * time.Second
-	// mostSlow is how many of the thousand are connected at the same time: some of those that
-	// connect again are on their way.
+	// mostSlow is how many of the thousand clients must be connected at the same time. The others
+	// are connecting again.
 	mostSlow = 900
 )
 

@@ -120,7 +120,7 @@ func (c *literalCheck) leaf(field string, value *ast.Value) {
 	c.faulty[value] = true
 }
 
-// coerceLeaf is Schema.Coerce.
+// coerceLeaf is the type of Schema.Coerce, which checks a value of an enum or a scalar.
 type coerceLeaf func(inputType *ast.Definition, value any) error
 
 // fault returns the fault of a value that an enum or a scalar does not accept, or nil. The fault

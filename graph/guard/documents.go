@@ -189,8 +189,8 @@ func WithDocument(ctx context.Context, document *Document) context.Context {
 	return context.WithValue(ctx, documentKey{}, document)
 }
 
-// PreparedDocument is a cache that returns the document of the context. So the executor never
-// parses, and it executes exactly the document that was checked.
+// PreparedDocument is a cache that returns the document of the context. So the executor parses
+// nothing and executes exactly the document that was checked.
 type PreparedDocument struct{}
 
 var _ graphql.Cache[*ast.QueryDocument] = PreparedDocument{}

@@ -36,7 +36,7 @@ func newSecret(prefix string) Secret {
 	return Secret(prefix + secretEncoding.EncodeToString(bits[:]))
 }
 
-// IsDemo reports whether only a development server accepts the secret.
+// IsDemo reports whether the secret is a demo key, which only a development server accepts.
 func (s Secret) IsDemo() bool { return strings.HasPrefix(string(s), demoSecretPrefix) }
 
 // String hides the secret, so that no log contains it by accident.

@@ -56,7 +56,7 @@ type claims struct {
 }
 
 // areValid reports whether the claims belong to a token for this service that has not expired. A
-// token must have an ID: store.Credential takes a credential without a TokenID for an API key.
+// token must have an ID: store.Credential treats a credential without a TokenID as an API key.
 func (c claims) areValid(audience string, now time.Time) bool {
 	subject := c.MerchantID
 	if c.CustomerID != nil {

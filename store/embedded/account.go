@@ -80,7 +80,7 @@ func serverEnvironment() []string {
 	return env
 }
 
-// canEnter reports whether the account may enter dir. It has the kernel decide: file modes do not
+// canEnter reports whether the account may enter dir. It asks the kernel, because file modes do not
 // show access lists and mounts.
 func (a *account) canEnter(ctx context.Context, dir string) (bool, error) {
 	if a == nil {

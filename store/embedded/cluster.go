@@ -14,7 +14,8 @@ import (
 	"strings"
 )
 
-// clusterVersion returns the major version that made the cluster, or 0 if there is no cluster yet.
+// clusterVersion returns the major version of Postgres that created the cluster, or 0 if there is
+// no cluster yet.
 func (f *folder) clusterVersion() (int, error) {
 	text, err := os.ReadFile(filepath.Join(f.cluster(), "PG_VERSION"))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -21,7 +21,8 @@ const (
 	// file yet fetches it from the repository behind it before it answers.
 	headerLimit = 15 * time.Second
 	// stallLimit bounds the time without a single byte. A change of networks takes a few seconds,
-	// and a slow connection delivers something in each of them. Nothing bounds the whole download.
+	// and a slow connection delivers some bytes every second. There is no limit for the whole
+	// download.
 	stallLimit = 20 * time.Second
 )
 

@@ -52,8 +52,8 @@ func (s *Server) Done() <-chan struct{} { return s.done }
 
 // Stop ends all sessions, shuts Postgres down, and returns when it has exited and the folder is
 // unlocked. A shutdown that takes 10 s becomes an immediate one. Stop may be called more than once
-// and always returns the same result. The result is an error when Postgres did not shut down in
-// order, or had already exited by itself.
+// and always returns the same result. The result is an error if Postgres did not shut down cleanly,
+// or had already exited by itself.
 func (s *Server) Stop() error { return s.stop() }
 
 // InUseError is the error of Start when another live program uses the folder.

@@ -50,7 +50,7 @@ type source struct {
 	name    string // of the place, for messages
 	version string // of the build
 	folder  string // the name under which the cache keeps the build
-	// unavailable is the reason why the place cannot be tried, or nil.
+	// unavailable is the reason why this source cannot be tried, or nil.
 	unavailable error
 	// fetch puts the folders bin, lib and share of the build into work.
 	fetch func(ctx context.Context, work string) error

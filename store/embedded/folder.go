@@ -128,8 +128,8 @@ func admit(path string, acct *account) error {
 	return os.Chmod(path, info.Mode().Perm()|0o010)
 }
 
-// makeFolders is MkdirAll. When the server has another account, it makes folders that the account
-// can enter, whatever the umask.
+// makeFolders is like os.MkdirAll. If the server runs as another account, that account can enter
+// the new folders whatever the umask is.
 func makeFolders(path string, acct *account) error {
 	if acct == nil {
 		return os.MkdirAll(path, 0o700)

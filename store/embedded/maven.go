@@ -17,8 +17,8 @@ import (
 
 // mavenEditions are the builds that zonky publishes as
 // io.zonky.test.postgres:embedded-postgres-binaries-*, one for each major version. Versions are
-// pinned because a Maven repository need not list what it holds. The older major versions are for
-// data that an older Postgres made.
+// pinned because a Maven repository need not list its contents. The older major versions are for
+// data that an older Postgres created.
 var mavenEditions = map[int]string{18: "18.3.0", 17: "17.5.0", 16: "16.9.0", 15: "15.13.0", 14: "14.18.0"}
 
 func (f *fetcher) fromMaven(major int) source {

@@ -175,7 +175,7 @@ func npmError(failed error, stdout []byte, stderr string) error {
 	return fmt.Errorf("%w: %s", failed, strings.Join(lines[max(0, len(lines)-3):], "; "))
 }
 
-// folderSize adds up the sizes of the files in dir. Files come and go meanwhile.
+// folderSize adds up the sizes of the files in dir. npm may create and delete files meanwhile.
 func folderSize(dir string) (size int64) {
 	_ = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
 		if err == nil && entry.Type().IsRegular() {

@@ -109,8 +109,8 @@ func (f *folder) serves(ctx context.Context, pid int) bool {
 		return false
 	}
 	if _, err := os.Readlink("/proc/self/cwd"); err == nil {
-		// An unreadable one is that of another user, and the server is always run by the cluster's
-		// owner.
+		// A link that cannot be read belongs to another user's process, so it is not the server:
+		// that runs as the cluster's owner.
 		cwd, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid))
 		return err == nil && cwd == f.cluster()
 	}

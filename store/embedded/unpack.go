@@ -162,7 +162,7 @@ func symlink(root *os.Root, name, to string) error {
 	return root.Symlink(to, name)
 }
 
-// makeDirs is MkdirAll that the umask does not close to other users.
+// makeDirs is like os.MkdirAll, but other users can enter the folders whatever the umask is.
 func makeDirs(root *os.Root, name string) error {
 	if name == "." {
 		return nil

@@ -12,9 +12,9 @@ const (
 	// for a server that does not answer.
 	statementTimeout = 6 * time.Second
 
-	// requestTimeout bounds all statements of a request, including the look-up of its credential,
-	// so that a request with several slow statements is also answered in time. The batches of a
-	// list after the first do not count.
+	// requestTimeout bounds all statements of a request, including the lookup of its credential, so
+	// that a request with several slow statements is also answered in time. The batches of a list
+	// after the first do not count.
 	requestTimeout = 7 * time.Second
 )
 

@@ -43,8 +43,8 @@ func IsOutage(err error) bool {
 		errors.Is(err, sql.ErrConnDone) || pgconn.SafeToRetry(err)
 }
 
-// Violates reports whether err is a violation of the named constraint or unique index. It decides
-// by codes, never by the text of a message.
+// Violates reports whether err is a violation of the named constraint or unique index. It uses the
+// error's code, never the text of its message.
 func Violates(err error, constraint string) bool {
 	var pgErr *pgconn.PgError
 	return errors.As(err, &pgErr) && strings.HasPrefix(pgErr.Code, "23") && pgErr.ConstraintName == constraint

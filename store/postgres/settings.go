@@ -26,7 +26,7 @@ const (
 	// untracked settings are sent when a connection starts. PgBouncer refuses them, so behind it
 	// each transaction makes them.
 	untracked
-	// atBegin settings are sent when a connection starts. They cannot be made inside a transaction,
+	// atBegin settings are sent when a connection starts. They cannot be set inside a transaction,
 	// so behind PgBouncer the BEGIN statement sets them.
 	atBegin
 )

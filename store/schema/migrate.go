@@ -86,7 +86,7 @@ func (m *Migrator) Up(ctx context.Context) (applied []Migration, err error) {
 	})
 }
 
-// apply applies the pending steps, after checks of the database and its owner.
+// apply applies the pending migrations, after checks of the database and its owner.
 func (m *Migrator) apply(ctx context.Context) ([]Migration, error) {
 	if err := checkTarget(ctx, m.pool); err != nil {
 		return nil, err
@@ -171,8 +171,8 @@ func (m *Migrator) CountLoss(ctx context.Context) (loss Loss, err error) {
 	return loss, nil
 }
 
-// Down undoes the steps that the last Up applied, with everything in their tables, and returns
-// them.
+// Down undoes the migrations that the last Up applied, deletes all data in their tables, and
+// returns the migrations.
 func (m *Migrator) Down(ctx context.Context) ([]Migration, error) {
 	undone, err := m.migrating(ctx, func(m *migrate.Migrator) (*migrate.MigrationGroup, error) {
 		return m.Rollback(ctx)
@@ -232,7 +232,7 @@ func (m *Migrator) locked(ctx context.Context, work func() error) (err error) {
 // lockPoll is how long a migrator waits before it tries to get the lock again.
 const lockPoll = 50 * time.Millisecond
 
-// Status returns all steps with the times when they were applied.
+// Status returns all migrations with the times at which they were applied.
 func (m *Migrator) Status(ctx context.Context) ([]Migration, error) {
 	steps, _, err := migrationStatus(ctx, m.pool)
 	return steps, err
@@ -244,7 +244,7 @@ func (m *Migrator) Status(ctx context.Context) ([]Migration, error) {
 func checkMigrations(ctx context.Context, pool *postgres.Pool) error {
 	steps, _, err := migrationStatus(ctx, pool)
 	if postgres.SQLState(err) == "42501" || err == nil && !slices.ContainsFunc(steps, Migration.isApplied) {
-		// No step was applied, or the role may not read the steps.
+		// No migration was applied, or the role may not read the table of migrations.
 		if unsafe := checkUnseen(ctx, pool); unsafe != nil {
 			return unsafe
 		}

@@ -16,7 +16,8 @@ const (
 	NoRole       = "role"       // the role has too many privileges, or tenant isolation is weakened
 )
 
-// NotReadyError reports why the service cannot serve now. Reason is one of the constants above.
+// NotReadyError reports why the service is not ready for requests. Reason is one of the constants
+// above.
 type NotReadyError struct {
 	Reason string
 	cause  error

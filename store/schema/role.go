@@ -95,8 +95,8 @@ func (f roleFacts) unsafe() error {
 	case f.Attribute != nil:
 		return unsafeRole("ALTER ROLE "+role+" NO"+*f.Attribute+";", "role %s has %s", role, *f.Attribute)
 	case !f.Member || !f.MayUse:
-		// In this order, because since Postgres 16 each grant keeps the INHERIT that the role had
-		// when it was granted.
+		// The order matters: since Postgres 16 each grant keeps the INHERIT that the role had at
+		// the time of the grant.
 		return unsafeRole("REVOKE lumen_app FROM "+role+"; ALTER ROLE "+role+" INHERIT; GRANT lumen_app TO "+role+";",
 			"role %s is not a member of lumen_app", role)
 	case f.NoFunction != nil:

@@ -70,7 +70,7 @@ var spoiledDatabases = map[string]spoiled{
 	},
 }
 
-// Up returns the fault before it applies a step, with the SQL that fixes it.
+// Up returns the fault before it applies a migration, with the SQL that fixes it.
 func TestMigrateReportsFaultsOfTheDatabase(t *testing.T) {
 	t.Parallel()
 	for name, c := range spoiledDatabases {

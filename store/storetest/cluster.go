@@ -52,7 +52,7 @@ func startCluster() (_ *cluster, err error) {
 	return c, nil
 }
 
-// announce says which Postgres the tests run on.
+// announce prints which Postgres the tests run on.
 func (c *cluster) announce() error {
 	return c.admin.use(func(ctx context.Context, conn *pgx.Conn) error {
 		var version string

@@ -93,7 +93,8 @@ func freeAddress(t testing.TB) string {
 	return listener.Addr().String()
 }
 
-// runPgBouncer returns when PgBouncer listens. If it ended before that, log is what it wrote.
+// runPgBouncer starts PgBouncer and returns when it listens. If it exits before that, log is its
+// output.
 func runPgBouncer(t testing.TB, address string, args ...string) (log string, up bool) {
 	t.Helper()
 	program, err := exec.LookPath("pgbouncer")

@@ -101,7 +101,7 @@ func (s *snapshot) prepare(address string) error {
 	return err
 }
 
-// clusterAt returns the snapshot's cluster as a copy of the server at this address has it.
+// clusterAt returns the snapshot's cluster on the copy of the server that listens at this address.
 func (s *snapshot) clusterAt(address string) *cluster {
 	u := (&url.URL{
 		Scheme: "postgres", User: url.UserPassword("postgres", s.password),

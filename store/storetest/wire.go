@@ -27,8 +27,8 @@ type Wire struct {
 	executed   int // statements of any kind
 }
 
-// Tap returns a Wire in front of the server of a connection string, and the Wire's own connection
-// string.
+// Tap returns a Wire in front of the server of a connection string, and a connection string that
+// leads through the Wire.
 func Tap(t testing.TB, address string) (*Wire, string) {
 	t.Helper()
 	to, err := url.Parse(address)

@@ -125,7 +125,8 @@ func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 // Driver implements driver.Connector.
 func (c *Connector) Driver() driver.Driver { return unnamedDriver{} }
 
-// unnamedDriver satisfies driver.Connector. The driver has no name and cannot be opened by one.
+// unnamedDriver is the driver.Driver that driver.Connector requires. It is not registered, so
+// sql.Open cannot open it by a name.
 type unnamedDriver struct{}
 
 func (unnamedDriver) Open(string) (driver.Conn, error) {

@@ -353,7 +353,7 @@ func TestDevUsesThePostgresThatItIsGiven(t *testing.T) {
 	require.Contains(t, p.Stderr.String(), "/nowhere")
 }
 
-// No machine and no source has the Postgres of this data.
+// The data is of a Postgres version that is neither installed nor published anywhere.
 func TestDevSaysHowToGetAPostgres(t *testing.T) {
 	t.Parallel()
 	dir := harness.DataDir(t)

@@ -260,8 +260,8 @@ func arrange(t testing.TB, d *harness.Server, m storetest.Merchant, r rule) stri
 		if deleted {
 			require.Equal(t, 200, d.Send(t, m.WriteKey, "DELETE", "/api/customers/"+id, "").Status)
 		}
-		// Created an hour ago and 1 s apart, so that their order is known and a change by the
-		// operation is visible.
+		// The rows are created an hour ago and 1 s apart, so that their order is known and a change
+		// by the operation is visible.
 		d.SQL(t, `UPDATE customers SET created_at = past.at, updated_at = past.at, deleted_at = CASE WHEN deleted_at IS NOT NULL THEN past.at END
 			FROM (SELECT date_trunc('hour', now()) - interval '1 hour' + $1 * interval '1 second' AS at) AS past WHERE id = $2`, i, id)
 		if i == 0 && target == "" {

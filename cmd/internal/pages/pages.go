@@ -29,7 +29,7 @@ type Options struct {
 	BasePath string
 }
 
-// Merchant is a merchant that a development server made.
+// Merchant is a merchant that a development server created.
 type Merchant struct {
 	ID     string `json:"id"`
 	Name   string `json:"name"`

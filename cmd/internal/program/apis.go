@@ -97,7 +97,8 @@ func (f limitFlags) limits() guard.Limits {
 
 // apply sets the options of a server from the flags. It returns all faults of the flags.
 func (f apiFlags) apply(options *server.Options, s settings) (wrong faults) {
-	// fault begins a text with the variable, or with the flag that was given in its place.
+	// fault adds a fault. Its text begins with the variable, or with the flag if the user gave that
+	// instead.
 	fault := func(variable, format string, args ...any) {
 		wrong.add("%s"+format, append([]any{s.name(variable)}, args...)...)
 	}

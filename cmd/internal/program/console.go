@@ -33,7 +33,7 @@ func (c devCommand) logHandler(t terminal, merchants []pages.Merchant) slog.Hand
 //
 //	15:04:05 GET /api/customers/{id} 404 NOT_FOUND 1.2ms Demo Shop
 //
-// and that of anything else its level, its message and its attributes.
+// The line of any other record is its level, its message and its attributes.
 type console struct {
 	mu    *sync.Mutex // of to
 	to    io.Writer

@@ -17,8 +17,8 @@ var (
 )
 
 // IsOrigin reports whether text is an origin as browsers send it: scheme and host in lower-case
-// ASCII, and the port unless it is the scheme's default. The scheme may be an app's own; the hosts
-// of such origins keep their letter case.
+// ASCII, and the port unless it is the scheme's default. The scheme may be one that an app defines.
+// The hosts of such origins keep their letter case.
 func IsOrigin(text string) bool {
 	parts := originForm.FindStringSubmatch(text)
 	if parts != nil {

@@ -257,7 +257,8 @@ func TestOperationsOfBoundCustomers(t *testing.T) {
 	})
 }
 
-// Where customers have no buckets, a bound token is refused like any other, without headers.
+// If customers have no buckets, the server refuses a bound token like any other, but without
+// headers.
 func TestBoundCustomersWithoutBuckets(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -16,8 +16,8 @@ func NewPrivate(metrics *Metrics, health *Health, log *slog.Logger) http.Handler
 	mux.Handle(healthPath, health)
 	mux.Handle(readyPath, health)
 	mux.Handle("/metrics", metrics.handler(log))
-	// The package pprof registers itself on http.DefaultServeMux, which nothing serves. Its cmdline
-	// is left out, because flags may be secrets.
+	// The package pprof registers itself on http.DefaultServeMux, which nothing serves. The private
+	// listener does not serve its cmdline, because flags may be secrets.
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)

@@ -17,7 +17,7 @@ import (
 )
 
 // requestIDHeader holds the id of a request in requests and in replies. The server keeps a
-// well-formed id from a proxy. Replies that shared caches may keep have no id.
+// well-formed id from a proxy. Replies that shared caches may store have no id.
 const requestIDHeader = "X-Request-Id"
 
 // requestIDForm matches the ids that gateways make: UUIDs, base64, Kong's uuid#counter, Azure's
@@ -71,9 +71,9 @@ func annotateREST(ctx context.Context, operation string, code store.Code) {
 	})
 }
 
-// annotateRow records the row that the REST API reports. The caller got this row. The id that a
-// path asks for is not recorded: within the form of an id a client may write what it likes, for
-// example an email address with underscores.
+// annotateRow records the row that the REST API reports. The caller got this row. The id in a path
+// is not recorded, because a client may put any text into the form of an id, for example an email
+// address with underscores.
 func annotateRow(ctx context.Context, noun, id string) {
 	annotate(ctx, func(info *requestInfo) { info.noun, info.row = noun, id })
 }
@@ -115,7 +115,7 @@ var statusCodes = map[int]store.Code{
 
 // observe gives each request an id, counts it in the metrics, and writes its line of the access
 // log, unless the sampler skips it. The records hold no text that a client can choose: no query,
-// header or body, and of path and method only the name of the known one.
+// header or body, and of the path and the method only the name of a known route and method.
 func observe(log *slog.Logger, metrics *Metrics, next http.Handler) http.Handler {
 	access := newAccessLog(log)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -117,8 +117,9 @@ func allRoutes() []*route {
 	return all
 }
 
-// mount makes the mux answer the paths of a route. It panics when the log and the metrics have no
-// name for them. Such a route is a bug, and the panic shows it in every test that makes a handler.
+// mount makes the mux answer the paths of a route. It panics if the log and the metrics have no
+// name for them. Such a route is a bug, and the panic reveals it in every test that creates a
+// handler.
 func mount(mux *http.ServeMux, pattern string, handler http.Handler) {
 	path := newRoute(pattern, "").path()
 	if routes.of(path).pattern != pattern {

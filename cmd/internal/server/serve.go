@@ -36,8 +36,8 @@ type Serving struct {
 	Log      *slog.Logger
 }
 
-// Serve answers on the listener until ctx is done. Then it reports not ready, goes on for the
-// delay, stops listening, and lets the requests under way finish.
+// Serve answers requests on the listener until ctx is done. Then it reports not ready, still
+// accepts requests for the delay, stops listening, and finishes the requests under way.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler, serving Serving) error {
 	defer endBuffering(serving.Log)
 	server := newHTTPServer(cutBasePath(serving.BasePath, serving.Health.wrap(handler)), serving.Log)

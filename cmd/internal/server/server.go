@@ -27,7 +27,7 @@ type Options struct {
 	// MetricsURL is the address of the metrics on the private listener, "" without one. Pages link to
 	// it for readers on this machine.
 	MetricsURL string
-	// Playground has the playground served.
+	// Playground reports whether the server has the playground.
 	Playground bool
 	// BasePath is the path in front of the server's own paths wherever replies name them: "", or
 	// "/" and segments. Serve removes it from the paths of requests.

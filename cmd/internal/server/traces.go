@@ -164,7 +164,7 @@ func (i *requestInfo) describe(span trace.Span, route string) {
 
 // redactingExporter exports only what cannot hold text from a client: the allowed attributes of a
 // span, and the registry's code as its status, but no events and no links. So an attribute that a
-// library adds to spans one day is not exported.
+// later version of a library adds to spans is not exported.
 type redactingExporter struct {
 	sdktrace.SpanExporter
 	log *slog.Logger

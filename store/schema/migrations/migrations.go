@@ -10,7 +10,7 @@ import (
 	"embed"
 )
 
-// Files holds the SQL steps.
+// Files holds the SQL migrations.
 //
 //go:embed *.sql
 var Files embed.FS

@@ -47,7 +47,7 @@ const (
 	minPiece = 6
 	// Longer values are split into pieces, so that a truncated value is found as well.
 	pieceLength = 16
-	// The first pieces of a value of megabytes suffice.
+	// For a value of several megabytes the first pieces are enough.
 	maxPieces = 64
 )
 
