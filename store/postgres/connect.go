@@ -77,7 +77,7 @@ var refusals = map[string]failure{
 	"28P01": {"log in to", "the server refuses the user or the password", "check both in SOURCE"},
 	"3D000": {"open", "it does not exist", "check its name in SOURCE, or create it"},
 	"42501": {"open", "the role lacks CONNECT", "grant it to the user in SOURCE with GRANT CONNECT ON DATABASE"},
-	"42704": {"open", "the server does not know a parameter of the connection string", "check the parameters in SOURCE"},
+	"42704": {"open", "the server does not support a parameter of the connection string", "check the parameters in SOURCE"},
 	"53300": {"connect to", "the server has no free connection", "close other connections, or raise max_connections"},
 	"57P03": {"connect to", "the server is starting or stopping", "try again in a moment"},
 }
@@ -104,7 +104,7 @@ func (e *ConnectError) failure() failure {
 		return failure{"reach", number.Error(), isServerThere}
 	case strings.Contains(e.cause.Error(), "refused TLS"): // pgx has no value for it
 		return failure{
-			"connect to", "the server has no TLS, and the connection string demands it",
+			"connect to", "the server has no TLS, and the connection string requires it",
 			"turn TLS on in the server, or change sslmode in SOURCE",
 		}
 	}

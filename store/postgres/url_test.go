@@ -130,7 +130,7 @@ func TestConnectErrors(t *testing.T) {
 		alter(own, "nowhere"): `can't open the database "nowhere" ` + at +
 			`it does not exist \(3D000\); check its name in LUMEN_DATABASE_URL, or create it`,
 		alter(own, config.Database) + "&hunter2=x": `can't open ` + named +
-			`the server does not know a parameter of the connection string \(42704\); check the parameters in LUMEN_DATABASE_URL`,
+			`the server does not support a parameter of the connection string \(42704\); check the parameters in LUMEN_DATABASE_URL`,
 		"postgres://u:hunter2@127.0.0.1:1/db?sslmode=disable": `can't reach the database "db" at 127.0.0.1:1: connection refused` + there,
 		"postgres://u:hunter2@127.0.0.1:1,127.0.0.1:2/?sslmode=disable": `can't reach the database at 127.0.0.1:1, 127.0.0.1:2: connection refused` +
 			there,
@@ -138,7 +138,7 @@ func TestConnectErrors(t *testing.T) {
 			`; check the host in LUMEN_DATABASE_URL`,
 		"postgres://u:hunter2@/db?host=/nowhere": `can't reach the database "db" at /nowhere:5432: no such file or directory` + there,
 		strings.Replace(alter(own, config.Database), "disable", "require", 1): `can't connect to ` + named +
-			`the server has no TLS, and the connection string demands it; turn TLS on in the server, or change sslmode in LUMEN_DATABASE_URL`,
+			`the server has no TLS, and the connection string requires it; turn TLS on in the server, or change sslmode in LUMEN_DATABASE_URL`,
 	} {
 		config, err := postgres.ParseService(text)
 		require.NoError(t, err)

@@ -58,7 +58,7 @@ func TestMigrateDownNeedsConfirmation(t *testing.T) {
 			require.Equal(t, 1, exit.ExitCode())
 			require.Equal(t, "lumen: nothing was undone: this undoes 0001, 0002, 0003, 0004, 0005, 0006 and deletes 2 merchants, all API keys, 4 customers, "+
 				"the keys that sign access tokens; "+
-				"confirm that with --yes, or at a terminal\n", out)
+				"confirm with --yes, or at a terminal\n", out)
 		}
 	}
 	require.Equal(t, all, steps(t))

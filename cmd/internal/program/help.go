@@ -9,8 +9,8 @@ import (
 // helpTexts are the help texts that are too long for a tag. A key names a command, a flag, or a flag of one
 // command on which it means something else. ${env} and ${default} stand for the variable and the default.
 var helpTexts = map[string]string{
-	"token-key rotate": "Add a signing key. It signs in five minutes, or at once when no other key signs. " +
-		"The key before it still verifies the tokens that it signed.",
+	"token-key rotate": "Add a signing key. It begins to sign in five minutes, or at once if no other key signs. " +
+		"The previous key still verifies the tokens that it signed.",
 	"--algorithm": "How the key signs: EdDSA (the default), or ES256 for verifiers that do not know EdDSA. " +
 		"Choose ES256 only after the last server of a version without it has stopped.",
 
@@ -32,8 +32,8 @@ var helpTexts = map[string]string{
 	"serve --database-url": "Connection string of a role that is a member of lumen_app and of no other role (${env}). " +
 		"Required.",
 	"--owner-database-url": "Connection string of the owner of the tables (${env}). Default: LUMEN_DATABASE_URL.",
-	"--database-pooler": "What stands in front of Postgres: none, " +
-		"or transaction for a pooler such as PgBouncer in transaction mode (${env}). Default: ${default}.",
+	"--database-pooler": "The pooler in front of Postgres: none, " +
+		"or transaction for one in transaction mode, such as PgBouncer (${env}). Default: ${default}.",
 	"--database-connections": "Maximum number of connections for statements on customers (${env}). " +
 		"Default: ${default}. The service opens up to five more, for credentials and health checks.",
 	"--merchant-concurrency": "Maximum number of statements of one merchant that run at once, " +
@@ -45,7 +45,7 @@ var helpTexts = map[string]string{
 
 	// The Postgres of dev.
 	"--data-dir": "Folder that keeps the data between runs (${env}). " +
-		"Default: /var/lib/lumen for root, else lumen in the user's folder for data.",
+		"Default: /var/lib/lumen for root, else the folder lumen in the user's data folder.",
 	"--postgres-bin": "Folder of the Postgres programs to use (${env}). " +
 		"Default: the ones on this machine, else a download.",
 	"--postgres-repository": "Maven repository to download Postgres from (${env}). Default: Maven Central.",
@@ -77,7 +77,7 @@ var helpTexts = map[string]string{
 		"such as Query.customers=10,Customer.id=0 (${env}).",
 
 	// Rates.
-	"--key-rate": "Maximum requests per second of one API key and the access tokens that it made (${env}). " +
+	"--key-rate": "Maximum requests per second of one API key and the access tokens that it created (${env}). " +
 		"Default: ${default}, no limit.",
 	"--merchant-rate": "Maximum requests per second of all keys and tokens of one merchant (${env}). " +
 		"Default: ${default}, no limit.",

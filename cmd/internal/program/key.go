@@ -184,7 +184,7 @@ func (t terminal) readSecret(ctx context.Context) (auth.Secret, error) {
 		return "", errors.New("standard input is empty; it must hold the secret of an API key")
 	case auth.Token(secret).IsWellFormed():
 		return "", errors.New("standard input holds an access token, not the secret of an API key; " +
-			"the token ends when the key that made it is revoked: that key's ID is the token's client_id")
+			"the token ends when the key that created it is revoked: that key's ID is the token's client_id")
 	case !secret.IsWellFormed():
 		return "", errors.New("standard input does not hold the secret of an API key; " +
 			"one is lumen_sk_ and 52 lowercase letters and digits")

@@ -13,7 +13,7 @@ type merchantCommand struct {
 	Create  merchantCreate  `cmd:"" help:"Add a merchant and create its first API key."`
 	List    merchantList    `cmd:"" help:"Show all merchants."`
 	Disable merchantDisable `cmd:"" help:"Stop every API key of a merchant from working."`
-	Enable  merchantEnable  `cmd:"" help:"Undo 'disable'."`
+	Enable  merchantEnable  `cmd:"" help:"Let the API keys of a disabled merchant work again."`
 }
 
 type merchantCreate struct {

@@ -138,7 +138,7 @@ func (t terminal) confirmLoss(loss schema.Loss, in io.Reader, isTerminal bool) e
 		what += " and deletes " + strings.Join(lost, ", ")
 	}
 	if !isTerminal {
-		return errors.New("nothing was undone: " + what + "; confirm that with --yes, or at a terminal")
+		return errors.New("nothing was undone: " + what + "; confirm with --yes, or at a terminal")
 	}
 	if !t.confirm(in, "Careful: "+what+".") {
 		return errors.New("nothing was undone")

@@ -24,21 +24,21 @@ import (
 
 const description = `Lumen is a multi-tenant customer-records service: GraphQL for frontends, REST for existing clients, on Postgres.
 
-  lumen dev      try Lumen on this machine, without any set-up
+  lumen dev      try Lumen on this machine, without any setup
   lumen serve    run the service; needs LUMEN_DATABASE_URL
 
-The environment variable in the help of a flag sets the flag, too.`
+A flag can also be set with the environment variable that its help names.`
 
 // program defines the command line.
 type program struct {
-	Dev      devCommand      `cmd:"" help:"Run Lumen on this machine, with a Postgres and two demo merchants. It needs no set-up."`
+	Dev      devCommand      `cmd:"" help:"Run Lumen on this machine, with a Postgres and two demo merchants. It needs no setup."`
 	Serve    serveCommand    `cmd:"" help:"Run the service on a migrated database."`
 	Migrate  migrateCommand  `cmd:"" help:"Migrate the schema of the database."`
 	Merchant merchantCommand `cmd:"" help:"Manage merchants, the tenants of the service."`
 	Key      keyCommand      `cmd:"" help:"Manage the API keys of merchants."`
 	TokenKey tokenKeyCommand `cmd:"" help:"Manage the keys that sign access tokens."`
 
-	Completion completionCommand `cmd:"" help:"Print a script with which a shell completes commands and flags."`
+	Completion completionCommand `cmd:"" help:"Print a shell script that completes commands and flags."`
 	Version    versionCommand    `cmd:"" help:"Print the version, the commit and how it was built."`
 
 	VersionFlag kong.VersionFlag `name:"version" help:"Print the version."`
