@@ -215,7 +215,7 @@ func TestAuthenticationIsOneTransaction(t *testing.T) {
 			authenticate := func() error { return lookUp(t, a) }
 			require.NoError(t, authenticate())
 
-			// at interrupts a look-up and returns its session and the number of its transaction.
+			// at interrupts a lookup and returns its session and the number of its transaction.
 			at := func() (session, transaction int) {
 				holder, err := db.Superuser().Begin(t.Context())
 				require.NoError(t, err)

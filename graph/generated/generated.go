@@ -398,7 +398,7 @@ type AccessToken {
   access: Access!
   "The only customer that the token may read and update; null if it is not bound to a customer."
   customerId: ID
-  "The time at which the token expires. It ends earlier if the API key that made it is revoked or expires, or if the merchant is disabled."
+  "The time at which the token expires. It ends earlier if the API key that created it is revoked or expires, or if the merchant is disabled."
   expiresAt: DateTime!
 }
 
@@ -519,7 +519,7 @@ type Mutation {
   ): DeleteCustomerPayload
 
   """
-  Makes a short-lived credential for a browser or an app. Only an API key with write access may, not an access token. Where
+  Creates a short-lived credential for a browser or an app. Only an API key with write access may do this, not an access token. If
   the operator has not configured access tokens, the error's ` + "`" + `code` + "`" + ` is ` + "`" + `TOKENS_NOT_CONFIGURED` + "`" + `.
   """
   createAccessToken(

@@ -19,7 +19,7 @@ type AccessToken struct {
 	Access store.Access `json:"access"`
 	// The only customer that the token may read and update; null if it is not bound to a customer.
 	CustomerID *string `json:"customerId,omitempty"`
-	// The time at which the token expires. It ends earlier if the API key that made it is revoked or expires, or if the merchant is disabled.
+	// The time at which the token expires. It ends earlier if the API key that created it is revoked or expires, or if the merchant is disabled.
 	ExpiresAt time.Time `json:"expiresAt"`
 }
 

@@ -15,7 +15,7 @@ func TestDeadlines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		left := func(continued bool) time.Duration {
 			ctx, waited := WithArrival(t.Context())
-			time.Sleep(2 * time.Second) // look-up of the credential
+			time.Sleep(2 * time.Second) // lookup of the credential
 			time.Sleep(5 * time.Second)
 			waited(5 * time.Second) // for the rest of the body
 			time.Sleep(2 * time.Second)

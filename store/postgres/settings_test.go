@@ -52,7 +52,7 @@ func TestSettingsApplyToEveryConnection(t *testing.T) {
 		for _, url := range []string{login, owner} {
 			makeHostile(t, db, where, url)
 		}
-		t.Run("of the look-ups, on the "+where, func(t *testing.T) {
+		t.Run("of the lookups, on the "+where, func(t *testing.T) {
 			config, err := postgres.ParseService(login)
 			require.NoError(t, err)
 			requireSettings(t, open(t, config, nil), serviceSettings, map[string]string{"plan_cache_mode": "force_generic_plan"})
@@ -62,7 +62,7 @@ func TestSettingsApplyToEveryConnection(t *testing.T) {
 			require.NoError(t, err)
 			requireSettings(t, open(t, config, nil), serviceSettings, nil)
 		})
-		t.Run("of the look-ups behind a pooler, on the "+where, func(t *testing.T) {
+		t.Run("of the lookups behind a pooler, on the "+where, func(t *testing.T) {
 			config, err := postgres.ParseService(login)
 			require.NoError(t, err)
 			pooled := postgres.BehindPooler(config)

@@ -100,8 +100,8 @@ func TestListEndsWhenItsCredentialEnds(t *testing.T) {
 	})
 }
 
-// TestListEndsWhenItsCredentialCannotBeChecked blocks the look-up of keys while a list is being
-// sent. The list must be aborted once the last successful look-up is older than the credential's
+// TestListEndsWhenItsCredentialCannotBeChecked blocks the lookup of keys while a list is being
+// sent. The list must be aborted once the last successful lookup is older than the credential's
 // lifetime.
 func TestListEndsWhenItsCredentialCannotBeChecked(t *testing.T) {
 	t.Parallel()

@@ -73,7 +73,7 @@ func TestFloodBehindALockIsRefusedEarly(t *testing.T) {
 	require.LessOrEqual(t, strings.Count(d.Logged(), `"msg":"request failed"`), 100, "only requests that had a connection may be logged as failed")
 }
 
-// TestFailedKeyLookupIsUnavailable makes the look-up of keys fail. Both APIs must reply 503, since
+// TestFailedKeyLookupIsUnavailable makes the lookup of keys fail. Both APIs must reply 503, since
 // 401 would tell the client that its valid key is wrong.
 func TestFailedKeyLookupIsUnavailable(t *testing.T) {
 	t.Parallel()

@@ -335,7 +335,7 @@ func TestBlockedStatementsAreUnavailable(t *testing.T) {
 			},
 		)
 	})
-	t.Run("a lock on the keys blocks the look-up of credentials", func(t *testing.T) {
+	t.Run("a lock on the keys blocks the lookup of credentials", func(t *testing.T) {
 		unused := d.Merchant(t, "Unused") // its keys are in no cache
 		runLocked(t, "LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE",
 			func() (answer, harness.Reply) { return rest503, d.Send(t, unused.WriteKey, "GET", path, "") },

@@ -36,7 +36,7 @@ func TestTracesGoFromHTTPToSQL(t *testing.T) {
 	d := harness.Serve(t)
 	m := d.Merchant(t, "Traced")
 
-	t.Run("REST, with the look-up of the credential", func(t *testing.T) {
+	t.Run("REST, with the lookup of the credential", func(t *testing.T) {
 		const id = "0af7651916cd43dd8448eb211c80319c"
 		r := d.Send(t, m.ReadKey, "GET", "/api/customers/cust_absent", "", header("traceparent", traceparent(id)...))
 		require.Equal(t, 404, r.Status)

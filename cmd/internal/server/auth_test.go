@@ -20,7 +20,7 @@ func (s slow) Read(into []byte) (int, error) {
 }
 
 // The time that counts is the wait for the client. The server may begin to read late, for example
-// after a slow look-up of the credential; that time does not count.
+// after a slow lookup of the credential; that time does not count.
 func TestBodyCountsTheWaitForTheClient(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 )
 
 // BenchmarkChain measures what this package does for a read by id. It leaves out the connection,
-// the look-up of the credential and the API.
+// the lookup of the credential and the API.
 func BenchmarkChain(b *testing.B) {
 	file, err := os.CreateTemp(b.TempDir(), "log")
 	require.NoError(b, err)

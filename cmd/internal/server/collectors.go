@@ -32,7 +32,7 @@ var (
 
 	refusals = desc("lumen_refusals_total",
 		"Refusals by limit: requests over the rate of a customer, a key or a merchant, statements over a merchant's "+
-			"concurrency, and statements, look-ups and unread requests during an overload.", "limit")
+			"concurrency, and statements, lookups and unread requests during an overload.", "limit")
 )
 
 // Describe implements prometheus.Collector.

@@ -53,7 +53,7 @@ var kinds = [...]kind{
 	},
 	{
 		name: "key", rate: func(r Rates) float64 { return r.Key },
-		// A token draws on the bucket of the key that made it. With buckets of their own for
+		// A token uses the bucket of the key that created it. With buckets of their own for
 		// tokens, a client that may make tokens could have any number of buckets.
 		holder: func(c store.Credential) (string, bool) { return c.KeyID, true },
 	},

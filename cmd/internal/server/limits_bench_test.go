@@ -18,7 +18,7 @@ func (b blank) WriteHeader(int)             {}
 func (b blank) Write(p []byte) (int, error) { return len(p), nil }
 
 // This measures a refusal, which is the reply to a flood: the limiter alone, and the REST API
-// without the connection and the look-up of the credential, with and without the line of the log.
+// without the connection and the lookup of the credential, with and without the line of the log.
 func BenchmarkRefusals(b *testing.B) {
 	who := caller{merchant: "merchant_01h455vb4pex5vsknk084sn02q", key: "key_01h455vb4pex5vsknk084sn02q"}
 	drained := func() *Limiter {

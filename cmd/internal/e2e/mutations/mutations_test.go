@@ -116,7 +116,7 @@ var merchantMutations = []mutation{
 		unwalled: true, fails: foreignTests, holds: allHolds,
 	},
 	{
-		name: "the look-up of an address finds all merchants' customers",
+		name: "the lookup of an address finds all merchants' customers",
 		code: []replacement{{folder: "store", name: "writer.others", body: `
 	return w.db.NewSelect().TableExpr(w.table + " AS " + alias).ColumnExpr("1").
 		Where("$1::text IS NOT NULL AND $2::text IS NOT NULL").Where(alias + ".deleted_at IS NULL")`}},
@@ -314,7 +314,7 @@ var otherMutations = []mutation{
 	},
 }
 
-// keyMutations break the look-up of API keys and tokens.
+// keyMutations break the lookup of API keys and tokens.
 var keyMutations = []mutation{
 	{
 		name: "the cache returns one credential for every key",
@@ -325,7 +325,7 @@ var keyMutations = []mutation{
 		fails: cacheTests,
 	},
 	{
-		name:  "all keys share one look-up",
+		name:  "all keys share one lookup",
 		code:  []replacement{{folder: "store/auth", name: "cache.fetchShared", start: `digest = Digest{}`}},
 		fails: cacheTests,
 	},
