@@ -1,9 +1,10 @@
-# The service, and nothing else: a static program without a shell, that runs as nobody in particular and writes no file.
+# The image of the service: only a static program, without a shell. It runs as an unprivileged user
+# and writes no files.
 #
 #   docker build -t lumen .
 #   docker run --read-only -e LUMEN_DATABASE_URL=... -p 127.0.0.1:8080:8080 lumen
 
-# That of .ci/toolchain, which is what is looked through for known vulnerabilities.
+# The version in .ci/toolchain, which .ci/vulnerabilities checks.
 ARG GO_IMAGE=golang:1.26.11
 FROM ${GO_IMAGE} AS build
 ARG VERSION=
@@ -14,7 +15,7 @@ RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=${VERSION} 
 
 FROM scratch
 LABEL org.opencontainers.image.title="Lumen" \
-      org.opencontainers.image.description="A multi-tenant customer service, by GraphQL and REST"
+      org.opencontainers.image.description="A multi-tenant customer-records service with GraphQL and REST"
 # For a database or a collector of traces behind TLS.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /lumen /lumen

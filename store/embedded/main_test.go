@@ -60,7 +60,7 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// findPostgres says which Postgres the tests start.
+// findPostgres prints which Postgres the tests start.
 func findPostgres() error {
 	acct, err := accountFor(scratch)
 	if err != nil {

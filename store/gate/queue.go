@@ -97,7 +97,7 @@ type serviceRate struct {
 }
 
 // paceDecay is the time constant of the moving average of service times. It is short, so that a
-// machine that stood still for a moment does not count as slow.
+// machine that paused for a moment does not count as slow.
 const paceDecay = time.Second
 
 func (r *serviceRate) mean() time.Duration { return time.Duration(r.average.Load()) }

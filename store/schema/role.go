@@ -53,10 +53,10 @@ type roleFacts struct {
 }
 
 // checkRole returns an *UnsafeRoleError unless the login is a member of lumen_app and has no other
-// power (it is no superuser, has no BYPASSRLS and owns nothing), and row-level security with its
-// policies, functions and privileges is as the migrations made it. It checks both session_user and
-// current_user, so neither a SET ROLE nor a login that could do one passes. Any other error means
-// that the check failed.
+// privilege (it is no superuser, has no BYPASSRLS and owns nothing), and row-level security with
+// its policies, functions and privileges is as the migrations made it. It checks both session_user
+// and current_user, so neither a SET ROLE nor a login that could do one passes. Any other error
+// means that the check failed.
 func checkRole(ctx context.Context, pool *postgres.Pool) error {
 	if err := checkLogin(ctx, pool); err != nil {
 		return err

@@ -110,7 +110,7 @@ func (d *Database) Superuser() *pgxpool.Pool {
 func (d *Database) NewRole(t testing.TB, attributes string) (url string) {
 	t.Helper()
 	role := login{d.cluster.newName() + "_role", randomText()}
-	// The password comes last: exec cuts it off its error.
+	// The password comes last, because exec removes it from its error.
 	err := d.cluster.admin.exec("CREATE ROLE " + role.user + " LOGIN " + attributes +
 		" PASSWORD '" + role.password + "'")
 	if err != nil {

@@ -115,7 +115,7 @@ func TestLandingPageCardsAndCopyButtons(t *testing.T) {
 	w.noFaults(t)
 }
 
-// The commands of the landing page and of the playground run as they are in the usual shells.
+// The commands of the landing page and of the playground run unchanged in the usual shells.
 func TestCommandsRunInEachShell(t *testing.T) {
 	t.Parallel()
 	at, merchants := serveDemo(t)
