@@ -227,7 +227,7 @@ func (r *Rows[T]) updating() *bun.UpdateQuery {
 }
 
 // insert inserts a row with a new id. It returns nil if a predicate that extend adds is false.
-// extend must depend on the set of fields only, because the write is kept.
+// extend must depend on the set of fields only, because the write is cached.
 func (r *Rows[T]) insert(ctx context.Context, v values, extend func(*writer)) (*T, error) {
 	id, err := NewID(r.noun.prefix)
 	if err != nil {
@@ -244,7 +244,7 @@ func (r *Rows[T]) insert(ctx context.Context, v values, extend func(*writer)) (*
 }
 
 // update changes the live row with this id. It returns nil if there is none, or if a predicate that
-// extend adds is false. extend must depend on the set of fields only, because the write is kept.
+// extend adds is false. extend must depend on the set of fields only, because the write is cached.
 func (r *Rows[T]) update(ctx context.Context, id string, v values, extend func(*writer)) (*T, error) {
 	w := r.build(false, v, extend)
 	return r.one(ctx, writes, w.text, w.args(id, v)...)
