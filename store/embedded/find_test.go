@@ -3,8 +3,10 @@
 package embedded
 
 import (
+	"context"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -88,4 +90,15 @@ func TestFind(t *testing.T) {
 			require.Equal(t, test.want, got)
 		})
 	}
+}
+
+// Ctrl-C during a download starts no other download, and is no reason to install a Postgres.
+func TestFindEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	fetcher, said := newTestFetcher(t, func(http.ResponseWriter, *http.Request) { cancel() })
+	useNPM(t, fetcher, npmTarball(t, npmEntries...), "")
+	_, err := (&finder{account: fetcher.account, fetcher: fetcher}).find(ctx, 0)
+	require.EqualError(t, err, "find or fetch a Postgres: context canceled")
+	require.NotContains(t, strings.Join(said.lines, "\n"), "with npm")
 }

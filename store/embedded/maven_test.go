@@ -9,6 +9,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -78,6 +80,7 @@ func TestMaven(t *testing.T) {
 			requests.Add(1)
 			serve(w, r)
 		})
+		require.NoError(t, os.MkdirAll(filepath.Join(f.cache, "unpack-killed", "bin"), 0o755))
 		bin, err := f.fetch(t.Context(), 0)
 		require.NoError(t, err)
 		require.Equal(t, "no suitable Postgres on this machine: fetching one, once", said.lines[0])
