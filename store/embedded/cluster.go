@@ -80,16 +80,7 @@ func (f *folder) password(clusterExists bool) (string, error) {
 			"restore it, or remove %s to start with an empty database", path, f.cluster())
 	}
 	password := rand.Text()
-	const temporary = passwordName + ".new"
-	file, err := f.openFile(temporary, os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return "", err
-	}
-	_, err = file.WriteString(password + "\n")
-	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return "", fmt.Errorf("write the password: %w", err)
-	}
-	return password, os.Rename(filepath.Join(f.path, temporary), path)
+	return password, f.writeFile(passwordName, password+"\n")
 }
 
 // initPrefix starts the names of folders with a cluster that is being made or was discarded.

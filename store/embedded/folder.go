@@ -185,7 +185,7 @@ func (f *folder) openFile(name string, flag int, mode os.FileMode) (*os.File, er
 	if err != nil {
 		return nil, err
 	}
-	if f.account != nil {
+	if os.Geteuid() == 0 {
 		if info, err := os.Stat(f.path); err == nil {
 			if st, ok := info.Sys().(*syscall.Stat_t); ok {
 				_ = file.Chown(int(st.Uid), int(st.Gid)) // for later runs without sudo
@@ -193,4 +193,25 @@ func (f *folder) openFile(name string, flag int, mode os.FileMode) (*os.File, er
 		}
 	}
 	return file, nil
+}
+
+// writeFile writes a file in the folder that only the folder's owner can read. After
+// a crash the file is whole or as it was before.
+func (f *folder) writeFile(name, text string) error {
+	temporary := name + ".new"
+	file, err := f.openFile(temporary, os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(text)
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", temporary, err)
+	}
+	return os.Rename(filepath.Join(f.path, temporary), filepath.Join(f.path, name))
+}
+
+// WriteSecret writes a file in a data folder. Only the owner of the folder can read it, even if
+// this program runs as root. After a crash the file is whole or as it was before.
+func WriteSecret(path, text string) error {
+	return (&folder{path: filepath.Dir(path)}).writeFile(filepath.Base(path), text)
 }

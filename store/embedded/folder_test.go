@@ -5,6 +5,7 @@ package embedded
 import (
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -72,4 +73,35 @@ func TestFolderHasOneName(t *testing.T) {
 	got, err := resolve(filepath.Join(link, "a", "..", "b", "c"))
 	require.NoError(t, err)
 	require.Equal(t, filepath.Join(dir, "b", "c"), got)
+}
+
+// A run under sudo must leave the owner of the folder able to read it, and must not write to a file
+// that the owner leads it to.
+func TestSecretsBelongToTheOwnerOfTheFolder(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Dir(newFolder(t))
+	if os.Geteuid() == 0 {
+		require.NoError(t, os.Chown(dir, 65534, 65534))
+	}
+	path := filepath.Join(dir, "secret")
+	for _, text := range []string{"first", "second"} {
+		require.NoError(t, WriteSecret(path, text))
+		content, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.Equal(t, text, string(content))
+	}
+	folder, err := os.Stat(dir)
+	require.NoError(t, err)
+	file, err := os.Stat(path)
+	require.NoError(t, err)
+	require.Equal(t, folder.Sys().(*syscall.Stat_t).Uid, file.Sys().(*syscall.Stat_t).Uid)
+	require.Equal(t, os.FileMode(0o600), file.Mode().Perm())
+
+	other := filepath.Join(scratch, filepath.Base(dir)+"-other")
+	require.NoError(t, os.WriteFile(other, []byte("other"), 0o600))
+	require.NoError(t, os.Symlink(other, path+".new"))
+	require.Error(t, WriteSecret(path, "third"))
+	content, err := os.ReadFile(other)
+	require.NoError(t, err)
+	require.Equal(t, "other", string(content))
 }

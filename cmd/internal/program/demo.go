@@ -101,7 +101,7 @@ func (d *demo) ensureMerchants(ctx context.Context, operator *owner.Owner, dataD
 	if !changed {
 		return nil
 	}
-	return writeSecret(file, all.String())
+	return embedded.WriteSecret(file, all.String())
 }
 
 // readDemoKeys returns the demo merchants' keys, the first merchant's first. oldFile held the key
@@ -189,7 +189,7 @@ func keepTokenSecret(ctx context.Context, operator *owner.Owner, file string) (a
 				return nil, err
 			}
 		}
-		if err := writeSecret(file, secret.Text()); err != nil {
+		if err := embedded.WriteSecret(file, secret.Text()); err != nil {
 			return nil, err
 		}
 	default:
@@ -202,22 +202,4 @@ func keepTokenSecret(ctx context.Context, operator *owner.Owner, file string) (a
 	}
 	_, err = operator.TokenKeys.Rotate(ctx, secret, auth.EdDSA)
 	return secret, err
-}
-
-// writeSecret writes a file that no other user can read. After a crash the file is whole or as it
-// was before.
-func writeSecret(file, secret string) error {
-	if err := writeSynced(file+".new", secret); err != nil {
-		return fmt.Errorf("write a secret: %w", err)
-	}
-	return os.Rename(file+".new", file)
-}
-
-func writeSynced(file, text string) error {
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(text)
-	return errors.Join(err, f.Sync(), f.Close())
 }
