@@ -35,6 +35,8 @@ func TestBrowsersGetAPageForPathsThatDoNotExist(t *testing.T) {
 	}
 	w := get(pages.NotFound(pages.Options{}, notFound), "GET", "/unknown", "Accept", chromium)
 	require.NotContains(t, w.Body, `href="/playground"`)
+	head := get(pages.NotFound(pages.Options{}, notFound), "HEAD", "/unknown", "Accept", chromium)
+	require.Equal(t, w.Header, head.Header)
 }
 
 func TestProgramsGetJSONForPathsThatDoNotExist(t *testing.T) {

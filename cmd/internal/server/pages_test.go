@@ -89,13 +89,16 @@ func TestMetricsAreLinkedOnThisMachineOnly(t *testing.T) {
 // The page for people is in front of every 404 outside of the APIs, also of paths that are not clean.
 func TestBrowsersGetThe404Page(t *testing.T) {
 	t.Parallel()
-	handler := NewHandler(noBackend, Options{Log: slog.New(slog.DiscardHandler)})
+	handler := NewHandler(noBackend, Options{
+		Log: slog.New(slog.DiscardHandler), Demo: []pages.Merchant{{ID: "merchant_1", APIKey: "lumen_sk_demo_x"}},
+	})
 	send := func(path, accept string) *httptest.ResponseRecorder {
 		r, w := httptest.NewRequest(http.MethodGet, path, nil), httptest.NewRecorder()
 		r.Header.Set("Accept", accept)
 		handler.ServeHTTP(w, r)
 		require.Equal(t, http.StatusNotFound, w.Code, path)
 		require.Equal(t, "no-store", w.Header().Get("Cache-Control"), path)
+		require.NotContains(t, w.Body.String(), "lumen_sk_demo_", "the page is the same for everybody")
 		return w
 	}
 	for _, path := range []string{
