@@ -207,6 +207,23 @@ func TestAnotherKeyCanBeCancelled(t *testing.T) {
 	w.until(t, signedIn)
 	enter(kb.Escape)
 	w.until(t, signedIn+` && document.activeElement.textContent === 'Use another key'`)
+
+	// A reply that arrives after Cancel has no effect.
+	w.run(t, chromedp.Evaluate(`{
+		const send = window.fetch;
+		window.held = [];
+		window.fetch = async (...request) => {
+			const response = await send(...request);
+			await new Promise(resolve => window.held.push(resolve));
+			return response;
+		};
+		window.release = () => { window.fetch = send; window.held.forEach(resolve => resolve()); };
+	}`, nil))
+	enter(merchants[1].APIKey + kb.Enter)
+	w.until(t, `window.held.length === 1`)
+	w.run(t, chromedp.Click(`//button[text()="Cancel"]`, chromedp.BySearch), chromedp.Evaluate(`window.release()`, nil))
+	require.Contains(t, w.again(t), merchants[0].ID, "still signed in")
+
 	enter(merchants[1].APIKey + kb.Enter)
 	w.until(t, `document.querySelector('#merchant')?.value === '`+merchants[1].ID+`'`)
 	require.Contains(t, w.again(t), merchants[1].ID)

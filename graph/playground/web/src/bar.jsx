@@ -2,7 +2,7 @@
 import { useState } from 'react';
 import { base } from './base.js';
 import { refresh } from './examples.js';
-import { session, signIn, signInAs } from './session.js';
+import { cancelSignIn, session, signIn, signInAs } from './session.js';
 
 export function Bar() {
   return (
@@ -42,8 +42,7 @@ function Merchants({ merchant, merchants }) {
   const pick = async event => {
     setFault('');
     try {
-      await signInAs(event.target.value);
-      await refresh();
+      if (await signInAs(event.target.value)) await refresh();
     } catch (error) {
       setFault(error.message);
     }
@@ -60,13 +59,14 @@ function Merchants({ merchant, merchants }) {
 
 // KeyForm's field is not of type password: browsers offer to save those.
 function KeyForm({ close, cancelable }) {
+  const cancel = () => { cancelSignIn(); close(); };
   const [state, setState] = useState({ fault: '', busy: false });
   const submit = async event => {
     event.preventDefault();
     const field = event.currentTarget.elements.key;
     setState({ fault: '', busy: true });
     try {
-      await signIn(field.value.trim());
+      if (!await signIn(field.value.trim())) return;
       field.value = '';
       close();
       await refresh();
@@ -75,14 +75,14 @@ function KeyForm({ close, cancelable }) {
     }
   };
   return (
-    <form className="session" onSubmit={submit} onKeyDown={e => cancelable && e.key === 'Escape' && close()} autoComplete="off">
+    <form className="session" onSubmit={submit} onKeyDown={e => cancelable && e.key === 'Escape' && cancel()} autoComplete="off">
       <span id="key-note" role="status">{state.fault || 'Kept in this tab’s memory only.'}</span>
       <input
         name="key" className="secret" aria-label="API key" aria-describedby="key-note" placeholder="API key" autoFocus={cancelable}
         autoComplete="off" autoCapitalize="off" autoCorrect="off" spellCheck="false" required
       />
       <button type="submit" disabled={state.busy}>Sign in</button>
-      {cancelable && <button type="button" onClick={close}>Cancel</button>}
+      {cancelable && <button type="button" onClick={cancel}>Cancel</button>}
     </form>
   );
 }

@@ -28,19 +28,29 @@ export async function send(params, headers, as = key) {
   }
 }
 
-// signIn takes over the key if the server accepts it, and throws the server's message otherwise.
+let attempts = 0;
+
+// cancelSignIn ends an attempt to sign in without effect.
+export function cancelSignIn() { attempts++; }
+
+// signIn takes over the key if the server accepts it, and throws the server's message otherwise. It
+// returns false, and does nothing, if the attempt was canceled or another one has begun meanwhile.
 export async function signIn(candidate) {
+  const attempt = ++attempts;
   const result = await send({ query: '{ merchant { id name } }' }, {}, candidate);
+  if (attempt !== attempts) return false;
   if (!result.data) throw new Error(result.errors?.[0]?.message ?? 'The server did not answer');
   key = candidate;
   const { merchant } = result.data;
   session.set({ merchant, demo: demoKeys.has(merchant.id) });
+  return true;
 }
 
-// signInAs signs in as a demo merchant. A reload of the page keeps the choice.
+// signInAs signs in as a demo merchant, as signIn does. A reload of the page keeps the choice.
 export async function signInAs(id) {
-  await signIn(demoKeys.get(id));
-  storage.setItem('lumen:merchant', id);
+  const isSignedIn = await signIn(demoKeys.get(id));
+  if (isSignedIn) storage.setItem('lumen:merchant', id);
+  return isSignedIn;
 }
 
 // signInAsDemo signs in with the key of a demo merchant where the server offers it, in development.
