@@ -294,7 +294,7 @@ func TestDevRefusesAFolderInUse(t *testing.T) {
 	first, _ := harness.LaunchDev(t, dir)
 	second := harness.Launch(t, nil, "dev", "--addr", "127.0.0.1:0", "--data-dir", dir)
 	require.Error(t, second.Wait(t))
-	require.Equal(t, fmt.Sprintf("lumen: %s is in use by process %d\n", dir, first.Cmd.Process.Pid), second.Stderr.String())
+	require.Equal(t, fmt.Sprintf("lumen: %s is in use by process %d; stop that process, or choose another folder with --data-dir\n", dir, first.Cmd.Process.Pid), second.Stderr.String())
 }
 
 func TestDevAnswersOnlyToLoopbackHosts(t *testing.T) {

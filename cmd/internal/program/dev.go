@@ -35,8 +35,10 @@ type ready struct {
 }
 
 func (c devCommand) Run(ctx context.Context, t terminal) error {
-	if os.Getenv(databaseURL) != "" {
-		t.warn(databaseURL + " is ignored: dev runs a Postgres of its own")
+	for _, variable := range []string{databaseURL, ownerDatabaseURL} {
+		if os.Getenv(variable) != "" {
+			t.warn(variable + " is ignored: dev runs a Postgres of its own")
+		}
 	}
 	options := server.Options{LoopbackOnly: true, Playground: true}
 	options.GraphQL.Introspection = true
@@ -60,6 +62,10 @@ func (c devCommand) Run(ctx context.Context, t terminal) error {
 		DataDir: folder, Reset: c.Reset, BinDir: c.PostgresBin, Repository: c.PostgresRepository,
 		Notice: func(format string, args ...any) { t.warn(fmt.Sprintf(format, args...)) },
 	})
+	var inUse *embedded.InUseError
+	if errors.As(err, &inUse) {
+		err = fmt.Errorf("%w; stop that process, or choose another folder with --data-dir", err)
+	}
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,18 @@ func TestCommandsOnADatabaseThatIsNotMigrated(t *testing.T) {
 	}
 }
 
+// The service's role may read few tables and write no merchants and keys.
+func TestCommandsAsTheServicesRole(t *testing.T) {
+	t.Parallel()
+	for _, command := range [][]string{{"merchant", "create", "--name", "Acme"}, {"key", "list", "--merchant", "merchant_1"}} {
+		var stdout, stderr bytes.Buffer
+		command = append(command, "--database-url="+storetest.New(t).AppURL())
+		require.Equal(t, 1, Run(t.Context(), command, &stdout, &stderr, Release{}), command)
+		require.Equal(t, "lumen: the role in --database-url may not do this; set LUMEN_OWNER_DATABASE_URL "+
+			"to the URL of the owner of the database\n", stderr.String(), command)
+	}
+}
+
 func TestConfirm(t *testing.T) {
 	t.Parallel()
 	for answer, want := range map[string]bool{"yes\n": true, " yes \n": true, "yes": true, "y\n": false, "": false, "no\nyes\n": false} {

@@ -177,6 +177,10 @@ func (t terminal) fail(err error, code int) int {
 	if errors.As(err, &refused) && refused.Code == "42P01" { // undefined_table
 		text = "the database is not migrated; run: lumen migrate up"
 	}
+	if refused != nil && refused.Code == "42501" { // insufficient_privilege
+		text = "the role in " + cmp.Or(t.settings.database, "the connection string") + " may not do this; set " +
+			ownerDatabaseURL + " to the URL of the owner of the database"
+	}
 	var connect *postgres.ConnectError
 	if errors.As(err, &connect) {
 		text = connect.Error() + "; " + connect.Advice(cmp.Or(t.settings.database, "the connection string"))
