@@ -227,7 +227,8 @@ func TestAuthenticationIsOneTransaction(t *testing.T) {
 				var id string
 				require.Eventually(t, func() bool {
 					return db.Superuser().QueryRow(t.Context(), `SELECT pid, virtualtransaction FROM pg_locks
-						WHERE NOT granted AND relation = 'api_keys'::regclass`).Scan(&session, &id) == nil
+						WHERE NOT granted AND relation = 'api_keys'::regclass
+							AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&session, &id) == nil
 				}, 10*time.Second, time.Millisecond)
 				require.NoError(t, holder.Rollback(t.Context()))
 				require.NoError(t, <-ended)

@@ -224,11 +224,14 @@ func TestMigrateWhileOldMigratorWaits(t *testing.T) {
 	insertMany(t, db, "merchant_a", 2_000)
 	blocker, err := db.Superuser().Begin(t.Context())
 	require.NoError(t, err)
+	defer func() { _ = blocker.Rollback(context.WithoutCancel(t.Context())) }()
 	_, err = blocker.Exec(t.Context(), "LOCK TABLE customers IN ACCESS SHARE MODE")
 	require.NoError(t, err)
 	done := make(chan error, 1)
 	go func() { _, err := m.Up(t.Context()); done <- err }()
-	held := `SELECT 'x' FROM pg_locks WHERE locktype = 'advisory' AND granted`
+	const locks = `SELECT 'x' FROM pg_locks WHERE locktype = 'advisory'
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
+	held := locks + " AND granted"
 	require.Eventually(t, func() bool { return len(queryLines(t, db.SuperuserURL(), held)) > 0 }, 10*time.Second, 10*time.Millisecond)
 
 	waiting := make(chan error, 1)
@@ -240,7 +243,7 @@ func TestMigrateWhileOldMigratorWaits(t *testing.T) {
 		}
 		waiting <- err
 	}()
-	waits := `SELECT 'x' FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`
+	waits := locks + " AND NOT granted"
 	require.Eventually(t, func() bool { return len(queryLines(t, db.SuperuserURL(), waits)) > 0 }, 10*time.Second, 10*time.Millisecond)
 	// After deadlock_timeout, 1 s, Postgres no longer looks for a deadlock on behalf of the old migrator.
 	time.Sleep(1200 * time.Millisecond)
