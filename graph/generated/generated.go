@@ -518,10 +518,7 @@ type Mutation {
     id: ID!
   ): DeleteCustomerPayload
 
-  """
-  Creates a short-lived credential for a browser or an app. Only an API key with write access may do this, not an access token. If
-  the operator has not configured access tokens, the error's ` + "`" + `code` + "`" + ` is ` + "`" + `TOKENS_NOT_CONFIGURED` + "`" + `.
-  """
+  "Creates a short-lived credential for a browser or an app. Only an API key with write access may do this. Without configured access tokens the error's code is TOKENS_NOT_CONFIGURED."
   createAccessToken(
     "The properties of the token."
     input: CreateAccessTokenInput!
