@@ -28,7 +28,8 @@ func TestPoolerStore(t *testing.T) {
 	_, err := db.Owner(t).TokenKeys.Rotate(t.Context(), secret, auth.EdDSA)
 	require.NoError(t, err)
 	service := storetest.Service(t, url, true)
-	require.NoError(t, schema.Check(t.Context(), service))
+	_, err = schema.Check(t.Context(), service)
+	require.NoError(t, err)
 	s := storetest.Open(t, service, store.Options{})
 	a := auth.Open(service, s.Customers, auth.Options{TokenSecret: secret})
 	defer func() { require.NoError(t, a.Close()) }()
@@ -210,7 +211,10 @@ func TestPoolerStoreKeepsItsTimeouts(t *testing.T) {
 func TestPoolerThatIsNotConfigured(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
-	check := func(url string) error { return schema.Check(t.Context(), storetest.Service(t, url, false)) }
+	check := func(url string) error {
+		_, err := schema.Check(t.Context(), storetest.Service(t, url, false))
+		return err
+	}
 	require.NoError(t, check(db.AppURL()))
 	require.ErrorContains(t, check(db.PgBouncer(t, 1)), "(08P01)")
 	ignoring := db.PgBouncer(t, 1, storetest.SwallowsSettings)

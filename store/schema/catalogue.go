@@ -69,14 +69,15 @@ func checkSchema(ctx context.Context, pool *postgres.Pool, check func(newer bool
 // If the schema is newer than this program, only the rules that hold for every version are checked.
 // Any login may read the catalogue.
 func checkCatalogue(ctx context.Context, db bun.IConn, newer bool) error {
-	if err := checkFindings(ctx, db, thirdRolesQuery); err != nil {
-		return err
-	}
+	query := expectedQuery
 	if newer {
-		return checkFindings(ctx, db, newerQuery)
+		query = newerQuery
 	}
-	found, err := describe(ctx, db, expectedNames)
-	if err != nil {
+	found, unsafe, err := describe(ctx, db, query, expectedNames)
+	if err == nil && unsafe != nil {
+		err = unsafe
+	}
+	if err != nil || newer {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(expectedObjects)) {
@@ -115,39 +116,39 @@ func missing(name string) *UnsafeRoleError {
 // lostFix is the remedy for a lost table: no statement restores its rows.
 const lostFix = "a restored backup, or a new database that lumen migrate up has prepared"
 
-func checkFindings(ctx context.Context, db bun.IConn, query string) error {
-	found, err := queryCatalogue(ctx, db, query, expectedNames)
-	if err != nil || len(found) == 0 {
-		return err
-	}
-	var faults, fixes []string
-	for _, finding := range found {
-		faults, fixes = append(faults, finding[0]), append(fixes, finding[1])
-	}
-	return &UnsafeRoleError{Fault: strings.Join(faults, "; "), Fix: strings.Join(fixes, " ")}
-}
-
 // describedObject is an object as it is in the database, and its name in statements.
 type describedObject struct {
 	object
 	spelled string
 }
 
-// describe returns Lumen's objects by name. known are the names of the expected objects.
-func describe(ctx context.Context, db bun.IConn, known knownNames) (map[string]describedObject, error) {
-	rows, err := queryCatalogue(ctx, db, descriptionQuery, known)
+// describe runs expectedQuery or newerQuery. It returns Lumen's objects by name, and the error for the
+// faults, if there are any. known are the names of the expected objects.
+func describe(
+	ctx context.Context, db bun.IConn, query string, known knownNames,
+) (objects map[string]describedObject, unsafe *UnsafeRoleError, err error) {
+	rows, err := queryCatalogue(ctx, db, query, known)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	found := make(map[string]describedObject, len(rows))
+	var faults, fixes []string
+	objects = make(map[string]describedObject, len(rows))
 	for _, row := range rows {
-		o := describedObject{spelled: row[1]}
-		if err := json.Unmarshal([]byte(row[2]), &o.object); err != nil {
-			return nil, fmt.Errorf("read the catalogue: %w", err)
+		part, subject, statement, described := row[0], row[1], row[2], row[3]
+		if part == "fault" {
+			faults, fixes = append(faults, subject), append(fixes, statement)
+			continue
 		}
-		found[row[0]] = o
+		o := describedObject{spelled: statement}
+		if err := json.Unmarshal([]byte(described), &o.object); err != nil {
+			return nil, nil, fmt.Errorf("read the catalogue: %w", err)
+		}
+		objects[subject] = o
 	}
-	return found, nil
+	if len(faults) > 0 {
+		unsafe = &UnsafeRoleError{Fault: strings.Join(faults, "; "), Fix: strings.Join(fixes, " ")}
+	}
+	return objects, unsafe, nil
 }
 
 // knownNames are names of relations and of functions, as SQL arrays.

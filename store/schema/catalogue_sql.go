@@ -89,13 +89,13 @@ third_roles AS (
 ),
 `
 
-// thirdRolesQuery returns a row for each fault, with the SQL that corrects it: a role other than
-// the owner, lumen_app and lumen_janitor that has privileges on Lumen's objects, an object with
+// thirdRoleFaults are the faults, with the SQL that corrects them, that concern a role other than the
+// owner, lumen_app and lumen_janitor: one that has privileges on Lumen's objects, an object with
 // another owner, a role that may act as the owner, and a misuse of lumen_janitor.
 //
 // Members of the owner that may only administer the membership do not count. Before Postgres 16
 // every member may act as the owner.
-const thirdRolesQuery = lumensObjects + `
+const thirdRoleFaults = `
 members AS (
     SELECT m.member, m.roleid, r.rolname AS role, quote_ident(u.rolname) AS who,
         'REVOKE ' || quote_ident(r.rolname) || ' FROM ' || quote_ident(u.rolname)
@@ -104,8 +104,8 @@ members AS (
     LEFT JOIN pg_roles AS g ON g.oid = m.grantor
     WHERE NOT u.rolsuper AND u.rolname::text NOT LIKE 'pg\_%'
       AND COALESCE((to_jsonb(m) ->> 'inherit_option')::bool OR (to_jsonb(m) ->> 'set_option')::bool, true)
-)
-SELECT fault, fix FROM (
+),
+third_role_faults AS (
     SELECT 1 AS rank, 'role ' || who || ' has privileges on ' || string_agg(DISTINCT name, ', ' ORDER BY name) AS fault,
         string_agg(DISTINCT CASE WHEN via IS NULL THEN 'REVOKE ALL ON ' || spelled || ' FROM ' || who || ' CASCADE;'
             ELSE 'REVOKE GRANT OPTION FOR ALL ON ' || spelled || ' FROM ' || via || ' CASCADE;' END, ' ') AS fix
@@ -123,8 +123,8 @@ SELECT fault, fix FROM (
     UNION ALL
     SELECT 5, 'role ' || m.who || ' is a member of lumen_janitor', m.fix
     FROM members AS m WHERE m.role = 'lumen_janitor' AND m.member <> ALL (SELECT oid FROM owner)
-) AS found
-ORDER BY rank, fault`
+),
+`
 
 // revocationsQuery returns the privileges that a migration revokes: those of other roles on the
 // expected objects that the migrating role owns. The columns are an object and a role, as
@@ -142,8 +142,10 @@ const policyText = `regexp_replace('CREATE POLICY ' || quote_ident(p.polname) ||
     || COALESCE(' USING (' || pg_get_expr(p.polqual, p.polrelid) || ')', '')
     || COALESCE(' WITH CHECK (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')', ''), '\s+', ' ', 'g')`
 
-// descriptionQuery returns Lumen's objects as the expected description has them, as JSON.
-const descriptionQuery = lumensObjects + `
+// expectedQuery returns the faults of third roles, and Lumen's objects. A row is ('fault', what it is,
+// the SQL that corrects it, empty) or ('object', its name, how statements spell it, its description as
+// the expected description has it).
+const expectedQuery = lumensObjects + thirdRoleFaults + `
 grants AS (
     SELECT p.oid, jsonb_agg(p.privilege || COALESCE(' (' || quote_ident(p.col) || ')', '') || ' TO ' || r.rolname
         || CASE WHEN p.grantable THEN ' WITH GRANT OPTION' ELSE '' END ORDER BY p.privilege, p.col, r.rolname) AS list
@@ -160,25 +162,27 @@ attached AS (
     UNION ALL SELECT t.oid, 'ALTER ' || t.spelled || ' NO INHERIT ' || h.inhparent::regclass
         FROM relations AS t JOIN pg_inherits AS h ON h.inhrelid = t.oid
 )
-SELECT t.name, t.spelled, jsonb_build_object(
+SELECT 'fault' AS part, fault AS subject, fix AS statement, '' AS described, rank FROM third_role_faults
+UNION ALL
+SELECT 'object', t.name, t.spelled, jsonb_build_object(
     'kind', t.kind,
     'security', CASE WHEN NOT t.relrowsecurity THEN 'off' WHEN t.relforcerowsecurity THEN 'forced' ELSE 'enabled' END,
     'policies', COALESCE((SELECT jsonb_object_agg(p.polname, ` + policyText + `) FROM pg_policy AS p WHERE p.polrelid = t.oid), '{}'),
     'grants', COALESCE((SELECT list FROM grants AS g WHERE g.oid = t.oid), '[]'),
-    'attached', COALESCE((SELECT jsonb_agg(a.fix ORDER BY a.fix) FROM attached AS a WHERE a.oid = t.oid), '[]'))::text AS described
+    'attached', COALESCE((SELECT jsonb_agg(a.fix ORDER BY a.fix) FROM attached AS a WHERE a.oid = t.oid), '[]'))::text, 0
 FROM relations AS t
 UNION ALL
-SELECT f.name, f.spelled, jsonb_build_object(
+SELECT 'object', f.name, f.spelled, jsonb_build_object(
     'kind', f.kind,
     'definition', pg_get_functiondef(f.oid),
-    'grants', COALESCE((SELECT list FROM grants AS g WHERE g.oid = f.oid), '[]'))::text
+    'grants', COALESCE((SELECT list FROM grants AS g WHERE g.oid = f.oid), '[]'))::text, 0
 FROM functions AS f
-ORDER BY 1`
+ORDER BY part, rank, subject`
 
-// newerQuery returns the faults of a schema that is newer than this program, whose expected
-// description the program does not have: a row for each, with the SQL that corrects it. A tenant
+// newerQuery is expectedQuery for a schema that is newer than this program, which does not have its
+// expected description. Instead of objects it returns the faults that hold for every version. A tenant
 // table is a table with a merchant_id on which lumen_app has a privilege.
-const newerQuery = lumensObjects + `
+const newerQuery = lumensObjects + thirdRoleFaults + `
 tenants AS (
     SELECT r.* FROM relations AS r
     WHERE r.kind IN ('r', 'p')
@@ -192,20 +196,22 @@ policies AS (
         ARRAY(SELECT COALESCE(r.rolname::text, 'PUBLIC') FROM unnest(p.polroles) AS u (oid) LEFT JOIN pg_roles AS r ON r.oid = u.oid) AS roles
     FROM pg_policy AS p JOIN relations AS t ON t.oid = p.polrelid
 )
-SELECT fault, fix FROM (
-    SELECT 'row-level security is not enabled and forced on table ' || t.name AS fault,
-        'ALTER ' || t.spelled || ' ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;' AS fix
+SELECT 'fault' AS part, fault AS subject, fix AS statement, '' AS described, rank FROM (
+    SELECT rank, fault, fix FROM third_role_faults
+    UNION ALL
+    SELECT 6, 'row-level security is not enabled and forced on table ' || t.name,
+        'ALTER ' || t.spelled || ' ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;'
     FROM tenants AS t WHERE NOT (t.relrowsecurity AND t.relforcerowsecurity)
     UNION ALL
-    SELECT 'policy ' || polname || ' on table ' || name || ' is for other roles than lumen_app and lumen_janitor', fix
+    SELECT 6, 'policy ' || polname || ' on table ' || name || ' is for other roles than lumen_app and lumen_janitor', fix
     FROM policies WHERE NOT roles <@ ARRAY['lumen_app', 'lumen_janitor']
     UNION ALL
-    SELECT 'policy ' || polname || ' on table ' || name || ' does not ask for the merchant', fix
+    SELECT 6, 'policy ' || polname || ' on table ' || name || ' does not ask for the merchant', fix
     FROM policies
     WHERE tenant AND permissive AND 'lumen_app' = ANY(roles)
       AND NOT (COALESCE(qual, with_check) LIKE '%lumen.merchant\_id%' AND COALESCE(with_check, qual) LIKE '%lumen.merchant\_id%')
 ) AS found
-ORDER BY fault`
+ORDER BY rank, subject`
 
 // warningsQuery returns warnings: the logins that can bypass Lumen's privileges or row-level
 // security through an attribute or a membership, and the roles that may create objects in Lumen's

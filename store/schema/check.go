@@ -14,18 +14,36 @@ import (
 
 // Check returns an error if the service must not run on the database. An *UnsafeRoleError says
 // which part of the role or of the catalogue weakens tenant isolation, and how to correct it.
-func Check(ctx context.Context, database *postgres.Database) error {
+//
+// If it may run, warnings are for the operator: logins that can bypass row-level security or
+// privileges, and roles that may create objects in Lumen's schema. Up to Postgres 14, every role may do
+// so by default.
+func Check(ctx context.Context, database *postgres.Database) (warnings []string, err error) {
 	pool := database.Open(1)
 	defer func() { _ = pool.Close() }()
 	if database.Pooled == nil {
 		if err := checkPooler(ctx, pool); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if err := checkMigrations(ctx, pool); err != nil {
-		return err
+		return nil, err
 	}
-	return checkRole(ctx, pool)
+	if err := checkRole(ctx, pool); err != nil {
+		return nil, err
+	}
+	err = pool.Use(ctx, func(db bun.IDB) error {
+		found, err := queryCatalogue(ctx, db, warningsQuery, expectedNames)
+		for _, warning := range found {
+			text, fix := warning[0], warning[1]
+			if fix != "" {
+				text += "; fix it with: " + fix
+			}
+			warnings = append(warnings, text)
+		}
+		return err
+	})
+	return warnings, err
 }
 
 // checkPooler returns an error if the service was configured without a pooler and connects to one
@@ -41,24 +59,4 @@ func checkPooler(ctx context.Context, pool *postgres.Pool) error {
 			"behind a pooler in transaction mode set LUMEN_DATABASE_POOLER=transaction")
 	}
 	return nil
-}
-
-// Warnings returns warnings for the operator of a database that Check accepts: logins that can
-// bypass row-level security or privileges, and roles that may create objects in Lumen's schema. Up
-// to Postgres 14, every role may do so by default.
-func Warnings(ctx context.Context, database *postgres.Database) (warnings []string, err error) {
-	pool := database.Open(1)
-	defer func() { _ = pool.Close() }()
-	err = pool.Use(ctx, func(db bun.IDB) error {
-		found, err := queryCatalogue(ctx, db, warningsQuery, expectedNames)
-		for _, finding := range found {
-			text := finding[0]
-			if finding[1] != "" {
-				text += "; fix it with: " + finding[1]
-			}
-			warnings = append(warnings, text)
-		}
-		return err
-	})
-	return warnings, err
 }

@@ -13,6 +13,10 @@ func CheckRole(ctx context.Context, database *postgres.Database) error {
 	return withPool(database, func(pool *postgres.Pool) error { return checkRole(ctx, pool) })
 }
 
+// CheckRoleOn calls checkRole with a pool that is open, because a new connection reads the catalogue
+// five times as long.
+func CheckRoleOn(ctx context.Context, pool *postgres.Pool) error { return checkRole(ctx, pool) }
+
 // CheckMigrations calls checkMigrations with a pool of its own.
 func CheckMigrations(ctx context.Context, database *postgres.Database) error {
 	return withPool(database, func(pool *postgres.Pool) error { return checkMigrations(ctx, pool) })
@@ -31,7 +35,7 @@ func (m *Migrator) ExpectedObjects(ctx context.Context) ([]byte, error) {
 		relations: `ARRAY(SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r')`,
 		functions: `ARRAY(SELECT proname || '(' || oidvectortypes(proargtypes) || ')' FROM pg_proc WHERE pronamespace = 'public'::regnamespace)`,
 	}
-	found, err := describe(ctx, m.pool, all)
+	found, _, err := describe(ctx, m.pool, expectedQuery, all)
 	if err != nil {
 		return nil, err
 	}

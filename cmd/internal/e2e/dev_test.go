@@ -44,9 +44,32 @@ func customersOf(t *testing.T, r harness.Ready, query string) listed {
 	return list
 }
 
-func TestDevShowsSomething(t *testing.T) {
+// TestDev checks a first run. Its subtests share it, because a first run is slow.
+func TestDev(t *testing.T) {
 	t.Parallel()
-	_, r := harness.LaunchDev(t, harness.DataDir(t))
+	dir := harness.DataDir(t)
+	p := harness.Launch(t, func(cmd *exec.Cmd) {
+		cmd.Env = harness.Environment("LUMEN_DATABASE_URL=postgres://secret:secret@production/lumen")
+	}, "dev", "--addr", "127.0.0.1:0", "--json", "--data-dir", dir)
+	r := p.Ready(t)
+	t.Run("shows something", func(t *testing.T) { devShowsSomething(t, r) })
+	t.Run("shows tenant isolation", func(t *testing.T) { devShowsTenantIsolation(t, r) })
+	t.Run("answers only to loopback hosts", func(t *testing.T) { devAnswersOnlyToLoopbackHosts(t, r) })
+	t.Run("ignores a database URL and says so", func(t *testing.T) {
+		require.Contains(t, r.DatabaseURL, "@127.0.0.1:")
+		// On a slow machine lines about the start follow.
+		first, rest, _ := strings.Cut(harness.Logged(r.URL, p.Stderr), "\n")
+		require.Equal(t, "lumen: LUMEN_DATABASE_URL is ignored: dev runs a Postgres of its own", first)
+		require.NotContains(t, rest, "secret")
+	})
+	t.Run("refuses a folder in use", func(t *testing.T) {
+		second := harness.Launch(t, nil, "dev", "--addr", "127.0.0.1:0", "--data-dir", dir)
+		require.Error(t, second.Wait(t))
+		require.Equal(t, fmt.Sprintf("lumen: %s is in use by process %d; stop that process, or choose another folder with --data-dir\n", dir, p.Cmd.Process.Pid), second.Stderr.String())
+	})
+}
+
+func devShowsSomething(t *testing.T, r harness.Ready) {
 	list := customersOf(t, r, "?includeDeleted=true").Customers
 
 	require.GreaterOrEqual(t, len(list), 25)
@@ -93,9 +116,7 @@ func TestDevShowsSomething(t *testing.T) {
 }
 
 // dev makes two merchants with the same customers, and neither reaches the customers of the other.
-func TestDevShowsTenantIsolation(t *testing.T) {
-	t.Parallel()
-	_, r := harness.LaunchDev(t, harness.DataDir(t))
+func devShowsTenantIsolation(t *testing.T, r harness.Ready) {
 	require.Len(t, r.Merchants, 2)
 	require.Equal(t, []string{"Demo Shop", "Other Shop"}, []string{r.Merchants[0].Name, r.Merchants[1].Name})
 	require.Equal(t, [2]string{r.MerchantID, r.APIKey}, [2]string{r.Merchants[0].ID, r.Merchants[0].APIKey})
@@ -122,7 +143,7 @@ func TestDevPrintsWhatWorksWhenPasted(t *testing.T) {
 func printsWhatWorks(t *testing.T, basePath string) {
 	t.Helper()
 	p := harness.Launch(t, func(cmd *exec.Cmd) { cmd.Env = harness.Environment("LUMEN_BASE_PATH=" + basePath) },
-		"dev", "--addr", "127.0.0.1:0", "--data-dir", harness.DataDir(t))
+		"dev", "--addr", "127.0.0.1:0", "--data-dir", harness.UsedDataDir(t))
 	var printed strings.Builder
 	for !strings.Contains(printed.String(), "Ctrl-C") {
 		line, err := p.Stdout.ReadString('\n')
@@ -163,7 +184,7 @@ func printsWhatWorks(t *testing.T, basePath string) {
 
 func TestDevKeepsDataAndKeyBetweenRuns(t *testing.T) {
 	t.Parallel()
-	dir := harness.DataDir(t)
+	dir := harness.UsedDataDir(t)
 	first, r := harness.LaunchDev(t, dir)
 	status, body := harness.Fetch(t, "POST", r.RestURL, r.APIKey, `{"email":"kept@example.com"}`)
 	require.Equal(t, http.StatusCreated, status, body)
@@ -202,7 +223,7 @@ func TestDevKeepsDataAndKeyBetweenRuns(t *testing.T) {
 // killed leaves no file with keys, or one that is whole.
 func TestDevReadsTheKeysOfEarlierRuns(t *testing.T) {
 	t.Parallel()
-	dir := harness.DataDir(t)
+	dir := harness.UsedDataDir(t)
 	keys, oldKey := filepath.Join(dir, "demo-keys"), filepath.Join(dir, "demo-key")
 	stop := func(p *harness.Process) {
 		require.NoError(t, p.Cmd.Process.Signal(os.Interrupt))
@@ -246,7 +267,7 @@ func mintedAt(t *testing.T, r harness.Ready) string {
 
 func TestDevMakesATokenSecretWhenItsOwnIsGone(t *testing.T) {
 	t.Parallel()
-	dir := harness.DataDir(t)
+	dir := harness.UsedDataDir(t)
 	first, r := harness.LaunchDev(t, dir)
 	token := mintedAt(t, r)
 	require.NoError(t, first.Cmd.Process.Signal(os.Interrupt))
@@ -269,7 +290,7 @@ func TestDevMakesATokenSecretWhenItsOwnIsGone(t *testing.T) {
 
 func TestDevThatIsKilledLeavesNoPostgres(t *testing.T) {
 	t.Parallel()
-	dir := harness.DataDir(t)
+	dir := harness.UsedDataDir(t)
 	p, r := harness.LaunchDev(t, dir)
 	pidFile, err := os.ReadFile(filepath.Join(dir, "postgres", "postmaster.pid"))
 	require.NoError(t, err)
@@ -288,18 +309,7 @@ func TestDevThatIsKilledLeavesNoPostgres(t *testing.T) {
 	require.Len(t, customersOf(t, again, "").Customers, sampleCustomers)
 }
 
-func TestDevRefusesAFolderInUse(t *testing.T) {
-	t.Parallel()
-	dir := harness.DataDir(t)
-	first, _ := harness.LaunchDev(t, dir)
-	second := harness.Launch(t, nil, "dev", "--addr", "127.0.0.1:0", "--data-dir", dir)
-	require.Error(t, second.Wait(t))
-	require.Equal(t, fmt.Sprintf("lumen: %s is in use by process %d; stop that process, or choose another folder with --data-dir\n", dir, first.Cmd.Process.Pid), second.Stderr.String())
-}
-
-func TestDevAnswersOnlyToLoopbackHosts(t *testing.T) {
-	t.Parallel()
-	_, r := harness.LaunchDev(t, harness.DataDir(t))
+func devAnswersOnlyToLoopbackHosts(t *testing.T, r harness.Ready) {
 	for host, want := range map[string]int{
 		"localhost": 200, "localhost:8080": 200, "shop.localhost": 200, "127.0.0.1": 200, "127.1.2.3:99": 200, "[::1]:8080": 200,
 		"evil.example": 403, "localhost.evil.example": 403, "127.0.0.1.evil.example": 403, "10.0.0.1": 403, "0.0.0.0": 403,
@@ -313,19 +323,6 @@ func TestDevAnswersOnlyToLoopbackHosts(t *testing.T) {
 		require.NoError(t, response.Body.Close())
 		require.Equal(t, want, response.StatusCode, host)
 	}
-}
-
-func TestDevIgnoresADatabaseURLAndSaysSo(t *testing.T) {
-	t.Parallel()
-	p := harness.Launch(t, func(cmd *exec.Cmd) {
-		cmd.Env = harness.Environment("LUMEN_DATABASE_URL=postgres://secret:secret@production/lumen")
-	}, "dev", "--addr", "127.0.0.1:0", "--json", "--data-dir", harness.DataDir(t))
-	r := p.Ready(t)
-	require.Contains(t, r.DatabaseURL, "@127.0.0.1:")
-	// On a slow machine lines about the start follow.
-	first, rest, _ := strings.Cut(harness.Logged(r.URL, p.Stderr), "\n")
-	require.Equal(t, "lumen: LUMEN_DATABASE_URL is ignored: dev runs a Postgres of its own", first)
-	require.NotContains(t, rest, "secret")
 }
 
 // As root it is the test that an ordinary user can run it; everybody else shows that with every other test.

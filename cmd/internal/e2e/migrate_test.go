@@ -62,7 +62,8 @@ func TestMigrateDownNeedsConfirmation(t *testing.T) {
 		}
 	}
 	require.Equal(t, all, steps(t))
-	require.NoError(t, schema.Check(t.Context(), db.Service(t)), "a refused migrate down must not change row-level security")
+	_, err := schema.Check(t.Context(), db.Service(t))
+	require.NoError(t, err, "a refused migrate down must not change row-level security")
 
 	out, err := down("n\n", "--yes")
 	require.NoError(t, err, out)

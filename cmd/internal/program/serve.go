@@ -66,9 +66,6 @@ func (c serveCommand) Run(ctx context.Context, t terminal, built build) error {
 	if err != nil {
 		return fmt.Errorf("refusing to serve: %w", err)
 	}
-	if err := warn(ctx, backend, log); err != nil {
-		return fmt.Errorf("refusing to serve: %w", err)
-	}
 	health := server.NewHealth(backend.Ready, log)
 	listener, err := listen("--addr", c.Addr)
 	if err != nil {
@@ -114,8 +111,8 @@ func (c serveCommand) Run(ctx context.Context, t terminal, built build) error {
 	return err
 }
 
-// check waits for the database and checks that it is safe to serve from. It also reports whether
-// access tokens can be minted.
+// check waits for the database and checks that it is safe to serve from. It logs what an operator
+// should change there, and reports whether access tokens can be minted.
 func (c serveCommand) check(
 	ctx context.Context, backend *server.Backend, log *slog.Logger,
 ) (mints bool, err error) {
@@ -127,7 +124,11 @@ func (c serveCommand) check(
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
-	if err := schema.Check(ctx, backend.Database); err != nil {
+	warnings, err := schema.Check(ctx, backend.Database)
+	for _, warning := range warnings {
+		log.WarnContext(ctx, warning)
+	}
+	if err != nil {
 		return false, err
 	}
 	err = backend.Auth.Tokens.CheckSigner(ctx)
@@ -135,17 +136,6 @@ func (c serveCommand) check(
 		return false, nil
 	}
 	return err == nil, err
-}
-
-// warn logs what an operator should change in a database that is safe to serve from.
-func warn(ctx context.Context, backend *server.Backend, log *slog.Logger) error {
-	ctx, cancel := context.WithTimeout(ctx, startTime)
-	defer cancel()
-	warnings, err := schema.Warnings(ctx, backend.Database)
-	for _, w := range warnings {
-		log.WarnContext(ctx, w)
-	}
-	return err
 }
 
 // whyNoTokens returns what is missing to mint access tokens.

@@ -2,6 +2,9 @@ package harness
 
 import (
 	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -15,6 +18,33 @@ func DataDir(t *testing.T) string {
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(dir, 0o755))
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// usedFolder is the data folder of a dev that ran once, which Main removes.
+var usedFolder struct {
+	sync.Mutex
+	path string
+}
+
+// UsedDataDir returns a folder like DataDir with the data of a dev that ran once and was stopped. A
+// first start takes several times as long as a later one.
+func UsedDataDir(t *testing.T) string {
+	t.Helper()
+	usedFolder.Lock()
+	defer usedFolder.Unlock()
+	if usedFolder.path == "" {
+		path, err := os.MkdirTemp("", "lumen-used-")
+		require.NoError(t, err)
+		require.NoError(t, os.Chmod(path, 0o755))
+		p, _ := LaunchDev(t, filepath.Join(path, "data"))
+		require.NoError(t, p.Cmd.Process.Signal(os.Interrupt))
+		require.NoError(t, p.Wait(t))
+		usedFolder.path = path
+	}
+	dir := DataDir(t)
+	out, err := exec.Command("cp", "-a", filepath.Join(usedFolder.path, "data")+"/.", dir).CombinedOutput()
+	require.NoError(t, err, "%s", out)
 	return dir
 }
 

@@ -53,8 +53,10 @@ func Main(m *testing.M, leftBehind ...goleak.Option) {
 	if broken > 0 && code == 0 {
 		code = 1
 	}
-	if programFolder != "" {
-		_ = os.RemoveAll(programFolder)
+	for _, folder := range []string{programFolder, usedFolder.path} {
+		if folder != "" {
+			_ = os.RemoveAll(folder)
+		}
 	}
 	os.Exit(code)
 }
