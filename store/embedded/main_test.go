@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"sync"
 	"syscall"
 	"testing"
@@ -124,11 +125,19 @@ func startHelper(t *testing.T, dir string, uid uint32) (*exec.Cmd, report, io.Cl
 // quick are the settings of servers that do not wait for the disk.
 var quick = map[string]string{"fsync": "off"}
 
-// start starts a server that the end of the test stops, and returns the notices of its start.
+// progressLine matches a notice that a step takes long, which depends on the machine.
+var progressLine = regexp.MustCompile(` \(\d+ s\)$`)
+
+// start starts a server that the end of the test stops, and returns the notices of its start, except
+// for those that a step takes long.
 func start(t *testing.T, cfg Config) (*Server, *notices) {
 	t.Helper()
 	said := &notices{}
-	cfg.Notice = said.add
+	cfg.Notice = func(format string, args ...any) {
+		if !progressLine.MatchString(fmt.Sprintf(format, args...)) {
+			said.add(format, args...)
+		}
+	}
 	if cfg.Parameters == nil {
 		cfg.Parameters = quick
 	}

@@ -15,7 +15,11 @@ import (
 // parameters are the settings of a server that many tests use at the same time, and whose data is
 // not needed after them.
 var parameters = map[string]string{
-	"fsync":           "off",
+	"fsync":            "off",
+	"full_page_writes": "off",
+	// Whether a plan is the same each time must not depend on when it runs. Tests that need statistics
+	// run ANALYZE.
+	"autovacuum":      "off",
 	"max_connections": "500",
 	"max_wal_size":    "256MB", // the data may be in memory
 

@@ -247,7 +247,13 @@ func (e exchange) bytes(hidden string) string {
 	if strings.Contains(e.fields, "\n") && !strings.Contains(e.fields, "\r\n") {
 		head = strings.ReplaceAll(head, "\r\n", "\n")
 	}
-	many, more := strings.Repeat(hidden, 150_000/len(hidden)), strings.Repeat(hidden, 1_000_000/len(hidden))
+	repeated := func(name string, size int) string { // it takes long, and few requests have one
+		if !strings.Contains(e.fields+e.body, name) {
+			return ""
+		}
+		return strings.Repeat(hidden, size/len(hidden))
+	}
+	many, more := repeated("MANY", 150_000), repeated("MORE", 1_000_000)
 	return strings.NewReplacer("METHOD", method, "TARGET", target, "KEY", e.key,
 		"HIDDEN", hidden, "SIZE", strconv.Itoa(len(hidden)), "HEX", strconv.FormatInt(int64(len(hidden)), 16),
 		"MANYSIZE", strconv.Itoa(len(many)), "MANY", many, "MORESIZE", strconv.Itoa(len(more)), "MORE", more,
