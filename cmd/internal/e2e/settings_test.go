@@ -33,9 +33,9 @@ var hostileSettings = map[string]string{
 	"client_encoding":                     "'LATIN1'",
 	"quote_all_identifiers":               "on",
 	"synchronous_commit":                  "off",
-	"statement_timeout":                   "'200ms'", // it also applies to the statement that sets Lumen's settings behind a pooler
+	"statement_timeout":                   "'1s'", // it also applies to the statement that sets Lumen's settings behind a pooler
 	"lock_timeout":                        "'1ms'",
-	"idle_in_transaction_session_timeout": "'200ms'",
+	"idle_in_transaction_session_timeout": "'1s'",
 	"plan_cache_mode":                     "'force_generic_plan'",
 	"array_nulls":                         "off",
 	"transform_null_equals":               "on",
