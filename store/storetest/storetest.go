@@ -72,8 +72,8 @@ func Main(m *testing.M) {
 }
 
 // parallelTests is how many tests of a package run at once. By default it is the number of processors, but
-// most tests wait for a deadline or for Postgres.
-const parallelTests = 4
+// most tests wait for a deadline or for Postgres. With more, a slow machine misses the deadlines.
+const parallelTests = 3
 
 // Run runs the tests, stops the server and returns the exit code. Nothing of this package runs
 // after it, so that TestMain can look for leaked goroutines.

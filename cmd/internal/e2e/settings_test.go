@@ -119,6 +119,10 @@ func setAll(t *testing.T, db *storetest.Database, login, where string, settings 
 	}
 }
 
+// racers are how many requests write the same row or email at once. A busy machine takes 0.1 s for each,
+// and all of them must get the lock within 2 s.
+const racers = 8
+
 // runAtOnce runs n requests at the same time and returns their statuses.
 func runAtOnce(n int, request func(i int) int) []int {
 	statuses := make([]int, n)
@@ -141,11 +145,11 @@ func requireOneWinner(t *testing.T, d *harness.Server) {
 	t.Helper()
 	m := d.Merchant(t, "Race")
 	for round := range 8 {
-		statuses := runAtOnce(24, func(i int) int {
+		statuses := runAtOnce(racers, func(i int) int {
 			return d.Send(t, m.WriteKey, "POST", "/api/customers", fmt.Sprintf(`{"email":"race%d@x.io","name":"%d"}`, round, i)).Status
 		})
 		slices.Sort(statuses)
-		require.Equal(t, append([]int{http.StatusCreated}, slices.Repeat([]int{http.StatusConflict}, 23)...), statuses)
+		require.Equal(t, append([]int{http.StatusCreated}, slices.Repeat([]int{http.StatusConflict}, racers-1)...), statuses)
 	}
 	for round := range 12 {
 		created := make([]time.Time, 2)
@@ -175,16 +179,18 @@ func createdAt(t testing.TB, body string) time.Time {
 	return at
 }
 
-// requireConcurrentUpdates updates one customer many times at once. Each update must wait for the
-// one before it, and none may fail.
+// requireConcurrentUpdates updates one customer many times, several times at once. Each update must wait
+// for the one before it, and none may fail.
 func requireConcurrentUpdates(t *testing.T, d *harness.Server) {
 	t.Helper()
 	m := d.Merchant(t, "Updates")
 	id := d.Create(t, m, `{"email":"one@x.io"}`)
-	statuses := runAtOnce(96, func(i int) int {
-		return d.Send(t, m.WriteKey, "POST", "/api/customers/"+id, fmt.Sprintf(`{"name":"%d"}`, i)).Status
-	})
-	require.Equal(t, slices.Repeat([]int{http.StatusOK}, 96), statuses)
+	for round := range 6 {
+		statuses := runAtOnce(racers, func(i int) int {
+			return d.Send(t, m.WriteKey, "POST", "/api/customers/"+id, fmt.Sprintf(`{"name":"%d of %d"}`, i, round)).Status
+		})
+		require.Equal(t, slices.Repeat([]int{http.StatusOK}, racers), statuses)
+	}
 }
 
 // requireTokensWork creates, uses and revokes credentials, and so runs every statement on other
