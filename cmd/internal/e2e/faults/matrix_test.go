@@ -246,7 +246,7 @@ func takeAllConnections(t *testing.T, sc *scenario) func() {
 		FROM pg_stat_activity JOIN pg_roles ON rolname = usename WHERE rolsuper AND backend_type = 'client backend'`).Scan(&places))
 	var held []*pgx.Conn
 	pids := []uint32{}
-	eventually(t, 10*time.Second, "holding every connection", func() bool {
+	eventually(t, 30*time.Second, "holding every connection", func() bool {
 		_, err := admin.Exec(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1 AND NOT pid = ANY ($2)", sc.db.AppUser(), pids)
 		require.NoError(t, err)
 		for {
