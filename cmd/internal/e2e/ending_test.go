@@ -74,6 +74,7 @@ func TestListEndsWhenItsCredentialEnds(t *testing.T) {
 			list := openSlowList(t, d, credential)
 			c.ends(t, m)
 			time.Sleep(credentialLifetime + 100*time.Millisecond)
+			// Some rows of every batch suffice, and all of them would take long.
 			d.SQL(t, "UPDATE customers SET name = 'fresh' WHERE merchant_id = $1 AND hashtext(id) % 20 = 0", m.ID)
 			body, err := list()
 			if c.code == "OK" {
