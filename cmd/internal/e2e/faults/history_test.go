@@ -228,6 +228,15 @@ func cutAtRandom(t testing.TB, wires ...*wire) (stop func() int) {
 	return func() int { close(stopped); busy.Wait(); return cuts }
 }
 
+// fewest returns the smallest of the numbers of all kinds of operations.
+func fewest(numbers map[action]int) int {
+	smallest := numbers[toCreate]
+	for kind := toCreate; kind <= toList; kind++ {
+		smallest = min(smallest, numbers[kind])
+	}
+	return smallest
+}
+
 // TestFaultsHistoriesAreLinearizable cuts connections at random while clients read and write. The
 // history of their operations must be linearizable: each operation takes effect at one moment
 // between its call and its return, or, if its outcome is unknown, later or never. Three merchants
@@ -269,10 +278,12 @@ func TestFaultsHistoriesAreLinearizable(t *testing.T) {
 			sample = n.history
 		}
 	}
+	// more reports whether the histories need more operations: in total or, up to four times as many,
+	// successful ones of some kind.
 	more := func() bool {
 		mu.Lock()
 		defer mu.Unlock()
-		return operations < wanted
+		return operations < wanted || operations < 4*wanted && fewest(happened) <= wanted/20
 	}
 
 	stop := cutAtRandom(t, toPostgres, toService)
@@ -295,9 +306,7 @@ func TestFaultsHistoriesAreLinearizable(t *testing.T) {
 	require.True(t, s.runs(), "the service ended")
 	require.Positive(t, unknowns, "the cuts must make some outcomes unknown")
 	require.Greater(t, cuts, histories/10)
-	for action := toCreate; action <= toList; action++ {
-		require.Greater(t, happened[action], wanted/20)
-	}
+	require.Greater(t, fewest(happened), wanted/20)
 
 	// Control: with a read of a value that no client wrote, the history is illegal.
 	lie := slices.Clone(sample)

@@ -132,9 +132,9 @@ func (v *vanishingPeers) requireAcknowledgedOnce(t *testing.T) {
 
 // TestFaultsOfVanishedPeers drops the connections to Postgres silently, as a failed network device
 // does. The service must recover within recoveryTime, and /readyz must not return 200 while
-// requests fail. More clients than one keep two processors busy, so the long form alone has them.
+// requests fail. Other tests would delay its requests, so it runs before the parallel ones. More clients
+// than one keep two processors busy, so the long form alone has them.
 func TestFaultsOfVanishedPeers(t *testing.T) {
-	t.Parallel()
 	numbers := []int{1}
 	if storetest.Long() {
 		numbers = append(numbers, 8, 32)
