@@ -20,15 +20,17 @@ func (r *queryResolver) Customers(
 }
 
 func (r *mutationResolver) CreateCustomer(ctx context.Context, input map[string]any) (*model.CustomerPayload, error) {
-	return payload[store.Customer](ctx)(r.store.Customers.Create(ctx, values(input)))
+	return payload[store.Customer](ctx)(r.store.Customers.Create(ctx, values(input), store.WriteOptions{}))
 }
 
 func (r *mutationResolver) UpdateCustomer(
-	ctx context.Context, id string, input map[string]any,
+	ctx context.Context, id string, input map[string]any, expectedVersion *int,
 ) (*model.CustomerPayload, error) {
-	return payload[store.Customer](ctx)(r.store.Customers.Update(ctx, id, values(input)))
+	return payload[store.Customer](ctx)(r.store.Customers.Update(ctx, id, values(input), writeOptions(expectedVersion)))
 }
 
-func (r *mutationResolver) DeleteCustomer(ctx context.Context, id string) (*model.Deletion, error) {
-	return deletion[store.Customer](ctx)(r.store.Customers.Delete(ctx, id))
+func (r *mutationResolver) DeleteCustomer(
+	ctx context.Context, id string, expectedVersion *int,
+) (*model.Deletion, error) {
+	return deletion[store.Customer](ctx)(r.store.Customers.Delete(ctx, id, writeOptions(expectedVersion)))
 }

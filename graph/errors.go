@@ -21,7 +21,8 @@ import (
 
 // userErrors splits the error of a mutation into user errors, which the client can correct, and an
 // error of the field. A code of the enum UserErrorCode makes user errors; any other code stays an
-// error of the field. An error that names no field of the input is about the argument id.
+// error of the field. A conflict is about the argument expectedVersion, and any other error that
+// names no field of the input about the argument id.
 func userErrors(ctx context.Context, err error) ([]*model.UserError, error) {
 	list := []*model.UserError{}
 	if err == nil {
@@ -41,7 +42,10 @@ func userErrors(ctx context.Context, err error) ([]*model.UserError, error) {
 	}
 	if len(list) == 0 {
 		path := []string{"id"}
-		if known.Field != "" {
+		switch {
+		case known.Code == store.VersionConflict:
+			path = []string{"expectedVersion"}
+		case known.Field != "":
 			path = []string{"input", known.Field}
 		}
 		list = append(list, &model.UserError{Code: code, Field: path, Message: known.Message})

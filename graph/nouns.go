@@ -91,26 +91,50 @@ func connection[T any](ctx context.Context, rows *store.Rows[T], query store.Pag
 
 // payload returns a function that converts the result of a create or an update to a payload.
 func payload[T any](ctx context.Context) func(*T, error) (*model.Payload[T], error) {
-	return func(row *T, err error) (*model.Payload[T], error) {
-		faults, err := userErrors(ctx, err)
+	return func(row *T, failure error) (*model.Payload[T], error) {
+		faults, err := userErrors(ctx, failure)
 		if err != nil {
 			return nil, err
 		}
 		if row != nil {
 			recordRow(ctx, store.NounOf[T]().Name(), store.IDOf(row))
 		}
-		return &model.Payload[T]{Row: row, UserErrors: faults}, nil
+		return &model.Payload[T]{Row: row, CurrentVersion: currentVersion(row, failure), UserErrors: faults}, nil
 	}
+}
+
+// currentVersion returns the version of the row that a write returned, or the one that a conflict
+// states; nil for other failures.
+func currentVersion[T any](row *T, failure error) *int {
+	version := 0
+	switch {
+	case row != nil:
+		version = int(store.VersionOf(row))
+	case failure != nil:
+		version = int(store.AsError(failure).Version)
+	}
+	if version == 0 {
+		return nil
+	}
+	return &version
+}
+
+// writeOptions returns the options of a write that expects this version, or any for nil.
+func writeOptions(expectedVersion *int) store.WriteOptions {
+	if expectedVersion == nil {
+		return store.WriteOptions{}
+	}
+	return store.WriteOptions{Expected: store.Versions{int64(*expectedVersion)}}
 }
 
 // deletion returns a function that converts the result of a delete to a payload.
 func deletion[T any](ctx context.Context) func(*T, error) (*model.Deletion, error) {
-	return func(row *T, err error) (*model.Deletion, error) {
-		faults, err := userErrors(ctx, err)
+	return func(row *T, failure error) (*model.Deletion, error) {
+		faults, err := userErrors(ctx, failure)
 		if err != nil {
 			return nil, err
 		}
-		d := &model.Deletion{UserErrors: faults}
+		d := &model.Deletion{CurrentVersion: currentVersion(row, failure), UserErrors: faults}
 		if row != nil {
 			id := store.IDOf(row)
 			d.ID = &id

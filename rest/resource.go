@@ -29,9 +29,9 @@ type rows[T any] interface {
 	Get(ctx context.Context, id string) (*T, error)
 	List(context.Context, store.PageQuery) (*store.Page[T], error)
 	All(context.Context, store.Filter) iter.Seq2[[]T, error]
-	Create(context.Context, store.Input) (*T, error)
-	Update(ctx context.Context, id string, in store.Input) (*T, error)
-	Delete(ctx context.Context, id string) (*T, error)
+	Create(context.Context, store.Input, store.WriteOptions) (*T, error)
+	Update(ctx context.Context, id string, in store.Input, options store.WriteOptions) (*T, error)
+	Delete(ctx context.Context, id string, options store.WriteOptions) (*T, error)
 }
 
 // service answers the requests of a resource.
@@ -105,7 +105,14 @@ func (s *service[T]) list(h *handler, w http.ResponseWriter, r *http.Request) er
 }
 
 func (s *service[T]) get(h *handler, w http.ResponseWriter, r *http.Request) error {
-	return s.write(h, w, r, http.StatusOK)(s.rows(h.store).Get(r.Context(), r.PathValue("id")))
+	row, err := s.rows(h.store).Get(r.Context(), r.PathValue("id"))
+	if err == nil && notModified(r, store.VersionOf(row)) {
+		h.found(r.Context(), s.noun.Name(), store.IDOf(row))
+		w.Header().Set("ETag", store.ETag(store.VersionOf(row)))
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	return s.write(h, w, r, http.StatusOK)(row, err)
 }
 
 func (s *service[T]) create(h *handler, w http.ResponseWriter, r *http.Request) error {
@@ -116,7 +123,8 @@ func (s *service[T]) create(h *handler, w http.ResponseWriter, r *http.Request) 
 	if err != nil {
 		return err
 	}
-	return s.write(h, w, r, http.StatusCreated)(s.rows(h.store).Create(r.Context(), readInput(body, s.noun)))
+	created, err := s.rows(h.store).Create(r.Context(), readInput(body, s.noun), store.WriteOptions{})
+	return s.write(h, w, r, http.StatusCreated)(created, err)
 }
 
 func (s *service[T]) update(h *handler, w http.ResponseWriter, r *http.Request) error {
@@ -131,11 +139,12 @@ func (s *service[T]) update(h *handler, w http.ResponseWriter, r *http.Request) 
 	if err != nil {
 		return err
 	}
-	return s.write(h, w, r, http.StatusOK)(s.rows(h.store).Update(r.Context(), id, readInput(body, s.noun)))
+	updated, err := s.rows(h.store).Update(r.Context(), id, readInput(body, s.noun), writeOptions(r))
+	return s.write(h, w, r, http.StatusOK)(updated, err)
 }
 
 func (s *service[T]) delete(h *handler, w http.ResponseWriter, r *http.Request) error {
-	row, err := s.rows(h.store).Delete(r.Context(), r.PathValue("id"))
+	row, err := s.rows(h.store).Delete(r.Context(), r.PathValue("id"), writeOptions(r))
 	if err != nil {
 		return err
 	}
@@ -153,6 +162,7 @@ func (s *service[T]) write(h *handler, w http.ResponseWriter, r *http.Request, s
 		id := store.IDOf(row)
 		h.found(r.Context(), s.noun.Name(), id)
 		body := s.appendRow([]byte(`{"`+s.noun.Name()+`":`), row)
+		w.Header().Set("ETag", store.ETag(store.VersionOf(row)))
 		if status == http.StatusCreated {
 			w.Header().Set("Location", h.BasePath+s.path+"/"+id)
 		}

@@ -75,14 +75,14 @@ func BenchmarkCustomers(b *testing.B) {
 	bench("Update", func(*testing.B) error {
 		n := next()
 		name := fmt.Sprintf("Renamed %d", n)
-		c, err := customers.Update(ctx, ids[n%len(ids)], store.Input{"name": name})
+		c, err := customers.Update(ctx, ids[n%len(ids)], store.Input{"name": name}, store.WriteOptions{})
 		return check(err, c != nil && *c.Name == name)
 	})
 	bench("Create", func(*testing.B) error {
 		email := fmt.Sprintf("created%d@example.com", next())
 		c, err := customers.Create(ctx, store.Input{
 			"email": email, "name": "Name", "userId": "user", "billingCountry": "DE",
-		})
+		}, store.WriteOptions{})
 		return check(err, c != nil && c.Email == email)
 	})
 	bench("Delete", func(b *testing.B) error {
@@ -91,7 +91,7 @@ func BenchmarkCustomers(b *testing.B) {
 			ids = db.Fill(b, merchant, held)
 			b.StartTimer()
 		}
-		c, err := customers.Delete(ctx, ids[0])
+		c, err := customers.Delete(ctx, ids[0], store.WriteOptions{})
 		ids = ids[1:]
 		return check(err, c != nil && c.DeletedAt != nil)
 	})

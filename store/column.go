@@ -108,6 +108,7 @@ func number[T any](name string, of func(*T) *int64) Column[T] {
 	c := newColumn[T](name, "int8")
 	c.scan = func(row *wall.Row, t *T) { *of(t) = row.Int() }
 	c.AppendJSON = func(to []byte, t *T) []byte { return strconv.AppendInt(to, *of(t), 10) }
+	c.key = func(t *T) (string, bool) { return strconv.FormatInt(*of(t), 10), true }
 	return c
 }
 

@@ -29,6 +29,8 @@ type Customer struct {
 	// EmailKey and NameSort are the stored keys that lists are sorted by.
 	EmailKey string
 	NameSort *string // octets
+	// Version counts the changes of the customer, from 1.
+	Version int64
 }
 
 // DangerousFlag is the input that allows an email which another live customer of the merchant has.
@@ -69,6 +71,7 @@ var customers = declare(&noun[Customer]{
 		boolean("email_shared", func(c *Customer) *bool { return &c.EmailShared }).inGraphQLOnly(),
 		text("email_key", func(c *Customer) *string { return &c.EmailKey }).hidden(),
 		nullableBytes("name_sort", func(c *Customer) **string { return &c.NameSort }),
+		number("version", func(c *Customer) *int64 { return &c.Version }).inGraphQLOnly(),
 	},
 	flags: []string{DangerousFlag},
 	derived: []derived{
@@ -127,12 +130,12 @@ type Customers struct{ *Rows[Customer] }
 // Create adds a customer and returns it after the commit (I4). It returns EmailRequired,
 // InvalidInput or EmailTaken (I2) if the input is invalid, and Forbidden if the credential may not
 // create.
-func (c *Customers) Create(ctx context.Context, in Input) (*Customer, error) {
+func (c *Customers) Create(ctx context.Context, in Input, options WriteOptions) (*Customer, error) {
 	if err := c.Authorize(ctx, ToCreate); err != nil {
 		return nil, err
 	}
 	v, err := normalizeCustomer(in, true)
-	if err != nil {
+	if err := options.judge(err); err != nil {
 		return nil, Failed("create customer", err)
 	}
 	created, err := c.insert(lockAddress(ctx, v), v, refuseTaken)
@@ -145,11 +148,11 @@ func (c *Customers) Create(ctx context.Context, in Input) (*Customer, error) {
 	return created, nil
 }
 
-// Update changes the fields that are in the input and keeps the rest. UpdatedAt changes only if a
-// stored value changes. Update returns the errors of Get for the id and those of Create for the
-// input. It returns Forbidden if a bound caller sets the email, because a refused email would tell
-// the caller about other customers.
-func (c *Customers) Update(ctx context.Context, id string, in Input) (*Customer, error) {
+// Update changes the fields that are in the input and keeps the rest. UpdatedAt and the version change
+// only if a stored value changes. Update returns the errors of Get for the id, those of Create for the
+// input, and VersionConflict if the customer has none of the expected versions. It returns Forbidden if
+// a bound caller sets the email, because a refused email would tell the caller about other customers.
+func (c *Customers) Update(ctx context.Context, id string, in Input, options WriteOptions) (*Customer, error) {
 	if err := c.authorizeID(ctx, ToUpdate, id); err != nil {
 		return nil, err
 	}
@@ -157,23 +160,17 @@ func (c *Customers) Update(ctx context.Context, id string, in Input) (*Customer,
 		return nil, err
 	}
 	v, err := c.normalizeUpdate(ctx, id, in, normalizeCustomer)
-	if err != nil {
+	if err := options.judge(err); err != nil {
 		return nil, Failed("update customer", err)
 	}
-	updated, err := c.update(lockAddress(ctx, v), id, v, refuseTakenByAnother)
-	taken := postgres.Violates(err, uniqueEmail)
-	if err != nil && !taken {
-		return nil, Failed("update customer", err)
-	}
-	if updated == nil {
-		// No row changed: either the customer does not exist, which is reported first, or the email
-		// is taken.
-		if _, err := c.Get(ctx, id); err != nil {
-			return nil, err
-		}
+	updated, err := c.update(lockAddress(ctx, v), id, v, options.Expected, refuseTakenByAnother)
+	switch {
+	case postgres.Violates(err, uniqueEmail), err == nil && updated == nil:
 		err := emailTaken()
 		err.Message = emailTakenOnUpdate
 		return nil, err
+	case err != nil:
+		return nil, Failed("update customer", err)
 	}
 	return updated, nil
 }

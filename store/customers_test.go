@@ -41,14 +41,14 @@ func newShop(t *testing.T) *shop {
 
 func (s *shop) create(t testing.TB, in store.Input) *store.Customer {
 	t.Helper()
-	created, err := s.customers.Create(s.ctx, in)
+	created, err := s.customers.Create(s.ctx, in, store.WriteOptions{})
 	require.NoError(t, err)
 	return created
 }
 
 func (s *shop) update(t testing.TB, id string, in store.Input) *store.Customer {
 	t.Helper()
-	updated, err := s.customers.Update(s.ctx, id, in)
+	updated, err := s.customers.Update(s.ctx, id, in, store.WriteOptions{})
 	require.NoError(t, err)
 	return updated
 }
@@ -163,7 +163,7 @@ func TestCreate(t *testing.T) {
 			BillingAddressLine1: ptr("1 Main Street"), BillingAddressLine2: ptr("Floor 2"), BillingCity: ptr("Zürich"),
 			BillingPostalCode: ptr("8001"), BillingCountry: ptr("CH"), TaxID: ptr("CHE-123.456.789"),
 			MerchantID: s.merchant.ID, CreatedAt: created.CreatedAt, UpdatedAt: created.CreatedAt,
-			EmailKey: "zoë@example.com", NameSort: ptr(string(folding.SortKey("Zoë Straße"))),
+			EmailKey: "zoë@example.com", NameSort: ptr(string(folding.SortKey("Zoë Straße"))), Version: 1,
 		}, created)
 		require.Equal(t, created, s.get(t, created.ID))
 	})
@@ -172,7 +172,7 @@ func TestCreate(t *testing.T) {
 		created := s.create(t, emailOf("alone@example.com"))
 		require.Equal(t, &store.Customer{
 			ID: created.ID, Email: "alone@example.com", EmailKey: "alone@example.com", MerchantID: s.merchant.ID,
-			CreatedAt: created.CreatedAt, UpdatedAt: created.CreatedAt,
+			CreatedAt: created.CreatedAt, UpdatedAt: created.CreatedAt, Version: 1,
 		}, created)
 		require.Equal(t, created, s.get(t, created.ID))
 	})
@@ -212,7 +212,7 @@ func TestCreate(t *testing.T) {
 		t.Parallel()
 		mine := s.create(t, everyField("same@example.com"))
 		for _, other := range s.others {
-			theirs, err := s.customers.Create(other, everyField("same@example.com"))
+			theirs, err := s.customers.Create(other, everyField("same@example.com"), store.WriteOptions{})
 			require.NoError(t, err)
 			require.NotEqual(t, mine.MerchantID, theirs.MerchantID)
 			require.False(t, theirs.EmailShared)
@@ -329,7 +329,7 @@ func TestUpdatedAt(t *testing.T) {
 		updated := s.update(t, id, store.Input{"name": "Other"})
 		require.Equal(t, ptr("Other"), updated.Name)
 		require.Equal(t, farAway, updated.UpdatedAt)
-		deleted, err := s.customers.Delete(s.ctx, id)
+		deleted, err := s.customers.Delete(s.ctx, id, store.WriteOptions{})
 		require.NoError(t, err)
 		require.Equal(t, farAway, deleted.UpdatedAt)
 		requireTimes(t, deleted)
@@ -339,11 +339,11 @@ func TestUpdatedAt(t *testing.T) {
 		id := s.create(t, everyField("deleted@example.com")).ID
 		want := s.age(t, id, longAgo)
 		before := s.now(t)
-		deleted, err := s.customers.Delete(s.ctx, id)
+		deleted, err := s.customers.Delete(s.ctx, id, store.WriteOptions{})
 		require.NoError(t, err)
 		require.False(t, deleted.UpdatedAt.Before(before) || deleted.UpdatedAt.After(s.now(t)))
 		requireTimes(t, deleted)
-		want.UpdatedAt, want.DeletedAt = deleted.UpdatedAt, &deleted.UpdatedAt
+		want.UpdatedAt, want.DeletedAt, want.Version = deleted.UpdatedAt, &deleted.UpdatedAt, 2
 		require.Equal(t, want, deleted, "nothing else changes")
 	})
 }
@@ -352,14 +352,14 @@ func TestDeletedCustomerIsNotFound(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	id := s.create(t, everyField("gone@example.com")).ID
-	deleted, err := s.customers.Delete(s.ctx, id)
+	deleted, err := s.customers.Delete(s.ctx, id, store.WriteOptions{})
 	require.NoError(t, err)
 
-	_, err = s.customers.Delete(s.ctx, id)
+	_, err = s.customers.Delete(s.ctx, id, store.WriteOptions{})
 	require.Equal(t, customerError(store.NotFound), err)
 	_, err = s.customers.Get(s.ctx, id)
 	require.Equal(t, customerError(store.NotFound), err)
-	_, err = s.customers.Update(s.ctx, id, store.Input{"name": "back"})
+	_, err = s.customers.Update(s.ctx, id, store.Input{"name": "back"}, store.WriteOptions{})
 	require.Equal(t, customerError(store.NotFound), err)
 	found, err := s.customers.GetMany(s.ctx, []string{id})
 	require.NoError(t, err)
@@ -376,22 +376,22 @@ func TestDeletedCustomerIsNotFound(t *testing.T) {
 func TestUnknownIDs(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
-	theirs, err := s.customers.Create(s.others[0], everyField("theirs@example.com"))
+	theirs, err := s.customers.Create(s.others[0], everyField("theirs@example.com"), store.WriteOptions{})
 	require.NoError(t, err)
 	s.create(t, emailOf("taken@example.com"))
 	gone := s.create(t, emailOf("gone@example.com"))
-	_, err = s.customers.Delete(s.ctx, gone.ID)
+	_, err = s.customers.Delete(s.ctx, gone.ID, store.WriteOptions{})
 	require.NoError(t, err)
 
 	calls := map[string]func(id string) error{
 		"get":    func(id string) error { _, err := s.customers.Get(s.ctx, id); return err },
-		"delete": func(id string) error { _, err := s.customers.Delete(s.ctx, id); return err },
+		"delete": func(id string) error { _, err := s.customers.Delete(s.ctx, id, store.WriteOptions{}); return err },
 		"update with nothing": func(id string) error {
-			_, err := s.customers.Update(s.ctx, id, store.Input{})
+			_, err := s.customers.Update(s.ctx, id, store.Input{}, store.WriteOptions{})
 			return err
 		},
 		"update to a taken address": func(id string) error {
-			_, err := s.customers.Update(s.ctx, id, emailOf("taken@example.com"))
+			_, err := s.customers.Update(s.ctx, id, emailOf("taken@example.com"), store.WriteOptions{})
 			return err
 		},
 	}
@@ -410,9 +410,9 @@ func TestUnknownIDs(t *testing.T) {
 	t.Run("the id and the input are checked before existence", func(t *testing.T) {
 		t.Parallel()
 		bad := store.Input{"billingCountry": "XX"}
-		_, err := s.customers.Update(s.ctx, "nonsense", bad)
+		_, err := s.customers.Update(s.ctx, "nonsense", bad, store.WriteOptions{})
 		require.Equal(t, customerError(store.InvalidID), err)
-		_, err = s.customers.Update(s.ctx, gone.ID, bad)
+		_, err = s.customers.Update(s.ctx, gone.ID, bad, store.WriteOptions{})
 		require.Equal(t, store.Invalid(store.CustomerFault("billingCountry", store.InvalidFormat)), err)
 	})
 }
@@ -421,9 +421,9 @@ func TestGetMany(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	a, b, gone := s.create(t, everyField("a@example.com")), s.create(t, emailOf("b@example.com")), s.create(t, emailOf("c@example.com"))
-	_, err := s.customers.Delete(s.ctx, gone.ID)
+	_, err := s.customers.Delete(s.ctx, gone.ID, store.WriteOptions{})
 	require.NoError(t, err)
-	theirs, err := s.customers.Create(s.others[0], emailOf("a@example.com"))
+	theirs, err := s.customers.Create(s.others[0], emailOf("a@example.com"), store.WriteOptions{})
 	require.NoError(t, err)
 
 	found, err := s.customers.GetMany(s.ctx, []string{b.ID, a.ID, a.ID, gone.ID, theirs.ID, "cust_absent", "", "nonsense", `{"a,b"}`, "NULL"})
@@ -472,11 +472,11 @@ func TestAccess(t *testing.T) {
 				same(c.read, err)
 			}
 			// Access is checked before the id and the input.
-			_, err = s.customers.Create(c.ctx, store.Input{})
+			_, err = s.customers.Create(c.ctx, store.Input{}, store.WriteOptions{})
 			same(c.write, err)
-			_, err = s.customers.Update(c.ctx, "nonsense", store.Input{})
+			_, err = s.customers.Update(c.ctx, "nonsense", store.Input{}, store.WriteOptions{})
 			same(c.write, err)
-			_, err = s.customers.Delete(c.ctx, "nonsense")
+			_, err = s.customers.Delete(c.ctx, "nonsense", store.WriteOptions{})
 			same(c.write, err)
 			require.Equal(t, kept, s.get(t, kept.ID))
 		})
@@ -494,7 +494,7 @@ func TestEmailRules(t *testing.T) {
 		for _, email := range []string{
 			"ÉLise@bücher.example", "élise@BÜCHER.EXAMPLE", norm.NFD.String("élise@bücher.example"), " ÉLISE@xn--bcher-kva.example ",
 		} {
-			_, err := s.customers.Create(s.ctx, emailOf(email))
+			_, err := s.customers.Create(s.ctx, emailOf(email), store.WriteOptions{})
 			require.Equal(t, taken, err, "%q", email)
 		}
 	})
@@ -504,25 +504,25 @@ func TestEmailRules(t *testing.T) {
 		second := s.create(t, flagged(emailOf("DUP@example.com")))
 		third := s.create(t, flagged(emailOf("dup@example.com")))
 		require.Equal(t, []bool{false, true, true}, []bool{first.EmailShared, second.EmailShared, third.EmailShared})
-		_, err := s.customers.Create(s.ctx, emailOf("dup@example.com"))
+		_, err := s.customers.Create(s.ctx, emailOf("dup@example.com"), store.WriteOptions{})
 		require.Equal(t, taken, err)
 		require.Equal(t, first, s.get(t, first.ID), "the first customer is unchanged")
 	})
 	t.Run("the flag also marks a row without a duplicate, whose email is then taken", func(t *testing.T) {
 		t.Parallel()
 		require.True(t, s.create(t, flagged(emailOf("only@example.com"))).EmailShared)
-		_, err := s.customers.Create(s.ctx, emailOf("only@example.com"))
+		_, err := s.customers.Create(s.ctx, emailOf("only@example.com"), store.WriteOptions{})
 		require.Equal(t, taken, err)
 	})
 	t.Run("after the first holder is deleted, a flagged duplicate still holds the email", func(t *testing.T) {
 		t.Parallel()
 		first := s.create(t, emailOf("outlive@example.com"))
 		second := s.create(t, flagged(emailOf("outlive@example.com")))
-		_, err := s.customers.Delete(s.ctx, first.ID)
+		_, err := s.customers.Delete(s.ctx, first.ID, store.WriteOptions{})
 		require.NoError(t, err)
-		_, err = s.customers.Create(s.ctx, emailOf("outlive@example.com"))
+		_, err = s.customers.Create(s.ctx, emailOf("outlive@example.com"), store.WriteOptions{})
 		require.Equal(t, taken, err)
-		_, err = s.customers.Delete(s.ctx, second.ID)
+		_, err = s.customers.Delete(s.ctx, second.ID, store.WriteOptions{})
 		require.NoError(t, err)
 		require.False(t, s.create(t, emailOf("outlive@example.com")).EmailShared)
 	})
@@ -530,7 +530,7 @@ func TestEmailRules(t *testing.T) {
 		t.Parallel()
 		for range 3 {
 			c := s.create(t, emailOf("again@example.com"))
-			_, err := s.customers.Delete(s.ctx, c.ID)
+			_, err := s.customers.Delete(s.ctx, c.ID, store.WriteOptions{})
 			require.NoError(t, err)
 		}
 		other := s.create(t, emailOf("other@example.com"))
@@ -542,7 +542,7 @@ func TestEmailRules(t *testing.T) {
 		mover := s.create(t, emailOf("old@example.com"))
 		s.update(t, mover.ID, emailOf("new@example.com"))
 		s.create(t, emailOf("old@example.com"))
-		_, err := s.customers.Update(s.ctx, mover.ID, emailOf("old@example.com"))
+		_, err := s.customers.Update(s.ctx, mover.ID, emailOf("old@example.com"), store.WriteOptions{})
 		require.Equal(t, emailTakenOnUpdate, err)
 	})
 	t.Run("an update to a taken email is refused and changes nothing", func(t *testing.T) {
@@ -551,7 +551,7 @@ func TestEmailRules(t *testing.T) {
 		c := s.create(t, everyField("mine@example.com"))
 		in := emailOf("HOLDER@example.com")
 		in["name"], in["taxId"] = "Other", nil
-		_, err := s.customers.Update(s.ctx, c.ID, in)
+		_, err := s.customers.Update(s.ctx, c.ID, in, store.WriteOptions{})
 		require.Equal(t, emailTakenOnUpdate, err)
 		require.Equal(t, c, s.get(t, c.ID))
 
@@ -604,7 +604,7 @@ func TestUpdateWaitsForConcurrentUpdateOfSameRow(t *testing.T) {
 	}
 	done := make(chan result, 1)
 	go func() {
-		updated, err := s.customers.Update(s.ctx, c.ID, emailOf("FIRST@example.com"))
+		updated, err := s.customers.Update(s.ctx, c.ID, emailOf("FIRST@example.com"), store.WriteOptions{})
 		done <- result{updated, err}
 	}()
 	require.Eventually(t, func() bool {
@@ -636,7 +636,7 @@ func TestConcurrentUpdatesLoseNoField(t *testing.T) {
 			}
 			want[name] = in[name]
 			writers.Go(func() {
-				_, err := s.customers.Update(s.ctx, id, in)
+				_, err := s.customers.Update(s.ctx, id, in, store.WriteOptions{})
 				if err != nil {
 					t.Errorf("%s: %v", name, err)
 				}
@@ -664,13 +664,13 @@ func TestDeleteWinsOverConcurrentUpdates(t *testing.T) {
 		var deleted *store.Customer
 		writers.Go(func() {
 			var err error
-			if deleted, err = s.customers.Delete(s.ctx, id); err != nil {
+			if deleted, err = s.customers.Delete(s.ctx, id, store.WriteOptions{}); err != nil {
 				t.Errorf("delete: %v", err)
 			}
 		})
 		for range 4 {
 			writers.Go(func() {
-				_, err := s.customers.Update(s.ctx, id, store.Input{"name": "x"})
+				_, err := s.customers.Update(s.ctx, id, store.Input{"name": "x"}, store.WriteOptions{})
 				if err != nil && store.AsError(err).Code != store.NotFound {
 					t.Errorf("update: %v", err)
 				}
@@ -779,6 +779,20 @@ func TestCustomersMatchModel(t *testing.T) {
 			}
 			return rapid.SampledFrom(ids).Draw(r, "id")
 		}
+		// The versions that a write expects, and whether the row has one of them. They are near its
+		// own.
+		versions := func(r *rapid.T, row *store.Customer) (expected store.Versions, allowed bool) {
+			if rapid.Bool().Draw(r, "without a condition") {
+				return nil, true
+			}
+			version := int64(1)
+			if row != nil {
+				version = row.Version
+			}
+			expected = rapid.SliceOfN(rapid.Int64Range(version-1, version+1), 0, 2).Draw(r, "expected")
+			expected = append(store.Versions{}, expected...) // not nil, which would set no condition
+			return expected, slices.Contains(expected, version)
+		}
 		input := func(r *rapid.T) store.Input {
 			in := store.Input{
 				"name": names.Draw(r, "name"), "billingCountry": countries.Draw(r, "country"),
@@ -792,7 +806,7 @@ func TestCustomersMatchModel(t *testing.T) {
 				m, in := model(r), input(r)
 				email := emails.Draw(r, "email")
 				in["email"] = email
-				created, err := customers.Create(m.ctx, in)
+				created, err := customers.Create(m.ctx, in, store.WriteOptions{})
 				if in[store.DangerousFlag] == false && m.holds(keyed[email], "") {
 					require.Equal(r, customerError(store.EmailTaken), err)
 					return
@@ -801,6 +815,7 @@ func TestCustomersMatchModel(t *testing.T) {
 				credential, _ := store.CredentialFrom(m.ctx)
 				want := &store.Customer{
 					ID: created.ID, MerchantID: credential.Merchant.ID, CreatedAt: created.CreatedAt, UpdatedAt: created.CreatedAt,
+					Version: 1,
 				}
 				apply(want, in)
 				require.Equal(r, want, created)
@@ -812,10 +827,15 @@ func TestCustomersMatchModel(t *testing.T) {
 				if rapid.Bool().Draw(r, "with email") {
 					in["email"] = emails.Draw(r, "email")
 				}
-				updated, err := customers.Update(m.ctx, id, in)
+				expected, allowed := versions(r, m.live(id))
+				updated, err := customers.Update(m.ctx, id, in, store.WriteOptions{Expected: expected})
 				row := m.live(id)
 				if row == nil {
 					require.Equal(r, customerError(store.NotFound), err)
+					return
+				}
+				if !allowed {
+					require.Equal(r, conflict(row.Version), err)
 					return
 				}
 				if email, ok := in["email"].(string); ok && keyed[email] != row.EmailKey &&
@@ -828,6 +848,7 @@ func TestCustomersMatchModel(t *testing.T) {
 				if apply(&want, in) {
 					require.False(r, updated.UpdatedAt.Before(row.UpdatedAt))
 					want.UpdatedAt = updated.UpdatedAt
+					want.Version++
 				}
 				require.Equal(r, &want, updated)
 				requireTimes(r, updated)
@@ -835,15 +856,21 @@ func TestCustomersMatchModel(t *testing.T) {
 			},
 			"delete": func(r *rapid.T) {
 				m, id := model(r), anID(r)
-				deleted, err := customers.Delete(m.ctx, id)
+				expected, allowed := versions(r, m.live(id))
+				deleted, err := customers.Delete(m.ctx, id, store.WriteOptions{Expected: expected})
 				row := m.live(id)
 				if row == nil {
 					require.Equal(r, customerError(store.NotFound), err)
 					return
 				}
+				if !allowed {
+					require.Equal(r, conflict(row.Version), err)
+					return
+				}
 				require.NoError(r, err)
 				want := *row
 				want.UpdatedAt, want.DeletedAt = deleted.UpdatedAt, &deleted.UpdatedAt
+				want.Version++
 				require.Equal(r, &want, deleted)
 				requireTimes(r, deleted)
 				*row = *deleted
@@ -888,6 +915,13 @@ func TestCustomersMatchModel(t *testing.T) {
 	})
 }
 
+// conflict is the error for a customer that has this version and none of the expected ones.
+func conflict(version int64) error {
+	err := store.NounOf[store.Customer]().NewError(store.VersionConflict)
+	err.Version = version
+	return err
+}
+
 // absent stands for a field that an input does not hold.
 type absent struct{}
 
@@ -905,12 +939,12 @@ func TestStoredEmailThatIsNoLongerValid(t *testing.T) {
 			{"name": "One"}, {"name": "Two", "email": email}, {"name": "Three", "email": " " + email + "\n"},
 			{"name": "Four", "email": email, store.DangerousFlag: true},
 		} {
-			updated, err := s.customers.Update(s.ctx, id, in)
+			updated, err := s.customers.Update(s.ctx, id, in, store.WriteOptions{})
 			require.NoError(t, err, "%v", in)
 			require.Equal(t, []any{in["name"], email, strings.ToLower(email), false}, []any{*updated.Name, updated.Email, updated.EmailKey, updated.EmailShared})
 		}
 		before := s.get(t, id)
-		unchanged, err := s.customers.Update(s.ctx, id, emailOf(email))
+		unchanged, err := s.customers.Update(s.ctx, id, emailOf(email), store.WriteOptions{})
 		require.NoError(t, err)
 		require.Equal(t, before, unchanged, "updatedAt does not change")
 
@@ -918,12 +952,12 @@ func TestStoredEmailThatIsNoLongerValid(t *testing.T) {
 		for target, in := range map[string]store.Input{
 			other: emailOf(email), "cust_nobody": emailOf(email), id: {"email": email + "x_"},
 		} {
-			_, err := s.customers.Update(s.ctx, target, in)
+			_, err := s.customers.Update(s.ctx, target, in, store.WriteOptions{})
 			require.Equal(t, store.InvalidInput, store.AsError(err).Code, "%s", target)
 		}
-		_, err = s.customers.Update(s.ctx, id, store.Input{"email": email, "billingCountry": "XX"})
+		_, err = s.customers.Update(s.ctx, id, store.Input{"email": email, "billingCountry": "XX"}, store.WriteOptions{})
 		require.Equal(t, []string{"billingCountry"}, faultyFields(err), "the email is no fault")
-		_, err = s.customers.Delete(s.ctx, id)
+		_, err = s.customers.Delete(s.ctx, id, store.WriteOptions{})
 		require.NoError(t, err)
 	}
 }
@@ -936,13 +970,13 @@ func TestStoredTextThatIsNoLongerValid(t *testing.T) {
 	s.exec(t, `UPDATE customers SET user_id = E'u\u034F1', billing_postal_code = E'1\u2800', tax_id = E't\u3164' WHERE id = $1`, id)
 	stored := s.get(t, id)
 	back := store.Input{"userId": *stored.UserID, "billingPostalCode": *stored.BillingPostalCode, "taxId": *stored.TaxID, "name": "New"}
-	updated, err := s.customers.Update(s.ctx, id, back)
+	updated, err := s.customers.Update(s.ctx, id, back, store.WriteOptions{})
 	require.NoError(t, err)
 	require.Equal(t, []string{"New", *stored.UserID, *stored.TaxID}, []string{*updated.Name, *updated.UserID, *updated.TaxID})
 
-	_, err = s.customers.Update(s.ctx, id, with(back, "taxId", "x\u3164"))
+	_, err = s.customers.Update(s.ctx, id, with(back, "taxId", "x\u3164"), store.WriteOptions{})
 	require.Equal(t, []string{"taxId"}, faultyFields(err))
-	_, err = s.customers.Update(s.ctx, id, store.Input{"userId": nil, "taxId": "t"})
+	_, err = s.customers.Update(s.ctx, id, store.Input{"userId": nil, "taxId": "t"}, store.WriteOptions{})
 	require.NoError(t, err)
 }
 
@@ -954,11 +988,11 @@ func TestUnchangedEmailWithLegacyKeyIsNoConflict(t *testing.T) {
 	first, second := s.create(t, emailOf(email)).ID, s.create(t, emailOf("second@example.com")).ID
 	for _, shared := range []bool{false, true} {
 		s.exec(t, `UPDATE customers SET email = $2, email_key = 'max@strasse.example', email_shared = $3 WHERE id = $1`, second, email, shared)
-		updated, err := s.customers.Update(s.ctx, second, store.Input{"email": email, "name": fmt.Sprint(shared)})
+		updated, err := s.customers.Update(s.ctx, second, store.Input{"email": email, "name": fmt.Sprint(shared)}, store.WriteOptions{})
 		require.NoError(t, err)
 		require.Equal(t, shared, updated.EmailShared)
 	}
-	_, err := s.customers.Update(s.ctx, first, store.Input{"email": email, "name": "New"})
+	_, err := s.customers.Update(s.ctx, first, store.Input{"email": email, "name": "New"}, store.WriteOptions{})
 	require.NoError(t, err)
 }
 

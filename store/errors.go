@@ -31,6 +31,7 @@ const (
 	RouteNotFound       Code = "ROUTE_NOT_FOUND"
 	MethodNotAllowed    Code = "METHOD_NOT_ALLOWED"
 	EmailTaken          Code = "EMAIL_TAKEN"
+	VersionConflict     Code = "VERSION_CONFLICT"
 	PayloadTooLarge     Code = "PAYLOAD_TOO_LARGE"
 	UnsupportedType     Code = "UNSUPPORTED_MEDIA_TYPE"
 	RateLimited         Code = "RATE_LIMITED"
@@ -60,6 +61,7 @@ var registry = map[Code]outcome{
 	RouteNotFound:       {404, "Not found"},
 	MethodNotAllowed:    {405, "Method not allowed"},
 	EmailTaken:          {409, "A {noun} with this email already exists"},
+	VersionConflict:     {412, "The {noun} was changed in the meantime"},
 	PayloadTooLarge:     {413, "Request body too large"},
 	UnsupportedType:     {415, "Content-Type must be application/json"},
 	RateLimited:         {429, "Too many requests"},
@@ -83,6 +85,8 @@ type Error struct {
 	Field string
 	// Faults are all faults of an InvalidInput, in the documented order of the fields.
 	Faults []Fault
+	// Version is the current version of the row, for VersionConflict.
+	Version int64
 	// RetryAfter is the time to wait before a retry, for RateLimited and Unavailable. Zero means 1
 	// s.
 	RetryAfter time.Duration
@@ -170,12 +174,14 @@ func (e *Error) Error() string {
 func (e *Error) Status() int { return registry[e.Code].status }
 
 // Headers returns the HTTP headers of a reply that consists of this outcome, by name:
-// WWW-Authenticate for Unauthenticated, and Retry-After, in seconds, for RateLimited and
-// Unavailable.
+// WWW-Authenticate for Unauthenticated, ETag for VersionConflict, and Retry-After, in seconds, for
+// RateLimited and Unavailable.
 func (e *Error) Headers() map[string]string {
 	switch e.Code {
 	case Unauthenticated:
 		return map[string]string{"WWW-Authenticate": "Bearer"}
+	case VersionConflict:
+		return map[string]string{"ETag": ETag(e.Version)}
 	case RateLimited, Unavailable:
 		return map[string]string{"Retry-After": strconv.Itoa(max(1, int((e.RetryAfter+time.Second-1)/time.Second)))}
 	}

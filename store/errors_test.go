@@ -34,6 +34,7 @@ func TestMessages(t *testing.T) {
 		"INTERNAL":               "Internal server error",
 		"UNAVAILABLE":            "Service temporarily unavailable",
 		"TOKENS_NOT_CONFIGURED":  "Access tokens are not configured on this server",
+		"VERSION_CONFLICT":       "The customer was changed in the meantime",
 	}
 	require.Len(t, registry, len(want))
 	require.Equal(t, emailTakenLonger, emailTakenOnUpdate)

@@ -35,7 +35,7 @@ func ExampleCustomers_Create() {
 
 	_, err := s.Customers.Create(as("merchant_1", store.WriteAccess), store.Input{
 		"email": "jane@localhost", "name": "Jane\x00Smith", "billingCountry": "UK",
-	})
+	}, store.WriteOptions{})
 	e := store.AsError(err)
 	fmt.Println(e.Status(), e.Code, e.Message)
 	for _, fault := range e.Faults {

@@ -126,26 +126,32 @@ func TestPlans(t *testing.T) {
 	some := page.Items[100]
 	check("get", 1, 0, func() error { _, err := customers.Get(ctx, some.ID); return err })
 	check("get many", 30, 0, func() error { _, err := customers.GetMany(ctx, ids(page.Items[:30])); return err })
-	check("create", 1, 0, func() error { _, err := customers.Create(ctx, emailOf("new@example.com")); return err })
+	check("create", 1, 0, func() error {
+		_, err := customers.Create(ctx, emailOf("new@example.com"), store.WriteOptions{})
+		return err
+	})
 	check("create, taken", 3, 0, func() error {
-		if _, err := customers.Create(ctx, emailOf(some.Email)); store.AsError(err).Code != store.EmailTaken {
+		if _, err := customers.Create(ctx, emailOf(some.Email), store.WriteOptions{}); store.AsError(err).Code != store.EmailTaken {
 			return fmt.Errorf("it was not taken: %w", err)
 		}
 		return nil
 	})
 	check("update of a field", 2, 0, func() error {
-		_, err := customers.Update(ctx, some.ID, store.Input{"name": "Other"})
+		_, err := customers.Update(ctx, some.ID, store.Input{"name": "Other"}, store.WriteOptions{})
 		return err
 	})
-	check("update of the address", 3, 0, func() error { _, err := customers.Update(ctx, some.ID, emailOf("moved@example.com")); return err })
-	check("delete", 1, 0, func() error { _, err := customers.Delete(ctx, page.Items[101].ID); return err })
+	check("update of the address", 3, 0, func() error {
+		_, err := customers.Update(ctx, some.ID, emailOf("moved@example.com"), store.WriteOptions{})
+		return err
+	})
+	check("delete", 2, 0, func() error { _, err := customers.Delete(ctx, page.Items[101].ID, store.WriteOptions{}); return err })
 
 	credential.TokenID, credential.CustomerID = "token", page.Items[102].ID
 	bound := store.WithCredential(ctx, credential)
 	check("get, bound", 1, 0, func() error { _, err := customers.Get(bound, credential.CustomerID); return err })
 	check("get many, bound", 1, 0, func() error { _, err := customers.GetMany(bound, ids(page.Items[:30])); return err })
 	check("update, bound", 2, 0, func() error {
-		_, err := customers.Update(bound, credential.CustomerID, store.Input{"name": "Other"})
+		_, err := customers.Update(bound, credential.CustomerID, store.Input{"name": "Other"}, store.WriteOptions{})
 		return err
 	})
 	credential.CustomerID = ""

@@ -56,6 +56,7 @@ type Gadget struct {
 	Active                     bool
 	CreatedAt, UpdatedAt       time.Time
 	DeletedAt                  *time.Time
+	Version                    int64
 }
 
 // The sort fields of gadgets.
@@ -88,6 +89,7 @@ func gadgets(owner string) *noun[Gadget] {
 			instant("updated_at", func(g *Gadget) *time.Time { return &g.UpdatedAt }),
 			nullableInstant("deleted_at", func(g *Gadget) **time.Time { return &g.DeletedAt }),
 			text("label_key", func(g *Gadget) *string { return &g.LabelKey }).hidden(),
+			number("version", func(g *Gadget) *int64 { return &g.Version }).inGraphQLOnly(),
 		},
 		flags:   []string{"force"},
 		derived: []derived{{"label_key", "label", "text", func(label string) any { return folding.Case(label) }}},

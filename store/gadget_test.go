@@ -24,14 +24,14 @@ func gadgetsTable(owner string) string {
 			merchant_id text COLLATE "C" NOT NULL REFERENCES merchants (id), id text COLLATE "C" NOT NULL, customer_id text COLLATE "C" NOT NULL,
 			label text NOT NULL, label_key text COLLATE "C" NOT NULL, size bigint NOT NULL, state text COLLATE "C", parent_id text COLLATE "C",
 			due_at timestamptz NOT NULL, active boolean NOT NULL, search_key text COLLATE "C" NOT NULL,
-			created_at timestamptz NOT NULL, updated_at timestamptz NOT NULL, deleted_at timestamptz,
+			created_at timestamptz NOT NULL, updated_at timestamptz NOT NULL, deleted_at timestamptz, version bigint NOT NULL DEFAULT 1,
 			PRIMARY KEY (merchant_id, id));
 		ALTER TABLE gadgets ENABLE ROW LEVEL SECURITY;
 		ALTER TABLE gadgets FORCE ROW LEVEL SECURITY;
 		CREATE POLICY gadgets_wall ON gadgets TO lumen_app USING (` + merchant + `) WITH CHECK (` + merchant + `);
 		CREATE POLICY gadgets_history ON gadgets AS RESTRICTIVE FOR UPDATE TO lumen_app USING (deleted_at IS NULL) WITH CHECK (true);
 		GRANT SELECT, INSERT ON gadgets TO lumen_app;
-		GRANT UPDATE (label, label_key, size, state, parent_id, due_at, active, search_key, updated_at, deleted_at) ON gadgets TO lumen_app;`
+		GRANT UPDATE (label, label_key, size, state, parent_id, due_at, active, search_key, updated_at, deleted_at, version) ON gadgets TO lumen_app;`
 	if owner != "" {
 		table += `CREATE POLICY gadgets_bound ON gadgets AS RESTRICTIVE TO lumen_app
 			USING ((CASE (SELECT COALESCE(current_setting('lumen.customer_id', true), '')) WHEN '' THEN true WHEN ` + owner + ` THEN true END) IS NOT NULL);`
@@ -73,7 +73,7 @@ func openGadgets(t *testing.T, owner string) (*storetest.Database, *store.Rows[s
 		m := db.Merchant(t, "Shop")
 		shops[i] = gadgetShop{ctx: db.Context(t, m), merchant: m.ID}
 		for email, id := range map[string]*string{"ann@example.com": &shops[i].ann, "bob@example.com": &shops[i].bob} {
-			c, err := s.Customers.Create(shops[i].ctx, store.Input{"email": email})
+			c, err := s.Customers.Create(shops[i].ctx, store.Input{"email": email}, store.WriteOptions{})
 			require.NoError(t, err)
 			*id = c.ID
 		}
@@ -93,11 +93,11 @@ func TestGadgets(t *testing.T) {
 			in := a.gadget(a.ann, "  Drill ", store.Input{
 				"size": int64(1 << 40), "state": "new", "dueAt": time.Date(2026, 1, 2, 3, 4, 5, 6_789_000, time.FixedZone("", 3600)), "force": true,
 			})
-			drill, err := gadgets.Create(a.ctx, in)
+			drill, err := gadgets.Create(a.ctx, in, store.WriteOptions{})
 			require.NoError(t, err)
 			require.Equal(t, store.Gadget{
 				ID: drill.ID, MerchantID: a.merchant, CustomerID: a.ann, Label: "Drill", LabelKey: "drill", Size: 1 << 40, State: new("new"),
-				DueAt: time.Date(2026, 1, 2, 2, 4, 5, 6_000_000, time.UTC), Active: true, CreatedAt: drill.CreatedAt, UpdatedAt: drill.CreatedAt,
+				DueAt: time.Date(2026, 1, 2, 2, 4, 5, 6_000_000, time.UTC), Active: true, CreatedAt: drill.CreatedAt, UpdatedAt: drill.CreatedAt, Version: 1,
 			}, *drill)
 
 			found, err := gadgets.Get(a.ctx, drill.ID)
@@ -109,14 +109,15 @@ func TestGadgets(t *testing.T) {
 
 			// An absent field is kept, null clears a field, and an immutable or unchanged field is
 			// ignored.
-			same, err := gadgets.Update(a.ctx, drill.ID, store.Input{"label": "Drill", "customerId": a.bob})
+			same, err := gadgets.Update(a.ctx, drill.ID, store.Input{"label": "Drill", "customerId": a.bob}, store.WriteOptions{})
 			require.NoError(t, err)
 			require.Equal(t, drill, same)
-			changed, err := gadgets.Update(a.ctx, drill.ID, store.Input{"state": nil, "parentId": drill.ID, "size": int64(-5), "active": false})
+			changed, err := gadgets.Update(a.ctx, drill.ID, store.Input{"state": nil, "parentId": drill.ID, "size": int64(-5), "active": false}, store.WriteOptions{})
 			require.NoError(t, err)
 			require.True(t, changed.UpdatedAt.After(drill.UpdatedAt))
 			want := *drill
 			want.State, want.ParentID, want.Size, want.Active, want.UpdatedAt = nil, &drill.ID, -5, false, changed.UpdatedAt
+			want.Version = 2
 			require.Equal(t, want, *changed)
 
 			requireCode := func(code store.Code, message string, err error) {
@@ -133,19 +134,19 @@ func TestGadgets(t *testing.T) {
 					}
 					_, err := gadgets.Get(ctx, id)
 					requireCode(store.NotFound, absent, err)
-					_, err = gadgets.Update(ctx, id, store.Input{"label": "Mine"})
+					_, err = gadgets.Update(ctx, id, store.Input{"label": "Mine"}, store.WriteOptions{})
 					requireCode(store.NotFound, absent, err)
-					_, err = gadgets.Delete(ctx, id)
+					_, err = gadgets.Delete(ctx, id, store.WriteOptions{})
 					requireCode(store.NotFound, absent, err)
 				}
 			}
 			_, err = gadgets.Get(a.ctx, a.ann)
 			requireCode(store.InvalidID, "Invalid gadget ID format", err)
 
-			deleted, err := gadgets.Delete(a.ctx, drill.ID)
+			deleted, err := gadgets.Delete(a.ctx, drill.ID, store.WriteOptions{})
 			require.NoError(t, err)
 			require.NotNil(t, deleted.DeletedAt)
-			_, err = gadgets.Delete(a.ctx, drill.ID)
+			_, err = gadgets.Delete(a.ctx, drill.ID, store.WriteOptions{})
 			requireCode(store.NotFound, absent, err)
 			n, err := gadgets.Count(a.ctx, store.Filter{"includeDeleted": true})
 			require.NoError(t, err)
@@ -163,7 +164,7 @@ func TestGadgetInputs(t *testing.T) {
 	t.Parallel()
 	_, gadgets, shops := openGadgets(t, "customer_id")
 	a := shops[0]
-	made, err := gadgets.Create(a.ctx, a.gadget(a.ann, "Kept", nil))
+	made, err := gadgets.Create(a.ctx, a.gadget(a.ann, "Kept", nil), store.WriteOptions{})
 	require.NoError(t, err)
 	for field, values := range map[string]map[store.Reason][]any{
 		"customerId": {store.InvalidFormat: {nil, "", made.ID, "cust_", "x"}, store.WrongType: {int64(1), true, time.Now(), store.Mistyped{}}},
@@ -178,23 +179,23 @@ func TestGadgetInputs(t *testing.T) {
 		for reason, refused := range values {
 			for _, value := range refused {
 				want := store.Invalid(store.GadgetFault(field, reason))
-				_, err := gadgets.Create(a.ctx, a.gadget(a.ann, "New", store.Input{field: value}))
+				_, err := gadgets.Create(a.ctx, a.gadget(a.ann, "New", store.Input{field: value}), store.WriteOptions{})
 				require.Equal(t, want, err, "%s %v", field, value)
 				if field == "customerId" { // immutable
 					want = nil
 				}
-				_, err = gadgets.Update(a.ctx, made.ID, store.Input{field: value})
+				_, err = gadgets.Update(a.ctx, made.ID, store.Input{field: value}, store.WriteOptions{})
 				require.Equal(t, want, err, "%s %v", field, value)
 			}
 		}
 	}
-	_, err = gadgets.Create(a.ctx, store.Input{"state": "old"})
+	_, err = gadgets.Create(a.ctx, store.Input{"state": "old"}, store.WriteOptions{})
 	var fields []string
 	for _, fault := range store.AsError(err).Faults {
 		fields = append(fields, fault.Field)
 	}
 	require.Equal(t, []string{"customerId", "label", "size", "state", "dueAt", "active"}, fields)
-	_, err = gadgets.Create(a.ctx, a.gadget(a.ann, "New", store.Input{"email": "a@example.com"}))
+	_, err = gadgets.Create(a.ctx, a.gadget(a.ann, "New", store.Input{"email": "a@example.com"}), store.WriteOptions{})
 	require.Equal(t, store.Internal, store.AsError(err).Code, "an API that passes on an unknown field has a bug")
 	kept, err := gadgets.Get(a.ctx, made.ID)
 	require.NoError(t, err)
@@ -218,7 +219,7 @@ func TestGadgetLists(t *testing.T) {
 					if i%3 > 0 {
 						in["state"] = store.GadgetStates[i%3]
 					}
-					_, err := gadgets.Create(s.ctx, in)
+					_, err := gadgets.Create(s.ctx, in, store.WriteOptions{})
 					require.NoError(t, err)
 				}
 			}
@@ -337,7 +338,7 @@ func TestBoundGadgets(t *testing.T) {
 			ids := map[string][]string{}
 			for i := range 6 {
 				customer := []string{a.ann, a.bob}[i%2]
-				g, err := gadgets.Create(a.ctx, a.gadget(customer, fmt.Sprint("Gadget ", i), nil))
+				g, err := gadgets.Create(a.ctx, a.gadget(customer, fmt.Sprint("Gadget ", i), nil), store.WriteOptions{})
 				require.NoError(t, err)
 				ids[customer] = append(ids[customer], g.ID)
 			}
@@ -371,21 +372,21 @@ func TestBoundGadgets(t *testing.T) {
 			}
 			require.ElementsMatch(t, own, idsOf(all))
 
-			_, err = gadgets.Create(ctx, a.gadget(a.ann, "Own", nil))
+			_, err = gadgets.Create(ctx, a.gadget(a.ann, "Own", nil), store.WriteOptions{})
 			require.NoError(t, err)
-			_, err = gadgets.Create(ctx, a.gadget(a.bob, "Another's", nil))
+			_, err = gadgets.Create(ctx, a.gadget(a.bob, "Another's", nil), store.WriteOptions{})
 			require.Equal(t, store.Forbidden, store.AsError(err).Code)
 			for _, id := range others {
 				_, err := gadgets.Get(ctx, id)
 				require.Equal(t, store.NotFound, store.AsError(err).Code)
-				_, err = gadgets.Update(ctx, id, store.Input{"label": "Changed"})
+				_, err = gadgets.Update(ctx, id, store.Input{"label": "Changed"}, store.WriteOptions{})
 				require.Equal(t, store.NotFound, store.AsError(err).Code)
-				_, err = gadgets.Delete(ctx, id)
+				_, err = gadgets.Delete(ctx, id, store.WriteOptions{})
 				require.Equal(t, store.NotFound, store.AsError(err).Code)
 			}
-			_, err = gadgets.Update(ctx, own[0], store.Input{"label": "Changed"})
+			_, err = gadgets.Update(ctx, own[0], store.Input{"label": "Changed"}, store.WriteOptions{})
 			require.NoError(t, err)
-			_, err = gadgets.Delete(ctx, own[0])
+			_, err = gadgets.Delete(ctx, own[0], store.WriteOptions{})
 			require.NoError(t, err)
 			n, err = gadgets.Count(a.ctx, store.Filter{"search": "changed", "includeDeleted": true})
 			require.NoError(t, err)

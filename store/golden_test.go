@@ -87,19 +87,22 @@ func TestStatements(t *testing.T) {
 func customerShapes(c *store.Customers) []shape {
 	input := store.Input{"email": "ann@example.com", "name": "Ann", "userId": "u", "taxId": nil}
 	updating := func(in store.Input) func(context.Context) error {
-		return func(ctx context.Context) error { _, err := c.Update(ctx, "cust_1", in); return err }
+		return func(ctx context.Context) error {
+			_, err := c.Update(ctx, "cust_1", in, store.WriteOptions{})
+			return err
+		}
 	}
 	shapes := []shape{
 		{"get", func(ctx context.Context) error { _, err := c.Get(ctx, "cust_1"); return err }},
 		{"get many", func(ctx context.Context) error { _, err := c.GetMany(ctx, []string{"cust_1", "cust_2"}); return err }},
-		{"create", func(ctx context.Context) error { _, err := c.Create(ctx, input); return err }},
+		{"create", func(ctx context.Context) error { _, err := c.Create(ctx, input, store.WriteOptions{}); return err }},
 		{"update the email", updating(store.Input{"email": "ann@example.com"})},
 		{"update the name", updating(store.Input{"name": "Ann"})},
 		{"update the user id", updating(store.Input{"userId": "u"})},
 		{"update the city", updating(store.Input{"billingCity": "Bonn"})},
 		{"update several fields", updating(input)},
 		{"update nothing", updating(store.Input{})},
-		{"delete", func(ctx context.Context) error { _, err := c.Delete(ctx, "cust_1"); return err }},
+		{"delete", func(ctx context.Context) error { _, err := c.Delete(ctx, "cust_1", store.WriteOptions{}); return err }},
 		{"all", func(ctx context.Context) error {
 			for _, err := range c.All(ctx, store.Filter{}) {
 				return err

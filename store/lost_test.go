@@ -68,7 +68,10 @@ func TestReadsOutliveTheirConnections(t *testing.T) {
 	s.terminateAll(t)
 	_, err := opened.Customers.Get(s.ctx, id)
 	require.NoError(t, err)
-	concurrently(t, 12, func() error { _, err := opened.Customers.Update(s.ctx, id, emailOf("ann@example.com")); return err })
+	concurrently(t, 12, func() error {
+		_, err := opened.Customers.Update(s.ctx, id, emailOf("ann@example.com"), store.WriteOptions{})
+		return err
+	})
 }
 
 // attempts ends the service's connection in the middle of its next statement, and returns a
@@ -99,14 +102,17 @@ func TestAWriteThatIsCutIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	for name, write := range map[string]func(s *shop, id string) error{
 		"create": func(s *shop, _ string) error {
-			_, err := s.customers.Create(s.ctx, emailOf("bob@example.com"))
+			_, err := s.customers.Create(s.ctx, emailOf("bob@example.com"), store.WriteOptions{})
 			return err
 		},
 		"update": func(s *shop, id string) error {
-			_, err := s.customers.Update(s.ctx, id, emailOf("bob@example.com"))
+			_, err := s.customers.Update(s.ctx, id, emailOf("bob@example.com"), store.WriteOptions{})
 			return err
 		},
-		"delete": func(s *shop, id string) error { _, err := s.customers.Delete(s.ctx, id); return err },
+		"delete": func(s *shop, id string) error {
+			_, err := s.customers.Delete(s.ctx, id, store.WriteOptions{})
+			return err
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -16,7 +16,7 @@ import (
 // from the declaration.
 //
 // The noun's table is in the schema public. It has the columns merchant_id, id, created_at,
-// updated_at and deleted_at, and its primary key begins with merchant_id and id.
+// updated_at, deleted_at and version, and its primary key begins with merchant_id and id.
 type noun[T any] struct {
 	name, plural string // "plan" and "plans", in messages and JSON
 	prefix       string // of ids

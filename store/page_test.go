@@ -105,20 +105,20 @@ func newLongShop(t *testing.T) (*shop, []store.Customer) {
 				if random.IntN(10) < 8 {
 					in["billingCountry"] = countries[random.IntN(3)]
 				}
-				created, err := s.customers.Create(s.ctx, in)
+				created, err := s.customers.Create(s.ctx, in, store.WriteOptions{})
 				if err != nil {
 					t.Errorf("create: %v", err)
 					return
 				}
 				if i%10 == 5 {
-					if _, err := s.customers.Delete(s.ctx, created.ID); err != nil {
+					if _, err := s.customers.Delete(s.ctx, created.ID, store.WriteOptions{}); err != nil {
 						t.Errorf("delete: %v", err)
 						return
 					}
 				}
 				if i%25 == 0 {
 					for _, other := range s.others {
-						if _, err := s.customers.Create(other, in); err != nil {
+						if _, err := s.customers.Create(other, in, store.WriteOptions{}); err != nil {
 							t.Errorf("create: %v", err)
 							return
 						}
@@ -503,7 +503,7 @@ func TestPagesDuringConcurrentChanges(t *testing.T) {
 					gone = leave[random.IntN(len(leave))]
 				}
 				leave = slices.DeleteFunc(leave, func(id string) bool { return id == gone })
-				_, err = s.customers.Delete(s.ctx, gone)
+				_, err = s.customers.Delete(s.ctx, gone, store.WriteOptions{})
 				require.NoError(t, err)
 				leave = append(leave, add())
 			}
@@ -530,7 +530,7 @@ func TestAllDuringConcurrentChanges(t *testing.T) {
 		seen = append(seen, ids(batch)...)
 		if batches++; batches == 1 {
 			require.Len(t, batch, 500)
-			_, err := s.customers.Delete(s.ctx, batch[499].ID) // the next batch starts from it
+			_, err := s.customers.Delete(s.ctx, batch[499].ID, store.WriteOptions{}) // the next batch starts from it
 			require.NoError(t, err)
 			s.create(t, emailOf("late@example.com"))
 		}
@@ -575,7 +575,7 @@ func TestListArguments(t *testing.T) {
 	for i := range 3 {
 		s.create(t, emailOf(fmt.Sprintf("a%d@example.com", i)))
 	}
-	_, err := s.customers.Create(s.others[0], emailOf("theirs@example.com"))
+	_, err := s.customers.Create(s.others[0], emailOf("theirs@example.com"), store.WriteOptions{})
 	require.NoError(t, err)
 	page, err := s.customers.List(s.ctx, store.PageQuery{})
 	require.NoError(t, err)

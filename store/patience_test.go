@@ -91,9 +91,12 @@ func TestASilentDatabaseIsUnavailable(t *testing.T) {
 	for name, call := range map[string]func(context.Context) error{
 		"authenticate": func(ctx context.Context) error { _, err := a.Authenticator.Authenticate(ctx, m.ReadKey); return err },
 		"get":          func(ctx context.Context) error { _, err := s.Customers.Get(ctx, "cust_a"); return err },
-		"create":       func(ctx context.Context) error { _, err := s.Customers.Create(ctx, emailOf("a@b.example")); return err },
-		"list":         func(ctx context.Context) error { _, err := s.Customers.List(ctx, store.PageQuery{}); return err },
-		"count":        func(ctx context.Context) error { _, err := s.Customers.Count(ctx, store.Filter{}); return err },
+		"create": func(ctx context.Context) error {
+			_, err := s.Customers.Create(ctx, emailOf("a@b.example"), store.WriteOptions{})
+			return err
+		},
+		"list":  func(ctx context.Context) error { _, err := s.Customers.List(ctx, store.PageQuery{}); return err },
+		"count": func(ctx context.Context) error { _, err := s.Customers.Count(ctx, store.Filter{}); return err },
 		"another get, which waits for a connection": func(ctx context.Context) error { _, err := s.Customers.Get(ctx, "cust_a"); return err },
 	} {
 		done.Go(func() {

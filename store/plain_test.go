@@ -31,16 +31,25 @@ func (p plain[T]) operations() []operation {
 	id := func(merchant, n int) string { return fmt.Sprint(p.prefix, "_", merchant, "_", n) }
 	for whose, id := range map[string]string{"one's own": id(2, 1), "another merchant's": id(3, 1)} {
 		add("Get", whose, "", func(ctx context.Context, r *store.Rows[T]) (result, error) { return oneResult(r.Get(ctx, id)) })
-		add("Delete", whose, "", func(ctx context.Context, r *store.Rows[T]) (result, error) { return oneResult(r.Delete(ctx, id)) })
+		add("Delete", whose, "", func(ctx context.Context, r *store.Rows[T]) (result, error) {
+			return oneResult(r.Delete(ctx, id, store.WriteOptions{}))
+		})
 		add("Update", whose, "", func(ctx context.Context, r *store.Rows[T]) (result, error) {
-			return oneResult(r.Update(ctx, id, maps.Clone(p.change)))
+			return oneResult(r.Update(ctx, id, maps.Clone(p.change), store.WriteOptions{}))
 		})
 	}
+	shared := shareID(p.table, p.prefix)
+	add("Delete", "an id that others have, too", shared, func(ctx context.Context, r *store.Rows[T]) (result, error) {
+		return oneResult(r.Delete(ctx, id(2, 1), store.WriteOptions{}))
+	})
+	add("Update", "an id that others have, too", shared, func(ctx context.Context, r *store.Rows[T]) (result, error) {
+		return oneResult(r.Update(ctx, id(2, 1), maps.Clone(p.change), store.WriteOptions{}))
+	})
 	add("GetMany", "of all merchants", "", func(ctx context.Context, r *store.Rows[T]) (result, error) {
 		return foundResult(r.GetMany(ctx, []string{id(1, 1), id(2, 1), id(3, 1)}))
 	})
 	add("Create", "one", "", func(ctx context.Context, r *store.Rows[T]) (result, error) {
-		return oneResult(r.Create(ctx, maps.Clone(p.create)))
+		return oneResult(r.Create(ctx, maps.Clone(p.create), store.WriteOptions{}))
 	})
 	for filtered, filter := range map[string]store.Filter{"no filter": {}, "a filter": p.filter} {
 		add("Count", filtered, "", func(ctx context.Context, r *store.Rows[T]) (result, error) {

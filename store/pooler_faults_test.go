@@ -72,7 +72,10 @@ func TestPoolerVanishedPeers(t *testing.T) {
 	_, err = tx.Exec(t.Context(), "LOCK TABLE customers IN ACCESS EXCLUSIVE MODE")
 	require.NoError(t, err)
 	ended := make(chan error, 1)
-	go func() { _, err := opened.Customers.Update(s.ctx, id, emailOf("bob@example.com")); ended <- err }()
+	go func() {
+		_, err := opened.Customers.Update(s.ctx, id, emailOf("bob@example.com"), store.WriteOptions{})
+		ended <- err
+	}()
 	time.Sleep(1800 * time.Millisecond) // the server's lock timeout is 2 s
 	require.NoError(t, tx.Rollback(t.Context()))
 	require.NoError(t, <-ended)

@@ -46,20 +46,20 @@ func TestPoolerStore(t *testing.T) {
 		for i := range 60 {
 			created, err := s.Customers.Create(ctx, store.Input{
 				"email": fmt.Sprintf("%d@example.com", i), "name": "Ann", "taxId": nil,
-			})
+			}, store.WriteOptions{})
 			if err != nil {
 				return err
 			}
 			ids = append(ids, created.ID)
 		}
-		if _, err := s.Customers.Create(ctx, emailOf("7@EXAMPLE.com")); store.AsError(err).Code != store.EmailTaken {
+		if _, err := s.Customers.Create(ctx, emailOf("7@EXAMPLE.com"), store.WriteOptions{}); store.AsError(err).Code != store.EmailTaken {
 			return fmt.Errorf("a taken address: %w", err)
 		}
-		updated, err := s.Customers.Update(ctx, ids[0], store.Input{"email": "new@example.com", "name": nil})
+		updated, err := s.Customers.Update(ctx, ids[0], store.Input{"email": "new@example.com", "name": nil}, store.WriteOptions{})
 		if err != nil || updated.Name != nil || updated.Email != "new@example.com" {
 			return fmt.Errorf("updated to %v: %w", updated, err)
 		}
-		if _, err := s.Customers.Delete(ctx, ids[1]); err != nil {
+		if _, err := s.Customers.Delete(ctx, ids[1], store.WriteOptions{}); err != nil {
 			return err
 		}
 		if got, err := s.Customers.Get(ctx, ids[0]); err != nil || got.MerchantID != m.ID || !got.UpdatedAt.Equal(updated.UpdatedAt) {
@@ -126,7 +126,7 @@ func TestPoolerStore(t *testing.T) {
 		var writers sync.WaitGroup
 		for range 12 {
 			writers.Go(func() {
-				switch _, err := s.Customers.Create(ctx, emailOf("race@example.com")); {
+				switch _, err := s.Customers.Create(ctx, emailOf("race@example.com"), store.WriteOptions{}); {
 				case err == nil:
 					created.Add(1)
 				case store.AsError(err).Code != store.EmailTaken:
@@ -174,7 +174,7 @@ func TestPoolerStoreKeepsItsSettings(t *testing.T) {
 	for url, pooled := range map[string]bool{db.PgBouncer(t, 1): true, db.AppURL(): false} {
 		service := storetest.Service(t, url, pooled)
 		s, a := storetest.Open(t, service, store.Options{}), storetest.OpenAuth(t, service, auth.Options{})
-		created, err := s.Customers.Create(ctx, emailOf(fmt.Sprintf("%v@example.com", pooled)))
+		created, err := s.Customers.Create(ctx, emailOf(fmt.Sprintf("%v@example.com", pooled)), store.WriteOptions{})
 		require.NoError(t, err)
 		require.Equal(t, "on 5s 2s pg_catalog, pg_temp UTC", *created.TaxID)
 		_, err = a.Authenticator.Authenticate(t.Context(), m.WriteKey)
@@ -190,7 +190,7 @@ func TestPoolerStoreKeepsItsTimeouts(t *testing.T) {
 	m := db.Merchant(t, "Acme")
 	ctx := db.Context(t, m)
 	s := storetest.Open(t, storetest.Service(t, db.PgBouncer(t, 2), true), store.Options{})
-	created, err := s.Customers.Create(ctx, emailOf("a@example.com"))
+	created, err := s.Customers.Create(ctx, emailOf("a@example.com"), store.WriteOptions{})
 	require.NoError(t, err)
 	holder, err := db.Superuser().Begin(t.Context())
 	require.NoError(t, err)
@@ -199,7 +199,7 @@ func TestPoolerStoreKeepsItsTimeouts(t *testing.T) {
 	require.NoError(t, err)
 
 	start := time.Now()
-	_, err = s.Customers.Delete(ctx, created.ID)
+	_, err = s.Customers.Delete(ctx, created.ID, store.WriteOptions{})
 	require.Equal(t, store.Unavailable, store.AsError(err).Code)
 	require.Less(t, time.Since(start), 5*time.Second, "the lock timeout of 2 s applies, not the statement timeout of 5 s")
 	_, err = s.Customers.Get(ctx, created.ID)

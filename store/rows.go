@@ -21,7 +21,7 @@ type Rows[T any] struct {
 	scope scope
 
 	// Bun builds these statements once. $1 is the merchant, $2 the owner that the caller is bound
-	// to or "", and $3 the id or the ids.
+	// to or "", $3 the id or the ids, and $4 of a deletion the expected versions.
 	getText, getManyText, deleteText string
 	writes                           sync.Map // write by writeKey
 }
@@ -33,10 +33,9 @@ func newRows[T any](n *noun[T], db *bun.DB, g *gate.Gate) *Rows[T] {
 			Where("c.deleted_at IS NULL").Where("c.id " + id).String()
 	}
 	r.getText, r.getManyText = live("= $3"), live("= ANY($3)")
-	r.deleteText = r.updating().
-		Set("(deleted_at, updated_at) = " +
-			"(SELECT t.now, t.now FROM (SELECT GREATEST(c.updated_at, " + sqlNow + ") AS now) AS t)").
-		Returning(n.returning()).String()
+	r.deleteText = r.changing(r.updating().
+		Set("(deleted_at, updated_at, version) = (SELECT t.now, t.now, c.version + 1 " +
+			"FROM (SELECT GREATEST(c.updated_at, " + sqlNow + ") AS now) AS t)"))
 	return r
 }
 
@@ -90,12 +89,12 @@ func (r *Rows[T]) GetMany(ctx context.Context, ids []string) (map[string]*T, err
 
 // Create adds a row and returns it after the commit (I4). It returns InvalidInput if the input is
 // invalid, and Forbidden if the credential may not create.
-func (r *Rows[T]) Create(ctx context.Context, in Input) (*T, error) {
+func (r *Rows[T]) Create(ctx context.Context, in Input, options WriteOptions) (*T, error) {
 	if err := r.Authorize(ctx, ToCreate); err != nil {
 		return nil, err
 	}
 	v, err := r.noun.normalize(in, true)
-	if err != nil {
+	if err := options.judge(err); err != nil {
 		return nil, Failed("create "+r.noun.name, err)
 	}
 	created, err := r.insert(ctx, v, nil)
@@ -108,19 +107,22 @@ func (r *Rows[T]) Create(ctx context.Context, in Input) (*T, error) {
 	return created, nil
 }
 
-// Update changes the fields that are in the input and keeps the rest. UpdatedAt changes only if a
-// stored value changes. Update returns the errors of Get for the id and those of Create for the
-// input.
-func (r *Rows[T]) Update(ctx context.Context, id string, in Input) (*T, error) {
+// Update changes the fields that are in the input and keeps the rest. UpdatedAt and the version
+// change only if a stored value changes. Update returns the errors of Get for the id, those of Create
+// for the input, and VersionConflict if the row has none of the expected versions.
+func (r *Rows[T]) Update(ctx context.Context, id string, in Input, options WriteOptions) (*T, error) {
 	if err := r.authorizeID(ctx, ToUpdate, id); err != nil {
 		return nil, err
 	}
 	v, err := r.normalizeUpdate(ctx, id, in, r.noun.normalize)
+	if err := options.judge(err); err != nil {
+		return nil, Failed("update "+r.noun.name, err)
+	}
+	updated, err := r.update(ctx, id, v, options.Expected, nil)
 	if err != nil {
 		return nil, Failed("update "+r.noun.name, err)
 	}
-	updated, err := r.update(ctx, id, v, nil)
-	return r.found("update", updated, err)
+	return updated, nil
 }
 
 // normalizeUpdate normalizes the input of an update of the row with this id. A caller may send back
@@ -153,13 +155,19 @@ func (r *Rows[T]) normalizeUpdate(
 }
 
 // Delete marks the row as deleted (I3) and returns it. It returns the errors of Get, so a second
-// Delete returns NotFound.
-func (r *Rows[T]) Delete(ctx context.Context, id string) (*T, error) {
+// Delete returns NotFound, and VersionConflict if the row has none of the expected versions.
+func (r *Rows[T]) Delete(ctx context.Context, id string, options WriteOptions) (*T, error) {
 	if err := r.authorizeID(ctx, ToDelete, id); err != nil {
 		return nil, err
 	}
-	deleted, err := r.softDelete(ctx, id)
-	return r.found("delete", deleted, err)
+	if err := options.judge(nil); err != nil {
+		return nil, err
+	}
+	deleted, err := r.softDelete(ctx, id, options.Expected)
+	if err != nil {
+		return nil, Failed("delete "+r.noun.name, err)
+	}
+	return deleted, nil
 }
 
 // authorizeID authorizes an operation on the row with this id.
@@ -168,17 +176,6 @@ func (r *Rows[T]) authorizeID(ctx context.Context, operation Operation, id strin
 		return err
 	}
 	return r.noun.checkID(id)
-}
-
-// found returns the row that a write returned, or NotFound if it returned none.
-func (r *Rows[T]) found(verb string, row *T, err error) (*T, error) {
-	switch {
-	case err != nil:
-		return nil, Failed(verb+" "+r.noun.name, err)
-	case row == nil:
-		return nil, r.noun.NewError(NotFound)
-	}
-	return row, nil
 }
 
 // run executes a statement that was built once and returns its rows. args are its arguments from $3

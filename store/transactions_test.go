@@ -139,18 +139,21 @@ func TestOperationIsOneTransaction(t *testing.T) {
 				return err
 			}, each(1, 0)},
 			"Create": {func(n int) error {
-				_, err := customers.Create(ctx, emailOf(fmt.Sprintf("%s.%d@example.com", way[:2], n)))
+				_, err := customers.Create(ctx, emailOf(fmt.Sprintf("%s.%d@example.com", way[:2], n)), store.WriteOptions{})
 				return err
 			}, each(1, 1)},
 			"Update": {func(n int) error {
-				_, err := customers.Update(ctx, "cust_1", store.Input{"name": fmt.Sprint(n)})
+				_, err := customers.Update(ctx, "cust_1", store.Input{"name": fmt.Sprint(n)}, store.WriteOptions{})
 				return err
 			}, each(1, 0)},
 			"Update of the email": {func(n int) error {
-				_, err := customers.Update(ctx, "cust_2", emailOf(fmt.Sprintf("%s.other%d@example.com", way[:2], n)))
+				_, err := customers.Update(ctx, "cust_2", emailOf(fmt.Sprintf("%s.other%d@example.com", way[:2], n)), store.WriteOptions{})
 				return err
 			}, each(1, 1)},
-			"Delete":             {func(n int) error { _, err := customers.Delete(ctx, fmt.Sprintf("cust_%d", first+n)); return err }, each(1, 0)},
+			"Delete": {func(n int) error {
+				_, err := customers.Delete(ctx, fmt.Sprintf("cust_%d", first+n), store.WriteOptions{})
+				return err
+			}, each(1, 0)},
 			"List":               {func(int) error { _, err := customers.List(ctx, store.PageQuery{}); return err }, each(1, 0)},
 			"List from a cursor": {func(int) error { _, err := customers.List(ctx, store.PageQuery{After: &cursor}); return err }, each(1, 0)},
 			"Count":              {func(int) error { _, err := customers.Count(ctx, store.Filter{}); return err }, each(1, 0)},

@@ -46,9 +46,9 @@ func TestManyWritersOfOneEmail(t *testing.T) {
 				start.Wait()
 				errs[i] = retryOverload(func() (err error) {
 					if mover := movers[i]; mover != nil {
-						_, err = stores[i/2%2].Update(s.ctx, mover.ID, in)
+						_, err = stores[i/2%2].Update(s.ctx, mover.ID, in, store.WriteOptions{})
 					} else {
-						_, err = stores[i/2%2].Create(s.ctx, in)
+						_, err = stores[i/2%2].Create(s.ctx, in, store.WriteOptions{})
 					}
 					return err
 				})
@@ -138,13 +138,13 @@ func TestFlaggedAndUnflaggedWriters(t *testing.T) {
 				switch {
 				case mine == nil:
 					what = "create"
-					after, err = customers.Create(s.ctx, in)
+					after, err = customers.Create(s.ctx, in, store.WriteOptions{})
 				case random.IntN(2) > 0:
 					what = "update"
-					after, err = customers.Update(s.ctx, mine.ID, in)
+					after, err = customers.Update(s.ctx, mine.ID, in, store.WriteOptions{})
 				default:
 					what = "delete"
-					after, err = customers.Delete(s.ctx, mine.ID)
+					after, err = customers.Delete(s.ctx, mine.ID, store.WriteOptions{})
 				}
 				if err != nil {
 					if store.AsError(err).Code != store.EmailTaken || !unflagged {
@@ -229,8 +229,10 @@ func TestUnflaggedWriterWaitsForFlaggedWriter(t *testing.T) {
 		var flaggedRow, plainRow *store.Customer
 		var flaggedErr, plainErr error
 		var done sync.WaitGroup
-		done.Go(func() { flaggedRow, flaggedErr = s.customers.Create(s.ctx, flagged(emailOf(email))) })
-		done.Go(func() { plainRow, plainErr = s.customers.Create(s.ctx, emailOf(email)) })
+		done.Go(func() {
+			flaggedRow, flaggedErr = s.customers.Create(s.ctx, flagged(emailOf(email)), store.WriteOptions{})
+		})
+		done.Go(func() { plainRow, plainErr = s.customers.Create(s.ctx, emailOf(email), store.WriteOptions{}) })
 		done.Wait()
 		require.NoError(t, flaggedErr)
 		require.True(t, flaggedRow.EmailShared)
@@ -254,8 +256,8 @@ func TestMerchantsDoNotWaitForEachOther(t *testing.T) {
 	_, err = writing.Exec(t.Context(), "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", one.ID+" a@example.com")
 	require.NoError(t, err)
 
-	_, err = s.Customers.Create(db.Context(t, other), emailOf("a@example.com"))
+	_, err = s.Customers.Create(db.Context(t, other), emailOf("a@example.com"), store.WriteOptions{})
 	require.NoError(t, err)
-	_, err = s.Customers.Create(db.Context(t, one), emailOf("a@example.com"))
+	_, err = s.Customers.Create(db.Context(t, one), emailOf("a@example.com"), store.WriteOptions{})
 	require.Equal(t, store.Unavailable, store.AsError(err).Code, "it waited until the lock timeout")
 }

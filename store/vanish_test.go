@@ -12,9 +12,9 @@ import (
 	"lumen/store/storetest"
 )
 
-// A server that stopped answering is detected on the next use of any of its connections. Without the
-// detection, statements wait for 6 s. TestVanishedPeersAreReplacedAtOnce measures more closely, alone on
-// the machine.
+// A server that stopped answering is detected on the next use of any of its connections. Without
+// the detection, statements wait for 6 s. TestVanishedPeersAreReplacedAtOnce measures more closely,
+// alone on the machine.
 func TestVanishedPeers(t *testing.T) {
 	t.Parallel()
 	vanishedPeers(t, 1, 4*time.Second)
@@ -85,7 +85,10 @@ func TestSlowStatementsAreNotCut(t *testing.T) {
 				require.NoError(t, err)
 				began := time.Now()
 				ended := make(chan error, 2)
-				go func() { _, err := opened.Customers.Update(s.ctx, id, emailOf("bob@example.com")); ended <- err }()
+				go func() {
+					_, err := opened.Customers.Update(s.ctx, id, emailOf("bob@example.com"), store.WriteOptions{})
+					ended <- err
+				}()
 				go func() { ended <- lookUp(t, a) }()
 				time.Sleep(wait)
 				during := backends()

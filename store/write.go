@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/uptrace/bun"
+
+	"lumen/store/wall"
 )
 
 // sqlNow is the current time, to the millisecond. No other clock is used (I5).
@@ -16,10 +18,10 @@ const sqlNow = "date_trunc('milliseconds', clock_timestamp())"
 const searchKey = "search_key"
 
 // write is a statement that inserts or updates one row. $1 is the merchant, $2 the owner that the
-// caller is bound to, and $3 the row's id.
+// caller is bound to, and $3 the row's id. $4 of an update are the expected versions.
 type write struct {
 	text   string
-	params []param // from $4 on
+	params []param // the rest
 }
 
 // param is a parameter of a write.
@@ -29,10 +31,9 @@ type param struct {
 	value   func(values) any
 }
 
-// args returns the statement's arguments from $3 on.
-func (w write) args(id string, v values) []any {
-	args := make([]any, 1, len(w.params)+1)
-	args[0] = id
+// args returns the statement's arguments from $3 on, of which the first are given.
+func (w write) args(v values, first ...any) []any {
+	args := slices.Grow(first, len(w.params))
 	for _, p := range w.params {
 		args = append(args, p.value(v))
 	}
@@ -45,6 +46,7 @@ type writer struct {
 	table  string
 	scoped func(alias string) string // returns the predicates of a mention of the table
 	params []param
+	first  int // the number of the first of params
 	// columns are set from the parameter of the same name, extra from an expression.
 	columns []string
 	extra   []assignment
@@ -54,10 +56,11 @@ type writer struct {
 
 type assignment struct{ column, expression string }
 
-// newWriter starts a write of the fields that are present and of the columns derived from them.
-func (r *Rows[T]) newWriter(present values) *writer {
+// newWriter starts a write of the fields that are present and of the columns derived from them. first
+// is the number of its first parameter.
+func (r *Rows[T]) newWriter(present values, first int) *writer {
 	n := r.noun
-	w := &writer{db: r.scope.db, table: "public." + n.table, scoped: n.scoped}
+	w := &writer{db: r.scope.db, table: "public." + n.table, scoped: n.scoped, first: first}
 	fieldOf := make(map[string]string) // by column
 	for _, c := range n.columns {
 		if _, ok := present[c.Field]; !ok || c.rule == nil {
@@ -113,7 +116,7 @@ func (w *writer) ref(name string) string {
 	if i < 0 {
 		return ""
 	}
-	return "$" + strconv.Itoa(i+4) + "::" + w.params[i].sqlType
+	return "$" + strconv.Itoa(i+w.first) + "::" + w.params[i].sqlType
 }
 
 // flag adds one of the noun's flags as a parameter and returns the SQL that refers to it.
@@ -158,7 +161,11 @@ func (r *Rows[T]) build(insert bool, present values, extend func(*writer)) write
 	if built, ok := r.writes.Load(key); ok {
 		return built.(write)
 	}
-	w := r.newWriter(present)
+	first := 5
+	if insert {
+		first = 4
+	}
+	w := r.newWriter(present, first)
 	if extend != nil {
 		extend(w)
 	}
@@ -166,7 +173,7 @@ func (r *Rows[T]) build(insert bool, present values, extend func(*writer)) write
 	if insert {
 		text = w.insertText(r.noun.owner).Returning(r.noun.returning()).String()
 	} else {
-		text = r.updateText(w).Returning(r.noun.returning()).String()
+		text = r.changing(r.updateText(w))
 	}
 	built, _ := r.writes.LoadOrStore(key, write{text, w.params})
 	return built.(write)
@@ -197,9 +204,9 @@ func (w *writer) insertText(owner string) *bun.InsertQuery {
 	return w.db.NewInsert().Table(w.table).TableExpr("(?) AS fresh", row).Column(into...)
 }
 
-// updateText sets the columns of the row, and updated_at if a value changes. Each set of fields has
-// its own statement: one for all sets would write every column and compare every value, which takes
-// Postgres longer than the update itself.
+// updateText sets the columns of the row, and updated_at and the version if a value changes. Each
+// set of fields has its own statement: one for all sets would write every column and compare every
+// value, which takes Postgres longer than the update itself.
 func (r *Rows[T]) updateText(w *writer) *bun.UpdateQuery {
 	q := r.updating()
 	changes := []string{"false"}
@@ -216,14 +223,28 @@ func (r *Rows[T]) updateText(w *writer) *bun.UpdateQuery {
 	for _, predicate := range w.where {
 		q = q.Where(predicate)
 	}
-	return q.Set("updated_at = CASE WHEN " + strings.Join(changes, " OR ") +
-		" THEN GREATEST(c.updated_at, " + sqlNow + ") ELSE c.updated_at END")
+	return q.Set("(updated_at, version) = (SELECT CASE WHEN t.changed THEN GREATEST(c.updated_at, " + sqlNow +
+		") ELSE c.updated_at END, c.version + t.changed::int FROM (SELECT " + strings.Join(changes, " OR ") + " AS changed) AS t)")
 }
 
 // updating starts an update of the live row whose id is $3.
 func (r *Rows[T]) updating() *bun.UpdateQuery {
-	return r.scope.db.NewUpdate().Model((*T)(nil)).Where(r.noun.scoped("c")).
-		Where("c.deleted_at IS NULL").Where("c.id = $3")
+	return r.scope.db.NewUpdate().Model((*T)(nil)).TableExpr("old").Where(r.noun.scoped("c")).
+		Where("c.deleted_at IS NULL").Where("c.id = $3").
+		Where("$4::int8[] IS NULL OR old.version = ANY($4)")
+}
+
+// changing makes an update the second part of a statement that first locks the row. The statement
+// returns a row unless there is none to update: the version that the locked row had, whether it was
+// updated, and its columns after the update. So the version that the update compares is that of the
+// locked row, and the reply tells why a row was not updated.
+func (r *Rows[T]) changing(update *bun.UpdateQuery) string {
+	old := r.scope.db.NewSelect().Model((*T)(nil)).Column(versionColumn).Where(r.noun.scoped("c")).
+		Where("c.deleted_at IS NULL").Where("c.id = $3").For("NO KEY UPDATE")
+	all := r.noun.columnNames()
+	q := r.scope.db.NewSelect().With("old", old).With("new", update.Returning("c."+strings.Join(all, ", c."))).
+		ColumnExpr("old.version").ColumnExpr("new.id IS NOT NULL AS updated")
+	return q.ColumnExpr("new." + strings.Join(all, ", new.")).TableExpr("old").Join("LEFT JOIN new ON true").String()
 }
 
 // insert inserts a row with a new id. It returns nil if a predicate that extend adds is false.
@@ -240,17 +261,44 @@ func (r *Rows[T]) insert(ctx context.Context, v values, extend func(*writer)) (*
 		}
 	}
 	w := r.build(true, v, extend)
-	return r.one(ctx, writes, w.text, w.args(id, v)...)
+	return r.one(ctx, writes, w.text, w.args(v, id)...)
 }
 
-// update changes the live row with this id. It returns nil if there is none, or if a predicate that
-// extend adds is false. extend must depend on the set of fields only, because the write is cached.
-func (r *Rows[T]) update(ctx context.Context, id string, v values, extend func(*writer)) (*T, error) {
+// update changes the live row with this id. It returns the errors of change, and nil if a predicate
+// that extend adds is false. extend must depend on the set of fields only, because the write is cached.
+func (r *Rows[T]) update(ctx context.Context, id string, v values, expected Versions, extend func(*writer)) (*T, error) {
 	w := r.build(false, v, extend)
-	return r.one(ctx, writes, w.text, w.args(id, v)...)
+	return r.change(ctx, w.text, w.args(v, id, []int64(expected)), expected)
 }
 
-// softDelete marks the live row with this id as deleted (I3). It returns nil if there is none.
-func (r *Rows[T]) softDelete(ctx context.Context, id string) (*T, error) {
-	return r.one(ctx, writes, r.deleteText, id)
+// softDelete marks the live row with this id as deleted (I3). It returns the errors of change.
+func (r *Rows[T]) softDelete(ctx context.Context, id string, expected Versions) (*T, error) {
+	return r.change(ctx, r.deleteText, []any{id, []int64(expected)}, expected)
+}
+
+// change executes a statement that changing has built. It returns NotFound if there is no such live
+// row, VersionConflict if the row has none of the expected versions, and nil if another predicate
+// of the update is false.
+func (r *Rows[T]) change(ctx context.Context, text string, args []any, expected Versions) (*T, error) {
+	var changed []T
+	var version int64
+	err := r.scope.run(ctx, writes, text, args, func(row *wall.Row) {
+		version = row.Int()
+		if row.Bool() {
+			changed = r.noun.appendRow(changed, row)
+		}
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case version == 0:
+		return nil, r.noun.NewError(NotFound)
+	case !expected.allow(version):
+		conflict := r.noun.NewError(VersionConflict)
+		conflict.Version = version
+		return nil, conflict
+	case len(changed) == 0:
+		return nil, nil
+	}
+	return &changed[0], nil
 }

@@ -47,8 +47,8 @@ type ComplexityRoot struct {
 
 type MutationResolver interface {
 	CreateCustomer(ctx context.Context, input map[string]any) (*model.Payload[store.Customer], error)
-	UpdateCustomer(ctx context.Context, id string, input map[string]any) (*model.Payload[store.Customer], error)
-	DeleteCustomer(ctx context.Context, id string) (*model.Deletion, error)
+	UpdateCustomer(ctx context.Context, id string, input map[string]any, expectedVersion *int) (*model.Payload[store.Customer], error)
+	DeleteCustomer(ctx context.Context, id string, expectedVersion *int) (*model.Deletion, error)
 	CreateAccessToken(ctx context.Context, input model.CreateAccessTokenInput) (*model.CreateAccessTokenPayload, error)
 }
 type QueryResolver interface {
@@ -218,6 +218,8 @@ type Customer implements Node {
   updatedAt: DateTime!
   "The time at which the customer was deleted; null for a live customer. Only lists with ` + "`" + `includeDeleted` + "`" + ` return deleted customers."
   deletedAt: DateTime
+  "The number of the customer's changes, counted from 1 for the creation. It changes when ` + "`" + `updatedAt` + "`" + ` does."
+  version: Int!
   "Whether the write that set the email address had the flag ` + "`" + `dangerouslyAllowSameEmailForDifferentCustomers` + "`" + `. The value does not depend on other customers: it can be true for an address that no other customer has."
   emailShared: Boolean!
 }
@@ -368,6 +370,8 @@ type CreateCustomerPayload {
 type UpdateCustomerPayload {
   "The updated customer; null if there are user errors."
   customer: Customer
+  "The version that the customer has now; null for errors other than ` + "`" + `VERSION_CONFLICT` + "`" + `."
+  currentVersion: Int
   "The errors in the arguments, which the client can correct; empty on success."
   userErrors: [UserError!]!
 }
@@ -414,6 +418,8 @@ type CreateAccessTokenPayload {
 type DeleteCustomerPayload {
   "The id of the deleted customer; null if there are user errors."
   deletedCustomerId: ID
+  "The version that the customer has now; null for errors other than ` + "`" + `VERSION_CONFLICT` + "`" + `."
+  currentVersion: Int
   "The errors in the arguments, which the client can correct; empty on success."
   userErrors: [UserError!]!
 }
@@ -442,6 +448,8 @@ enum UserErrorCode {
   INVALID_INPUT
   "The customer does not exist, was deleted, or belongs to another merchant."
   NOT_FOUND
+  "The customer does not have the expected version: it was changed in the meantime."
+  VERSION_CONFLICT
 }
 
 "The reasons for which a value is refused."
@@ -510,12 +518,16 @@ type Mutation {
     id: ID!
     "The changes."
     input: UpdateCustomerInput!
+    "The version that the customer must have; any version if it is absent or null."
+    expectedVersion: Int
   ): UpdateCustomerPayload
 
   "Soft-deletes a customer: the record is kept but cannot be restored. Its email address can be used again."
   deleteCustomer(
     "The customer's id."
     id: ID!
+    "The version that the customer must have; any version if it is absent or null."
+    expectedVersion: Int
   ): DeleteCustomerPayload
 
   "Creates a short-lived credential for a browser or an app. Only an API key with write access may do this. Without configured access tokens the error's code is TOKENS_NOT_CONFIGURED."
@@ -596,6 +608,8 @@ func (ec *executionContext) childFields_Customer(ctx context.Context, field grap
 		return ec.fieldContext_Customer_updatedAt(ctx, field)
 	case "deletedAt":
 		return ec.fieldContext_Customer_deletedAt(ctx, field)
+	case "version":
+		return ec.fieldContext_Customer_version(ctx, field)
 	case "emailShared":
 		return ec.fieldContext_Customer_emailShared(ctx, field)
 	}
@@ -630,6 +644,8 @@ func (ec *executionContext) childFields_DeleteCustomerPayload(ctx context.Contex
 	switch field.Name {
 	case "deletedCustomerId":
 		return ec.fieldContext_DeleteCustomerPayload_deletedCustomerId(ctx, field)
+	case "currentVersion":
+		return ec.fieldContext_DeleteCustomerPayload_currentVersion(ctx, field)
 	case "userErrors":
 		return ec.fieldContext_DeleteCustomerPayload_userErrors(ctx, field)
 	}
@@ -664,6 +680,8 @@ func (ec *executionContext) childFields_UpdateCustomerPayload(ctx context.Contex
 	switch field.Name {
 	case "customer":
 		return ec.fieldContext_UpdateCustomerPayload_customer(ctx, field)
+	case "currentVersion":
+		return ec.fieldContext_UpdateCustomerPayload_currentVersion(ctx, field)
 	case "userErrors":
 		return ec.fieldContext_UpdateCustomerPayload_userErrors(ctx, field)
 	}
@@ -839,6 +857,14 @@ func (ec *executionContext) field_Mutation_deleteCustomer_args(ctx context.Conte
 		return nil, err
 	}
 	args["id"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "expectedVersion",
+		func(ctx context.Context, v any) (*int, error) {
+			return ec.unmarshalOInt2ᚖint(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["expectedVersion"] = arg1
 	return args, nil
 }
 
@@ -861,6 +887,14 @@ func (ec *executionContext) field_Mutation_updateCustomer_args(ctx context.Conte
 		return nil, err
 	}
 	args["input"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "expectedVersion",
+		func(ctx context.Context, v any) (*int, error) {
+			return ec.unmarshalOInt2ᚖint(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["expectedVersion"] = arg2
 	return args, nil
 }
 
@@ -1590,6 +1624,29 @@ func (ec *executionContext) fieldContext_Customer_deletedAt(_ context.Context, f
 	return graphql.NewScalarFieldContext("Customer", field, false, false, "DateTime")
 }
 
+func (ec *executionContext) _Customer_version(ctx context.Context, field graphql.CollectedField, obj *store.Customer) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Customer_version(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Version, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt2int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Customer_version(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Customer", field, false, false, "Int")
+}
+
 func (ec *executionContext) _Customer_emailShared(ctx context.Context, field graphql.CollectedField, obj *store.Customer) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -1810,6 +1867,29 @@ func (ec *executionContext) fieldContext_DeleteCustomerPayload_deletedCustomerId
 	return graphql.NewScalarFieldContext("DeleteCustomerPayload", field, false, false, "ID")
 }
 
+func (ec *executionContext) _DeleteCustomerPayload_currentVersion(ctx context.Context, field graphql.CollectedField, obj *model.Deletion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DeleteCustomerPayload_currentVersion(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CurrentVersion, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_DeleteCustomerPayload_currentVersion(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DeleteCustomerPayload", field, false, false, "Int")
+}
+
 func (ec *executionContext) _DeleteCustomerPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.Deletion) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -1942,7 +2022,7 @@ func (ec *executionContext) _Mutation_updateCustomer(ctx context.Context, field 
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().UpdateCustomer(ctx, fc.Args["id"].(string), fc.Args["input"].(map[string]any))
+			return ec.Resolvers.Mutation().UpdateCustomer(ctx, fc.Args["id"].(string), fc.Args["input"].(map[string]any), fc.Args["expectedVersion"].(*int))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Payload[store.Customer]) graphql.Marshaler {
@@ -1986,7 +2066,7 @@ func (ec *executionContext) _Mutation_deleteCustomer(ctx context.Context, field 
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().DeleteCustomer(ctx, fc.Args["id"].(string))
+			return ec.Resolvers.Mutation().DeleteCustomer(ctx, fc.Args["id"].(string), fc.Args["expectedVersion"].(*int))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Deletion) graphql.Marshaler {
@@ -2470,6 +2550,29 @@ func (ec *executionContext) fieldContext_UpdateCustomerPayload_customer(_ contex
 		},
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _UpdateCustomerPayload_currentVersion(ctx context.Context, field graphql.CollectedField, obj *model.Payload[store.Customer]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_UpdateCustomerPayload_currentVersion(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CurrentVersion, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_UpdateCustomerPayload_currentVersion(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("UpdateCustomerPayload", field, false, false, "Int")
 }
 
 func (ec *executionContext) _UpdateCustomerPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.Payload[store.Customer]) (ret graphql.Marshaler) {
@@ -4379,6 +4482,11 @@ func (ec *executionContext) _Customer(ctx context.Context, sel ast.SelectionSet,
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
+		case "version":
+			out.Values[i] = ec._Customer_version(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "emailShared":
 			out.Values[i] = ec._Customer_emailShared(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -4501,6 +4609,11 @@ func (ec *executionContext) _DeleteCustomerPayload(ctx context.Context, sel ast.
 			out.Values[i] = graphql.MarshalString("DeleteCustomerPayload")
 		case "deletedCustomerId":
 			out.Values[i] = ec._DeleteCustomerPayload_deletedCustomerId(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "currentVersion":
+			out.Values[i] = ec._DeleteCustomerPayload_currentVersion(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
@@ -4769,6 +4882,11 @@ func (ec *executionContext) _UpdateCustomerPayload(ctx context.Context, sel ast.
 			out.Values[i] = graphql.MarshalString("UpdateCustomerPayload")
 		case "customer":
 			out.Values[i] = ec._UpdateCustomerPayload_customer(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "currentVersion":
+			out.Values[i] = ec._UpdateCustomerPayload_currentVersion(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
@@ -5377,6 +5495,20 @@ func (ec *executionContext) unmarshalNInt2int(ctx context.Context, v any) (int, 
 func (ec *executionContext) marshalNInt2int(ctx context.Context, sel ast.SelectionSet, v int) graphql.Marshaler {
 	_ = sel
 	res := scalar.MarshalInt(v)
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "Int!")
+	}
+	return res
+}
+
+func (ec *executionContext) unmarshalNInt2int64(ctx context.Context, v any) (int64, error) {
+	res, err := scalar.UnmarshalInt64(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNInt2int64(ctx context.Context, sel ast.SelectionSet, v int64) graphql.Marshaler {
+	_ = sel
+	res := scalar.MarshalInt64(v)
 	if res == graphql.Null {
 		graphql.AddInvalidNullFromMarshaler(ctx, "Int!")
 	}

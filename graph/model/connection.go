@@ -30,14 +30,16 @@ type Edge[T any] struct {
 // Payload is the result of a mutation that creates or updates a row. Row is nil if there are user
 // errors.
 type Payload[T any] struct {
-	Row        *T
-	UserErrors []*UserError
+	Row            *T
+	CurrentVersion *int
+	UserErrors     []*UserError
 }
 
 // Deletion is the result of a mutation that deletes a row. ID is nil if there are user errors.
 type Deletion struct {
-	ID         *string
-	UserErrors []*UserError
+	ID             *string
+	CurrentVersion *int
+	UserErrors     []*UserError
 }
 
 // The instances for customers.

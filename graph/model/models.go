@@ -151,6 +151,8 @@ const (
 	UserErrorCodeInvalidInput UserErrorCode = "INVALID_INPUT"
 	// The customer does not exist, was deleted, or belongs to another merchant.
 	UserErrorCodeNotFound UserErrorCode = "NOT_FOUND"
+	// The customer does not have the expected version: it was changed in the meantime.
+	UserErrorCodeVersionConflict UserErrorCode = "VERSION_CONFLICT"
 )
 
 var AllUserErrorCode = []UserErrorCode{
@@ -159,11 +161,12 @@ var AllUserErrorCode = []UserErrorCode{
 	UserErrorCodeInvalidID,
 	UserErrorCodeInvalidInput,
 	UserErrorCodeNotFound,
+	UserErrorCodeVersionConflict,
 }
 
 func (e UserErrorCode) IsValid() bool {
 	switch e {
-	case UserErrorCodeEmailRequired, UserErrorCodeEmailTaken, UserErrorCodeInvalidID, UserErrorCodeInvalidInput, UserErrorCodeNotFound:
+	case UserErrorCodeEmailRequired, UserErrorCodeEmailTaken, UserErrorCodeInvalidID, UserErrorCodeInvalidInput, UserErrorCodeNotFound, UserErrorCodeVersionConflict:
 		return true
 	}
 	return false

@@ -99,6 +99,15 @@ func UnmarshalBoolean(value any) (bool, error) {
 // MarshalInt writes an Int.
 func MarshalInt(n int) graphql.Marshaler { return graphql.MarshalInt(n) }
 
+// MarshalInt64 writes an Int that the store has as an int64.
+func MarshalInt64(n int64) graphql.Marshaler { return graphql.MarshalInt64(n) }
+
+// UnmarshalInt64 reads an Int.
+func UnmarshalInt64(value any) (int64, error) {
+	n, err := UnmarshalInt(value)
+	return int64(n), err
+}
+
 // UnmarshalInt reads an Int, which has 32 bits. Default values of the schema have the type int, all
 // other values int64.
 func UnmarshalInt(value any) (int, error) {

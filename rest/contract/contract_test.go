@@ -65,7 +65,7 @@ func (e exchange) reports(t *testing.T, read func(io.Reader)) []string {
 func all(r io.Reader) { _, _ = io.Copy(io.Discard, r) }
 
 func header(pairs ...string) http.Header {
-	h := http.Header{"Content-Type": {"application/json"}, "X-Request-Id": {"request-1"}}
+	h := http.Header{"Content-Type": {"application/json"}, "X-Request-Id": {"request-1"}, "Etag": {`"7"`}}
 	for i := 0; i < len(pairs); i += 2 {
 		h.Set(pairs[i], pairs[i+1])
 	}
@@ -96,10 +96,12 @@ func TestAcceptsDocumentedTraffic(t *testing.T) {
 		{"HEAD", "/api/customers", "", 200, header(), ""},
 		{"HEAD", "/api/customers/cust_9", "", 404, header(), ""},
 		{"GET", "/api/customers/cust_1", "", 200, header(), one},
+		{"GET", "/api/customers/cust_1", "", 304, header(), ""},
 		{"GET", "/api/customers/nonsense", "", 400, header(), `{"error":"Invalid customer ID format"}`},
 		{"POST", "/api/customers", `{"email":" a@example.com ","name":"  ` + wide + `  ","more":1}`, 201, header("Location", location), one},
 		{"POST", "/api/customers", `{`, 400, header(), `{"error":"The request body is not valid JSON"}`},
 		{"PATCH", "/api/customers/cust_1", `{"name":null,"taxId":"","billingCountry":" us "}`, 200, header(), one},
+		{"DELETE", "/api/customers/cust_1", "", 412, header(), `{"error":"The customer was changed in the meantime"}`},
 		{"PUT", "/api/customers", "", 405, header("Allow", "GET, HEAD, POST"), `{"error":"Method not allowed"}`},
 		{"GET", "/api/nothing", "", 404, header(), `{"error":"Not found"}`},
 		{"GET", "/api/customers/", "", 404, header(), `{"error":"Not found"}`},
@@ -131,6 +133,9 @@ func TestReportsUndocumentedTraffic(t *testing.T) {
 		"a rate that is no number":      {"GET", "/api/customers", "", 200, header("RateLimit-Limit", "many"), list},
 		"no request id for HEAD":        {"HEAD", "/api/customers", "", 200, without(header(), "X-Request-Id"), ""},
 		"a 201 without Location":        {"POST", "/api/customers", `{"email":"a@example.com"}`, 201, header(), one},
+		"one customer without ETag":     {"GET", "/api/customers/cust_1", "", 200, without(header(), "ETag"), one},
+		"a 412 without ETag":            {"DELETE", "/api/customers/cust_1", "", 412, without(header(), "ETag"), `{"error":"The customer was changed in the meantime"}`},
+		"an ETag that is no tag":        {"GET", "/api/customers/cust_1", "", 200, header("ETag", "7"), one},
 		"a 401 without a challenge":     {"GET", "/api/customers", "", 401, header(), `{"error":"Unauthorized"}`},
 		"a 503 without Retry-After":     {"GET", "/api/customers", "", 503, header(), `{"error":"Service temporarily unavailable"}`},
 		"a 405 with the wrong methods":  {"PUT", "/api/customers/cust_1", "", 405, header("Allow", "GET"), `{"error":"Method not allowed"}`},

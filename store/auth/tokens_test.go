@@ -73,7 +73,7 @@ func testAccessTokens(t *testing.T, algorithm auth.Algorithm) {
 	m := db.Merchant(t, "Acme")
 	ctx := db.Context(t, m)
 	credential, _ := store.CredentialFrom(ctx)
-	customer, err := db.Store(t).Customers.Create(ctx, store.Input{"email": "a@example.com"})
+	customer, err := db.Store(t).Customers.Create(ctx, store.Input{"email": "a@example.com"}, store.WriteOptions{})
 	require.NoError(t, err)
 
 	for name, c := range map[string]struct {

@@ -245,7 +245,8 @@ func TestMigrateWhileOldMigratorWaits(t *testing.T) {
 	}()
 	waits := locks + " AND NOT granted"
 	require.Eventually(t, func() bool { return len(queryLines(t, db.SuperuserURL(), waits)) > 0 }, 10*time.Second, 10*time.Millisecond)
-	// After deadlock_timeout, 1 s, Postgres no longer looks for a deadlock on behalf of the old migrator.
+	// After deadlock_timeout, 1 s, Postgres no longer looks for a deadlock on behalf of the old
+	// migrator.
 	time.Sleep(1200 * time.Millisecond)
 	require.NoError(t, blocker.Rollback(t.Context()))
 	select {
@@ -262,7 +263,7 @@ func TestMigrateWhileOldMigratorWaits(t *testing.T) {
 func TestRekeyChecksTheSchema(t *testing.T) {
 	t.Parallel()
 	db, m := before(t)
-	require.ErrorContains(t, m.Rekey(t.Context()), "1 of 6 migrations are pending; run: lumen migrate up")
+	require.ErrorContains(t, m.Rekey(t.Context()), "1 of 7 migrations are pending; run: lumen migrate up")
 	_, err := m.Up(t.Context())
 	require.NoError(t, err)
 	_, err = db.Superuser().Exec(t.Context(), `DROP INDEX customers_name_sort_ascending`)

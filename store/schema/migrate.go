@@ -334,7 +334,7 @@ func asMigrations(steps migrate.MigrationSlice) []Migration {
 // discover returns all steps. Those in Go call m when they run.
 func (m *Migrator) discover() (*migrate.Migrations, error) {
 	steps := migrate.NewMigrations()
-	if err := errors.Join(steps.Discover(migrations.Files), m.registerKeys(steps)); err != nil {
+	if err := errors.Join(steps.Discover(migrations.Files), m.registerKeys(steps), m.registerVersions(steps)); err != nil {
 		return nil, fmt.Errorf("read the embedded migrations: %w", err)
 	}
 	return steps, nil

@@ -65,7 +65,7 @@ func withoutOwnTables(lines []string) []string {
 
 const stepsQuery = "SELECT name FROM lumen_migrations ORDER BY name"
 
-var allSteps = []string{"0001", "0002", "0003", "0004", "0005", "0006"}
+var allSteps = []string{"0001", "0002", "0003", "0004", "0005", "0006", "0007"}
 
 var allPending = fmt.Sprintf("%[1]d of %[1]d migrations are pending; run: lumen migrate up", len(allSteps))
 

@@ -447,9 +447,9 @@ func TestRolesThatMayCreateObjectsGetNoCodeToRun(t *testing.T) {
 	require.NoError(t, err)
 	s, ctx := db.Store(t), db.Context(t, m)
 	require.Error(t, schema.Ready(t.Context(), db.Service(t)))
-	created, err := s.Customers.Create(ctx, store.Input{"email": "a@x.io"})
+	created, err := s.Customers.Create(ctx, store.Input{"email": "a@x.io"}, store.WriteOptions{})
 	require.NoError(t, err)
-	_, err = s.Customers.Update(ctx, created.ID, store.Input{"email": "b@x.io", "name": "B"})
+	_, err = s.Customers.Update(ctx, created.ID, store.Input{"email": "b@x.io", "name": "B"}, store.WriteOptions{})
 	require.NoError(t, err)
 	search := "b@x"
 	_, err = s.Customers.List(ctx, store.PageQuery{Filter: store.Filter{"search": search}})

@@ -94,7 +94,7 @@ func TestContexts(t *testing.T) {
 		require.Equal(t, merchant.ID, credential.Merchant.ID)
 	}
 
-	created, err := db.Store(t).Customers.Create(db.Context(t, merchant), store.Input{"email": "a@example.com"})
+	created, err := db.Store(t).Customers.Create(db.Context(t, merchant), store.Input{"email": "a@example.com"}, store.WriteOptions{})
 	require.NoError(t, err)
 	require.Equal(t, merchant.ID, created.MerchantID)
 }

@@ -23,10 +23,10 @@ func TestMigrateDownNeedsConfirmation(t *testing.T) {
 	for _, name := range []string{"One", "Two"} {
 		m := db.Merchant(t, name)
 		for _, email := range []string{"a@x.io", "b@x.io"} {
-			created, err := s.Customers.Create(db.Context(t, m), store.Input{"email": email})
+			created, err := s.Customers.Create(db.Context(t, m), store.Input{"email": email}, store.WriteOptions{})
 			require.NoError(t, err)
 			if email == "b@x.io" {
-				_, err := s.Customers.Delete(db.Context(t, m), created.ID)
+				_, err := s.Customers.Delete(db.Context(t, m), created.ID, store.WriteOptions{})
 				require.NoError(t, err)
 			}
 		}
@@ -56,7 +56,7 @@ func TestMigrateDownNeedsConfirmation(t *testing.T) {
 			var exit *exec.ExitError
 			require.ErrorAs(t, err, &exit)
 			require.Equal(t, 1, exit.ExitCode())
-			require.Equal(t, "lumen: nothing was undone: this undoes 0001, 0002, 0003, 0004, 0005, 0006 and deletes 2 merchants, all API keys, 4 customers, "+
+			require.Equal(t, "lumen: nothing was undone: this undoes 0001, 0002, 0003, 0004, 0005, 0006, 0007 and deletes 2 merchants, all API keys, 4 customers, "+
 				"the keys that sign access tokens; "+
 				"confirm with --yes, or at a terminal\n", out)
 		}
@@ -80,7 +80,7 @@ func TestMigrateDownNeedsConfirmation(t *testing.T) {
 func TestMigrateRekey(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
-	created, err := db.Store(t).Customers.Create(db.Context(t, db.Merchant(t, "One")), store.Input{"email": "a@straße.example"})
+	created, err := db.Store(t).Customers.Create(db.Context(t, db.Merchant(t, "One")), store.Input{"email": "a@straße.example"}, store.WriteOptions{})
 	require.NoError(t, err)
 	_, err = db.Superuser().Exec(t.Context(), `UPDATE customers SET email_key = 'a@strasse.example' WHERE id = $1`, created.ID)
 	require.NoError(t, err)

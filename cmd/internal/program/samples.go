@@ -146,12 +146,12 @@ func seed(ctx context.Context, operator *owner.Owner, customers *store.Customers
 			"billingAddressLine1": s.line1, "billingAddressLine2": s.line2, "billingCity": s.city,
 			"billingPostalCode": s.post, "billingCountry": s.country, "taxId": s.taxID,
 			store.DangerousFlag: s.shared,
-		})
+		}, store.WriteOptions{})
 		if err != nil {
 			return err
 		}
 		if s.deleted {
-			if customer, err = customers.Delete(ctx, customer.ID); err != nil {
+			if customer, err = customers.Delete(ctx, customer.ID, store.WriteOptions{}); err != nil {
 				return err
 			}
 		}

@@ -50,11 +50,17 @@ async function main() {
 
   const [id, other] = created as [string, string];
   const jane = { id, email: "jane1@example.com", name: "Jane Smith", userId: "user-1" };
-  assert.deepEqual(await updateCustomer(id, { name: "Jane Doe" }), { customer: { ...jane, name: "Jane Doe" }, userErrors: [] });
+  const version = (name: string | null, currentVersion: number) =>
+    ({ customer: { ...jane, name, version: currentVersion }, currentVersion, userErrors: [] });
+  assert.deepEqual(await updateCustomer(id, { name: "Jane Doe" }), version("Jane Doe", 2));
   console.log("updated a name, and nothing else");
 
-  assert.deepEqual(await updateCustomer(id, { name: null }), { customer: { ...jane, name: null }, userErrors: [] });
+  assert.deepEqual(await updateCustomer(id, { name: null }, 2), version(null, 3));
   console.log("cleared the name, and kept what was left out");
+
+  const late = await updateCustomer(id, { name: "Jane Poe" }, 2);
+  assert.deepEqual([late.customer, late.currentVersion, late.userErrors[0]?.code], [null, 3, "VERSION_CONFLICT"]);
+  console.log(`overwrote nothing: ${late.userErrors[0]?.message}`);
 
   const { customer: none, userErrors } = await updateCustomer(id, { email: "JANE2@example.com" });
   assert.equal(none, null);

@@ -33,13 +33,20 @@ export async function* customerPages(first: number) {
   } while (after);
 }
 
-const update = graphql(`mutation UpdateCustomer($id: ID!, $input: UpdateCustomerInput!) {
-  updateCustomer(id: $id, input: $input) { customer { id email name userId } userErrors { code field message } }
+const update = graphql(`mutation UpdateCustomer($id: ID!, $input: UpdateCustomerInput!, $expectedVersion: Int) {
+  updateCustomer(id: $id, input: $input, expectedVersion: $expectedVersion) {
+    customer { id email name userId version }
+    currentVersion
+    userErrors { code field message }
+  }
 }`);
 
-/** Changes the fields that are given; null clears one. userErrors lists what the caller can correct. */
-export async function updateCustomer(id: string, input: UpdateCustomerInput) {
-  const { data, error } = await lumen.mutation(update, { id, input });
+/**
+ * Changes the fields that are given; null clears one. userErrors lists what the caller can correct. With
+ * expectedVersion, it changes nothing if the customer has another version by then.
+ */
+export async function updateCustomer(id: string, input: UpdateCustomerInput, expectedVersion?: number) {
+  const { data, error } = await lumen.mutation(update, { id, input, expectedVersion });
   if (!data?.updateCustomer) throw error; // error.graphQLErrors[0].extensions.code says why
   return data.updateCustomer;
 }

@@ -1,0 +1,47 @@
+package store
+
+import (
+	"slices"
+	"strconv"
+)
+
+// Versions are the versions of which a write expects the row to have one. Nil expects none in
+// particular.
+type Versions []int64
+
+func (v Versions) allow(version int64) bool { return v == nil || slices.Contains(v, version) }
+
+// WriteOptions are what a caller says of a write besides the values of fields. The zero value sets no
+// conditions.
+type WriteOptions struct {
+	// Expected makes an update or a deletion depend on the version of the row. Creations ignore it.
+	Expected Versions
+	// Faults are the faults of these options. They are reported together with those of the fields.
+	Faults []Fault
+}
+
+// judge adds the faults of the options to those of the fields. An error with another code hides them.
+func (o WriteOptions) judge(refused error) error {
+	switch {
+	case len(o.Faults) == 0:
+		return refused
+	case refused == nil:
+		return Invalid(o.Faults...)
+	case AsError(refused).Code != InvalidInput:
+		return refused
+	}
+	return Invalid(slices.Concat(o.Faults, AsError(refused).Faults)...)
+}
+
+// versionColumn counts the changes of a row, from 1.
+const versionColumn = "version"
+
+// VersionOf returns the version of a row: 1 for a new one, and one more after each change.
+func VersionOf[T any](row *T) int64 {
+	text, _ := declared[T]().column(versionColumn).key(row)
+	version, _ := strconv.ParseInt(text, 10, 64)
+	return version
+}
+
+// ETag returns the entity tag of a version, such as `"7"`.
+func ETag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
