@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"time"
 
 	"lumen/graph/model"
 	"lumen/store"
@@ -9,8 +10,11 @@ import (
 
 var customers = register[store.Customer]("Customer")
 
-func (r *queryResolver) Customer(ctx context.Context, id string) (*store.Customer, error) {
-	return load[store.Customer](ctx, id)
+func (r *queryResolver) Customer(ctx context.Context, id string, asOf *time.Time) (*store.Customer, error) {
+	if asOf == nil {
+		return load[store.Customer](ctx, id)
+	}
+	return past(ctx, customers(r.Resolver), id, *asOf)
 }
 
 func (r *queryResolver) Customers(
@@ -20,17 +24,17 @@ func (r *queryResolver) Customers(
 }
 
 func (r *mutationResolver) CreateCustomer(ctx context.Context, input map[string]any) (*model.CustomerPayload, error) {
-	return payload[store.Customer](ctx)(r.store.Customers.Create(ctx, values(input), store.WriteOptions{}))
+	return payload[store.Customer](ctx)(r.store.Customers.Create(ctx, values(input), writeOptions(ctx, nil)))
 }
 
 func (r *mutationResolver) UpdateCustomer(
 	ctx context.Context, id string, input map[string]any, expectedVersion *int,
 ) (*model.CustomerPayload, error) {
-	return payload[store.Customer](ctx)(r.store.Customers.Update(ctx, id, values(input), writeOptions(expectedVersion)))
+	return payload[store.Customer](ctx)(r.store.Customers.Update(ctx, id, values(input), writeOptions(ctx, expectedVersion)))
 }
 
 func (r *mutationResolver) DeleteCustomer(
 	ctx context.Context, id string, expectedVersion *int,
 ) (*model.Deletion, error) {
-	return deletion[store.Customer](ctx)(r.store.Customers.Delete(ctx, id, writeOptions(expectedVersion)))
+	return deletion[store.Customer](ctx)(r.store.Customers.Delete(ctx, id, writeOptions(ctx, expectedVersion)))
 }

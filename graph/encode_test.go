@@ -204,6 +204,9 @@ var selectable = func() map[string]map[string]string {
 	for _, name := range []string{"CustomerConnection", "CustomerEdge", "Customer", "Node", "PageInfo"} {
 		types[name] = map[string]string{"__typename": ""}
 		for _, field := range schema.Types[name].Fields {
+			if len(field.Arguments) > 0 {
+				continue // has a resolver; TestFieldsWithoutColumnGoToExecutor
+			}
 			types[name][field.Name] = ""
 			if schema.Types[field.Type.Name()].IsCompositeType() {
 				types[name][field.Name] = field.Type.Name()

@@ -35,10 +35,11 @@ func userErrors(ctx context.Context, err error) ([]*model.UserError, error) {
 		return list, known
 	}
 	for _, f := range known.Faults {
-		reason := model.InvalidInputReason(f.Reason)
-		list = append(list, &model.UserError{
-			Code: code, Field: []string{"input", f.Field}, Message: f.Message, Reason: &reason,
-		})
+		reason, path := model.InvalidInputReason(f.Reason), []string{"input", f.Field}
+		if f.InHeader {
+			path = path[1:]
+		}
+		list = append(list, &model.UserError{Code: code, Field: path, Message: f.Message, Reason: &reason})
 	}
 	if len(list) == 0 {
 		path := []string{"id"}

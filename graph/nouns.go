@@ -120,11 +120,15 @@ func currentVersion[T any](row *T, failure error) *int {
 }
 
 // writeOptions returns the options of a write that expects this version, or any for nil.
-func writeOptions(expectedVersion *int) store.WriteOptions {
-	if expectedVersion == nil {
-		return store.WriteOptions{}
+func writeOptions(ctx context.Context, expectedVersion *int) store.WriteOptions {
+	var options store.WriteOptions
+	if r, ok := ctx.Value(recorderKey{}).(*outcomeRecorder); ok {
+		options.Receipt = &r.receipt
 	}
-	return store.WriteOptions{Expected: store.Versions{int64(*expectedVersion)}}
+	if expectedVersion != nil {
+		options.Expected = store.Versions{int64(*expectedVersion)}
+	}
+	return options
 }
 
 // deletion returns a function that converts the result of a delete to a payload.

@@ -16,7 +16,8 @@ import (
 )
 
 // TestColumnsMatchSchema checks that the column table of each noun and its type in the schema have
-// the same fields: the encoder writes these fields and no others.
+// the same fields, besides those with a resolver, which have arguments: the encoder writes these fields
+// and no others.
 func TestColumnsMatchSchema(t *testing.T) {
 	t.Parallel()
 	schema := schema()
@@ -25,8 +26,9 @@ func TestColumnsMatchSchema(t *testing.T) {
 		require.NotNil(t, definition, titleOf(noun))
 		var fields []string
 		for _, field := range definition.Fields {
-			require.Empty(t, field.Arguments, field.Name)
-			fields = append(fields, field.Name)
+			if len(field.Arguments) == 0 {
+				fields = append(fields, field.Name)
+			}
 		}
 		var columns []string
 		for _, column := range noun.Fields() {

@@ -48,6 +48,7 @@ type outcomeRecorder struct {
 	mu sync.Mutex
 	Outcome
 	severalRows bool
+	receipt     store.Receipt // of the last write; mutations write one after the other
 }
 
 type recorderKey struct{}

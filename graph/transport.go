@@ -103,6 +103,9 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, executor graphql.G
 		w.Header().Set("Retry-After", "1")
 	}
 	response.Errors = t.limits.First(response.Errors)
+	if position := recorder.receipt.String(); position != "" {
+		response.Extensions["sequence"] = position // beside the cost
+	}
 	writeResult(w, status, response)
 }
 

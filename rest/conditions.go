@@ -9,9 +9,10 @@ import (
 	"lumen/store"
 )
 
-// writeOptions reads the headers that set the conditions of a write.
-func writeOptions(r *http.Request) store.WriteOptions {
-	var options store.WriteOptions
+// conditions returns the options of a write of a row that exists, with the versions that If-Match
+// expects.
+func conditions(r *http.Request, receipt *store.Receipt) store.WriteOptions {
+	options := store.WriteOptions{Receipt: receipt}
 	values := r.Header.Values("If-Match")
 	if len(values) == 0 {
 		return options
@@ -19,12 +20,19 @@ func writeOptions(r *http.Request) store.WriteOptions {
 	tags, wildcard, ok := entityTags(values)
 	switch {
 	case !ok:
-		options.Faults = append(options.Faults, store.NewFault("If-Match", store.InvalidFormat,
+		options.Faults = append(options.Faults, store.NewHeaderFault("If-Match", store.InvalidFormat,
 			`must be *, or entity tags in quotes such as "7"`))
 	case !wildcard: // * asks that the row exists, which every write does
 		options.Expected = versions(tags)
 	}
 	return options
+}
+
+// confirm tells the client where the log of changes recorded its write.
+func confirm(w http.ResponseWriter, receipt store.Receipt) {
+	if position := receipt.String(); position != "" {
+		w.Header().Set(store.SequenceHeader, position)
+	}
 }
 
 // notModified reports whether If-None-Match names the version. A malformed header names none.

@@ -92,8 +92,8 @@ func TestDocumentHasExactlyTheErrors(t *testing.T) {
 		400: {store.OneObject},
 		415: {"Content-Encoding must be identity"},
 		409: {"Another customer with this email already exists. Use dangerouslyAllowSameEmailForDifferentCustomers to allow."},
-		500: {"Failed to create access token", "Failed to create customer", "Failed to delete customer", "Failed to fetch customer",
-			"Failed to fetch customers", "Failed to fetch token keys", "Failed to update customer"},
+		500: {"Failed to create access token", "Failed to create customer", "Failed to delete customer", "Failed to fetch changes",
+			"Failed to fetch customer", "Failed to fetch customers", "Failed to fetch token keys", "Failed to update customer"},
 	}
 	for _, code := range store.Codes() {
 		err := store.NounOf[store.Customer]().NewError(code)

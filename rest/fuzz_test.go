@@ -124,7 +124,7 @@ func FuzzListQuery(f *testing.F) {
 		for _, pair := range strings.Split(query, "&") {
 			given, _, _ := strings.Cut(pair, "=")
 			if given, err := url.QueryUnescape(given); err == nil {
-				for _, name := range append(slices.Collect(maps.Keys(customers.misnomers)), customers.parameters()...) {
+				for _, name := range append(slices.Collect(maps.Keys(customers.misnomers)), customers.list.names...) {
 					if strings.EqualFold(strings.Map(func(c rune) rune {
 						if strings.ContainsRune("_-.[]", c) {
 							return -1
@@ -147,9 +147,9 @@ func FuzzListQuery(f *testing.F) {
 		for _, d := range reply.Details {
 			require.Contains(t, named, d.Field, "an unknown parameter must be ignored")
 			require.True(t, strings.HasPrefix(d.Message, d.Field+" "), "%q does not begin with the field", d.Message)
-			at := slices.Index(customers.parameters(), d.Field)
+			at := slices.Index(customers.list.names, d.Field)
 			if at < 0 {
-				last = len(customers.parameters()) // Near misses come last.
+				last = len(customers.list.names) // Near misses come last.
 				continue
 			}
 			require.Greater(t, at, last)

@@ -8,27 +8,27 @@ import (
 	"lumen/store"
 )
 
-// suggest returns the known parameters to suggest, by the normalized names that clients send
-// instead.
-func (r resource[T]) suggest() map[string]string {
-	suggestions := make(map[string]string)
-	for name, known := range r.misnomers {
-		suggestions[normalized(name)] = known
+// newParameters returns the parameters with these names. misnomers maps parameters of other APIs to the
+// parameters that messages suggest instead.
+func newParameters(misnomers map[string]string, names ...string) parameters {
+	p := parameters{names: names, suggestions: make(map[string]string)}
+	for name, known := range misnomers {
+		p.suggestions[normalized(name)] = known
 	}
-	for _, name := range r.parameters() {
-		suggestions[normalized(name)] = name
+	for _, name := range names {
+		p.suggestions[normalized(name)] = name
 	}
-	return suggestions
+	return p
 }
 
 // nearMisses returns a fault for each unknown parameter that is close to a known one. If the server
 // ignored such a parameter, it would answer a question that the client did not ask.
-func (s *service[T]) nearMisses(values map[string][]string) []store.Fault {
+func (p parameters) nearMisses(values map[string][]string) []store.Fault {
 	var faults []store.Fault
 	reported := make(map[string]bool) // by normalized name, so that many spellings make one fault
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		key := normalized(name)
-		known := s.suggestions[key]
+		known := p.suggestions[key]
 		matters := func(value string) bool { return value != "" && !slices.Contains(noEffect[key], value) }
 		if known == "" || known == name || reported[key] || !slices.ContainsFunc(values[name], matters) {
 			continue

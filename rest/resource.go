@@ -27,6 +27,9 @@ type rows[T any] interface {
 	Authorize(context.Context, store.Operation) error
 	Check(context.Context, store.PageQuery) error
 	Get(ctx context.Context, id string) (*T, error)
+	GetAsOf(ctx context.Context, id string, at time.Time) (*T, error)
+	History(ctx context.Context, id string, query store.HistoryQuery) (*store.HistoryPage, error)
+	CheckHistory(ctx context.Context, query store.HistoryQuery) error
 	List(context.Context, store.PageQuery) (*store.Page[T], error)
 	All(context.Context, store.Filter) iter.Seq2[[]T, error]
 	Create(context.Context, store.Input, store.WriteOptions) (*T, error)
@@ -40,7 +43,7 @@ type service[T any] struct {
 	noun   store.Noun
 	fields []field[T]
 
-	suggestions map[string]string // see suggest
+	list, one, past parameters // of the list, of one row and of its history
 }
 
 // field writes one member of a T.
@@ -53,7 +56,9 @@ func (r resource[T]) service() *service[T] {
 	if r.rows == nil {
 		r.rows = func(s *store.Store) rows[T] { return store.RowsOf[T](s) }
 	}
-	s := &service[T]{resource: r, noun: store.NounOf[T](), suggestions: r.suggest()}
+	s := &service[T]{resource: r, noun: store.NounOf[T](), list: r.listParameters(), one: newParameters(nil, "asOf")}
+	s.past = newParameters(map[string]string{"after": "cursor", "startingAfter": "cursor", "first": "limit"}, "limit", "cursor")
+	s.past.storeNames = s.list.storeNames
 	before := "{"
 	for _, c := range store.ColumnsOf[T]() {
 		if c.Field != "" && !c.GraphQLOnly {
@@ -70,16 +75,17 @@ func (s *service[T]) routes() []route {
 	one, all := title(s.noun.Name()), title(s.noun.Plural())
 	each := s.path + "/{id}"
 	return []route{
-		{Route{http.MethodGet, s.path, "list" + all}, s.list},
+		{Route{http.MethodGet, s.path, "list" + all}, s.listRows},
 		{Route{http.MethodPost, s.path, "create" + one}, s.create},
 		{Route{http.MethodGet, each, "get" + one}, s.get},
 		{Route{http.MethodPost, each, "update" + one}, s.update},
 		{Route{http.MethodPatch, each, "update" + one}, s.update},
 		{Route{http.MethodDelete, each, "delete" + one}, s.delete},
+		{Route{http.MethodGet, each + "/history", "list" + one + "History"}, s.history},
 	}
 }
 
-func (s *service[T]) list(h *handler, w http.ResponseWriter, r *http.Request) error {
+func (s *service[T]) listRows(h *handler, w http.ResponseWriter, r *http.Request) error {
 	query, err := s.readQuery(r, s.rows(h.store))
 	switch {
 	case err != nil:
@@ -105,7 +111,7 @@ func (s *service[T]) list(h *handler, w http.ResponseWriter, r *http.Request) er
 }
 
 func (s *service[T]) get(h *handler, w http.ResponseWriter, r *http.Request) error {
-	row, err := s.rows(h.store).Get(r.Context(), r.PathValue("id"))
+	row, err := s.read(h, r)
 	if err == nil && notModified(r, store.VersionOf(row)) {
 		h.found(r.Context(), s.noun.Name(), store.IDOf(row))
 		w.Header().Set("ETag", store.ETag(store.VersionOf(row)))
@@ -113,6 +119,34 @@ func (s *service[T]) get(h *handler, w http.ResponseWriter, r *http.Request) err
 		return nil
 	}
 	return s.write(h, w, r, http.StatusOK)(row, err)
+}
+
+// read returns the row that a request asks for, as it is or as it was.
+func (s *service[T]) read(h *handler, r *http.Request) (*T, error) {
+	rows, id := s.rows(h.store), r.PathValue("id")
+	var at *time.Time
+	invalid := s.one.read(r, func(q queryReader) error { at = q.time("asOf"); return nil })
+	if invalid == nil && at == nil {
+		return rows.Get(r.Context(), id)
+	}
+	if err := s.mayFollow(h, r); err != nil {
+		return nil, err
+	}
+	if invalid != nil {
+		return nil, invalid
+	}
+	return rows.GetAsOf(r.Context(), id, *at)
+}
+
+// mayFollow returns the error of a request for the past of a row whose credential or id is refused.
+func (s *service[T]) mayFollow(h *handler, r *http.Request) error {
+	if err := s.rows(h.store).Authorize(r.Context(), store.ToFollow); err != nil {
+		return err
+	}
+	if !s.noun.IsID(r.PathValue("id")) {
+		return s.noun.NewError(store.InvalidID)
+	}
+	return nil
 }
 
 func (s *service[T]) create(h *handler, w http.ResponseWriter, r *http.Request) error {
@@ -123,7 +157,9 @@ func (s *service[T]) create(h *handler, w http.ResponseWriter, r *http.Request) 
 	if err != nil {
 		return err
 	}
-	created, err := s.rows(h.store).Create(r.Context(), readInput(body, s.noun), store.WriteOptions{})
+	var receipt store.Receipt
+	created, err := s.rows(h.store).Create(r.Context(), readInput(body, s.noun), store.WriteOptions{Receipt: &receipt})
+	confirm(w, receipt)
 	return s.write(h, w, r, http.StatusCreated)(created, err)
 }
 
@@ -139,15 +175,19 @@ func (s *service[T]) update(h *handler, w http.ResponseWriter, r *http.Request) 
 	if err != nil {
 		return err
 	}
-	updated, err := s.rows(h.store).Update(r.Context(), id, readInput(body, s.noun), writeOptions(r))
+	var receipt store.Receipt
+	updated, err := s.rows(h.store).Update(r.Context(), id, readInput(body, s.noun), conditions(r, &receipt))
+	confirm(w, receipt)
 	return s.write(h, w, r, http.StatusOK)(updated, err)
 }
 
 func (s *service[T]) delete(h *handler, w http.ResponseWriter, r *http.Request) error {
-	row, err := s.rows(h.store).Delete(r.Context(), r.PathValue("id"), writeOptions(r))
+	var receipt store.Receipt
+	row, err := s.rows(h.store).Delete(r.Context(), r.PathValue("id"), conditions(r, &receipt))
 	if err != nil {
 		return err
 	}
+	confirm(w, receipt)
 	h.found(r.Context(), s.noun.Name(), store.IDOf(row))
 	send(w, http.StatusOK, "application/json", []byte(`{"success":true}`))
 	return nil

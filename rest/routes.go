@@ -23,16 +23,18 @@ type route struct {
 	serve endpoint
 }
 
-// routes holds all routes below /api/: the one for access tokens and those of each noun. It is the
-// only list of them.
+// routes holds all routes below /api/: those of access tokens and of the log of changes, and those of
+// each noun. It is the only list of them.
 var routes = []route{
 	{Route{http.MethodPost, "/api/access-tokens", "createAccessToken"}, (*handler).createAccessToken},
+	{Route{http.MethodGet, "/api/changes", "listChanges"}, (*handler).listChanges},
 }
 
 // register adds the routes of a noun.
 func register[T any](r resource[T]) *service[T] {
 	s := r.service()
 	routes = append(routes, s.routes()...)
+	objects[s.noun.Name()] = s.appendObject
 	return s
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"lumen/store"
 	"lumen/store/auth"
@@ -29,6 +30,8 @@ type Options struct {
 	// Found receives the noun and the id of the one row that a request read, created, changed or
 	// deleted. It is not called for a request that failed. It may be nil.
 	Found func(ctx context.Context, noun, id string)
+	// Waited receives how long a request waited for changes. It may be nil.
+	Waited func(ctx context.Context, d time.Duration)
 }
 
 func (o Options) annotate(ctx context.Context, operation string, code store.Code) {
@@ -40,6 +43,12 @@ func (o Options) annotate(ctx context.Context, operation string, code store.Code
 func (o Options) found(ctx context.Context, noun, id string) {
 	if o.Found != nil {
 		o.Found(ctx, noun, id)
+	}
+}
+
+func (o Options) waited(ctx context.Context, d time.Duration) {
+	if o.Waited != nil {
+		o.Waited(ctx, d)
 	}
 }
 

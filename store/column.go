@@ -24,6 +24,8 @@ type Column[T any] struct {
 	name    string // in Postgres
 	sqlType string
 	scan    func(*wall.Row, *T)
+	// parse sets the value from JSON that is not null, as the log of changes holds it.
+	parse func(jsontext.Value, *T) error
 	// key returns the value as the text that a cursor holds, and false for null. It is nil for
 	// types that no list is sorted by.
 	key  func(*T) (string, bool)
@@ -43,6 +45,10 @@ func newColumn[T any](name, sqlType string) Column[T] {
 func text[T any](name string, of func(*T) *string) Column[T] {
 	c := newColumn[T](name, "text")
 	c.scan = func(row *wall.Row, t *T) { *of(t) = row.Text() }
+	c.parse = func(value jsontext.Value, t *T) (err error) {
+		*of(t), err = textOf(value)
+		return err
+	}
 	c.AppendJSON = func(to []byte, t *T) []byte { return AppendText(to, *of(t)) }
 	c.key = func(t *T) (string, bool) { return *of(t), true }
 	return c
@@ -52,6 +58,11 @@ func text[T any](name string, of func(*T) *string) Column[T] {
 func nullableText[T any](name string, of func(*T) **string) Column[T] {
 	c := newColumn[T](name, "text")
 	c.scan = func(row *wall.Row, t *T) { *of(t) = row.NullableText() }
+	c.parse = func(value jsontext.Value, t *T) error {
+		text, err := textOf(value)
+		*of(t) = &text
+		return err
+	}
 	c.AppendJSON = func(to []byte, t *T) []byte { return appendNullable(to, *of(t), AppendText) }
 	c.key = func(t *T) (string, bool) {
 		if value := *of(t); value != nil {
@@ -82,6 +93,10 @@ func bytea(octets []byte) string { return `\x` + hex.EncodeToString(octets) }
 func instant[T any](name string, of func(*T) *time.Time) Column[T] {
 	c := newColumn[T](name, "timestamptz")
 	c.scan = func(row *wall.Row, t *T) { *of(t) = row.Time() }
+	c.parse = func(value jsontext.Value, t *T) (err error) {
+		*of(t), err = timeOf(value)
+		return err
+	}
 	c.AppendJSON = func(to []byte, t *T) []byte { return AppendTime(to, *of(t)) }
 	c.key = func(t *T) (string, bool) { return of(t).UTC().Format(cursorTime), true }
 	return c
@@ -91,6 +106,11 @@ func instant[T any](name string, of func(*T) *time.Time) Column[T] {
 func nullableInstant[T any](name string, of func(*T) **time.Time) Column[T] {
 	c := newColumn[T](name, "timestamptz")
 	c.scan = func(row *wall.Row, t *T) { *of(t) = row.NullableTime() }
+	c.parse = func(value jsontext.Value, t *T) error {
+		at, err := timeOf(value)
+		*of(t) = &at
+		return err
+	}
 	c.AppendJSON = func(to []byte, t *T) []byte { return appendNullable(to, *of(t), AppendTime) }
 	return c
 }
@@ -99,6 +119,10 @@ func nullableInstant[T any](name string, of func(*T) **time.Time) Column[T] {
 func boolean[T any](name string, of func(*T) *bool) Column[T] {
 	c := newColumn[T](name, "bool")
 	c.scan = func(row *wall.Row, t *T) { *of(t) = row.Bool() }
+	c.parse = func(value jsontext.Value, t *T) (err error) {
+		*of(t), err = strconv.ParseBool(string(value))
+		return err
+	}
 	c.AppendJSON = func(to []byte, t *T) []byte { return strconv.AppendBool(to, *of(t)) }
 	return c
 }
@@ -107,6 +131,10 @@ func boolean[T any](name string, of func(*T) *bool) Column[T] {
 func number[T any](name string, of func(*T) *int64) Column[T] {
 	c := newColumn[T](name, "int8")
 	c.scan = func(row *wall.Row, t *T) { *of(t) = row.Int() }
+	c.parse = func(value jsontext.Value, t *T) (err error) {
+		*of(t), err = strconv.ParseInt(string(value), 10, 64)
+		return err
+	}
 	c.AppendJSON = func(to []byte, t *T) []byte { return strconv.AppendInt(to, *of(t), 10) }
 	c.key = func(t *T) (string, bool) { return strconv.FormatInt(*of(t), 10), true }
 	return c
@@ -140,6 +168,21 @@ func AppendText(to []byte, text string) []byte {
 // fractional digits.
 func AppendTime(to []byte, t time.Time) []byte {
 	return t.UTC().AppendFormat(to, `"2006-01-02T15:04:05.000Z"`)
+}
+
+// textOf returns the text of a JSON string.
+func textOf(value jsontext.Value) (string, error) {
+	text, err := jsontext.AppendUnquote(nil, value)
+	return string(text), err
+}
+
+// timeOf returns the time that a JSON string holds.
+func timeOf(value jsontext.Value) (time.Time, error) {
+	text, err := textOf(value)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return time.Parse(time.RFC3339, text)
 }
 
 func appendNullable[V any](to []byte, value *V, write func([]byte, V) []byte) []byte {

@@ -19,6 +19,7 @@ const (
 // Credential identifies an authenticated caller: the merchant, and what the caller may do.
 type Credential struct {
 	KeyID    string // the API key, or the one that minted the access token
+	KeyName  string // "" if the key has no name
 	Access   Access
 	Merchant Merchant
 
@@ -81,10 +82,11 @@ const (
 	ToCreate Operation = "create"
 	ToUpdate Operation = "update"
 	ToDelete Operation = "delete"
+	ToFollow Operation = "follow" // to read the log of changes
 )
 
 // writes reports whether the operation needs a credential with write access.
-func (o Operation) writes() bool { return o != ToList }
+func (o Operation) writes() bool { return o != ToList && o != ToFollow }
 
 // scopeFrom returns the merchant in the context and the customer that the caller is bound to. Both
 // are "" without a credential, and the customer is "" for a caller who is not bound. It is the one

@@ -135,10 +135,10 @@ func (c *Customers) Create(ctx context.Context, in Input, options WriteOptions) 
 		return nil, err
 	}
 	v, err := normalizeCustomer(in, true)
-	if err := options.judge(err); err != nil {
+	if err := options.judge(ctx, err); err != nil {
 		return nil, Failed("create customer", err)
 	}
-	created, err := c.insert(lockAddress(ctx, v), v, refuseTaken)
+	created, err := c.insert(lockAddress(ctx, v), v, options, refuseTaken)
 	switch {
 	case postgres.Violates(err, uniqueEmail), err == nil && created == nil:
 		return nil, emailTaken()
@@ -160,10 +160,10 @@ func (c *Customers) Update(ctx context.Context, id string, in Input, options Wri
 		return nil, err
 	}
 	v, err := c.normalizeUpdate(ctx, id, in, normalizeCustomer)
-	if err := options.judge(err); err != nil {
+	if err := options.judge(ctx, err); err != nil {
 		return nil, Failed("update customer", err)
 	}
-	updated, err := c.update(lockAddress(ctx, v), id, v, options.Expected, refuseTakenByAnother)
+	updated, err := c.update(lockAddress(ctx, v), id, v, options, refuseTakenByAnother)
 	switch {
 	case postgres.Violates(err, uniqueEmail), err == nil && updated == nil:
 		err := emailTaken()

@@ -32,6 +32,7 @@ const (
 	MethodNotAllowed    Code = "METHOD_NOT_ALLOWED"
 	EmailTaken          Code = "EMAIL_TAKEN"
 	VersionConflict     Code = "VERSION_CONFLICT"
+	CursorExpired       Code = "CURSOR_EXPIRED"
 	PayloadTooLarge     Code = "PAYLOAD_TOO_LARGE"
 	UnsupportedType     Code = "UNSUPPORTED_MEDIA_TYPE"
 	RateLimited         Code = "RATE_LIMITED"
@@ -62,6 +63,7 @@ var registry = map[Code]outcome{
 	MethodNotAllowed:    {405, "Method not allowed"},
 	EmailTaken:          {409, "A {noun} with this email already exists"},
 	VersionConflict:     {412, "The {noun} was changed in the meantime"},
+	CursorExpired:       {410, "This cursor has expired; list again and continue from the new cursor"},
 	PayloadTooLarge:     {413, "Request body too large"},
 	UnsupportedType:     {415, "Content-Type must be application/json"},
 	RateLimited:         {429, "Too many requests"},
@@ -107,15 +109,24 @@ const (
 
 // Fault is one fault of one field, under the documented name of the field.
 type Fault struct {
-	Field   string
-	Reason  Reason
-	Message string
+	Field string
+	// InHeader reports whether the field is a header of the request, and no input.
+	InHeader bool
+	Reason   Reason
+	Message  string
 }
 
 // NewFault returns a Fault whose message is the field and the expected form, such as "first must be
 // 1 to 250". A message never repeats the value.
 func NewFault(field string, reason Reason, form string) Fault {
 	return Fault{Field: field, Reason: reason, Message: field + " " + form}
+}
+
+// NewHeaderFault is NewFault for a header of the request.
+func NewHeaderFault(header string, reason Reason, form string) Fault {
+	f := NewFault(header, reason, form)
+	f.InHeader = true
+	return f
 }
 
 // Rename returns the fault with another field name.

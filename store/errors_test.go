@@ -35,6 +35,7 @@ func TestMessages(t *testing.T) {
 		"UNAVAILABLE":            "Service temporarily unavailable",
 		"TOKENS_NOT_CONFIGURED":  "Access tokens are not configured on this server",
 		"VERSION_CONFLICT":       "The customer was changed in the meantime",
+		"CURSOR_EXPIRED":         "This cursor has expired; list again and continue from the new cursor",
 	}
 	require.Len(t, registry, len(want))
 	require.Equal(t, emailTakenLonger, emailTakenOnUpdate)

@@ -32,6 +32,12 @@ func OldNameCursor(merchant string, sort Sort, id string, name *string) string {
 	return encodeCursor(merchant, o, position{key: key, id: id})
 }
 
+// MerchantOf returns the merchant of the row that a change holds.
+func MerchantOf(c *Change) string {
+	merchant, _ := textOf(c.data["merchantId"])
+	return merchant
+}
+
 // CursorAt returns the cursor of a row in the merchant's list of any noun, newest first.
 func CursorAt(merchant, id string, created time.Time) string {
 	o, _ := customers.order(Sort{})
@@ -113,7 +119,7 @@ func GadgetNoun(owner string) Noun { return gadgets(owner) }
 
 // GadgetsOf returns the gadgets of a store.
 func GadgetsOf(s *Store, owner string) *Rows[Gadget] {
-	return newRows(gadgets(owner), s.walled, s.gate)
+	return newRows(gadgets(owner), s)
 }
 
 // GadgetCursorOf is CursorOf for gadgets.

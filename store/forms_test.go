@@ -72,10 +72,10 @@ func TestMessagesNameExpectedForm(t *testing.T) {
 	}
 	_, faults := customers.resolve(Filter{"email": " ", "userId": "", "billingCountry": "", "search": "x"})
 	require.Equal(t, []Fault{
-		{"email", InvalidFormat, "email must be an email address"},
-		{"userId", InvalidFormat, "userId must be text of 1 to 255 characters"},
-		{"billingCountry", InvalidFormat, "billingCountry must be an ISO 3166-1 alpha-2 code"},
-		{"search", InvalidFormat, "search must be text of 2 to 100 characters"},
+		{Field: "email", Reason: InvalidFormat, Message: "email must be an email address"},
+		{Field: "userId", Reason: InvalidFormat, Message: "userId must be text of 1 to 255 characters"},
+		{Field: "billingCountry", Reason: InvalidFormat, Message: "billingCountry must be an ISO 3166-1 alpha-2 code"},
+		{Field: "search", Reason: InvalidFormat, Message: "search must be text of 2 to 100 characters"},
 	}, faults)
 }
 
@@ -85,6 +85,6 @@ func TestEqualFaultsAreMerged(t *testing.T) {
 	a, b := NewFault("a", InvalidFormat, "must be b"), NewFault("b", TooLong, "must be a")
 	same := NewFault("a", TooLong, "must be b") // the same message with another reason
 	require.Equal(t, []Fault{
-		{"a", InvalidFormat, "a must be b (3 times)"}, b, same,
+		{Field: "a", Reason: InvalidFormat, Message: "a must be b (3 times)"}, b, same,
 	}, AsError(Invalid(a, b, a, same, a)).Faults)
 }

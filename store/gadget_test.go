@@ -402,10 +402,16 @@ func TestGadgetIsolation(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			fixture{
-				noun: store.GadgetNoun(owner), rows: func(s *store.Store) any { return store.GadgetsOf(s, owner) }, prefix: "gad",
+				noun: store.GadgetNoun(owner), prefix: "gad",
+				rows: func(s *store.Store) any {
+					return struct {
+						*store.Rows[store.Gadget]
+						*store.Changes
+					}{store.GadgetsOf(s, owner), s.Changes}
+				},
 				setup: gadgetsTable(owner), identical: identicalGadgets, all: 11,
 				operations: plain[store.Gadget]{
-					rows: func(s *store.Store) *store.Rows[store.Gadget] { return store.GadgetsOf(s, owner) }, table: "gadgets", prefix: "gad",
+					rows: func(s *store.Store) *store.Rows[store.Gadget] { return store.GadgetsOf(s, owner) }, table: "gadgets", prefix: "gad", owner: owner,
 					create: gadgetShop{}.gadget("cust_2_1", "New", nil), change: store.Input{"label": "Changed"},
 					filter: store.Filter{"dueAt": store.TimeRange{From: new(time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC))}},
 				}.operations,

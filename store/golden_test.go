@@ -60,7 +60,8 @@ func TestStatements(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("-- One statement of each shape, as it is sent. go test ./store -run TestStatements -update writes this file.\n")
 	seen := map[string]bool{}
-	for _, s := range customerShapes(store.New(db, store.Options{}).Customers) {
+	opened := store.New(db, store.Options{})
+	for _, s := range append(customerShapes(opened.Customers), logShapes(opened)...) {
 		sent = nil
 		_ = s.call(ctx) // most calls find no row, which does not matter
 		for i, text := range sent {
@@ -82,6 +83,20 @@ func TestStatements(t *testing.T) {
 	want, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.Equal(t, string(want), b.String())
+}
+
+func logShapes(s *store.Store) []shape {
+	return []shape{
+		{"the log of changes", func(ctx context.Context) error { _, err := s.Changes.Page(ctx, store.FeedQuery{}); return err }},
+		{"the history of a customer", func(ctx context.Context) error {
+			_, err := s.Customers.History(ctx, "cust_1", store.HistoryQuery{})
+			return err
+		}},
+		{"a customer as of a time", func(ctx context.Context) error {
+			_, err := s.Customers.GetAsOf(ctx, "cust_1", time.Now())
+			return err
+		}},
+	}
 }
 
 func customerShapes(c *store.Customers) []shape {

@@ -48,7 +48,7 @@ const (
 // fixture describes a noun to the tests. Each noun has one.
 type fixture struct {
 	noun store.Noun
-	rows func(*store.Store) any // returns a pointer whose methods are the operations
+	rows func(*store.Store) any // returns a value whose methods are the operations
 	// setup is SQL that creates what no migration creates, or "".
 	setup string
 	// prefix is the prefix of the ids, which end in the numbers of the merchant and of the row.
@@ -67,7 +67,13 @@ type fixture struct {
 // fixtures are the fixtures of all nouns, by name.
 var fixtures = map[string]fixture{
 	"customer": {
-		noun: store.NounOf[store.Customer](), rows: func(s *store.Store) any { return s.Customers }, prefix: "cust",
+		noun: store.NounOf[store.Customer](), prefix: "cust",
+		rows: func(s *store.Store) any {
+			return struct {
+				*store.Customers
+				*store.Changes
+			}{s.Customers, s.Changes}
+		},
 		identical: identicalCustomers, operations: isolationOperations, all: 509,
 		want: map[string]outcome{
 			"Get, another merchant's customer":         {Code: store.NotFound},
@@ -226,6 +232,7 @@ func (f fixture) isolate(t *testing.T) *isolated {
 	execute(t, i.db, f.setup)
 	for _, statement := range []string{
 		`INSERT INTO merchants (id, name) SELECT 'merchant_' || m, 'Acme' FROM generate_series(1, 3) AS m`,
+		`SELECT lumen_make_head(id) FROM merchants`,
 		`CREATE SCHEMA kept`,
 		`CREATE TABLE kept.rows (LIKE public.` + f.noun.Table() + ` INCLUDING DEFAULTS)`,
 		`INSERT INTO kept.rows ` + f.identical(1, 12),
@@ -265,15 +272,21 @@ func identicalCustomers(first, last int) string {
 // withoutRowSecurity turns row-level security off.
 func (i *isolated) withoutRowSecurity(t *testing.T) *isolated {
 	t.Helper()
-	_, err := i.db.Superuser().Exec(t.Context(), "ALTER TABLE "+i.noun.Table()+" DISABLE ROW LEVEL SECURITY")
-	require.NoError(t, err)
+	for _, table := range []string{i.noun.Table(), "merchant_heads", "changes"} {
+		execute(t, i.db, "ALTER TABLE "+table+" DISABLE ROW LEVEL SECURITY")
+	}
 	return i
 }
 
-// dump returns all rows of the noun, in full, by merchant.
+// logOf is the key of the dump's rows of a merchant's log.
+func logOf(merchant string) string { return "log of " + merchant }
+
+// dump returns all rows of the noun, in full, by merchant, and those of the log under logOf.
 func (i *isolated) dump(t *testing.T) map[string][]string {
 	t.Helper()
-	rows, err := i.db.Superuser().Query(t.Context(), "SELECT merchant_id, id, c::text FROM "+i.noun.Table()+" AS c ORDER BY merchant_id, id")
+	rows, err := i.db.Superuser().Query(t.Context(), "SELECT merchant_id, id, c::text FROM "+i.noun.Table()+` AS c
+		UNION ALL SELECT 'log of ' || merchant_id, 'head', h::text FROM merchant_heads AS h
+		UNION ALL SELECT 'log of ' || merchant_id, sequence::text, x::text FROM changes AS x ORDER BY 1, 2`)
 	require.NoError(t, err)
 	defer rows.Close()
 	all := map[string][]string{}
@@ -361,12 +374,67 @@ func shareID(table, prefix string) string {
 	return fmt.Sprintf("UPDATE %s SET id = '%[2]s_2_1' WHERE id IN ('%[2]s_1_1', '%[2]s_3_1')", table, prefix)
 }
 
+// logged returns SQL that adds a change of the first row to the log of each merchant, and gives these
+// rows the same id. If the noun has an owner, the changes have the same customer, too. The caller's
+// change is the creation. The change of the third merchant is earlier, but has a greater sequence.
+func logged(noun, table, prefix, owner string) string {
+	customer := "NULL"
+	if owner != "" {
+		customer = "'cust_2_1'"
+	}
+	return shareID(table, prefix) + fmt.Sprintf(`; INSERT INTO changes (merchant_id, sequence, entity, entity_id, customer_id, version, type, at, actor_kind, data, previous)
+		SELECT merchant_id, right(merchant_id, 1)::int, '%[1]s', id, %[3]s, 2, '%[1]s.updated',
+			CASE merchant_id WHEN 'merchant_3' THEN timestamptz '2026-01-01Z' ELSE timestamptz '2026-01-02Z' END, 'api_key',
+			jsonb_build_object('id', id, 'merchantId', merchant_id), CASE WHEN merchant_id <> 'merchant_2' THEN '{}'::jsonb END
+		FROM %[2]s WHERE id = '%[4]s_2_1'`, noun, table, customer, prefix)
+}
+
+// Times before and after the changes that logged adds.
+var (
+	beforeChange = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	afterChange  = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+)
+
+// pastResult returns the rows of changes.
+func pastResult(page *store.HistoryPage, err error) (result, error) {
+	if err != nil {
+		return result{}, err
+	}
+	return result{rows: changedRowsOf(page.Changes), hasNext: page.HasNext}, nil
+}
+
+// followAll reads the whole log.
+func followAll(ctx context.Context, s *store.Store) (result, error) {
+	page, err := s.Changes.Page(ctx, store.FeedQuery{})
+	if err != nil {
+		return result{}, err
+	}
+	return result{rows: changedRowsOf(page.Changes), hasNext: page.HasMore}, nil
+}
+
+// followEnd waits for a change in vain.
+func followEnd(ctx context.Context, s *store.Store) (result, error) {
+	page, err := s.Changes.Page(ctx, store.FeedQuery{After: new(store.Now), Wait: time.Millisecond})
+	if err != nil {
+		return result{}, err
+	}
+	return result{rows: changedRowsOf(page.Changes), hasNext: page.HasMore}, nil
+}
+
+func changedRowsOf(changes []store.Change) (rows []tenantRow) {
+	for i := range changes {
+		rows = append(rows, tenantRow{store.MerchantOf(&changes[i]), changes[i].ID})
+	}
+	return rows
+}
+
 // perform runs the operation on the fixture's rows.
 func (i *isolated) perform(t *testing.T, op operation) outcome {
 	t.Helper()
 	if i.kept == nil || op.before != "" {
 		table := i.noun.Table()
-		reset := "SET LOCAL synchronous_commit = off; DELETE FROM " + table + "; INSERT INTO " + table + " SELECT * FROM kept.rows; " + op.before
+		reset := "SET LOCAL synchronous_commit = off; DELETE FROM " + table + "; INSERT INTO " + table + " SELECT * FROM kept.rows; " +
+			"DELETE FROM changes; UPDATE merchant_heads SET sequence = 100 * right(merchant_id, 1)::int; " + op.before
 		_, err := i.db.Superuser().Exec(t.Context(), reset, pgx.QueryExecModeSimpleProtocol)
 		require.NoError(t, err)
 	}
@@ -393,8 +461,10 @@ func (i *isolated) perform(t *testing.T, op operation) outcome {
 	}
 	out.Rows = strings.Join(ids, " ")
 	out.Wrote = i.changedRows(before[isolationAsker], after[isolationAsker])
-	delete(before, isolationAsker)
-	delete(after, isolationAsker)
+	for _, rows := range []map[string][]string{before, after} {
+		delete(rows, isolationAsker)
+		delete(rows, logOf(isolationAsker))
+	}
 	out.OthersWrote = !reflect.DeepEqual(before, after)
 	return out
 }
@@ -460,6 +530,23 @@ func isolationOperations() []operation {
 		}},
 		{"Delete", "an id that others have, too", shareID("customers", "cust"), func(ctx context.Context, s *store.Store) (result, error) {
 			return oneResult(s.Customers.Delete(ctx, mine, store.WriteOptions{}))
+		}},
+		{"History", "an id that others have, too", logged("customer", "customers", "cust", "id"), func(ctx context.Context, s *store.Store) (result, error) {
+			return pastResult(s.Customers.History(ctx, mine, store.HistoryQuery{}))
+		}},
+		{"History", "another merchant's customer", "", func(ctx context.Context, s *store.Store) (result, error) {
+			return pastResult(s.Customers.History(ctx, others, store.HistoryQuery{}))
+		}},
+		{"GetAsOf", "an id that others have, too", logged("customer", "customers", "cust", "id"), func(ctx context.Context, s *store.Store) (result, error) {
+			return oneResult(s.Customers.GetAsOf(ctx, mine, beforeChange))
+		}},
+		{"GetAsOf", "an id that others have, too, after the change", logged("customer", "customers", "cust", "id"), func(ctx context.Context, s *store.Store) (result, error) {
+			return oneResult(s.Customers.GetAsOf(ctx, mine, afterChange))
+		}},
+		{"Page", "the log of all", logged("customer", "customers", "cust", "id"), followAll},
+		{"Page", "waiting at the end of the log", "", followEnd},
+		{"GetAsOf", "another merchant's customer", "", func(ctx context.Context, s *store.Store) (result, error) {
+			return oneResult(s.Customers.GetAsOf(ctx, others, beforeChange))
 		}},
 		{"GetMany", "ids of all merchants", "", func(ctx context.Context, s *store.Store) (result, error) {
 			return foundResult(s.Customers.GetMany(ctx, []string{"cust_1_1", "cust_2_1", "cust_3_1", "cust_2_2"}))
@@ -711,6 +798,9 @@ func TestBindingIsolation(t *testing.T) {
 		return op.method == "List" && needs.MatchString(op.name) || op.method == "All" && op.before != ""
 	})
 	const another = "cust_2_2"
+	const logOfTwo = `INSERT INTO changes (merchant_id, sequence, entity, entity_id, customer_id, version, type, at, actor_kind, data, previous)
+		SELECT merchant_id, right(id, 1)::int, 'customer', id, id, 2, 'customer.updated', timestamptz '2026-01-02Z', 'api_key',
+			jsonb_build_object('id', id, 'merchantId', merchant_id), '{}' FROM customers WHERE id IN ('cust_2_1', 'cust_2_2')`
 	operations = append(operations,
 		operation{"Get", "another customer", "", func(ctx context.Context, s *store.Store) (result, error) {
 			return oneResult(s.Customers.Get(ctx, another))
@@ -724,6 +814,13 @@ func TestBindingIsolation(t *testing.T) {
 		operation{"Update", "another customer's address", "", func(ctx context.Context, s *store.Store) (result, error) {
 			return oneResult(s.Customers.Update(ctx, another, store.Input{"email": "changed@example.com"}, store.WriteOptions{}))
 		}},
+		operation{"History", "another customer", logOfTwo, func(ctx context.Context, s *store.Store) (result, error) {
+			return pastResult(s.Customers.History(ctx, another, store.HistoryQuery{}))
+		}},
+		operation{"GetAsOf", "another customer", logOfTwo, func(ctx context.Context, s *store.Store) (result, error) {
+			return oneResult(s.Customers.GetAsOf(ctx, another, afterChange))
+		}},
+		operation{"Page", "the log of two customers", logOfTwo, followAll},
 		// The unique index does not contain an email that was written with the flag.
 		operation{"Update", "an address that another customer shares", `UPDATE customers SET email_shared = true WHERE id = '` + another + `'`,
 			func(ctx context.Context, s *store.Store) (result, error) {
@@ -759,7 +856,7 @@ func TestBindingIsolation(t *testing.T) {
 	require.Equal(t, outcome{Rows: "merchant_2/" + own, Wrote: own}, want["Update, one's own customer"])
 	require.Equal(t, outcome{Code: store.NotFound}, want["Get, another customer"])
 	require.Equal(t, outcome{Count: 1}, want["Count, no filter"])
-	tables := regexp.MustCompile(`(FROM|UPDATE|JOIN) ("public"\.|public\.)?"?customers"?|^INSERT`)
+	tables := regexp.MustCompile(`(FROM|UPDATE|JOIN) ("public"\.|public\.)?"?(customers|changes)"?|INSERT INTO "public"`)
 	for text := range both.cutter.masked {
 		named := 0
 		for p := range both.cutter.predicates {
@@ -822,10 +919,12 @@ func TestBindingIsolation(t *testing.T) {
 				leaked = leaked || bare.perform(t, op) != want[op.title()]
 			}
 			switch {
-			case strings.HasPrefix(cut.text, "INSERT") && cut.n > 0:
+			case strings.HasPrefix(cut.text, `WITH "new"`) && cut.n > 0:
 				continue // a caller who may not insert learns nothing about holders of the email
-			case strings.HasPrefix(cut.text, "WITH") && cut.n == 1:
+			case strings.HasPrefix(cut.text, `WITH "old"`) && cut.n == 1:
 				continue // an update changes only the row that its first part has locked
+			case strings.Contains(cut.text, "public.customers AS c") && strings.Contains(cut.text, "public.changes AS x") && cut.n > 0:
+				continue // these changes are those of a row that the caller sees
 			}
 			require.True(t, leaked, "without row-level security nothing shows that predicate %d is gone from %s", cut.n, cut.text)
 		}
@@ -868,7 +967,7 @@ func TestBindingReachesBothGuards(t *testing.T) {
 func (f fixture) methods() []string {
 	var methods []string
 	for m := range reflect.TypeOf(f.rows(store.New(bun.NewDB(nil, pgdialect.New()), store.Options{}))).Methods() {
-		if !slices.Contains([]string{"Authorize", "Check"}, m.Name) { // these send no statement
+		if !slices.Contains([]string{"Authorize", "Check", "CheckHistory"}, m.Name) { // these send no statement
 			methods = append(methods, m.Name)
 		}
 	}
@@ -884,9 +983,9 @@ func requireEveryMentionIsKnown(t *testing.T, i *isolated) {
 	for p := range i.cutter.predicates {
 		named[p.text]++
 	}
-	table := i.noun.Table()
-	tables := regexp.MustCompile(`(FROM|UPDATE|JOIN|INTO) ("public"\.|public\.)?"?` + table + `"?`)
-	selected := regexp.MustCompile(`"c"\."merchant_id"|RETURNING .*|^INSERT INTO "public"\."` + table + `" \([^)]*\)( SELECT "merchant_id")?`)
+	// The part that adds to the log takes the merchant from another mention.
+	tables := regexp.MustCompile(`(FROM|UPDATE|JOIN|INTO) ("public"\.|public\.)?"?` + i.noun.Table() + `"?|(FROM|UPDATE|JOIN) public\.(merchant_heads|changes)`)
+	selected := regexp.MustCompile(`a\.merchant_id AS "merchant_id"|"merchant_id"|\b(c|new)\.merchant_id(,|\))|RETURNING id, [^)]*`)
 	for text := range i.cutter.masked {
 		require.Equal(t, len(tables.FindAllString(text, -1)), named[text], "one predicate for each mention of the table: %s", text)
 		rest := selected.ReplaceAllString(text, "")
@@ -904,23 +1003,34 @@ func requireIsolationIsComplete(t *testing.T, i *isolated, operations []operatio
 	}
 	require.Equal(t, i.methods(), slices.Sorted(maps.Keys(methods)), "a method of the rows of %s has no operation here", i.noun.Plural())
 
-	rows := reflect.ValueOf(i.rows(i.store)).Elem()
-	if core := rows.FieldByName("Rows"); core.IsValid() {
-		rows = core.Elem()
-	}
 	texts := 0
-	for field, value := range rows.Fields() {
-		if value.Kind() == reflect.String {
-			texts++
-			require.Contains(t, i.cutter.masked, isolationLiterals.ReplaceAllString(value.String(), "'?'"), "statement %s was not run", field.Name)
+	var requireRun func(of reflect.Value)
+	requireRun = func(of reflect.Value) {
+		for field, value := range of.Fields() {
+			switch value.Kind() {
+			case reflect.String:
+				texts++
+				require.Contains(t, i.cutter.masked, isolationLiterals.ReplaceAllString(value.String(), "'?'"), "statement %s was not run", field.Name)
+			case reflect.Struct:
+				if field.Name == "history" {
+					requireRun(value)
+				}
+			}
 		}
 	}
-	require.Equal(t, 3, texts)
+	rows := reflect.ValueOf(i.rows(i.store))
+	requireRun(rows.FieldByName("Rows").Elem())
+	requireRun(rows.FieldByName("Changes").Elem())
+	require.Equal(t, 3+2+1, texts)
 
 	found := storeMentions(t)
 	require.Subset(t, slices.Collect(maps.Keys(found.scoped)), []string{"(*Rows).run", "(*Rows).readPage", "(*Rows).Count"})
-	// These only build statements that others run. newRows runs before the cutter records.
-	for _, builds := range []string{"(*Rows).newWriter", "(*Rows).updating", "(*Rows).changing", "(*Rows).part", "newRows"} {
+	// These only build statements that others run, or run after one. newRows runs before the cutter
+	// records.
+	for _, builds := range []string{
+		"(*Rows).newWriter", "(*Rows).updating", "(*Rows).inserting", "(*Rows).changing", "(*Rows).recorded", "(*Rows).historyTexts",
+		"(*Rows).part", "newRows", "(*Rows).confirm",
+	} {
 		delete(found.scoped, builds)
 	}
 	for function := range found.scoped {

@@ -4,11 +4,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/uptrace/bun"
 	"go.opentelemetry.io/otel/attribute"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
-
-	"lumen/store/gate"
 )
 
 // noun declares a kind of record that merchants have: its names, how its rows are read and written,
@@ -73,7 +70,7 @@ type Noun interface {
 	// NewError returns an Error about this noun, with its message for the code.
 	NewError(code Code) *Error
 
-	rows(*bun.DB, *gate.Gate) any // a *Rows[T]
+	rows(*Store) any // a *Rows[T]
 }
 
 // Field is a field that replies show.
@@ -81,6 +78,8 @@ type Field struct {
 	Name string
 	// GraphQLOnly reports whether REST replies leave the field out.
 	GraphQLOnly bool
+	// Settable reports whether callers may set the field.
+	Settable bool
 }
 
 // nouns are all declared nouns, in the order of their files.
@@ -117,7 +116,7 @@ func declared[T any]() *noun[T] {
 	panic("store: no noun has this type")
 }
 
-func (n *noun[T]) rows(db *bun.DB, g *gate.Gate) any { return newRows(n, db, g) }
+func (n *noun[T]) rows(s *Store) any { return newRows(n, s) }
 
 func (n *noun[T]) Name() string        { return n.name }
 func (n *noun[T]) Plural() string      { return n.plural }
@@ -130,7 +129,7 @@ func (n *noun[T]) Fields() []Field {
 	var fields []Field
 	for _, c := range n.columns {
 		if c.Field != "" {
-			fields = append(fields, Field{c.Field, c.GraphQLOnly})
+			fields = append(fields, Field{c.Field, c.GraphQLOnly, c.rule != nil})
 		}
 	}
 	return fields

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	"lumen/store"
@@ -14,6 +15,7 @@ import (
 type plain[T any] struct {
 	rows          func(*store.Store) *store.Rows[T]
 	table, prefix string
+	owner         string // the owner column
 	// create is the input of a new row, change an input that changes a row. filter matches every
 	// row.
 	create, change store.Input
@@ -45,6 +47,20 @@ func (p plain[T]) operations() []operation {
 	add("Update", "an id that others have, too", shared, func(ctx context.Context, r *store.Rows[T]) (result, error) {
 		return oneResult(r.Update(ctx, id(2, 1), maps.Clone(p.change), store.WriteOptions{}))
 	})
+	past := logged(strings.TrimSuffix(p.table, "s"), p.table, p.prefix, p.owner)
+	add("History", "an id that others have, too", past, func(ctx context.Context, r *store.Rows[T]) (result, error) {
+		return pastResult(r.History(ctx, id(2, 1), store.HistoryQuery{}))
+	})
+	add("History", "another merchant's", "", func(ctx context.Context, r *store.Rows[T]) (result, error) {
+		return pastResult(r.History(ctx, id(3, 1), store.HistoryQuery{}))
+	})
+	add("GetAsOf", "an id that others have, too", past, func(ctx context.Context, r *store.Rows[T]) (result, error) {
+		return oneResult(r.GetAsOf(ctx, id(2, 1), beforeChange))
+	})
+	add("GetAsOf", "an id that others have, too, after the change", past, func(ctx context.Context, r *store.Rows[T]) (result, error) {
+		return oneResult(r.GetAsOf(ctx, id(2, 1), afterChange))
+	})
+	all = append(all, operation{"Page", "the log of all", past, followAll}, operation{"Page", "waiting at the end of the log", "", followEnd})
 	add("GetMany", "of all merchants", "", func(ctx context.Context, r *store.Rows[T]) (result, error) {
 		return foundResult(r.GetMany(ctx, []string{id(1, 1), id(2, 1), id(3, 1)}))
 	})

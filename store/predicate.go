@@ -32,6 +32,15 @@ func (n *noun[T]) scoped(alias string) string {
 	return merchantPredicate(alias, "$1") + " AND " + bound
 }
 
+// logScoped returns the predicates of a mention of the log of changes in a prepared statement.
+func logScoped(alias string) string {
+	return merchantPredicate(alias, "$1") + " AND " + boundPredicate(alias+".customer_id", "$2")
+}
+
+// headScoped returns the predicate of a mention of the merchants' heads in a prepared statement. Bound
+// callers count up the head of their merchant, too.
+func headScoped(alias string) string { return merchantPredicate(alias, "$1") }
+
 // scopedArgs returns the arguments of a prepared statement. args are its arguments from $3 on.
 func scopedArgs(ctx context.Context, args []any) []any {
 	merchant, owner := scopeFrom(ctx)

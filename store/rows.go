@@ -6,9 +6,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/uptrace/bun"
-
-	"lumen/store/gate"
 	"lumen/store/wall"
 )
 
@@ -21,21 +18,24 @@ type Rows[T any] struct {
 	scope scope
 
 	// Bun builds these statements once. $1 is the merchant, $2 the owner that the caller is bound
-	// to or "", $3 the id or the ids, and $4 of a deletion the expected versions.
+	// to or "", $3 the id or the ids. The rest of a deletion's are those of an update.
 	getText, getManyText, deleteText string
+	history                          historyTexts
 	writes                           sync.Map // write by writeKey
 }
 
-func newRows[T any](n *noun[T], db *bun.DB, g *gate.Gate) *Rows[T] {
-	r := &Rows[T]{noun: n, scope: scope{db, g, n.trace()}}
+func newRows[T any](n *noun[T], s *Store) *Rows[T] {
+	db := s.walled
+	r := &Rows[T]{noun: n, scope: scope{db, s.gate, s.waker, n.trace()}}
 	live := func(id string) string {
 		return db.NewSelect().Model((*T)(nil)).Column(n.columnNames()...).Where(n.scoped("c")).
 			Where("c.deleted_at IS NULL").Where("c.id " + id).String()
 	}
 	r.getText, r.getManyText = live("= $3"), live("= ANY($3)")
 	r.deleteText = r.changing(r.updating().
-		Set("(deleted_at, updated_at, version) = (SELECT t.now, t.now, c.version + 1 " +
-			"FROM (SELECT GREATEST(c.updated_at, " + sqlNow + ") AS now) AS t)"))
+		Set("(deleted_at, updated_at, version) = (SELECT t.now, t.now, c.version + 1 "+
+			"FROM (SELECT GREATEST(c.updated_at, "+sqlNow+") AS now) AS t)"), deleted, []string{"updated_at", "deleted_at"})
+	r.history = r.historyTexts()
 	return r
 }
 
@@ -94,10 +94,10 @@ func (r *Rows[T]) Create(ctx context.Context, in Input, options WriteOptions) (*
 		return nil, err
 	}
 	v, err := r.noun.normalize(in, true)
-	if err := options.judge(err); err != nil {
+	if err := options.judge(ctx, err); err != nil {
 		return nil, Failed("create "+r.noun.name, err)
 	}
-	created, err := r.insert(ctx, v, nil)
+	created, err := r.insert(ctx, v, options, nil)
 	if err == nil && created == nil {
 		err = r.noun.NewError(Forbidden) // the caller is bound to another owner than the row's
 	}
@@ -115,10 +115,10 @@ func (r *Rows[T]) Update(ctx context.Context, id string, in Input, options Write
 		return nil, err
 	}
 	v, err := r.normalizeUpdate(ctx, id, in, r.noun.normalize)
-	if err := options.judge(err); err != nil {
+	if err := options.judge(ctx, err); err != nil {
 		return nil, Failed("update "+r.noun.name, err)
 	}
-	updated, err := r.update(ctx, id, v, options.Expected, nil)
+	updated, err := r.update(ctx, id, v, options, nil)
 	if err != nil {
 		return nil, Failed("update "+r.noun.name, err)
 	}
@@ -160,10 +160,10 @@ func (r *Rows[T]) Delete(ctx context.Context, id string, options WriteOptions) (
 	if err := r.authorizeID(ctx, ToDelete, id); err != nil {
 		return nil, err
 	}
-	if err := options.judge(nil); err != nil {
+	if err := options.judge(ctx, nil); err != nil {
 		return nil, err
 	}
-	deleted, err := r.softDelete(ctx, id, options.Expected)
+	deleted, err := r.softDelete(ctx, id, options)
 	if err != nil {
 		return nil, Failed("delete "+r.noun.name, err)
 	}

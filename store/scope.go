@@ -20,9 +20,10 @@ import (
 // reads, and refuses it without a merchant. Either guard alone isolates the merchants. The owner
 // that an access token is bound to is guarded in the same two ways.
 type scope struct {
-	db   *bun.DB
-	gate *gate.Gate
-	on   attribute.KeyValue // what statements work on, for traces
+	db    *bun.DB
+	gate  *gate.Gate
+	waker *waker
+	on    attribute.KeyValue // what statements work on, for traces
 }
 
 // effect is the kind of a statement.

@@ -15,6 +15,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -56,10 +57,13 @@ const DefaultMerchantConcurrency = 64
 // without privileges, and each of its statements goes through package wall.
 type Store struct {
 	Customers *Customers
+	Changes   *Changes
 
 	rows   map[string]any // *Rows[T], by the noun's name
 	walled *bun.DB
 	gate   *gate.Gate
+	waker  *waker
+	heads  *postgres.Pool // of the waker; nil without one
 }
 
 // Open returns a Store on the database. The first statement opens the first connection. Package
@@ -73,18 +77,28 @@ func Open(database *postgres.Database, options Options) *Store {
 	connector.Losses = database.Losses
 	pool := sql.OpenDB(postgres.Connector(connector, database.Config))
 	postgres.Bound(pool, options.MaxConnections)
-	return New(bun.NewDB(pool, pgdialect.New()), options)
+	heads := database.Open(1)
+	s := newStore(bun.NewDB(pool, pgdialect.New()), options, headsOf(heads))
+	s.heads = heads
+	return s
 }
 
-// New returns a Store on a pool whose connections come from package wall.
+// New returns a Store on a pool whose connections come from package wall. Callers that wait for changes
+// learn only of those that this Store makes.
 func New(walled *bun.DB, options Options) *Store {
+	return newStore(walled, options, func(context.Context, []string) ([]head, error) { return nil, nil })
+}
+
+func newStore(
+	walled *bun.DB, options Options, heads func(context.Context, []string) ([]head, error),
+) *Store {
 	options = options.orDefault()
 	g := gate.New(options.MaxConnections, options.MerchantConcurrency)
-	s := &Store{rows: make(map[string]any), walled: walled, gate: g}
+	s := &Store{rows: make(map[string]any), walled: walled, gate: g, waker: newWaker(heads)}
 	for _, n := range nouns {
-		s.rows[n.Name()] = n.rows(walled, g)
+		s.rows[n.Name()] = n.rows(s)
 	}
-	s.Customers = &Customers{RowsOf[Customer](s)}
+	s.Customers, s.Changes = &Customers{RowsOf[Customer](s)}, newChanges(s)
 	return s
 }
 
@@ -104,5 +118,15 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 	return scope{db: s.walled, gate: s.gate}.now(ctx)
 }
 
-// Close closes all connections.
-func (s *Store) Close() error { return s.walled.Close() }
+// EndWaits answers the callers that wait for changes, for a server that stops.
+func (s *Store) EndWaits() { s.waker.stop() }
+
+// Close ends all waits and closes all connections.
+func (s *Store) Close() error {
+	s.waker.stop()
+	err := s.walled.Close()
+	if s.heads != nil {
+		err = errors.Join(err, s.heads.Close())
+	}
+	return err
+}

@@ -18,7 +18,8 @@ const sqlNow = "date_trunc('milliseconds', clock_timestamp())"
 const searchKey = "search_key"
 
 // write is a statement that inserts or updates one row. $1 is the merchant, $2 the owner that the
-// caller is bound to, and $3 the row's id. $4 of an update are the expected versions.
+// caller is bound to, $3 the row's id, and $4 to $8 are what origin returns. $9 of an update are the
+// expected versions.
 type write struct {
 	text   string
 	params []param // the rest
@@ -161,9 +162,9 @@ func (r *Rows[T]) build(insert bool, present values, extend func(*writer)) write
 	if built, ok := r.writes.Load(key); ok {
 		return built.(write)
 	}
-	first := 5
-	if insert {
-		first = 4
+	first := 4 + originParams
+	if !insert {
+		first++ // the expected versions
 	}
 	w := r.newWriter(present, first)
 	if extend != nil {
@@ -171,9 +172,9 @@ func (r *Rows[T]) build(insert bool, present values, extend func(*writer)) write
 	}
 	text := ""
 	if insert {
-		text = w.insertText(r.noun.owner).Returning(r.noun.returning()).String()
+		text = r.inserting(w.insertText(r.noun.owner))
 	} else {
-		text = r.changing(r.updateText(w))
+		text = r.changing(r.updateText(w), updated, r.changedColumns(w))
 	}
 	built, _ := r.writes.LoadOrStore(key, write{text, w.params})
 	return built.(write)
@@ -231,25 +232,34 @@ func (r *Rows[T]) updateText(w *writer) *bun.UpdateQuery {
 func (r *Rows[T]) updating() *bun.UpdateQuery {
 	return r.scope.db.NewUpdate().Model((*T)(nil)).TableExpr("old").Where(r.noun.scoped("c")).
 		Where("c.deleted_at IS NULL").Where("c.id = $3").
-		Where("$4::int8[] IS NULL OR old.version = ANY($4)")
+		Where("$9::int8[] IS NULL OR old.version = ANY($9)")
+}
+
+// inserting completes a statement that inserts a row. It returns the receipt and the columns of the
+// row, or nothing if the row was not inserted.
+func (r *Rows[T]) inserting(insert *bun.InsertQuery) string {
+	q := r.scope.db.NewSelect().With("new", insert.Returning(r.noun.returning())).TableExpr("new")
+	return r.recorded(q, created, nil).ColumnExpr("new." + strings.Join(r.noun.columnNames(), ", new.")).String()
 }
 
 // changing makes an update the second part of a statement that first locks the row. The statement
 // returns a row unless there is none to update: the version that the locked row had, whether it was
-// updated, and its columns after the update. So the version that the update compares is that of the
-// locked row, and the reply tells why a row was not updated.
-func (r *Rows[T]) changing(update *bun.UpdateQuery) string {
-	old := r.scope.db.NewSelect().Model((*T)(nil)).Column(versionColumn).Where(r.noun.scoped("c")).
+// updated, the receipt, and its columns after the update. So the version that the update compares is
+// that of the locked row, and the reply tells why a row was not updated. before are the columns that
+// the update may change.
+func (r *Rows[T]) changing(update *bun.UpdateQuery, event event, before []string) string {
+	old := r.scope.db.NewSelect().Model((*T)(nil)).Column(versionColumn).Column(before...).Where(r.noun.scoped("c")).
 		Where("c.deleted_at IS NULL").Where("c.id = $3").For("NO KEY UPDATE")
 	all := r.noun.columnNames()
 	q := r.scope.db.NewSelect().With("old", old).With("new", update.Returning("c."+strings.Join(all, ", c."))).
+		TableExpr("old").Join("LEFT JOIN new ON true").
 		ColumnExpr("old.version").ColumnExpr("new.id IS NOT NULL AS updated")
-	return q.ColumnExpr("new." + strings.Join(all, ", new.")).TableExpr("old").Join("LEFT JOIN new ON true").String()
+	return r.recorded(q, event, before).ColumnExpr("new." + strings.Join(all, ", new.")).String()
 }
 
 // insert inserts a row with a new id. It returns nil if a predicate that extend adds is false.
 // extend must depend on the set of fields only, because the write is cached.
-func (r *Rows[T]) insert(ctx context.Context, v values, extend func(*writer)) (*T, error) {
+func (r *Rows[T]) insert(ctx context.Context, v values, options WriteOptions, extend func(*writer)) (*T, error) {
 	id, err := NewID(r.noun.prefix)
 	if err != nil {
 		return nil, err
@@ -261,30 +271,49 @@ func (r *Rows[T]) insert(ctx context.Context, v values, extend func(*writer)) (*
 		}
 	}
 	w := r.build(true, v, extend)
-	return r.one(ctx, writes, w.text, w.args(v, id)...)
+	var inserted []T
+	var receipt Receipt
+	args := w.args(v, append([]any{id}, origin(ctx)...)...)
+	err = r.scope.run(ctx, writes, w.text, args, func(row *wall.Row) {
+		receipt = readReceipt(row)
+		inserted = r.noun.appendRow(inserted, row)
+	})
+	if err != nil || len(inserted) == 0 {
+		return nil, err
+	}
+	r.confirm(ctx, receipt, options)
+	return &inserted[0], nil
 }
 
 // update changes the live row with this id. It returns the errors of change, and nil if a predicate
-// that extend adds is false. extend must depend on the set of fields only, because the write is cached.
-func (r *Rows[T]) update(ctx context.Context, id string, v values, expected Versions, extend func(*writer)) (*T, error) {
+// that extend adds is false. extend must depend on the set of fields only, because the write is
+// cached.
+func (r *Rows[T]) update(
+	ctx context.Context, id string, v values, options WriteOptions, extend func(*writer),
+) (*T, error) {
 	w := r.build(false, v, extend)
-	return r.change(ctx, w.text, w.args(v, id, []int64(expected)), expected)
+	return r.change(ctx, w.text, id, options, func(first ...any) []any { return w.args(v, first...) })
 }
 
 // softDelete marks the live row with this id as deleted (I3). It returns the errors of change.
-func (r *Rows[T]) softDelete(ctx context.Context, id string, expected Versions) (*T, error) {
-	return r.change(ctx, r.deleteText, []any{id, []int64(expected)}, expected)
+func (r *Rows[T]) softDelete(ctx context.Context, id string, options WriteOptions) (*T, error) {
+	return r.change(ctx, r.deleteText, id, options, func(first ...any) []any { return first })
 }
 
-// change executes a statement that changing has built. It returns NotFound if there is no such live
-// row, VersionConflict if the row has none of the expected versions, and nil if another predicate
-// of the update is false.
-func (r *Rows[T]) change(ctx context.Context, text string, args []any, expected Versions) (*T, error) {
+// change executes a statement that changing has built, with the arguments that args adds to the
+// first. It returns NotFound if there is no such live row, VersionConflict if the row has none of the
+// expected versions, and nil if another predicate of the update is false.
+func (r *Rows[T]) change(
+	ctx context.Context, text, id string, options WriteOptions, args func(first ...any) []any,
+) (*T, error) {
+	first := append(append([]any{id}, origin(ctx)...), []int64(options.Expected))
 	var changed []T
 	var version int64
-	err := r.scope.run(ctx, writes, text, args, func(row *wall.Row) {
+	var receipt Receipt
+	err := r.scope.run(ctx, writes, text, args(first...), func(row *wall.Row) {
 		version = row.Int()
 		if row.Bool() {
+			receipt = readReceipt(row)
 			changed = r.noun.appendRow(changed, row)
 		}
 	})
@@ -293,12 +322,31 @@ func (r *Rows[T]) change(ctx context.Context, text string, args []any, expected 
 		return nil, err
 	case version == 0:
 		return nil, r.noun.NewError(NotFound)
-	case !expected.allow(version):
+	case !options.Expected.allow(version):
 		conflict := r.noun.NewError(VersionConflict)
 		conflict.Version = version
 		return nil, conflict
 	case len(changed) == 0:
 		return nil, nil
 	}
+	r.confirm(ctx, receipt, options)
 	return &changed[0], nil
+}
+
+// readReceipt reads the columns that recorded selects.
+func readReceipt(row *wall.Row) Receipt {
+	return Receipt{Epoch: uint64(row.Int()), Sequence: row.Int()}
+}
+
+// confirm passes on the receipt of a committed write that changed something: to those who wait for
+// changes, and to the caller unless it is bound.
+func (r *Rows[T]) confirm(ctx context.Context, receipt Receipt, options WriteOptions) {
+	if receipt.Sequence == 0 {
+		return // nothing changed
+	}
+	merchant, owner := scopeFrom(ctx)
+	r.scope.waker.wake(merchant, receipt.Sequence)
+	if options.Receipt != nil && owner == "" {
+		*options.Receipt = receipt
+	}
 }

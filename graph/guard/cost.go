@@ -138,6 +138,9 @@ func (c *costing) field(f *ast.Field) price {
 	if !known { // __typename
 		base = 1
 	}
+	if c.argument(f, "asOf") != nil {
+		base = float64(prices[pageField]) // it is not read together with other objects
+	}
 	inner := c.selections(f.SelectionSet)
 	length, isIntrospection := c.lengths[name]
 	cost := price{once: base + inner.once, typical: base + inner.typical}

@@ -33,6 +33,7 @@ func TestPrices(t *testing.T) {
 	require.Equal(t, map[string]int{
 		"Query.__schema": 2000, "Query.__type": 200,
 		"Query.customer": 15, "Query.node": 15, "Query.nodes": 600, "Query.customers": 600,
+		"Query.changes": 600, "Customer.history": 600,
 		"CustomerConnection.totalCount": 4400,
 		"Mutation.createCustomer":       760, "Mutation.updateCustomer": 760, "Mutation.deleteCustomer": 760,
 		"Mutation.createAccessToken": 760,
@@ -42,7 +43,7 @@ func TestPrices(t *testing.T) {
 	manual, err := os.ReadFile("../README.md")
 	require.NoError(t, err)
 	require.Contains(t, strings.Join(strings.Fields(string(manual)), " "),
-		"an object by id 15, a list of objects by id 600, a page 600, its total 4400, "+
+		"an object by id 15, or 600 as of a time, a list of objects by id 600, a page 600, its total 4400, "+
 			"a search in it 4400, a mutation 760, `__schema` 2000, `__type` 200.")
 }
 

@@ -192,3 +192,33 @@ func UnmarshalAccess(value any) (store.Access, error) {
 	access, err := enum("Access", value, "READ", "WRITE")
 	return store.Access(strings.ToLower(access)), err
 }
+
+// MarshalActorKind writes an ActorKind.
+func MarshalActorKind(kind store.ActorKind) graphql.Marshaler {
+	return graphql.MarshalString(strings.ToUpper(string(kind)))
+}
+
+// UnmarshalActorKind reads an ActorKind.
+func UnmarshalActorKind(value any) (store.ActorKind, error) {
+	kind, err := enum("ActorKind", value, "API_KEY", "ACCESS_TOKEN", "OPERATOR")
+	return store.ActorKind(strings.ToLower(kind)), err
+}
+
+// MarshalChangeType writes a ChangeType: customer.created as CUSTOMER_CREATED.
+func MarshalChangeType(t store.ChangeType) graphql.Marshaler {
+	return graphql.MarshalString(changeTypeName(t))
+}
+
+// UnmarshalChangeType reads a ChangeType.
+func UnmarshalChangeType(value any) (store.ChangeType, error) {
+	for _, t := range store.ChangeTypes() {
+		if value == changeTypeName(t) {
+			return t, nil
+		}
+	}
+	return "", wrongType("ChangeType")
+}
+
+func changeTypeName(t store.ChangeType) string {
+	return strings.ToUpper(strings.ReplaceAll(string(t), ".", "_"))
+}

@@ -115,7 +115,7 @@ func TestReportsUndocumentedTraffic(t *testing.T) {
 	t.Parallel()
 	for name, e := range map[string]exchange{
 		"a status":                      {"GET", "/api/customers", "", 418, header(), `{"error":"Unauthorized"}`},
-		"a status of another operation": {"GET", "/api/customers/cust_1", "", 403, header(), `{"error":"This credential may not do that"}`},
+		"a status of another operation": {"GET", "/api/customers/cust_1", "", 413, header(), `{"error":"Request body too large"}`},
 		"a redirect":                    {"GET", "/api/customers/", "", 304, header(), ``},
 		"an error text":                 {"GET", "/api/customers/cust_1", "", 404, header(), `{"error":"No such customer"}`},
 		"another operation's text":      {"DELETE", "/api/customers/cust_1", "", 500, header(), `{"error":"Failed to create customer"}`},

@@ -74,6 +74,7 @@ func (a *Authenticator) fetch(digest Digest, secret Secret) (fetch, error) {
 // foundKey is the result of looking up a valid key.
 type foundKey struct {
 	KeyID        string
+	KeyName      *string
 	Access       store.Access
 	MerchantID   string
 	MerchantName string
@@ -82,7 +83,7 @@ type foundKey struct {
 
 // findKey looks up a key by the digest of its secret.
 func (a *Authenticator) findKey(ctx context.Context, digest Digest) (store.Credential, error) {
-	const statement = `SELECT key_id, access, merchant_id, merchant_name, used_lately FROM public.lumen_authenticate($1)`
+	const statement = `SELECT key_id, key_name, access, merchant_id, merchant_name, used_lately FROM public.lumen_authenticate($1)`
 	var found []foundKey
 	if err := a.queries.run(ctx, a.cache.tenant(digest), &found, statement, digest[:]); err != nil {
 		return store.Credential{}, store.Outage(err)
@@ -94,9 +95,13 @@ func (a *Authenticator) findKey(ctx context.Context, digest Digest) (store.Crede
 	if !key.UsedLately {
 		a.recordUse(ctx, key)
 	}
-	return store.Credential{
+	credential := store.Credential{
 		KeyID: key.KeyID, Access: key.Access, Merchant: store.Merchant{ID: key.MerchantID, Name: key.MerchantName},
-	}, nil
+	}
+	if key.KeyName != nil {
+		credential.KeyName = *key.KeyName
+	}
+	return credential, nil
 }
 
 // recordUse records when a key was last used, for the operator. The request does not fail when this

@@ -43,6 +43,7 @@ func (a *Authenticator) fetchToken(digest Digest, text string) (fetch, error) {
 // foundToken is the result of looking up a token whose keys and merchant are valid.
 type foundToken struct {
 	PublicKey    []byte
+	KeyName      *string // of the API key that minted the token
 	MerchantName string
 	Now          time.Time
 }
@@ -51,7 +52,7 @@ type foundToken struct {
 func (a *Authenticator) findToken(
 	ctx context.Context, tenant string, token *jwt.JSONWebToken, unverified claims,
 ) (store.Credential, time.Duration, error) {
-	const statement = `SELECT public_key, merchant_name, now FROM public.lumen_authenticate_token($1, $2, $3)`
+	const statement = `SELECT public_key, key_name, merchant_name, now FROM public.lumen_authenticate_token($1, $2, $3)`
 	refused := store.NewError(store.Unauthenticated)
 	var found []foundToken
 	err := a.queries.run(ctx, tenant, &found, statement, token.Headers[0].KeyID, unverified.MerchantID, unverified.ClientID)
@@ -76,6 +77,9 @@ func (a *Authenticator) findToken(
 	}
 	if verified.Scope == scopes[store.WriteAccess] {
 		credential.Access = store.WriteAccess
+	}
+	if name := found[0].KeyName; name != nil {
+		credential.KeyName = *name
 	}
 	if verified.CustomerID != nil {
 		credential.CustomerID = *verified.CustomerID

@@ -26,10 +26,15 @@ func (o *Owner) CreateLogin(ctx context.Context, name, password string) error {
 	return nil
 }
 
-// Backdate changes when a customer was created, last changed and, if it is deleted, deleted.
+// Backdate changes when a customer was created, last changed and, if it is deleted, deleted. The log of
+// changes then has the creation at that time.
 func (o *Owner) Backdate(ctx context.Context, customer *store.Customer, created, updated time.Time) error {
 	_, err := o.pool.ExecContext(ctx, `UPDATE customers SET created_at = ?, updated_at = ?, deleted_at = CASE WHEN deleted_at IS NOT NULL THEN ?::timestamptz END
 		WHERE merchant_id = ? AND id = ?`, created, updated, updated, customer.MerchantID, customer.ID)
+	if err == nil {
+		_, err = o.pool.ExecContext(ctx, `UPDATE changes SET at = CASE WHEN previous IS NULL THEN ? ELSE ?::timestamptz END
+			WHERE merchant_id = ? AND entity_id = ?`, created, updated, customer.MerchantID, customer.ID)
+	}
 	if err != nil {
 		return fmt.Errorf("backdate customer: %w", err)
 	}

@@ -43,7 +43,13 @@ func (m *Merchants) Create(ctx context.Context, name string) (store.Merchant, er
 		return store.Merchant{}, err
 	}
 	merchant := store.Merchant{ID: id, Name: name}
-	_, err = m.db.NewInsert().Model(&merchant).Column("id", "name").Returning("*").Exec(ctx)
+	err = m.db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		_, err := tx.NewInsert().Model(&merchant).Column("id", "name").Returning("*").Exec(ctx)
+		if err == nil {
+			_, err = tx.ExecContext(ctx, "SELECT lumen_make_head(?)", id)
+		}
+		return err
+	})
 	if err != nil {
 		return store.Merchant{}, fmt.Errorf("create merchant: %w", err)
 	}

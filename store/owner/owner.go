@@ -1,5 +1,5 @@
-// Package owner manages merchants, their API keys, and the keys that sign access tokens. It
-// implements the operator's commands and logs in as the owner of the tables.
+// Package owner manages merchants, their API keys, the keys that sign access tokens, and the log of
+// changes. It implements the operator's commands and logs in as the owner of the tables.
 package owner
 
 import (
@@ -14,6 +14,7 @@ type Owner struct {
 	Merchants *Merchants
 	Keys      *Keys
 	TokenKeys *TokenKeys
+	Changes   *Changes
 
 	pool *postgres.Pool
 }
@@ -25,7 +26,10 @@ func Open(url string) (*Owner, error) {
 		return nil, err
 	}
 	pool := postgres.Open(config, nil, connections)
-	return &Owner{Merchants: &Merchants{pool.DB}, Keys: &Keys{pool.DB}, TokenKeys: &TokenKeys{pool.DB}, pool: pool}, nil
+	return &Owner{
+		Merchants: &Merchants{pool.DB}, Keys: &Keys{pool.DB}, TokenKeys: &TokenKeys{pool.DB}, Changes: &Changes{pool.DB},
+		pool: pool,
+	}, nil
 }
 
 // Close ends all connections.

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,8 +28,10 @@ type object struct {
 	Policies map[string]string `json:"policies,omitempty"`
 	Attached []string          `json:"attached,omitempty"`
 
-	// Definition is for functions: the output of pg_get_functiondef.
+	// The following are for functions. Definition is the output of pg_get_functiondef. Owner is
+	// "lumen_janitor", or "" for Lumen's owner.
 	Definition string `json:"definition,omitempty"`
+	Owner      string `json:"owner,omitempty"`
 
 	// Grants are the privileges of lumen_app and lumen_janitor, such as "UPDATE (email) TO
 	// lumen_app".
@@ -109,6 +112,9 @@ func missing(name string) *UnsafeRoleError {
 		made := describedObject{spelled: "FUNCTION public." + name}
 		e.Fix = strings.TrimSpace(want.Definition) + "; REVOKE ALL ON " + made.spelled + " FROM PUBLIC; " +
 			made.regrant(want.Grants)
+		if want.Owner != "" {
+			e.Fix += " " + made.reown(want.Owner)
+		}
 	}
 	return e
 }
@@ -222,6 +228,8 @@ func (o describedObject) compare(name string, want object) *UnsafeRoleError {
 			"row-level security on table %s is not enabled, or it is forced", name)
 	case o.Definition != want.Definition:
 		return unsafeRole(strings.TrimSpace(want.Definition)+";", "function %s is not as its migration made it", name)
+	case o.Owner != want.Owner:
+		return unsafeRole(o.reown(want.Owner), "function %s does not belong to %s", name, cmp.Or(want.Owner, "Lumen's owner"))
 	case !slices.Equal(o.Grants, want.Grants):
 		return unsafeRole(o.regrant(want.Grants), "the privileges on %s are not those that its migration granted", name)
 	case len(o.Attached) > 0:
@@ -253,6 +261,16 @@ func (o describedObject) comparePolicies(name string, want map[string]string) *U
 		}
 	}
 	return nil
+}
+
+// reown returns the statements that give a function to lumen_janitor or, for "", to Lumen's owner. A
+// function's owner must be allowed to create functions in its schema.
+func (o describedObject) reown(owner string) string {
+	if owner == "" {
+		return "ALTER " + o.spelled + " OWNER TO CURRENT_USER;"
+	}
+	return "GRANT CREATE ON SCHEMA public TO " + owner + "; ALTER " + o.spelled + " OWNER TO " + owner + "; " +
+		"REVOKE CREATE ON SCHEMA public FROM " + owner + ";"
 }
 
 // regrant returns the statements after which lumen_app and lumen_janitor have exactly these

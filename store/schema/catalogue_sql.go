@@ -10,7 +10,8 @@ package schema
 //     objects on which lumen_app has privileges
 //   - the sequences of all of these
 //   - in any schema, the views that read one of the tables, the tables with a rule that does, and
-//     the functions that name one and run as Lumen's owner, as a superuser or with BYPASSRLS
+//     the functions that name one and run as Lumen's owner, as lumen_janitor, as a superuser or with
+//     BYPASSRLS
 //
 // Lumen's owner is the role that owns most of the expected relations. Trigger functions are left
 // out, because they cannot be called, and so are the objects of extensions.
@@ -22,6 +23,7 @@ owner AS (
         WHERE c.relnamespace = 'public'::regnamespace AND c.relname::text IN (SELECT name FROM known))
 ),
 app AS (SELECT oid FROM pg_roles WHERE rolname = 'lumen_app'),
+janitor AS (SELECT oid FROM pg_roles WHERE rolname = 'lumen_janitor'),
 of_extensions AS (SELECT classid, objid FROM pg_depend WHERE deptype = 'e'),
 tables AS (
     SELECT c.oid FROM pg_class AS c
@@ -62,7 +64,7 @@ functions AS (
     WHERE (p.name = ANY($2::text[])
            OR p.nspname = 'public' AND p.proname::text LIKE 'lumen\_%' AND p.proowner IN (SELECT oid FROM owner)
            OR p.nspname = 'public' AND EXISTS (SELECT FROM aclexplode(p.proacl) AS x WHERE x.grantee IN (SELECT oid FROM app))
-           OR p.prosecdef AND (r.rolsuper OR r.rolbypassrls OR r.oid IN (SELECT oid FROM owner))
+           OR p.prosecdef AND (r.rolsuper OR r.rolbypassrls OR r.oid IN (SELECT oid FROM owner) OR r.oid IN (SELECT oid FROM janitor))
               AND (EXISTS (SELECT FROM known WHERE p.prosrc ~* ('\m' || known.name || '\M'))
                    OR EXISTS (SELECT FROM pg_depend AS d JOIN readers AS t ON t.oid = d.refobjid
                         WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_class'::regclass)))
@@ -91,7 +93,8 @@ third_roles AS (
 
 // thirdRoleFaults are the faults, with the SQL that corrects them, that concern a role other than the
 // owner, lumen_app and lumen_janitor: one that has privileges on Lumen's objects, an object with
-// another owner, a role that may act as the owner, and a misuse of lumen_janitor.
+// another owner than the first and, for a function, the last of these, a role that may act as the
+// owner, and a misuse of lumen_janitor.
 //
 // Members of the owner that may only administer the membership do not count. Before Postgres 16
 // every member may act as the owner.
@@ -112,7 +115,8 @@ third_role_faults AS (
     FROM third_roles GROUP BY who
     UNION ALL
     SELECT 2, o.name || ' does not belong to ' || quote_ident(owner.name), 'ALTER ' || o.spelled || ' OWNER TO ' || quote_ident(owner.name) || ';'
-    FROM owner, (SELECT name, spelled, owner FROM relations WHERE own AND kind <> 'S' UNION ALL SELECT name, spelled, owner FROM functions WHERE own) AS o
+    FROM owner, (SELECT name, spelled, owner FROM relations WHERE own AND kind <> 'S'
+        UNION ALL SELECT name, spelled, owner FROM functions WHERE own AND owner NOT IN (SELECT oid FROM janitor)) AS o
     WHERE o.owner <> owner.oid
     UNION ALL
     SELECT 3, 'role ' || m.who || ' is a member of ' || quote_ident(m.role) || ', which owns Lumen''s tables', m.fix
@@ -121,8 +125,12 @@ third_role_faults AS (
     SELECT 4, 'role lumen_janitor may log in', 'ALTER ROLE lumen_janitor NOLOGIN;'
     FROM pg_roles WHERE rolname = 'lumen_janitor' AND rolcanlogin
     UNION ALL
+    SELECT 4, 'role lumen_janitor ' || CASE WHEN rolsuper THEN 'is a superuser' ELSE 'has BYPASSRLS' END, 'ALTER ROLE lumen_janitor NOSUPERUSER NOBYPASSRLS;'
+    FROM pg_roles WHERE rolname = 'lumen_janitor' AND (rolsuper OR rolbypassrls)
+    UNION ALL
     SELECT 5, 'role ' || m.who || ' is a member of lumen_janitor', m.fix
     FROM members AS m WHERE m.role = 'lumen_janitor' AND m.member <> ALL (SELECT oid FROM owner)
+      AND has_database_privilege(m.member, current_database(), 'CONNECT')
 ),
 `
 
@@ -175,6 +183,7 @@ UNION ALL
 SELECT 'object', f.name, f.spelled, jsonb_build_object(
     'kind', f.kind,
     'definition', pg_get_functiondef(f.oid),
+    'owner', CASE WHEN f.owner IN (SELECT oid FROM janitor) THEN 'lumen_janitor' ELSE '' END,
     'grants', COALESCE((SELECT list FROM grants AS g WHERE g.oid = f.oid), '[]'))::text, 0
 FROM functions AS f
 ORDER BY part, rank, subject`

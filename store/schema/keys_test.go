@@ -263,7 +263,7 @@ func TestMigrateWhileOldMigratorWaits(t *testing.T) {
 func TestRekeyChecksTheSchema(t *testing.T) {
 	t.Parallel()
 	db, m := before(t)
-	require.ErrorContains(t, m.Rekey(t.Context()), "1 of 7 migrations are pending; run: lumen migrate up")
+	require.ErrorContains(t, m.Rekey(t.Context()), "1 of 8 migrations are pending; run: lumen migrate up")
 	_, err := m.Up(t.Context())
 	require.NoError(t, err)
 	_, err = db.Superuser().Exec(t.Context(), `DROP INDEX customers_name_sort_ascending`)

@@ -91,7 +91,7 @@ func (m *Migrator) apply(ctx context.Context) ([]Migration, error) {
 	if err := checkTarget(ctx, m.pool); err != nil {
 		return nil, err
 	}
-	if err := ensureAppRole(ctx, m.pool); err != nil {
+	if err := ensureRoles(ctx, m.pool); err != nil {
 		return nil, err
 	}
 	return m.migrating(ctx, func(m *migrate.Migrator) (*migrate.MigrationGroup, error) { return m.Migrate(ctx) })
@@ -110,6 +110,7 @@ const (
 	customersStep = "0002"
 	tokenKeysStep = "0003"
 	es256Step     = "0005"
+	changesStep   = "0008"
 )
 
 // Tables describes what would be deleted, for messages.
@@ -126,6 +127,8 @@ func (l Loss) Tables() (lost []string) {
 			lost = append(lost, plural(l.Merchants, "merchant"), "all API keys")
 		case customersStep:
 			lost = append(lost, plural(l.Customers, "customer"))
+		case changesStep:
+			lost = append(lost, "the log of changes")
 		case tokenKeysStep:
 			lost = append(lost, "the keys that sign access tokens")
 		case es256Step:

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -65,7 +66,7 @@ func withoutOwnTables(lines []string) []string {
 
 const stepsQuery = "SELECT name FROM lumen_migrations ORDER BY name"
 
-var allSteps = []string{"0001", "0002", "0003", "0004", "0005", "0006", "0007"}
+var allSteps = []string{"0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008"}
 
 var allPending = fmt.Sprintf("%[1]d of %[1]d migrations are pending; run: lumen migrate up", len(allSteps))
 
@@ -337,10 +338,10 @@ func TestMigrateWithoutAppRole(t *testing.T) {
 		}
 		return "postgres://" + cmp.Or(user, config.User) + ":" + password + "@" + strings.SplitN(strings.SplitN(server.URL(), "@", 2)[1], "/", 2)[0] + "/" + database + "?sslmode=disable"
 	}
-	// fresh creates the databases one and two again, and drops lumen_app.
+	// fresh creates the databases one and two again, and drops the roles.
 	fresh := func(t *testing.T, owner string) {
 		t.Helper()
-		run(t, "DROP DATABASE IF EXISTS one WITH (FORCE)", "DROP DATABASE IF EXISTS two WITH (FORCE)", "DROP ROLE IF EXISTS lumen_app")
+		run(t, "DROP DATABASE IF EXISTS one WITH (FORCE)", "DROP DATABASE IF EXISTS two WITH (FORCE)", "DROP ROLE IF EXISTS lumen_app, lumen_janitor")
 		for _, database := range []string{"one", "two"} {
 			run(t, "CREATE DATABASE "+database+" OWNER "+owner)
 		}
@@ -357,25 +358,32 @@ func TestMigrateWithoutAppRole(t *testing.T) {
 			for _, u := range urls[:2] {
 				require.Equal(t, allSteps, queryLines(t, u, stepsQuery))
 			}
-			require.Equal(t, []string{"lumen_app f f f f"}, queryLines(t, urls[0],
-				`SELECT concat_ws(' ', rolname, rolcanlogin, rolsuper, rolbypassrls, rolcreaterole) FROM pg_roles WHERE rolname = 'lumen_app'`))
+			require.Equal(t, []string{"lumen_app f f f f", "lumen_janitor f f f f"}, queryLines(t, urls[0],
+				`SELECT concat_ws(' ', rolname, rolcanlogin, rolsuper, rolbypassrls, rolcreaterole) FROM pg_roles
+				WHERE rolname IN ('lumen_app', 'lumen_janitor') ORDER BY rolname`))
 		})
 	}
 
-	t.Run("an owner who may not create roles gets the two lines, and nothing is migrated", func(t *testing.T) {
+	t.Run("an owner who may not create roles gets the lines, and nothing is migrated", func(t *testing.T) {
 		fresh(t, "weaker")
 		migrator, err := schema.Open(url(t, "weaker", "one"))
 		require.NoError(t, err)
 		defer func() { require.NoError(t, migrator.Close()) }()
 
+		inherits := ""
+		if queryLines(t, server.URL(), "SELECT (current_setting('server_version_num')::int >= 160000)::text")[0] == "true" {
+			inherits = " WITH INHERIT TRUE, SET TRUE"
+		}
 		_, err = migrator.Up(t.Context())
-		require.EqualError(t, err, "this owner may not create roles; have a superuser or a role with CREATEROLE run these two lines, then migrate again:\n"+
+		require.EqualError(t, err, "this owner may not create roles; have a superuser or a role with CREATEROLE run these lines, then migrate again:\n"+
 			"  CREATE ROLE lumen_app NOLOGIN;\n"+
+			"  CREATE ROLE lumen_janitor NOLOGIN;\n"+
+			"  GRANT lumen_janitor TO weaker"+inherits+";\n"+
 			"  CREATE ROLE lumen_serve LOGIN PASSWORD '...' IN ROLE lumen_app;")
 		require.Empty(t, fingerprint(t, url(t, "", "one")))
 
 		for line := range strings.Lines(err.Error()) {
-			if statement := strings.TrimSpace(line); strings.HasPrefix(statement, "CREATE ROLE") {
+			if statement := strings.TrimSpace(line); regexp.MustCompile("^(CREATE ROLE|GRANT)").MatchString(statement) {
 				run(t, strings.Replace(statement, "'...'", "'password'", 1))
 			}
 		}

@@ -27,21 +27,25 @@ type opening struct {
 }
 
 var (
-	lumensTables    = []string{"customers", "api_keys", "merchants", "token_keys", "lumen_migrations", "lumen_migration_locks"}
-	securedTables   = lumensTables[:5]
+	lumensTables    = []string{"customers", "merchant_heads", "changes", "api_keys", "merchants", "token_keys", "lumen_migrations", "lumen_migration_locks"}
+	securedTables   = lumensTables[:7]
+	tenantTables    = lumensTables[:3]
 	lumensSequences = []string{"lumen_migrations_id_seq", "lumen_migration_locks_id_seq"}
 	lumensFunctions = []string{
 		"lumen_authenticate(bytea)", "lumen_key_used(text, text)", "lumen_token_signer(text, text)", "lumen_token_keys()",
 		"lumen_authenticate_token(text, text, text)",
+		"lumen_make_head(text)", "lumen_new_epoch()", "lumen_prune_changes(text, timestamp with time zone, bigint)", "lumen_heads(text[])",
 	}
 	lumensPolicies = []string{
 		"customers_wall ON customers", "customers_history ON customers", "customers_bound ON customers", "lumen_migrations_read ON lumen_migrations",
+		"merchant_heads_wall ON merchant_heads", "merchant_heads_janitor ON merchant_heads", "changes_wall ON changes", "changes_bound ON changes",
+		"changes_janitor_read ON changes", "changes_janitor_prune ON changes",
 	}
 )
 
 // columnOf names a column of each table.
 var columnOf = map[string]string{
-	"customers": "email", "api_keys": "digest", "merchants": "name", "token_keys": "private_key", "lumen_migrations": "name", "lumen_migration_locks": "table_name",
+	"customers": "email", "api_keys": "digest", "merchants": "name", "token_keys": "private_key", "lumen_migrations": "name", "merchant_heads": "sequence", "changes": "data", "lumen_migration_locks": "table_name",
 }
 
 var openings = []opening{
@@ -80,8 +84,8 @@ var openings = []opening{
 
 	// Row-level security.
 	{"it is disabled", "ALTER TABLE OBJECT DISABLE ROW LEVEL SECURITY", securedTables},
-	{"it is not forced", "ALTER TABLE customers NO FORCE ROW LEVEL SECURITY", []string{""}},
-	{"it is forced where the owner's functions need rows", "ALTER TABLE OBJECT FORCE ROW LEVEL SECURITY", securedTables[1:]},
+	{"it is not forced", "ALTER TABLE OBJECT NO FORCE ROW LEVEL SECURITY", tenantTables},
+	{"it is forced where the owner's functions need rows", "ALTER TABLE OBJECT FORCE ROW LEVEL SECURITY", securedTables[3:]},
 	{"a permissive policy for everybody is added", "CREATE POLICY more ON OBJECT USING (true)", lumensTables},
 	{"a permissive policy for the service is added", "CREATE POLICY more ON OBJECT FOR SELECT TO lumen_app USING (true)", lumensTables},
 	{"a policy for another role is added", "CREATE POLICY more ON OBJECT TO ANON USING (true)", lumensTables},
@@ -164,6 +168,7 @@ func ownedByAnother(t *testing.T, db *storetest.Database) string {
 	alter(t, db, fmt.Sprintf(`DO $$ DECLARE o text; BEGIN
 		FOR o IN SELECT 'TABLE ' || oid::regclass FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
 			UNION ALL SELECT 'FUNCTION ' || oid::regprocedure FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND proname LIKE 'lumen%%'
+				AND proowner <> 'lumen_janitor'::regrole
 		LOOP EXECUTE 'ALTER ' || o || ' OWNER TO %s'; END LOOP; END $$`, owner))
 	return owner
 }
@@ -312,12 +317,11 @@ func TestNewerSchema(t *testing.T) {
 	s := storetest.Service(t, fmt.Sprintf("postgres://lumen_serve:secret@%s:%d/%s", config.Host, config.Port, config.Database), false)
 
 	run(`BEGIN;
-		CREATE ROLE lumen_janitor NOLOGIN;
-		CREATE TABLE changes (merchant_id text COLLATE "C" NOT NULL, sequence bigint NOT NULL, PRIMARY KEY (merchant_id, sequence));
-		ALTER TABLE changes ENABLE ROW LEVEL SECURITY; ALTER TABLE changes FORCE ROW LEVEL SECURITY;
-		CREATE POLICY changes_wall ON changes TO lumen_app USING (merchant_id = NULLIF(current_setting('lumen.merchant_id', true), ''));
-		CREATE POLICY changes_janitor ON changes TO lumen_janitor USING (true);
-		GRANT SELECT, INSERT ON changes TO lumen_app; GRANT SELECT, DELETE ON changes TO lumen_janitor;
+		CREATE TABLE records (merchant_id text COLLATE "C" NOT NULL, sequence bigint NOT NULL, PRIMARY KEY (merchant_id, sequence));
+		ALTER TABLE records ENABLE ROW LEVEL SECURITY; ALTER TABLE records FORCE ROW LEVEL SECURITY;
+		CREATE POLICY records_wall ON records TO lumen_app USING (merchant_id = NULLIF(current_setting('lumen.merchant_id', true), ''));
+		CREATE POLICY records_janitor ON records TO lumen_janitor USING (true);
+		GRANT SELECT, INSERT ON records TO lumen_app; GRANT SELECT, DELETE ON records TO lumen_janitor;
 		ALTER POLICY customers_history ON customers USING (deleted_at IS NULL AND merchant_id IS NOT NULL);
 		CREATE POLICY customers_janitor ON customers FOR SELECT TO lumen_janitor USING (true);
 		GRANT SELECT ON customers TO lumen_janitor; GRANT UPDATE (created_at) ON customers TO lumen_app;
@@ -336,9 +340,9 @@ func TestNewerSchema(t *testing.T) {
 
 	run("CREATE ROLE anon LOGIN")
 	for opens, fixes := range map[string]string{
-		"ALTER TABLE changes NO FORCE ROW LEVEL SECURITY":                                            "",
+		"ALTER TABLE records NO FORCE ROW LEVEL SECURITY":                                            "",
 		"ALTER TABLE customers DISABLE ROW LEVEL SECURITY":                                           "",
-		"CREATE POLICY more ON changes FOR SELECT TO lumen_app USING (true)":                         "",
+		"CREATE POLICY more ON records FOR SELECT TO lumen_app USING (true)":                         "",
 		"CREATE POLICY more ON customers FOR INSERT TO lumen_app WITH CHECK (true)":                  "",
 		"CREATE POLICY more ON customers USING (merchant_id = current_setting('lumen.merchant_id'))": "",
 		"CREATE POLICY more ON merchants TO anon USING (true)":                                       "",

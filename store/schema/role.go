@@ -2,7 +2,6 @@ package schema
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"unicode"
@@ -11,10 +10,6 @@ import (
 
 	"lumen/store/postgres"
 )
-
-// appRole is the role that holds the service's privileges. It cannot log in; the service's login is
-// a member.
-const appRole = "lumen_app"
 
 // UnsafeRoleError reports why the service must not run: the role that it logged in as has too many
 // or too few privileges, or the catalogue weakens tenant isolation. Fix is the SQL, or the advice,
@@ -164,27 +159,42 @@ FROM me`
 
 func quoteIdent(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
-// ensureAppRole creates lumen_app unless it exists. The role belongs to the cluster, and a migrator
-// of another database may be creating it at the same time.
-func ensureAppRole(ctx context.Context, pool *postgres.Pool) error {
-	var exists bool
-	const isThere = "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = ?)"
-	if err := pool.NewRaw(isThere, appRole).Scan(ctx, &exists); err != nil {
-		return fmt.Errorf("look for role %s: %w", appRole, err)
-	}
-	if exists {
-		return nil
-	}
-	_, err := pool.ExecContext(ctx, `DO $$ BEGIN CREATE ROLE lumen_app NOLOGIN;
-		EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$`)
-	if postgres.SQLState(err) == "42501" {
-		return errors.New("this owner may not create roles; " +
-			"have a superuser or a role with CREATEROLE run these two lines, then migrate again:\n" +
-			"  CREATE ROLE lumen_app NOLOGIN;\n" +
-			"  CREATE ROLE lumen_serve LOGIN PASSWORD '...' IN ROLE lumen_app;")
-	}
+// ensureRoles creates lumen_app and lumen_janitor unless they exist, and makes the owner a member of
+// lumen_janitor, which owns functions. Roles belong to the cluster, and a migrator of another
+// database may be creating them at the same time.
+func ensureRoles(ctx context.Context, pool *postgres.Pool) error {
+	var missing []string
+	err := pool.NewRaw(missingRoles).Scan(ctx, &missing)
 	if err != nil {
-		return fmt.Errorf("create role %s: %w", appRole, err)
+		return fmt.Errorf("look for roles: %w", err)
+	}
+	for i, statement := range missing {
+		_, err := pool.ExecContext(ctx, `DO $$ BEGIN `+statement+`;
+			EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$`)
+		if postgres.SQLState(err) == "42501" {
+			lines := missing[i:]
+			if strings.Contains(statement, "lumen_app") {
+				lines = append(lines, "CREATE ROLE lumen_serve LOGIN PASSWORD '...' IN ROLE lumen_app")
+			}
+			return fmt.Errorf("this owner may not create roles; "+
+				"have a superuser or a role with CREATEROLE run these lines, then migrate again:\n  %s;",
+				strings.Join(lines, ";\n  "))
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", statement, err)
+		}
 	}
 	return nil
 }
+
+// missingRoles returns the statements that create the roles which the owner needs and does not have.
+const missingRoles = `SELECT statement FROM (
+	SELECT 1, 'CREATE ROLE lumen_app NOLOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'lumen_app')
+	UNION ALL
+	SELECT 2, 'CREATE ROLE lumen_janitor NOLOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'lumen_janitor')
+	UNION ALL
+	SELECT 3, 'GRANT lumen_janitor TO ' || quote_ident(current_user)
+		|| CASE WHEN current_setting('server_version_num')::int >= 160000 THEN ' WITH INHERIT TRUE, SET TRUE' ELSE '' END
+	WHERE NOT COALESCE((SELECT pg_has_role(oid, 'USAGE') FROM pg_roles WHERE rolname = 'lumen_janitor'), false)
+	  AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
+) AS missing (place, statement) ORDER BY place`

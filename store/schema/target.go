@@ -28,6 +28,9 @@ type targetFacts struct {
 	Standby, ReadOnly        bool
 	WritesAgain              string  // the SQL that makes a read-only database writable
 	HasSchema, MayCreate     bool    // about the schema public
+	MayLend                  bool    // lumen_janitor may create functions in it, or may be allowed to
+	Inherits                 bool    // the role has the privileges of roles that it is a member of
+	JanitorOf                *string // another member of lumen_janitor that may connect, if this role is none
 	Foreign                  *string // a relation that has one of Lumen's names and that no migration made
 	Owners                   *string // other roles that own Lumen's tables and functions
 	TakeOver                 *string // the SQL that makes this role their owner
@@ -71,8 +74,17 @@ func (f targetFacts) fault() *TargetError {
 	case !f.HasSchema:
 		return target("CREATE SCHEMA public AUTHORIZATION "+role+";", "the database %s has no schema public", database)
 	case !f.MayCreate:
-		return target("GRANT USAGE, CREATE ON SCHEMA public TO "+role+";",
+		return target("GRANT USAGE, CREATE ON SCHEMA public TO "+role+" WITH GRANT OPTION;",
 			"role %s may not create tables in the schema public", role)
+	case !f.MayLend:
+		return target("GRANT CREATE ON SCHEMA public TO "+role+" WITH GRANT OPTION;",
+			"role %s may not let lumen_janitor create functions in the schema public", role)
+	case !f.Inherits:
+		return target("ALTER ROLE "+role+" INHERIT;",
+			"role %s does not inherit the privileges of lumen_janitor, which it has to use", role)
+	case f.JanitorOf != nil:
+		return target("the URL of that role or of a superuser, or REVOKE CONNECT ON DATABASE "+database+" FROM PUBLIC;",
+			"role %s, the owner of another Lumen database, could connect to this one and change it", quoteIdent(*f.JanitorOf))
 	case f.Foreign != nil:
 		return target(newDatabase, "the database %s has a table %s that is not Lumen's", database, quoteIdent(*f.Foreign))
 	case f.Owners != nil:
@@ -100,7 +112,16 @@ functions AS (
 ),
 owned AS (
     SELECT spelled, owner FROM named
-    UNION ALL SELECT 'FUNCTION public.' || name, owner FROM functions WHERE name = ANY ($2::text[])
+    UNION ALL SELECT 'FUNCTION public.' || name, owner FROM functions
+    WHERE name = ANY ($2::text[]) AND owner NOT IN (SELECT oid FROM pg_roles WHERE rolname = 'lumen_janitor')
+),
+me AS (SELECT * FROM pg_roles WHERE rolname = CURRENT_USER),
+janitors AS (
+    SELECT u.rolname, u.oid = (SELECT oid FROM me) AS is_me
+    FROM pg_auth_members AS m JOIN pg_roles AS r ON r.oid = m.roleid JOIN pg_roles AS u ON u.oid = m.member
+    WHERE r.rolname = 'lumen_janitor' AND NOT u.rolsuper AND u.rolname::text NOT LIKE 'pg\_%'
+      AND has_database_privilege(u.oid, current_database(), 'CONNECT')
+      AND COALESCE((to_jsonb(m) ->> 'inherit_option')::bool OR (to_jsonb(m) ->> 'set_option')::bool, true)
 ),
 others AS (SELECT * FROM owned WHERE owner <> CURRENT_USER::regrole)
 SELECT CURRENT_USER AS role, current_database() AS database,
@@ -119,6 +140,13 @@ SELECT CURRENT_USER AS role, current_database() AS database,
     EXISTS (SELECT FROM schema) AS has_schema,
     COALESCE((SELECT has_schema_privilege(oid, 'USAGE') AND has_schema_privilege(oid, 'CREATE') FROM schema), false)
         AS may_create,
+    COALESCE((SELECT has_schema_privilege(oid, 'CREATE WITH GRANT OPTION') FROM schema)
+        OR (SELECT has_schema_privilege(r.oid, schema.oid, 'CREATE') FROM pg_roles AS r, schema WHERE r.rolname = 'lumen_janitor')
+        OR (SELECT EXISTS (SELECT FROM pg_namespace AS n, aclexplode(n.nspacl) AS x
+            WHERE n.oid = schema.oid AND x.grantee = 0 AND x.privilege_type = 'CREATE') FROM schema), false) AS may_lend,
+    (SELECT rolsuper OR rolinherit OR current_setting('server_version_num')::int >= 160000 FROM me) AS inherits,
+    (SELECT min(rolname) FROM janitors WHERE NOT is_me AND NOT (SELECT rolsuper FROM me)
+        AND NOT EXISTS (SELECT FROM janitors WHERE is_me)) AS janitor_of,
     (SELECT min(name) FROM named
      WHERE NOT EXISTS (SELECT FROM named WHERE name = '` + migrationsTable + `')) AS "foreign",
     (SELECT string_agg(DISTINCT owner::regrole::text, ', ') FROM others) AS owners,

@@ -30,12 +30,17 @@ var spoiledDatabases = map[string]spoiled{
 	"no CREATE on the schema": {
 		spoil: []string{"REVOKE CREATE ON SCHEMA public FROM PUBLIC, {role}"},
 		fault: `role {role} may not create tables in the schema public`,
-		fix:   `GRANT USAGE, CREATE ON SCHEMA public TO {role};`,
+		fix:   `GRANT USAGE, CREATE ON SCHEMA public TO {role} WITH GRANT OPTION;`,
 	},
 	"no USAGE on the schema": {
 		spoil: []string{"REVOKE ALL ON SCHEMA public FROM PUBLIC, {role}", "GRANT CREATE ON SCHEMA public TO {role}"},
 		fault: `role {role} may not create tables in the schema public`,
-		fix:   `GRANT USAGE, CREATE ON SCHEMA public TO {role};`,
+		fix:   `GRANT USAGE, CREATE ON SCHEMA public TO {role} WITH GRANT OPTION;`,
+	},
+	"no right to grant CREATE on the schema": {
+		spoil: []string{"REVOKE CREATE ON SCHEMA public FROM PUBLIC", "REVOKE GRANT OPTION FOR CREATE ON SCHEMA public FROM {role}"},
+		fault: `role {role} may not let lumen_janitor create functions in the schema public`,
+		fix:   `GRANT CREATE ON SCHEMA public TO {role} WITH GRANT OPTION;`,
 	},
 	"no schema": {
 		spoil: []string{"DROP SCHEMA public CASCADE"},
@@ -99,7 +104,7 @@ func (c spoiled) test(t *testing.T) {
 		_, err := db.Superuser().Exec(t.Context(), statement)
 		require.NoError(t, err, statement)
 	}
-	run(replace("GRANT CREATE ON SCHEMA public TO {role}"))
+	run(replace("GRANT CREATE ON SCHEMA public TO {role} WITH GRANT OPTION"))
 	for _, statement := range c.spoil {
 		run(replace(statement))
 	}
@@ -184,4 +189,57 @@ func TestMigrateNeedsRecentPrimary(t *testing.T) {
 		schema.TargetFault(13_0022, false))
 	require.Equal(t, "the server is a standby, which accepts no writes; fix it with: the URL of the primary server",
 		schema.TargetFault(14_0000, true))
+}
+
+// plainOwner returns the URL of a role that may migrate the database.
+func plainOwner(t *testing.T, db *storetest.Database) string {
+	t.Helper()
+	address := db.NewRole(t, "NOSUPERUSER CREATEROLE")
+	alter(t, db, "GRANT USAGE, CREATE ON SCHEMA public TO "+roleOf(t, address)+" WITH GRANT OPTION")
+	return address
+}
+
+// An owner without the privileges of the roles that it is a member of cannot use lumen_janitor. Since
+// Postgres 16 that is a matter of the membership, and no longer of the role.
+func TestMigrateNeedsInheritance(t *testing.T) {
+	t.Parallel()
+	db := storetest.Empty(t)
+	address := plainOwner(t, db)
+	alter(t, db, "ALTER ROLE "+roleOf(t, address)+" NOINHERIT")
+	_, err := migratorAt(t, address).Up(t.Context())
+	if queryLines(t, db.SuperuserURL(), "SELECT (current_setting('server_version_num')::int < 160000)::text")[0] == "true" {
+		var found *schema.TargetError
+		require.ErrorAs(t, err, &found)
+		require.Contains(t, found.Fault, "does not inherit the privileges of lumen_janitor")
+		alter(t, db, found.Fix)
+		_, err = migratorAt(t, address).Up(t.Context())
+	}
+	require.NoError(t, err)
+}
+
+// A second owner in a cluster is refused while one could act as lumen_janitor in the other's database.
+func TestMigrateRefusesASecondOwner(t *testing.T) {
+	t.Parallel()
+	db := storetest.Empty(t)
+	first := roleOf(t, db.NewRole(t, "IN ROLE lumen_janitor"))
+	address := plainOwner(t, db)
+	_, err := migratorAt(t, address).Up(t.Context())
+	var found *schema.TargetError
+	require.ErrorAs(t, err, &found)
+	require.Equal(t, `role "`+first+`", the owner of another Lumen database, could connect to this one and change it`, found.Fault)
+	config, err := pgx.ParseConfig(address)
+	require.NoError(t, err)
+	alter(t, db, "REVOKE CONNECT ON DATABASE "+config.Database+" FROM "+first)
+	_, err = migratorAt(t, address).Up(t.Context())
+	require.NoError(t, err)
+}
+
+// A later step finds the functions of lumen_janitor, which do not belong to the owner.
+func TestMigrateAfterTheJanitor(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	alter(t, db, "DELETE FROM lumen_migrations WHERE name = '0007'") // this step can be applied again
+	up, err := db.Migrator(t).Up(t.Context())
+	require.NoError(t, err)
+	require.Len(t, up, 1)
 }

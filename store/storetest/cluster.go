@@ -151,10 +151,20 @@ func (c *cluster) url(database string, as login) string {
 	return url
 }
 
-// create makes a database, owned by the owner, and returns its name.
+// create makes a database, owned by the owner, and returns its name. Owners of other tests' databases
+// cannot connect to it. Otherwise they could use lumen_janitor there, of which they are members.
 func (c *cluster) create(template string) (string, error) {
 	name := c.newName()
-	return name, c.maker.exec("CREATE DATABASE " + name + " TEMPLATE " + template)
+	for _, statement := range []string{
+		"CREATE DATABASE " + name + " TEMPLATE " + template,
+		"REVOKE CONNECT ON DATABASE " + name + " FROM PUBLIC",
+		"GRANT CONNECT ON DATABASE " + name + " TO " + c.app.user,
+	} {
+		if err := c.maker.exec(statement); err != nil {
+			return name, err
+		}
+	}
+	return name, nil
 }
 
 // drop removes a database and ends the sessions in it.

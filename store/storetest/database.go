@@ -116,6 +116,9 @@ func (d *Database) NewRole(t testing.TB, attributes string) (url string) {
 	if err != nil {
 		t.Fatalf("storetest: %v", err)
 	}
+	if err := d.cluster.maker.exec("GRANT CONNECT ON DATABASE " + d.name + " TO " + role.user); err != nil {
+		t.Fatalf("storetest: %v", err)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.roles = append(d.roles, role.user)

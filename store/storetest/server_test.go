@@ -73,6 +73,9 @@ func TestUnknownValues(t *testing.T) {
 
 func TestWeakOwner(t *testing.T) { // not parallel, because it looks for leftovers
 	db := storetest.New(t)
+	// The weak owner begins in this database.
+	_, err := db.Superuser().Exec(t.Context(), "GRANT CONNECT ON DATABASE "+db.Superuser().Config().ConnConfig.Database+" TO PUBLIC")
+	require.NoError(t, err)
 	result := rerun(t, "^Test(Owner|Contexts|EmptyIsNotMigrated|NewIsMigrated|DatabaseIsDroppedWithItsTest)$",
 		"LUMEN_TEST_POSTGRES=", "LUMEN_TEST_OWNER=weak", "LUMEN_TEST_DATABASE_URL="+db.SuperuserURL())
 
@@ -83,11 +86,11 @@ func TestWeakOwner(t *testing.T) { // not parallel, because it looks for leftove
 // On a managed Postgres the given URL is that of a weak owner.
 func TestURLOfAWeakOwner(t *testing.T) { // not parallel, because it looks for leftovers
 	db := storetest.New(t)
-	// The role that makes lumen_app has this option. Before Postgres 16, CREATEROLE is enough.
+	// The role that makes these roles has this option. Before Postgres 16, CREATEROLE is enough.
 	owner := db.NewRole(t, "CREATEDB CREATEROLE")
 	parsed, err := url.Parse(owner)
 	require.NoError(t, err)
-	_, err = db.Superuser().Exec(t.Context(), "GRANT lumen_app TO "+parsed.User.Username()+" WITH ADMIN OPTION")
+	_, err = db.Superuser().Exec(t.Context(), "GRANT lumen_app, lumen_janitor TO "+parsed.User.Username()+" WITH ADMIN OPTION")
 	require.NoError(t, err)
 	result := rerun(t, "^Test(Owner|Contexts|EmptyIsNotMigrated|DatabasesAreIsolated)$",
 		"LUMEN_TEST_POSTGRES=", "LUMEN_TEST_OWNER=weak", "LUMEN_TEST_DATABASE_URL="+owner)

@@ -63,7 +63,7 @@ const (
 	setScopeAndLock = setScope + `, pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($3::text, 0::bigint))`
 
 	// maxPrepared is the number of prepared statements that a connection keeps besides those of the
-	// prelude. Beyond it, the least recently used one is deallocated. The store has four fixed
+	// prelude. Beyond it, the least recently used one is deallocated. The store has a few fixed
 	// statements, one for each set of fields that clients update, and one for each list without a
 	// filter.
 	maxPrepared = 64

@@ -56,8 +56,8 @@ func TestMigrateDownNeedsConfirmation(t *testing.T) {
 			var exit *exec.ExitError
 			require.ErrorAs(t, err, &exit)
 			require.Equal(t, 1, exit.ExitCode())
-			require.Equal(t, "lumen: nothing was undone: this undoes 0001, 0002, 0003, 0004, 0005, 0006, 0007 and deletes 2 merchants, all API keys, 4 customers, "+
-				"the keys that sign access tokens; "+
+			require.Equal(t, "lumen: nothing was undone: this undoes 0001, 0002, 0003, 0004, 0005, 0006, 0007, 0008 and deletes 2 merchants, all API keys, 4 customers, "+
+				"the keys that sign access tokens, the log of changes; "+
 				"confirm with --yes, or at a terminal\n", out)
 		}
 	}

@@ -80,6 +80,7 @@ func referenceMerchant(t *testing.T, d *harness.Server, text reference, id strin
 	t.Helper()
 	m := storetest.Merchant{Merchant: store.Merchant{ID: id}, WriteKey: auth.NewSecret()}
 	d.SQL(t, "INSERT INTO merchants (id, name) VALUES ($1, 'Reference')", id)
+	d.SQL(t, "SELECT lumen_make_head($1)", id)
 	_, err := d.Owner(t).Keys.Create(t.Context(), owner.NewKey{MerchantID: id, Access: store.WriteAccess, Secret: m.WriteKey})
 	require.NoError(t, err)
 	// The customer in the reply of "get" is also the input that creates it: the server ignores the

@@ -49,7 +49,7 @@ func TestServeRefusesAnUnsafeDatabase(t *testing.T) {
 			words: []string{"policy customers_wall on table customers is not as its migration made it", "fix it with: DROP POLICY customers_wall ON public.customers; CREATE POLICY"}},
 		"a privilege of another role": {alter: "GRANT REFERENCES ON api_keys TO PUBLIC",
 			words: []string{"role PUBLIC has privileges on api_keys", "fix it with: REVOKE ALL ON TABLE public.api_keys FROM PUBLIC CASCADE;"}},
-		"a pending migration": {alter: "DELETE FROM lumen_migrations WHERE name LIKE '0002%'", words: []string{"1 of 7 migrations are pending; run: lumen migrate up"}},
+		"a pending migration": {alter: "DELETE FROM lumen_migrations WHERE name LIKE '0002%'", words: []string{"1 of 8 migrations are pending; run: lumen migrate up"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -102,7 +102,7 @@ func TestReadinessFollowsTheCatalogue(t *testing.T) {
 func TestServeRefusesAnEmptyDatabase(t *testing.T) {
 	t.Parallel()
 	line := serveRefusal(t, "LUMEN_DATABASE_URL="+storetest.Empty(t).AppURL())
-	require.Equal(t, "lumen: refusing to serve: 7 of 7 migrations are pending; run: lumen migrate up\n", line)
+	require.Equal(t, "lumen: refusing to serve: 8 of 8 migrations are pending; run: lumen migrate up\n", line)
 }
 
 // TestServeReportsAllConfigurationErrorsAtOnce checks that serve prints every configuration error

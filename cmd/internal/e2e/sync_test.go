@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -168,4 +169,92 @@ func jsonHas(t *testing.T, object, key string) bool {
 	var members map[string]json.RawMessage
 	require.NoError(t, json.Unmarshal([]byte(object), &members))
 	return members[key] != nil
+}
+
+// TestFollowingMissesNoChange follows the log while four writers write, and while other sessions hold
+// locks on their rows and on the merchant's head, which delays the commits. The follower must see
+// each acknowledged write once, and its copy must be the stored rows.
+func TestFollowingMissesNoChange(t *testing.T) {
+	t.Parallel()
+	d := harness.Serve(t)
+	m := d.Merchant(t, "Followed")
+	var ids []string
+	for i := range 6 {
+		ids = append(ids, d.Create(t, m, fmt.Sprintf(`{"email":"c%d@x.io"}`, i)))
+	}
+	start := feed(t, d, m.ReadKey, "after=now").NextCursor
+	done := make(chan struct{})
+	var holding, writing sync.WaitGroup
+	for _, lock := range []string{
+		`SELECT FROM customers WHERE merchant_id = $1 ORDER BY random() LIMIT 1 FOR UPDATE`, `SELECT FROM merchant_heads WHERE merchant_id = $1 FOR UPDATE`,
+	} {
+		conn, err := pgx.Connect(t.Context(), d.SuperuserURL())
+		require.NoError(t, err)
+		holding.Go(func() {
+			defer func() { _ = conn.Close(context.Background()) }()
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				tx, err := conn.Begin(t.Context())
+				if err == nil {
+					_, err = tx.Exec(t.Context(), lock, m.ID)
+				}
+				time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond)
+				if err == nil {
+					err = tx.Rollback(t.Context())
+				}
+				if err != nil {
+					t.Errorf("lock: %v", err)
+					return
+				}
+			}
+		})
+	}
+	var mu sync.Mutex
+	acknowledged := map[string]string{} // the field of each acknowledged write, by customer and version
+	for w := range 4 {
+		writing.Go(func() {
+			for n := range 12 {
+				id, taxID := ids[rand.IntN(len(ids))], fmt.Sprintf("%d-%d", w, n)
+				r := d.Send(t, m.WriteKey, "PATCH", "/api/customers/"+id, `{"taxId":"`+taxID+`"}`)
+				if r.Status == 200 {
+					mu.Lock()
+					acknowledged[id+" "+r.Header.Get("ETag")] = taxID
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	go func() { writing.Wait(); close(done) }()
+
+	seen, copied, last := map[string]string{}, map[string]any{}, int64(len(ids))
+	for after, ended := start, false; ; {
+		select {
+		case <-done:
+			ended = true
+		default:
+		}
+		page := feed(t, d, m.ReadKey, query(5, 1, after))
+		after = page.NextCursor
+		for _, c := range page.Changes {
+			require.Equal(t, last+1, c.Sequence)
+			last = c.Sequence
+			seen[fmt.Sprintf("%s \"%d\"", *c.CustomerID, c.Version)] = fmt.Sprint(c.Customer["taxId"])
+			copied[*c.CustomerID] = c.Customer["taxId"]
+		}
+		if ended && len(page.Changes) == 0 {
+			break
+		}
+	}
+	holding.Wait()
+	require.Greater(t, len(acknowledged), 20)
+	for write, taxID := range acknowledged {
+		require.Equal(t, taxID, seen[write], write)
+	}
+	for id, taxID := range copied {
+		require.Equal(t, []string{fmt.Sprint(taxID)}, d.Lines(t, "SELECT tax_id FROM customers WHERE id = $1", id))
+	}
 }

@@ -101,7 +101,7 @@ func (c devCommand) Run(ctx context.Context, t terminal) error {
 	}()
 	options.Log, options.Demo = slog.New(c.logHandler(t, d.merchants)), d.merchants
 	err = server.Serve(ctx, listener, server.NewHandler(d.backend, options), server.Serving{
-		Health:      server.NewHealth(d.backend.Ready, options.Log),
+		Health: server.NewHealth(d.backend.Ready, options.Log), EndWaits: d.backend.Store.EndWaits,
 		IdleTimeout: c.IdleTimeout, BasePath: c.BasePath, Log: options.Log,
 	})
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {

@@ -6,8 +6,9 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// helpTexts are the help texts that are too long for a tag. A key names a command, a flag, or a flag of one
-// command on which it means something else. ${env} and ${default} stand for the variable and the default.
+// helpTexts are the help texts that are too long for a tag. A key names a command, a flag, or a
+// flag of one command on which it means something else. ${env} and ${default} stand for the
+// variable and the default.
 var helpTexts = map[string]string{
 	"token-key rotate": "Add a signing key. It begins to sign in five minutes, or at once if no other key signs. " +
 		"The previous key still verifies the tokens that it signed.",
@@ -35,13 +36,20 @@ var helpTexts = map[string]string{
 	"--database-pooler": "The pooler in front of Postgres: none, " +
 		"or transaction for one in transaction mode, such as PgBouncer (${env}). Default: ${default}.",
 	"--database-connections": "Maximum number of connections for statements on customers (${env}). " +
-		"Default: ${default}. The service opens up to five more, for credentials and health checks.",
+		"Default: ${default}. The service opens up to six more, for credentials, for health checks and for requests that wait for changes.",
 	"--merchant-concurrency": "Maximum number of statements of one merchant that run at once, " +
 		"at most three quarters of the connections (${env}). Default: ${default}.",
 	"--token-secret": "Secret that encrypts the keys that sign access tokens: 32 bytes in base64 (${env}).",
 
 	// API keys.
 	"--expires": "How long the key works: a number with d, h, m or s, such as 90d. Default: until it is revoked.",
+
+	// The log of changes.
+	"changes prune": "Delete the oldest changes of every merchant: all before its first change at or after a time. " +
+		"Clients that have not read them must start again.",
+	"--before": "Keep the changes from this time on: a time such as 2026-01-31T00:00:00Z, or a date.",
+	"changes new-epoch": "Make all clients that follow the changes start again. " +
+		"Use it after a restored backup, and after the promotion of a standby that may have lost commits.",
 
 	// The Postgres of dev.
 	"--data-dir": "Folder that keeps the data between runs (${env}). " +

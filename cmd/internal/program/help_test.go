@@ -12,7 +12,7 @@ import (
 func TestEveryHelpTextIsShown(t *testing.T) {
 	t.Parallel()
 	var all strings.Builder
-	for _, command := range []string{"", "dev", "serve", "key create", "token-key", "token-key rotate"} {
+	for _, command := range []string{"", "dev", "serve", "key create", "token-key", "token-key rotate", "changes prune"} {
 		var stdout, stderr bytes.Buffer
 		require.Zero(t, Run(t.Context(), append(strings.Fields(command), "--help"), &stdout, &stderr, Release{}))
 		all.WriteString(strings.Join(strings.Fields(stdout.String()), " "))

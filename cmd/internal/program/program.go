@@ -37,6 +37,7 @@ type program struct {
 	Merchant merchantCommand `cmd:"" help:"Manage merchants, the tenants of the service."`
 	Key      keyCommand      `cmd:"" help:"Manage the API keys of merchants."`
 	TokenKey tokenKeyCommand `cmd:"" help:"Manage the keys that sign access tokens."`
+	Changes  changesCommand  `cmd:"" help:"Manage the log of the changes of merchants' data."`
 
 	Completion completionCommand `cmd:"" help:"Print a shell script that completes commands and flags."`
 	Version    versionCommand    `cmd:"" help:"Print the version, the commit and how it was built."`

@@ -105,7 +105,8 @@ func (c serveCommand) Run(ctx context.Context, t terminal, built build) error {
 		log.InfoContext(ctx, "traces are sent to the collector")
 	}
 	err = server.Serve(ctx, listener, server.NewHandler(backend, options), server.Serving{
-		Health: health, Delay: c.ShutdownDelay, IdleTimeout: c.IdleTimeout, BasePath: c.BasePath, Log: log,
+		Health: health, Delay: c.ShutdownDelay, EndWaits: backend.Store.EndWaits, IdleTimeout: c.IdleTimeout,
+		BasePath: c.BasePath, Log: log,
 	})
 	log.InfoContext(ctx, "stopped")
 	return err

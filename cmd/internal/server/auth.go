@@ -35,7 +35,11 @@ func Authenticate(authenticator *auth.Authenticator) func(*http.Request) (contex
 			return nil, err
 		}
 		annotate(ctx, func(info *requestInfo) { info.merchant, info.key = credential.Merchant.ID, credential.KeyID })
-		return store.WithRecheck(store.WithCredential(ctx, credential), authenticator.Recheck(auth.Secret(secret))), nil
+		ctx = store.WithRequest(store.WithCredential(ctx, credential), store.Request{
+			// Several lines are refused, as a control character is.
+			ID: RequestID(ctx), Reason: strings.Join(r.Header.Values(store.ReasonHeader), "\n"),
+		})
+		return store.WithRecheck(ctx, authenticator.Recheck(auth.Secret(secret))), nil
 	}
 }
 

@@ -38,6 +38,7 @@ type requestInfo struct {
 	status    int
 	header    http.Header
 	aborted   bool
+	waited    time.Duration // for changes; the metrics leave it out
 
 	cost     int // of a GraphQL operation
 	document guard.DocumentSource
@@ -76,6 +77,11 @@ func annotateREST(ctx context.Context, operation string, code store.Code) {
 // address with underscores.
 func annotateRow(ctx context.Context, noun, id string) {
 	annotate(ctx, func(info *requestInfo) { info.noun, info.row = noun, id })
+}
+
+// annotateWait records how long the request waited for changes.
+func annotateWait(ctx context.Context, d time.Duration) {
+	annotate(ctx, func(info *requestInfo) { info.waited = d })
 }
 
 // annotateGraphQL records what the GraphQL API reports.
@@ -136,7 +142,7 @@ func observe(log *slog.Logger, metrics *Metrics, next http.Handler) http.Handler
 		defer func() {
 			end := time.Now()
 			info.aborted = info.aborted || r.Context().Err() != nil
-			metrics.end(route.api, info, end.Sub(start))
+			metrics.end(route.api, info, end.Sub(start)-info.waited)
 			info.describe(span, route.pattern)
 			access.write(ctx, info, methodOf(r), route.pattern, start, end)
 		}()

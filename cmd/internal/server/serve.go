@@ -29,6 +29,9 @@ type Serving struct {
 	// Delay is how long the server still accepts requests after it has become not ready: proxies
 	// and clients need time to notice.
 	Delay time.Duration
+	// EndWaits answers the requests that wait for something, when the server has stopped listening. It
+	// may be nil.
+	EndWaits func()
 	// IdleTimeout is how long a connection may stay open without a request.
 	IdleTimeout time.Duration
 	// BasePath is the path in front of all others, as in Options.
@@ -64,6 +67,9 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, ser
 	// just before.
 	_ = listener.Close()
 	idle.wait(time.Second)
+	if serving.EndWaits != nil {
+		serving.EndWaits()
+	}
 	if err := server.Shutdown(drain); err != nil {
 		return errors.Join(fmt.Errorf("requests under way were cut off: %w", err), server.Close())
 	}

@@ -59,7 +59,7 @@ func NewHandler(b *Backend, options Options) http.Handler {
 	authenticate = admitEarly(authenticate, b.Store)
 	apiLog := slog.New(outageSampler{options.Log.Handler(), new(logSampler)})
 	restAPI := rest.NewHandler(b.Store, b.Auth.Tokens, authenticate, rest.Options{
-		BasePath: options.BasePath, Log: apiLog, Annotate: annotateREST, Found: annotateRow,
+		BasePath: options.BasePath, Log: apiLog, Annotate: annotateREST, Found: annotateRow, Waited: annotateWait,
 	})
 
 	options.GraphQL.RequestID, options.GraphQL.Log, options.GraphQL.Observe = RequestID, apiLog, annotateGraphQL

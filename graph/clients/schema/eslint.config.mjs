@@ -10,14 +10,21 @@ export default [
       ...graphql.configs["flat/schema-relay"].rules,
       // A description is one line, as in the rest of the schema.
       "@graphql-eslint/description-style": ["error", { style: "inline" }],
+      // The log of changes is read in one direction.
+      "@graphql-eslint/relay-arguments": ["error", { includeBoth: false }],
       // Lists other than connections are short: user errors, and objects asked for by id. A
-      // connection has `nodes`.
-      "@graphql-eslint/relay-edge-types": ["error", { listTypeCanWrapOnlyEdgeType: false }],
-      // Parts of a list, results of a mutation, and a token, which is shown once, have no id of
-      // their own.
+      // connection has `nodes`. A change is no Node.
+      "@graphql-eslint/relay-edge-types": ["error", { listTypeCanWrapOnlyEdgeType: false, shouldImplementNode: false }],
+      // Parts of a list, results of a mutation, changes, and a token, which is shown once, have no id
+      // of their own.
       "@graphql-eslint/strict-id-in-types": [
         "error",
-        { exceptions: { types: ["PageInfo", "UserError", "AccessToken"], suffixes: ["Connection", "Edge", "Payload"] } },
+        {
+          exceptions: {
+            types: ["PageInfo", "UserError", "AccessToken", "Change", "FieldChange", "Actor"],
+            suffixes: ["Connection", "Edge", "Payload"],
+          },
+        },
       ],
     },
   },

@@ -3,7 +3,7 @@
 // the program with an error.
 import assert from "node:assert/strict";
 import { graphql } from "./generated";
-import { customerPages, lumen, updateCustomer } from "./lumen";
+import { customerPages, follow, lumen, updateCustomer } from "./lumen";
 
 const createCustomer = graphql(`
   mutation CreateCustomer($input: CreateCustomerInput!) {
@@ -74,6 +74,18 @@ async function main() {
   assert.deepEqual((await lumen.query(customer, { id })).data, { customer: null });
   assert.equal((await lumen.query(customer, { id: other })).data?.customer?.email, "jane2@example.com");
   console.log("deleted a customer: it is gone, the others are not");
+
+  const copy = follow(10);
+  const { value: listed } = await copy.next();
+  assert.deepEqual(listed!.map(({ id }) => id), created.slice(1).toReversed());
+  await updateCustomer(other, { name: "Jane Roe" });
+  const { value: changed } = await copy.next();
+  assert.deepEqual(changed!.map(({ id, name }) => [id, name]), [[other, "Jane Roe"]]);
+  await lumen.mutation(deleteCustomer, { id: other });
+  const { value: removed } = await copy.next();
+  assert.ok(removed!.every((customer) => "deletedAt" in customer && customer.deletedAt));
+  await copy.return(undefined);
+  console.log("kept a copy in step");
 }
 
 void main();

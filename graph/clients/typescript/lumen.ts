@@ -50,3 +50,26 @@ export async function updateCustomer(id: string, input: UpdateCustomerInput, exp
   if (!data?.updateCustomer) throw error; // error.graphQLErrors[0].extensions.code says why
   return data.updateCustomer;
 }
+
+const changes = graphql(`query Changes($after: String) {
+  changes(after: $after, first: 250) {
+    nodes { customer { id email name createdAt deletedAt } }
+    pageInfo { hasNextPage endCursor }
+  }
+}`);
+
+/** Yields all customers, and then those that change; one with deletedAt is gone. wait is in ms. */
+export async function* follow(wait: number) {
+  const read = async (after: string) => {
+    const { data, error } = await lumen.query(changes, { after });
+    if (!data) throw error; // CURSOR_EXPIRED: start again
+    return data.changes;
+  };
+  let page = await read("now"); // start
+  yield* customerPages(250); // list
+  for (;;) { // follow
+    page = await read(page.pageInfo.endCursor!);
+    if (page.nodes.length > 0) yield page.nodes.map(({ customer }) => customer!);
+    if (!page.pageInfo.hasNextPage) await new Promise((resolve) => setTimeout(resolve, wait));
+  }
+}

@@ -78,7 +78,7 @@ func TestDocsBeginWithRoutesAndSwitchMerchants(t *testing.T) {
 	require.False(t, evaluate[bool](t, w, `document.querySelector('.conventions').open`))
 	w.run(t, chromedp.Click(`.conventions summary`, chromedp.ByQuery))
 	w.until(t, `document.querySelector('.conventions').innerText.includes('Soft deletion')`)
-	require.Equal(t, []string{"GET", "POST", "GET", "POST", "PATCH", "DELETE", "POST", "GET"}, evaluate[[]string](t, w,
+	require.Equal(t, []string{"GET", "POST", "GET", "POST", "PATCH", "DELETE", "GET", "GET", "POST", "GET"}, evaluate[[]string](t, w,
 		`[...document.querySelectorAll('.opblock-summary-method')].filter(e => e.checkVisibility()).map(e => e.textContent)`))
 	w.screenshot(t, "docs-1440-light-conventions")
 	w.accessible(t)

@@ -151,6 +151,8 @@ func TestPlaygroundInABrowser(t *testing.T) {
 		{"CreateCustomer", `"billingCity":"Lyon"`, "-d '{\"email\":"},
 		{"UpdateOneField", `"billingCity":"Lyon","id":"cust_`, "/api/customers/cust_"},
 		{"ClearAField", `"billingCity":null,"id":"cust_`, `{"billingCity":null}`},
+		{"History", `"field":"billingCity","from":"Lyon","to":null`, "/history?limit=10"},
+		{"Changes", `"type":"CUSTOMER_CREATED"`, "/api/changes?limit=5"},
 		{"AccessToken", `"customerId":"cust_`, "/api/access-tokens"},
 		{"DeleteCustomer", `"deletedCustomerId":"cust_`, "curl -X DELETE"},
 		{"DuplicateEmail", `"code":"EMAIL_TAKEN"`, "-d '{\"email\":"},
@@ -179,7 +181,7 @@ func TestPlaygroundInABrowser(t *testing.T) {
 
 	// With the keyboard only: reach the editor, type a query, complete a field from the schema, run it.
 	w.run(t, chromedp.Evaluate(`document.activeElement.blur()`, nil))
-	for range 80 {
+	for range 100 {
 		if evaluate[bool](t, w, `document.activeElement.matches('.graphiql-query-editor .graphiql-editor')`) {
 			break
 		}

@@ -126,7 +126,7 @@ func TestPlaygroundKeepsTabsAndNeverTheKey(t *testing.T) {
 	w.until(t, restCommand+`.includes('edited-before-the-reload')`)
 	w.again(t)
 	w.run(t, chromedp.Click(`.graphiql-tab-add`, chromedp.ByQuery))
-	w.until(t, `document.querySelectorAll('.graphiql-tab').length === 11`)
+	w.until(t, `document.querySelectorAll('.graphiql-tab').length === 13`)
 	key := merchants[0].APIKey
 	w.run(t, chromedp.Evaluate(queryModel+`.setValue('query Mine { merchant { name } } # `+key+`')`, nil),
 		chromedp.Evaluate(headersModel+`.setValue('{"X-Marked": "`+key+`", "Authorization": "Bearer `+key+`"}')`, nil))
@@ -135,7 +135,7 @@ func TestPlaygroundKeepsTabsAndNeverTheKey(t *testing.T) {
 	w.until(t, `sessionStorage.getItem('graphiql:tabState')?.includes('query Mine')`)
 
 	w.run(t, chromedp.Reload())
-	w.until(t, `document.querySelectorAll('.graphiql-tab').length === 11 &&
+	w.until(t, `document.querySelectorAll('.graphiql-tab').length === 13 &&
 		document.querySelector('.graphiql-response .monaco-editor') !== null`)
 	w.until(t, `document.querySelector('.graphiql-tab-active .graphiql-tab-button').title === 'Mine'`)
 	require.NotContains(t, evaluate[string](t, w, headersModel+`.getValue()`), "lumen_sk_")
@@ -229,8 +229,8 @@ func TestAnotherKeyCanBeCancelled(t *testing.T) {
 	require.Contains(t, w.again(t), merchants[1].ID)
 }
 
-// The ten prepared tabs are on one line and wholly visible; in a narrower window the line scrolls to
-// the tab that has the focus.
+// The prepared tabs are on one line, ten or more of them wholly visible. The line scrolls to the tab
+// that has the focus.
 func TestTabsFitOrScroll(t *testing.T) {
 	t.Parallel()
 	at, _ := serveDemo(t)
@@ -245,10 +245,10 @@ func TestTabsFitOrScroll(t *testing.T) {
 		require.Equal(t, 1, evaluate[int](t, w,
 			`new Set([...document.querySelectorAll('.graphiql-tab')].map(tab => tab.getBoundingClientRect().top)).size`))
 		all := evaluate[int](t, w, `[...document.querySelectorAll('.graphiql-tab-button')].filter(`+visible+`).length`)
-		require.Equal(t, width == 1440, all == 10, "%d of 10 tabs are visible at %d px", all, width)
+		require.Equal(t, width == 1440, all >= 10, "%d tabs are visible at %d px", all, width)
 
 		w.run(t, chromedp.Focus(`.graphiql-tab-button[title="WhoAmI"]`, chromedp.ByQuery))
-		for range 18 { // past a tab's button and its close button, nine times
+		for range 22 { // past a tab's button and its close button, eleven times
 			w.run(t, chromedp.KeyEvent(kb.Tab))
 		}
 		w.until(t, `document.activeElement.title === 'DuplicateEmail' && `+visible+`(document.activeElement)`)

@@ -23,7 +23,7 @@ var shellBlock = regexp.MustCompile("(?s)\n *```sh\n(.*?)\n *```\n(?:\n```json\n
 // end, with nothing replaced but the address. curl must succeed in each of them, no reply may have
 // errors, and a reply that the manual shows must be the real one.
 func TestManuals(t *testing.T) {
-	for file, examples := range map[string]int{"graph/README.md": 2, "rest/README.md": 6} {
+	for file, examples := range map[string]int{"graph/README.md": 2, "rest/README.md": 8} {
 		t.Run(file, func(t *testing.T) {
 			d := harness.Serve(t)
 			m := d.Merchant(t, "Manual")
@@ -40,6 +40,7 @@ func TestManuals(t *testing.T) {
 			}
 			script = strings.ReplaceAll(script, "http://127.0.0.1:8080", d.URL)
 			cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", script)
+			cmd.Dir = t.TempDir() // an example writes files
 			cmd.Env = append(os.Environ(), "LUMEN_KEY="+string(m.WriteKey))
 			out, err := cmd.CombinedOutput()
 			require.NoError(t, err, "%s", out)
@@ -57,5 +58,19 @@ func TestManuals(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestManualShowsTheClient checks that graph/README.md shows code of the TypeScript client, which
+// TestClients runs.
+func TestManualShowsTheClient(t *testing.T) {
+	manual, err := os.ReadFile("../../../../graph/README.md")
+	require.NoError(t, err)
+	client, err := os.ReadFile("../../../../graph/clients/typescript/lumen.ts")
+	require.NoError(t, err)
+	shown := regexp.MustCompile("(?s)\n```ts\n(.*?)```\n").FindAllSubmatch(manual, -1)
+	require.NotEmpty(t, shown)
+	for _, block := range shown {
+		require.Contains(t, string(client), string(block[1]))
 	}
 }

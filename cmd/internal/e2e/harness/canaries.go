@@ -308,8 +308,8 @@ var (
 
 // noteRequest records the values in a request.
 func (c *Canaries) noteRequest(r *http.Request) {
-	if id, ok := strings.CutPrefix(r.URL.Path, "/api/customers/"); ok {
-		c.Note(id)
+	if path, ok := strings.CutPrefix(r.URL.Path, "/api/customers/"); ok {
+		c.Note(strings.TrimSuffix(path, "/history"))
 	}
 	for pair := range strings.FieldsFuncSeq(r.URL.RawQuery, func(r rune) bool { return r == '&' || r == ';' }) {
 		_, value, _ := strings.Cut(pair, "=")

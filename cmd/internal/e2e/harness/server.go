@@ -112,14 +112,18 @@ type Reply struct {
 	Status int
 	Header http.Header
 	Body   string
-	Cost   int // of the GraphQL operation, if one was executed
+
+	// The extensions of the GraphQL operation, if one was executed.
+	Cost     int
+	Sequence string
 }
 
-// costExtension matches the extension that states the cost of an executed operation.
-var costExtension = regexp.MustCompile(`,"extensions":\{"cost":\{"requested":(\d+),"limit":\d+\}\}\}$`)
+// extensions matches the extensions of an executed operation: its cost and, if it has changed
+// something, the position of its last change.
+var extensions = regexp.MustCompile(`,"extensions":\{"cost":\{"requested":(\d+),"limit":\d+\}(?:,"sequence":"([0-9a-f]{16}\.\d+)")?\}\}$`)
 
 // Send sends a request with a JSON body and, unless it is empty, the key, after it applied the
-// changes to the request. It moves the cost of a GraphQL operation from the body to Reply.Cost.
+// changes to the request. It moves the extensions of a GraphQL operation from the body to the Reply.
 func (d *Server) Send(t testing.TB, key auth.Secret, method, path, body string, change ...func(*http.Request)) Reply {
 	t.Helper()
 	var content io.Reader
@@ -144,9 +148,10 @@ func (d *Server) Send(t testing.TB, key auth.Secret, method, path, body string, 
 	require.Equal(t, !public, response.Header.Get("X-Request-Id") != "", "a reply has an X-Request-Id unless shared caches may store it")
 	r := Reply{Status: response.StatusCode, Header: response.Header, Body: string(read)}
 	if path == "/graphql" && strings.Contains(r.Body, `"data":`) {
-		match := costExtension.FindStringSubmatch(r.Body)
+		match := extensions.FindStringSubmatch(r.Body)
 		require.NotNil(t, match, r.Body)
 		r.Body = strings.TrimSuffix(r.Body, match[0]) + "}"
+		r.Sequence = match[2]
 		r.Cost, err = strconv.Atoi(match[1])
 		require.NoError(t, err)
 	}

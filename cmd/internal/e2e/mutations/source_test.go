@@ -187,30 +187,45 @@ func (s source) find(t *testing.T, folder, name string) declaration {
 	return found[0]
 }
 
-// statement returns the migration that contains the statement beginning with these words, and the
-// position of the statement. It fails unless there is exactly one.
+// statement returns the last migration up that contains a statement beginning with these words, and
+// the position of the statement. It fails unless there is exactly one in it. Earlier ones may have
+// created a function that a later one creates again.
 func (s source) statement(t *testing.T, head string) (file string, at span) {
 	t.Helper()
 	begin := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(head) + `(\W|$)`)
-	found := 0
 	for name, text := range s.files {
-		if !strings.HasSuffix(name, ".sql") {
-			continue
-		}
-		for _, place := range begin.FindAllStringIndex(text, -1) {
-			found++
-			file, at = name, span{place[0], len(text)}
-			end := ";\n"
-			if strings.HasPrefix(head, "CREATE FUNCTION") {
-				end = "$$;\n"
-			}
-			if length := strings.Index(text[at.from:], end); length >= 0 {
-				at.to = at.from + length + len(end) - 1
-			}
+		if strings.HasSuffix(name, ".up.sql") && begin.MatchString(text) {
+			file = max(file, name)
 		}
 	}
-	require.Equal(t, 1, found, "exactly one statement of the migrations must begin with %q", head)
+	text := s.files[file]
+	places := begin.FindAllStringIndex(text, -1)
+	require.Len(t, places, 1, "exactly one statement of the last migration that has it must begin with %q", head)
+	at = span{places[0][0], len(text)}
+	end := ";\n"
+	if strings.HasPrefix(head, "CREATE FUNCTION") {
+		end = "$$;\n"
+	}
+	if length := strings.Index(text[at.from:], end); length >= 0 {
+		at.to = at.from + length + len(end) - 1
+	}
 	return file, at
+}
+
+// isReplaced reports whether a place in a migration is in a function that a later one creates again.
+func (s source) isReplaced(t *testing.T, file string, place int) bool {
+	t.Helper()
+	heads := regexp.MustCompile(`(?m)^CREATE FUNCTION [^)]*\)`).FindAllString(s.files[file][:place], -1)
+	if len(heads) == 0 {
+		return false
+	}
+	head := heads[len(heads)-1]
+	begin := strings.LastIndex(s.files[file][:place], head)
+	if end := strings.Index(s.files[file][begin:], "$$;\n"); begin+end < place {
+		return false
+	}
+	last, _ := s.statement(t, head)
+	return last != file
 }
 
 // change is a part of a file that a mutation replaces with another text.

@@ -2,7 +2,8 @@
 
 // GraphiQL's tabs are list items with two buttons each, but have the role of tabs, which must not
 // contain buttons. describeTabs gives them the roles of what they are: a list of buttons, one of
-// which is current. It also scrolls the current one into view.
+// which is current. It also scrolls the current one into view, and the one with the focus, of which
+// browsers may leave a part outside.
 export function describeTabs() {
   const list = document.querySelector('.graphiql-tabs');
   if (!list) return undefined;
@@ -20,11 +21,13 @@ export function describeTabs() {
     if (active !== shown) active?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
     shown = active;
   };
+  const showFocused = event => event.target.closest('.graphiql-tab')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
   const update = () => { describe(); showActive(); };
   update();
+  list.addEventListener('focusin', showFocused);
   const observer = new MutationObserver(update);
   observer.observe(list, { childList: true, subtree: true, attributeFilter: ['role', 'class', 'aria-selected'] });
-  return () => observer.disconnect();
+  return () => { observer.disconnect(); list.removeEventListener('focusin', showFocused); };
 }
 
 // GraphiQL gives all entries of its history the name "Set active". Without it an entry's name is its

@@ -6,16 +6,19 @@ import findByEmail from './operations/find-by-email.graphql';
 import createCustomer from './operations/create-customer.graphql';
 import updateOneField from './operations/update-one-field.graphql';
 import clearAField from './operations/clear-a-field.graphql';
+import history from './operations/history.graphql';
+import changes from './operations/changes.graphql';
 import accessToken from './operations/access-token.graphql';
 import deleteCustomer from './operations/delete-customer.graphql';
 import duplicateEmail from './operations/duplicate-email.graphql';
 
 const post = (path, input) => ({ method: 'POST', path, body: input });
 const customer = id => `/api/customers/${encodeURIComponent(id ?? '')}`;
-const list = query => ({
+const get = (path, query) => ({
   method: 'GET',
-  path: '/api/customers?' + new URLSearchParams(Object.entries(query).filter(([, value]) => value != null)),
+  path: path + '?' + new URLSearchParams(Object.entries(query).filter(([, value]) => value != null)),
 });
+const list = query => get('/api/customers', query);
 
 // variables returns an operation's variables, made of the examples in examples.js. rest returns the
 // equivalent REST request for variables, null when REST has none.
@@ -50,6 +53,16 @@ export const operations = [
     name: 'ClearAField', title: 'Clear a field', query: clearAField,
     variables: e => ({ id: e.id, input: { billingCity: null } }),
     rest: v => post(customer(v.id), v.input),
+  },
+  {
+    name: 'History', title: 'History', query: history,
+    variables: e => ({ id: e.id }),
+    rest: v => get(customer(v.id) + '/history', { limit: 10 }),
+  },
+  {
+    name: 'Changes', title: 'Changes', query: changes,
+    variables: () => ({ first: 5, after: null }),
+    rest: v => get('/api/changes', { limit: v.first, after: v.after }),
   },
   {
     name: 'AccessToken', title: 'Access token', query: accessToken,

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"strconv"
 )
@@ -18,19 +20,42 @@ type WriteOptions struct {
 	Expected Versions
 	// Faults are the faults of these options. They are reported together with those of the fields.
 	Faults []Fault
+	// Receipt, if not nil, is set by a write that changes something. It stays zero for a bound caller:
+	// it tells how often the merchant's other rows change (I1).
+	Receipt *Receipt
 }
 
-// judge adds the faults of the options to those of the fields. An error with another code hides them.
-func (o WriteOptions) judge(refused error) error {
+// Receipt tells the caller of a write where the log of changes recorded it.
+type Receipt struct {
+	// Epoch and Sequence identify the change. Sequence is 0 if the write changed nothing.
+	Epoch    uint64
+	Sequence int64
+}
+
+// SequenceHeader is the HTTP header of REST replies that holds the receipt of a write.
+const SequenceHeader = "Lumen-Sequence"
+
+// String returns the value of SequenceHeader, or "" without a change.
+func (r Receipt) String() string {
+	if r.Sequence == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%016x.%d", r.Epoch, r.Sequence)
+}
+
+// judge adds the faults of the options and of the request to those of the fields. An error with
+// another code hides them.
+func (o WriteOptions) judge(ctx context.Context, refused error) error {
+	faults := append(slices.Clip(o.Faults), checkReason(ctx)...)
 	switch {
-	case len(o.Faults) == 0:
+	case len(faults) == 0:
 		return refused
 	case refused == nil:
-		return Invalid(o.Faults...)
+		return Invalid(faults...)
 	case AsError(refused).Code != InvalidInput:
 		return refused
 	}
-	return Invalid(slices.Concat(o.Faults, AsError(refused).Faults)...)
+	return Invalid(slices.Concat(faults, AsError(refused).Faults)...)
 }
 
 // versionColumn counts the changes of a row, from 1.
